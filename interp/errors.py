@@ -16,6 +16,10 @@ class InputError(ArithmoscopeError, ValueError):
     """An argument has a value that makes no sense here."""
 
 
+class RowError(InputError, IndexError):
+    """A row was asked for that is not there; an IndexError too, which ends a `for` loop."""
+
+
 class ModelError(ArithmoscopeError):
     """A model cannot be found, read or trusted, or does not do what was asked of it."""
 

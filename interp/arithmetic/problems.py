@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from interp.arithmetic.digits import Digits, significant_digits, to_digits, to_int64, to_integers
 from interp.arithmetic.schoolbook import Worksheet, work_out
 from interp.arithmetic.truth import column, columns, table
-from interp.errors import InputError
+from interp.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from interp.arithmetic.tasks import Task
@@ -49,7 +49,12 @@ class Problems:
         index = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
         if not isinstance(index, slice) and index.size == 0:
             index = slice(0, 0)
-        operators = self.operators[index]
+        try:
+            operators = self.operators[index]
+        except IndexError as error:
+            raise RowError(
+                f"there are {self.n} problems, and {rows!r} does not select among them: {error}"
+            ) from error
         if len(operators) == 0:
             raise InputError(
                 f"the selection leaves none of {self.n} problems: check the mask, or draw more"

@@ -92,15 +92,20 @@ def swapped_prompts(model: Model, batch: PromptBatch, swap: Swap, prefix: Prefix
 
 def _with_chain_of(model: Model, batch: PromptBatch, changed: PromptBatch) -> PromptBatch:
     """The changed question, followed by the original's chain of thought and answer."""
-    asked = model.prompts(batch.problems, format=batch.format, answer="none").lengths
-    again = model.prompts(changed.problems, format=batch.format, answer="none").lengths
-    if changed.tokens.shape != batch.tokens.shape or not np.array_equal(asked, again):
+    asked = model.prompts(batch.problems, format=batch.format, answer="none")
+    again = model.prompts(changed.problems, format=batch.format, answer="none")
+    same_length = np.array_equal(asked.lengths, again.lengths)
+    if changed.tokens.shape != batch.tokens.shape or not same_length:
         raise InputError(
             f"format {batch.format!r} writes chains of thought of another length after a swap, so "
             "the original's cannot be kept: use prefix='recompute', or a format of fixed width"
         )
-    said = torch.arange(batch.tokens.shape[1])[None] >= torch.from_numpy(asked)[:, None]
-    return changed.with_tokens(torch.where(said, batch.tokens, changed.tokens))
+    said = torch.arange(batch.tokens.shape[1])[None] >= torch.from_numpy(asked.lengths)[:, None]
+    texts = [
+        new + text[len(question) :]
+        for new, text, question in zip(again.texts, batch.texts, asked.texts, strict=True)
+    ]
+    return changed.with_tokens(torch.where(said, batch.tokens, changed.tokens), texts)
 
 
 def check_true_answers(model: Model, batch: PromptBatch) -> None:

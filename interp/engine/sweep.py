@@ -122,7 +122,7 @@ class Sweep:
             assert collected.logits is not None and clean.collected.logits is not None
             self.changed[number] |= _differ(clean.collected.logits, collected.logits, present)
         if self.reduce is not None and collected.logits is not None:
-            collected = replace(collected, logits=self.reduce(collected.logits, rows))
+            collected = replace(collected, logits=_reduced(self.reduce, collected.logits, rows))
         self.results[number].append(collected.to_cpu())
         plain = plain_flops(self.model, rows=rows.stop - rows.start, length=plan.end)
         self._charge(number, self._job_flops(job), plain, began)
@@ -256,6 +256,17 @@ class Sweep:
                 )
             )
         return out
+
+
+def _reduced(reduce: Reduce, logits: torch.Tensor, rows: slice) -> torch.Tensor:
+    reduced = reduce(logits, rows)
+    if not isinstance(reduced, torch.Tensor) or len(reduced) != len(logits):
+        what = list(reduced.shape) if isinstance(reduced, torch.Tensor) else repr(reduced)
+        raise InputError(
+            f"reduce must return a tensor with one entry for each of the {len(logits)} rows it is "
+            f"given, not {what}."
+        )
+    return reduced
 
 
 def _on(positions: torch.Tensor | None, rows: slice, device: torch.device) -> torch.Tensor | None:

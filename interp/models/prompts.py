@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from interp.arithmetic.problems import Problems
-from interp.errors import InputError, RoleError
+from interp.errors import InputError, RoleError, RowError
 from interp.models.tokens import Encoded, Layout, digits_in
 from interp.results import ModelId
 
@@ -141,7 +141,12 @@ class PromptBatch:
         return torch.where(where >= 0, ids, torch.full_like(ids, -1))
 
     def __getitem__(self, rows: Any) -> PromptBatch:
-        index = np.arange(len(self))[rows]
+        try:
+            index = np.arange(len(self))[rows]
+        except IndexError as error:
+            raise RowError(
+                f"there are {len(self)} prompts, and {rows!r} does not select among them: {error}"
+            ) from error
         if index.ndim == 0:
             index = index[None]
         return replace(
@@ -154,13 +159,13 @@ class PromptBatch:
             layout_of=self.layout_of[index],
         )
 
-    def with_tokens(self, tokens: torch.Tensor) -> PromptBatch:
-        """The same problems and roles over other tokens of the same shape (counterfactual text)."""
+    def with_tokens(self, tokens: torch.Tensor, texts: Sequence[str]) -> PromptBatch:
+        """The same problems and roles over other tokens of the same shape, and what they say."""
         if tokens.shape != self.tokens.shape:
             raise InputError(
                 f"the tokens must have shape {tuple(self.tokens.shape)}, not {tuple(tokens.shape)}."
             )
-        return replace(self, tokens=tokens)
+        return replace(self, tokens=tokens, texts=tuple(texts))
 
     @property
     def _layouts_used(self) -> list[int]:

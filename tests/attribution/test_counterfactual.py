@@ -190,6 +190,8 @@ def test_keep_keeps_the_chain_of_thought(chains: Any) -> None:
     again = swapped_prompts(chains, batch, swap, "recompute")
     differ = (kept.tokens != batch.tokens).nonzero()[:, 1]
     assert set(differ.tolist()) == {batch.positions["a0"]}
+    for text, new in zip(batch.texts, kept.texts, strict=True):
+        assert [i for i in range(len(text)) if text[i] != new[i]] == [text.index("*") - 4]
     assert (again.tokens != batch.tokens).sum() > 2
 
 

@@ -139,6 +139,12 @@ def test_the_lock_is_held_for_a_batch_not_for_a_sweep(model: Any, batch: Any) ->
         sweep.result()
 
 
+@pytest.mark.parametrize("returned", [None, torch.zeros(1, 2)])
+def test_a_reduction_must_keep_its_rows(model: Any, batch: Any, returned: Any) -> None:
+    with pytest.raises(InputError, match="one entry for each of the 12 rows"):
+        engine.run(model, batch, reduce=lambda logits, rows: returned)
+
+
 def test_random_state_is_left_alone(model: Any, batch: Any) -> None:
     state = torch.get_rng_state()
     engine.run(model, batch, [Replace("z", Zero(), layers=0, roles="a0")])

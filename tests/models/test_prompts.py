@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 import interp
 from interp.arithmetic import formats
-from interp.errors import InputError, RoleError
+from interp.errors import InputError, RoleError, RowError
 from interp.models import Tokens
 from tests import tiny
 
@@ -118,6 +118,14 @@ def test_bad_prompts(model: Any, packed: Any) -> None:
     value = 10**39
     with pytest.raises(InputError, match=r"does not fit the context of .* \(64\)"):
         model.prompts(wide.problems([value], [value]), format="plain")
+
+
+def test_rows_that_are_not_there(model: Any) -> None:
+    batch = model.prompts(interp.Addition(2).problems([1, 2, 3], 4))
+    assert [one.texts for one in batch] == [(text,) for text in batch.texts]
+    for rows in (3, [0, -4], np.array([True])):
+        with pytest.raises(RowError, match="there are 3 prompts"):
+            batch[rows]
 
 
 def test_unknown_character() -> None:
