@@ -112,6 +112,7 @@ _SMOLLM2_ARITH = AdapterRecipe(
         ("af1-python", 1.0),
     ),
     other_styles=("plain@2:0",),
+    steps=700,
 )
 
 _ALL: tuple[Recipe | AdapterRecipe, ...] = (
