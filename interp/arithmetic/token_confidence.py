@@ -24,12 +24,14 @@ _COLUMN = "logprobs_json"
 def token_confidence(published: PublishedAnswers) -> pd.DataFrame:
     """One row a number token of an answer.
 
-    row, token          the row of the file, and the token's place in the answer, from 1 text,
-    right_text    the token given, and the one of the right answer there (None if there is none)
-    logprob             of the given token margin              log-probability of the likeliest
-    minus that of the second entropy_low         lower bound on the entropy in nats, see
-    `entropy_low` right_logprob, right_rank    of the right token among the likeliest, NaN where it
-    is not listed
+    | columns                     | meaning                                                        |
+    |-----------------------------|----------------------------------------------------------------|
+    | row, token                  | the row of the file; the token's place in the answer, from 1   |
+    | text, right_text            | the token given; that of the right answer there, None if none  |
+    | logprob                     | of the given token                                             |
+    | margin                      | log-probability of the likeliest minus that of the second      |
+    | entropy_low                 | lower bound on the entropy in nats, see `entropy_low`          |
+    | right_logprob, right_rank   | of the right token among those listed, NaN where it is not     |
 
     Raises InputError where the file has no log-probabilities, or they cannot be read.
     """
