@@ -23,6 +23,9 @@ from interp.results.intervals import (
 )
 from interp.results.logit_lens import LogitLens
 from interp.results.noisy_prefix import NoisyPrefix
+from interp.results.probes import ProbeSweep
+from interp.results.probes_baseline import OneHotBaseline, RunningSums
+from interp.results.probes_use import ProbeUse
 from interp.results.result import MIN_DISTINCT, Result
 from interp.results.selfcheck import SelfCheck
 from interp.results.settings import Settings
@@ -44,8 +47,12 @@ __all__ = [
     "LogitLens",
     "ModelId",
     "NoisyPrefix",
+    "OneHotBaseline",
+    "ProbeSweep",
+    "ProbeUse",
     "PromptSearch",
     "Result",
+    "RunningSums",
     "SelfCheck",
     "Settings",
     "SwapExample",

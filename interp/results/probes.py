@@ -1,0 +1,201 @@
+"""What linear probes find at every site, beside what they would find in the question alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.errors import InputError
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.grid import Axis, Grid
+from interp.results.identity import ModelId
+from interp.results.intervals import benjamini_hochberg
+from interp.results.result import Result
+
+FALSE_DISCOVERIES = 0.05
+"""The share of false findings that is accepted among the cells called represented."""
+
+
+def probe_code(model: ModelId | None, last: str) -> str:
+    """A script that imports both packages, loads the model and makes the call `last`."""
+    return model_code(model, {}, last).replace(
+        "import interp\n", "import interp\nimport probes\n", 1
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class ProbeSweep(Result):
+    """A probe for each target at each site, layer, head and role, with its controls.
+
+    The score of a cell is R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)² (real targets; for angles summed over
+    cosine and sine) or the share of right classes, on rows that no probe was fitted on. `gain` is
+    the score less that of the reference, on the same rows:
+
+    - `shown`, a linear probe of the one-hot operand digits seen by then and the answer digits
+      printed by then, for everything that is computed from digits;
+    - `embedding`, a probe of the token's own embedding, for operand digits, which the one-hot
+      digits have whole.
+
+    A target is called represented where the gain's interval lies above 0 and q ≤ 0.05 (Benjamini
+    and Hochberg over all cells of the sweep).
+
+    Args:
+        format: what the prompts were written in.
+        cells: one row a cell; see `frame`.
+        names: the targets, in the order of `rows` and `true`.
+        labels: class names of targets whose classes are no numbers.
+        rows: int [targets, m], the prompts that were held out; -1 pads.
+        true: float [targets, m], the target there; NaN pads. Classes by their number, or by their
+            place in `labels`.
+        predicted: float [cells, m], what each probe says of them; angles as residues.
+        resampled: what the intervals resample.
+    """
+
+    analysis: ClassVar[str] = "probe_sweep"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the model uses what a probe reads: `probes.use` asks that",
+        "what a probe that is not linear would read",
+        "that a target is absent where it is not found: more prompts may find it",
+    )
+
+    format: str
+    cells: pd.DataFrame
+    names: tuple[str, ...]
+    labels: Mapping[str, Sequence[str]]
+    rows: npt.NDArray[np.int64]
+    true: npt.NDArray[np.float32]
+    predicted: npt.NDArray[np.float32]
+    resampled: str
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        cells = self.cells.copy()
+        cells["q"] = benjamini_hochberg(cells["p"].to_numpy())
+        low = cells["gain_low"].to_numpy()
+        cells["represented"] = (low > 0) & (cells["q"].to_numpy() <= FALSE_DISCOVERIES)
+        cells["selectivity"] = cells["score"] - cells["control_task"]
+        return cells
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a cell.
+
+        target, kind ("real", "class", "angle"), metric ("r2", "accuracy"), site, layer, head (-1
+        where the site has none), role; `predicts`, the answer digit whose logits that position
+        gives; `emitted`, whether the answer digit of the target's column was printed by then
+        ("before", "after"); `visible`, what the input token itself tells ("", "mod 10", "whole").
+
+        score; mae beside constant_mae, of the training median; cv, the mean score of the training
+        folds; constant, one_hot, shown, embedding, untrained (the same architecture with random
+        weights), shuffled (labels), control_task (a random label for each input type) and
+        selectivity = score − control_task; reference, gain with its bounds, p, q, represented;
+        alpha, n_train, n_test; trained_in, whether a loss of the model's training asked for it.
+        """
+        return self._frame.copy()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """cells, represented (how many), and for each target, at the cell that the training folds
+        like best, `score[target]`, `reference[target]` and `gain[target]` on held-out rows."""
+        frame = self._frame
+        found = {"cells": float(len(frame)), "represented": float(frame["represented"].sum())}
+        for name in self.names:
+            row = self.best(name)
+            found[f"score[{name}]"] = float(row["score"])
+            found[f"reference[{name}]"] = float(row[str(row["reference"])])
+            found[f"gain[{name}]"] = float(row["gain"])
+        return found
+
+    @property
+    def interval(self) -> str:
+        return f"95 % bootstrap intervals over {self.resampled} of the held-out prompts"
+
+    @property
+    def code(self) -> str:
+        names = ("targets", "sites", "layers", "heads", "roles", "format", "split", "test", "folds")
+        options = {name: self.settings.get(name) for name in names}
+        problems = str(self.settings["problems"])
+        last = call("probes.probe", "model", problems, **options, seed=self.seed)
+        return probe_code(self.model, last)
+
+    def conclusion(self) -> str | None:
+        frame = self._frame
+        found = frame[frame["represented"]]
+        if found.empty:
+            return (
+                f"None of {len(frame)} cells holds more of its target than a linear map finds in "
+                "the question itself."
+            )
+        row = found.loc[found["cv"].idxmax()]
+        what = "R²" if row["metric"] == "r2" else "accuracy"
+        head = f" head {row['head']}" if row["head"] >= 0 else ""
+        asked = " It was trained in." if row["trained_in"] else ""
+        return (
+            f"{len(found)} of {len(frame)} cells hold more of their target than a linear map finds "
+            f"in the question itself. {row['target']} at {row['site']} of layer {row['layer']}"
+            f"{head}, role {row['role']}: {what} {number(row['score'])} against "
+            f"{number(row[str(row['reference'])])} "
+            f"(gain {number(row['gain_low'])} to {number(row['gain_high'])}).{asked}"
+        )
+
+    def best(self, target: str) -> pd.Series:
+        """The row of a target's cell that the folds of the training rows like best; its score was
+        not looked at to choose it.
+
+        Raises InputError for a target that was not probed.
+        """
+        mine = self._of(target)
+        return self._frame.loc[mine["cv"].fillna(-np.inf).idxmax()]
+
+    def grid(
+        self, target: str, value: str = "score", site: str = "resid_post", head: int | None = None
+    ) -> Grid:
+        """A column of `frame` as [layer, role] for one target and site, NaN where not measured.
+
+        Raises InputError for a target, site, head or column that is not there.
+        """
+        mine = self._of(target)
+        if site not in set(mine["site"]):
+            raise InputError(f"site {site!r} was not probed: {', '.join(mine['site'].unique())}")
+        mine = mine[(mine["site"] == site) & (mine["head"] == (-1 if head is None else head))]
+        if mine.empty:
+            raise InputError(f"{site!r} has no such head: z has heads, other sites head=None")
+        if value not in mine:
+            raise InputError(f"no column {value!r}: choose one of {', '.join(mine)}")
+        layers = tuple(sorted(mine["layer"].unique()))
+        roles = tuple(mine["role"].unique())
+        axes = (Axis("layer", layers), Axis("role", roles))
+        ends = {"gain": ("gain_low", "gain_high")}.get(value, ())
+        tables = [
+            mine.pivot(index="layer", columns="role", values=name).loc[list(layers), list(roles)]
+            for name in (value, *ends)
+        ]
+        values, *bounds = (table.to_numpy(dtype=float) for table in tables)
+        return Grid(values, axes, *bounds)
+
+    def scatter(self, cell: int) -> pd.DataFrame:
+        """`row`, `true` and `predicted` of the held-out prompts in one cell (a row of `frame`)."""
+        if not 0 <= cell < len(self.cells):
+            raise InputError(f"there is no cell {cell}: they go from 0 to {len(self.cells) - 1}")
+        target = self.names.index(str(self.cells["target"].iloc[cell]))
+        known = (self.rows[target] >= 0) & ~np.isnan(self.predicted[cell])
+        return pd.DataFrame(
+            {
+                "row": self.rows[target][known],
+                "true": self.true[target][known],
+                "predicted": self.predicted[cell][known],
+            }
+        )
+
+    def _of(self, target: str) -> pd.DataFrame:
+        mine = self._frame[self._frame["target"] == target]
+        if mine.empty:
+            raise InputError(f"{target!r} was not probed; there are {', '.join(self.names)}")
+        return mine
