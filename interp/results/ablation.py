@@ -1,0 +1,244 @@
+"""What is left of a model's answers when tokens wait and attention is cut.
+
+Faithfulness is the accuracy of the ablated run on the prompts that the full model gets right
+(arXiv 2509.09650). A model that always says one thing is faithful too, on the prompts where that
+is right; so the best constant answer's faithfulness stands beside every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.grid import Grid
+from interp.results.intervals import Interval, mean_interval, ratio_interval, wilson
+from interp.results.result import MIN_DISTINCT, Result
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+INTERVAL = "95 % intervals, the wider of Wilson's and a bootstrap over"
+
+
+def share_interval(kept: Bools, group: npt.NDArray[np.int64], *, seed: int) -> Interval:
+    """Of a share of prompts [n, …] → […]: the wider of Wilson's interval and a bootstrap over
+    groups. The first knows nothing of operands in common; the second has no width where all agree.
+    """
+    n = len(kept)
+    shape = kept.shape[1:]
+    if n == 0:
+        return Interval(np.full(shape, np.nan), np.full(shape, np.nan))
+    score = wilson(kept.sum(axis=0), n)
+    resampled = mean_interval(kept.astype(float), group, seed=seed)
+    low, high = np.fmin(score.low, resampled.low), np.fmax(score.high, resampled.high)
+    return Interval(np.asarray(low), np.asarray(high))
+
+
+def schedule_code(spec: Mapping[str, Any]) -> str:
+    """The call that makes a schedule again from its `spec()`."""
+    given = {name: value for name, value in spec.items() if value not in ((), None, 0)}
+    given = {
+        name: value
+        for name, value in given.items()
+        if (name, value) not in (("transfer_mask", "full-peek"), ("compute_mask", "self-peek"))
+    }
+    return call("interp.ablation.Schedule", **given)
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AblationScore(Result):
+    """The answers of one ablated run beside those of the full model.
+
+    Args:
+        by_role: columns `role`, `base_accuracy`, `n_right`, `faithfulness`, `low`, `high`,
+            `constant`, `logit_difference`, `kl`; one row an answer token, and "all" for prompts
+            whose every token is right.
+        right: bool [n], whether the full model answers rightly, every token its first choice.
+        kept: bool [n], whether the ablated run does.
+        difference, difference_ablated: float [n], Δ of the full and the ablated run: the logit of
+            the right token minus the mean logit of the other prompts' right tokens, averaged over
+            the answer's tokens.
+        kl: float [n], D(full ‖ ablated) in nats over the vocabulary, summed over the answer.
+        prompt: int [n], equal where prompts are.
+        group: int [n, kinds], what the intervals resample; `resampled` says what that is.
+        constant: share of the prompts answered rightly that share one answer, the commonest.
+        picture: who may see whom at each layer.
+    """
+
+    analysis: ClassVar[str] = "ablation_score"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the model works this way: it shows that these paths suffice on these prompts",
+        "anything about prompts that the full model answers wrongly, except by logits",
+    )
+
+    by_role: pd.DataFrame
+    right: Bools
+    kept: Bools
+    difference: Floats
+    difference_ablated: Floats
+    kl: Floats
+    prompt: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
+    resampled: str
+    constant: float
+    picture: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.by_role
+
+    @property
+    def n_right_distinct(self) -> int:
+        """Distinct prompts among those that the full model gets right."""
+        return len(np.unique(self.prompt[self.right]))
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """faithfulness with its interval, constant (of the best constant answer), base_accuracy,
+        accuracy (of the ablated run, on all prompts), n_right, n_right_distinct, logit_difference
+        (normalised, 1 is the full model and 0 a constant output) with its interval, kl (mean, in
+        nats)."""
+        seed = self.seed or 0
+        kept = self.kept[self.right]
+        low, high = share_interval(kept, self.group[self.right], seed=seed)
+        bounds = ratio_interval(self.difference_ablated, self.difference, self.group, seed=seed)
+        full = float(self.difference.mean())
+        return {
+            "faithfulness": float(kept.mean()) if len(kept) else float("nan"),
+            "faithfulness_low": float(low),
+            "faithfulness_high": float(high),
+            "constant": self.constant,
+            "base_accuracy": float(self.right.mean()),
+            "accuracy": float(self.kept.mean()),
+            "n_right": float(self.right.sum()),
+            "n_right_distinct": float(self.n_right_distinct),
+            "logit_difference": float(self.difference_ablated.mean()) / full if full else np.nan,
+            "logit_difference_low": float(bounds.low),
+            "logit_difference_high": float(bounds.high),
+            "kl": float(self.kl.mean()),
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        names = ("replacement", "sink", "answers")
+        options = {name: self.settings.get(name) for name in names}
+        last = call(
+            "interp.ablation.evaluate",
+            "model",
+            "batch",
+            schedule_code(self.settings["schedule"]),
+            **options,
+            seed=self.seed,
+        )
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        m = self.metrics
+        if not np.isfinite(m["faithfulness"]):
+            return None
+        told = (
+            f"{number(100 * m['faithfulness'])} % of the answers that the model gets right stay "
+            f"right (at least {number(100 * m['faithfulness_low'])} %), against "
+            f"{number(100 * m['constant'])} % for the best constant answer"
+        )
+        if m["faithfulness_low"] > m["constant"]:
+            return f"Under this schedule {told}."
+        return f"Under this schedule nothing tells the answers from a constant one: {told}."
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LayerRemoval(Result):
+    """Faithfulness when, in one layer at a time, the last tokens may look at nothing but
+    themselves and the sink (arXiv 2509.09650, Fig. 4): whether a layer's transfer is necessary.
+
+    Args:
+        full: Grid over `layer`, in the full model.
+        schedule: the same within a schedule; NaN outside its transfer layers.
+        all_removed: columns `where` ("full", "schedule"), `layers`, `faithfulness`, `low`, `high`:
+            all transfer layers of the schedule cut at once.
+        constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
+    """
+
+    analysis: ClassVar[str] = "layer_removal"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that a layer without effect moves nothing: another may move the same",
+    )
+
+    full: Grid
+    schedule: Grid
+    all_removed: pd.DataFrame
+    constant: float
+    base_accuracy: float
+    n_right: int
+    n_right_distinct: int
+    resampled: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a layer and place: `where`, `layer`, `faithfulness` with its bounds."""
+        parts = [
+            grid.frame("faithfulness").assign(where=where)
+            for where, grid in (("full", self.full), ("schedule", self.schedule))
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The layer whose removal costs the full model most (-1: none costs anything), its
+        faithfulness then, and how many layers cost it more than its interval allows."""
+        values, high = self.full.values, self.full.high
+        worst = int(np.nanargmin(values))
+        needed = int((high < 1).sum()) if high is not None else 0
+        return {
+            "worst_layer": float(worst if values[worst] < 1 else -1),
+            "worst_faithfulness": float(values[worst]),
+            "needed_layers": float(needed),
+            "constant": self.constant,
+            "base_accuracy": self.base_accuracy,
+            "n_right": float(self.n_right),
+            "n_right_distinct": float(self.n_right_distinct),
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        names = ("replacement", "sink")
+        options = {name: self.settings.get(name) for name in names}
+        schedule = schedule_code(self.settings["schedule"])
+        last = call(
+            "interp.ablation.removal", "model", "batch", schedule, **options, seed=self.seed
+        )
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        m = self.metrics
+        if m["worst_layer"] < 0:
+            return "No single layer's transfer to the last token is necessary in the full model."
+        return (
+            f"Without the transfer of layer {int(m['worst_layer'])} alone, the full model keeps "
+            f"{number(100 * m['worst_faithfulness'])} % of its right answers (the best constant "
+            f"answer {number(100 * m['constant'])} %)."
+        )

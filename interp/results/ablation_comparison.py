@@ -1,0 +1,151 @@
+"""One schedule under every replacement and mask, and on prompts other than those it is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from interp.results.ablation import INTERVAL, schedule_code
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.result import MIN_DISTINCT, Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AblationComparison(Result):
+    """The same search, or the same schedule, with every alternative in one table.
+
+    Args:
+        table: one row an alternative: `replacement`, `given`, `mask` (of the transfer layers),
+            `status`, `reason`, `wait`, `first_transfer`, `last_transfer`, `transfer_layers` (a
+            count), `heads`, `faithfulness`, `low`, `high`, `logit_difference`, `kl`.
+        constant, base_accuracy, n_right, n_right_distinct: of the prompts told of.
+    """
+
+    analysis: ClassVar[str] = "ablation_comparison"
+    notes: ClassVar[tuple[str, ...]] = (
+        "which replacement is right: one that keeps more may also let more through",
+    )
+
+    table: pd.DataFrame
+    constant: float
+    base_accuracy: float
+    n_right: int
+    n_right_distinct: int
+    resampled: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.table
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The faithfulness of each alternative by name, and the constant's."""
+        out = {
+            f"faithfulness {row.replacement} {row.mask}": float(row.faithfulness)
+            for row in self.table.itertuples()
+        }
+        more = {"constant": self.constant, "base_accuracy": self.base_accuracy}
+        more |= {"n_right": float(self.n_right), "n_right_distinct": float(self.n_right_distinct)}
+        return out | more
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        schedule = self.settings.get("schedule")
+        positional = ["model", "batch"] + ([schedule_code(schedule)] if schedule else [])
+        names = ("replacements", "masks", "target", "sink")
+        options = {name: self.settings.get(name) for name in names}
+        last = call("interp.ablation.compare", *positional, **options, seed=self.seed)
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        known = self.table.dropna(subset="faithfulness")
+        if not len(known):
+            return "Under none of these alternatives is there such a subgraph."
+        best = known.loc[known["faithfulness"].idxmax()]
+        above = known[known["low"] > self.constant]
+        return (
+            f"Most is kept with {best['replacement']} and {best['mask']}: "
+            f"{number(100 * best['faithfulness'])} % (at least {number(100 * best['low'])} %). "
+            f"{len(above)} of {len(self.table)} alternatives keep more than the best constant "
+            f"answer ({number(100 * self.constant)} %)."
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AblationTransfer(Result):
+    """One schedule, found elsewhere, on other styles, operators, ranges and models.
+
+    Args:
+        table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
+            `base_accuracy`, `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`,
+            `high`, `logit_difference`, `kl`, and `reason` where there is no number or no verdict.
+    """
+
+    analysis: ClassVar[str] = "ablation_transfer"
+    notes: ClassVar[tuple[str, ...]] = (
+        "whether another schedule would do better there",
+        "more than the prompts answered rightly can: compare base accuracies first",
+    )
+
+    table: pd.DataFrame
+    resampled: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.table
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The faithfulness on each set of prompts by name."""
+        return {
+            f"faithfulness {row.name}": float(row.faithfulness)
+            for row in self.table.itertuples(index=False)
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        options = {name: self.settings.get(name) for name in ("replacement", "sink")}
+        schedule = schedule_code(self.settings["schedule"])
+        targets = ", ".join(
+            f"{row.name!r}: {call('model.prompts', problems, format=row.format)}"
+            for row, problems in zip(
+                self.table.itertuples(index=False), self.settings["problems_of"], strict=True
+            )
+        )
+        last = call(
+            "interp.ablation.transfer",
+            "model",
+            schedule,
+            f"{{{targets}}}",
+            **options,
+            seed=self.seed,
+        )
+        return model_code(self.model, {}, last)
+
+    def conclusion(self) -> str | None:
+        enough = self.table[self.table["n_right_distinct"] >= MIN_DISTINCT]
+        if not len(enough):
+            return None
+        above = enough[enough["low"] > enough["constant"]]
+        least = float(enough["faithfulness"].min()) if len(enough) else np.nan
+        return (
+            f"Of {len(enough)} sets of prompts with {MIN_DISTINCT} distinct right answers, "
+            f"{len(above)} keep more than their best constant answer; the least that is kept is "
+            f"{number(100 * least)} %."
+        )

@@ -1,0 +1,241 @@
+"""How long tokens can wait and where information must move: the grid and what a search found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from interp.results.ablation import INTERVAL
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.grid import Grid
+from interp.results.result import MIN_DISTINCT, Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AblationGrid(Result):
+    """Every wait depth with every width of transfer that fits behind it.
+
+    In cell (w, t) layers 0 … w−1 wait, w … w+t−1 transfer and the rest compute. Grids have the axes
+    `wait` and `width`, both counts of layers; NaN where w + t is more than there are.
+
+    Args:
+        faithfulness, logit_difference: with intervals; as in `AblationScore`.
+        kl: mean D(full ‖ ablated) in nats, None where it was not asked for.
+        constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
+        n_layers: of the model.
+    """
+
+    analysis: ClassVar[str] = "ablation_grid"
+    notes: ClassVar[tuple[str, ...]] = (
+        "whether a transfer layer inside the window is needed: see the removal of single layers",
+        "that the model works this way: it shows which paths suffice",
+    )
+
+    faithfulness: Grid
+    logit_difference: Grid
+    kl: Grid | None
+    constant: float
+    base_accuracy: float
+    n_right: int
+    n_right_distinct: int
+    n_layers: int
+    resampled: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a cell that exists: `wait`, `width`, `faithfulness` and `logit_difference` with
+        bounds, `kl` where asked for."""
+        frame = self.faithfulness.frame("faithfulness")
+        for name in ("logit_difference", "kl"):
+            grid = getattr(self, name)
+            if grid is not None:
+                frame = frame.join(grid.frame(name).drop(columns=["wait", "width"]))
+        frame[["wait", "width"]] = frame[["wait", "width"]].astype(int)
+        exists = frame["wait"] + frame["width"] <= self.n_layers
+        return frame[exists].reset_index(drop=True)
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """longest_wait: the deepest wait of some cell that keeps 90 %, and narrowest_width: the
+        fewest transfer layers at that depth (NaN where no cell keeps as much)."""
+        good = self.frame[self.frame["faithfulness"] >= 0.9]
+        longest = float(good["wait"].max()) if len(good) else float("nan")
+        narrowest = float(good.loc[good["wait"] == longest, "width"].min())
+        return {
+            "longest_wait": longest,
+            "narrowest_width": narrowest,
+            "best_faithfulness": float(np.nanmax(self.faithfulness.values)),
+            "constant": self.constant,
+            "base_accuracy": self.base_accuracy,
+            "n_right": float(self.n_right),
+            "n_right_distinct": float(self.n_right_distinct),
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        names = ("replacement", "sink", "waits", "widths", "route", "kl")
+        options = {name: self.settings.get(name) for name in names}
+        last = call("interp.ablation.grid", "model", "batch", **options, seed=self.seed)
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        m = self.metrics
+        if np.isnan(m["longest_wait"]):
+            return (
+                "No cell keeps 90 % of the right answers; the best keeps "
+                f"{number(100 * m['best_faithfulness'])} %, the best constant answer "
+                f"{number(100 * m['constant'])} %."
+            )
+        wait, width = int(m["longest_wait"]), int(m["narrowest_width"])
+        return (
+            f"90 % of the right answers survive while tokens wait through {wait} layers "
+            f"({_layers(0, wait)}) and then {width} layers transfer ({_layers(wait, width)}); the "
+            f"cell was chosen on these prompts, so `af1` says what it keeps on others."
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AllForOne(Result):
+    """The sparsest schedule of wait, transfer and compute that keeps the answers, if there is one.
+
+    Searched on one half of the prompts and measured on the other ("told"). All of `waits`,
+    `windows` and `pruning` are of the searched half; `removal` and the metrics of the told one.
+
+    Args:
+        status: "found", "none" (no such subgraph keeps the target) or "uninformative".
+        reason: why, in a sentence.
+        target: the faithfulness that the search may not fall below.
+        wait: layers that wait (0 … wait−1), -1 where none was found.
+        transfer: the transfer layers, by index.
+        heads: (layer, head) that look in them, [m, 2].
+        waits: Grid over `wait`: waiting alone, every later layer as it is.
+        windows: Grid over `start` (index of the first transfer layer) and `width`, at that wait;
+            NaN where there was nothing to measure.
+        pruning: columns `step`, `layer`, `head`, `faithfulness`, `logit_difference`: heads in the
+            order in which they were cut; the last row is the cut that the search refused.
+        removal: columns `where` ("full", "schedule"), `layer` (-1: all found layers at once),
+            `faithfulness`, `low`, `high`: necessity.
+        scores: the told half's metrics (`AblationScore.metrics`), empty where none was found.
+        picture: who may see whom at each layer.
+    """
+
+    analysis: ClassVar[str] = "all_for_one"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the model works this way: the schedule is sufficient, and other paths may be too",
+        "a schedule in which the prompt's other tokens exchange anything: none is searched",
+    )
+
+    status: str
+    reason: str
+    target: float
+    wait: int
+    transfer: tuple[int, ...]
+    heads: np.ndarray
+    waits: Grid
+    windows: Grid
+    pruning: pd.DataFrame
+    removal: pd.DataFrame
+    scores: pd.DataFrame
+    searched_faithfulness: float
+    base_accuracy: float
+    constant: float
+    n_right: int
+    n_right_distinct: int
+    n_layers: int
+    resampled: str
+    picture: str
+
+    @property
+    def schedule(self) -> dict[str, object]:
+        """The schedule as JSON values, for `Schedule.from_spec`; empty where none was found."""
+        return dict(self.settings.get("schedule") or {})
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a measurement: `stage` (wait, window, prune, removal), its layers, its number."""
+        parts = [
+            self.waits.frame("faithfulness").assign(stage="wait"),
+            self.windows.frame("faithfulness").dropna(subset="faithfulness").assign(stage="window"),
+            self.pruning.assign(stage="prune"),
+            self.removal.assign(stage="removal"),
+        ]
+        renamed = [
+            part.rename(columns={"faithfulness_low": "low", "faithfulness_high": "high"})
+            for part in parts
+        ]
+        frame = pd.concat(renamed, ignore_index=True)
+        for name in ("wait", "start", "width", "layer", "head", "step"):
+            frame[name] = pd.to_numeric(frame[name])
+        return frame[["stage", *(name for name in frame.columns if name != "stage")]]
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the told half: faithfulness with its interval, constant, base_accuracy, n_right,
+        n_right_distinct, logit_difference, kl; of the schedule: wait_layers (a count),
+        transfer_layers (a count), first_transfer_layer and last_transfer_layer (indices), heads;
+        searched_faithfulness of the half that chose it."""
+        found = self.status == "found"
+        told = self.scores.iloc[0].to_dict() if len(self.scores) else {}
+        nan = float("nan")
+        names = ("faithfulness", "faithfulness_low", "faithfulness_high", "logit_difference", "kl")
+        return {
+            "wait_layers": float(self.wait) if self.wait >= 0 else nan,
+            "transfer_layers": float(len(self.transfer)) if found else nan,
+            "first_transfer_layer": float(self.transfer[0]) if self.transfer else nan,
+            "last_transfer_layer": float(self.transfer[-1]) if self.transfer else nan,
+            "heads": float(len(self.heads)) if found else nan,
+            **{name: float(told.get(name, nan)) for name in names},
+            "searched_faithfulness": self.searched_faithfulness,
+            "constant": self.constant,
+            "base_accuracy": self.base_accuracy,
+            "n_right": float(self.n_right),
+            "n_right_distinct": float(self.n_right_distinct),
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        names = ("target", "replacement", "sink", "transfer_mask", "heads")
+        options = {name: self.settings.get(name) for name in names}
+        last = call("interp.ablation.af1", "model", "batch", **options, seed=self.seed)
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        if self.status != "found":
+            what = "No such subgraph" if self.status == "none" else "Uninformative"
+            return f"{what}: {self.reason}"
+        m = self.metrics
+        indices = ", ".join(str(layer) for layer in self.transfer)
+        return (
+            f"Tokens can wait through {self.wait} layers ({_layers(0, self.wait)}), "
+            f"{len(self.heads)} heads in {len(self.transfer)} layers (indices {indices}) carry all "
+            f"that is needed to where the answer is emitted, and the rest is computed there: on "
+            f"prompts that the search did not see, {number(100 * m['faithfulness'])} % of the "
+            f"right answers stay right (at least {number(100 * m['faithfulness_low'])} %; the best "
+            f"constant answer {number(100 * m['constant'])} %)."
+        )
+
+
+def _layers(first: int, count: int) -> str:
+    if count == 0:
+        return "none"
+    return f"index {first}" if count == 1 else f"indices {first} to {first + count - 1}"
