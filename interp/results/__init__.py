@@ -4,12 +4,17 @@ numpy, pandas and pyarrow only; figures are found at call time. Importing the ro
 Result type known, so `Result.load` can read any saved folder.
 """
 
+from interp.results.ablation import AblationScore, LayerRemoval
+from interp.results.ablation_comparison import AblationComparison, AblationTransfer
+from interp.results.ablation_search import AblationGrid, AllForOne
+from interp.results.ablation_table import CamaTable
 from interp.results.approximation import Approximation
 from interp.results.atomic import folder_atomic, write_atomic
 from interp.results.attribution import CounterfactualAttribution, SwapExample
 from interp.results.behaviour import Behaviour, PromptSearch
 from interp.results.cookbook import CookbookScores
 from interp.results.doctor import Diagnosis
+from interp.results.dynamics import DigitLosses, TrainingDynamics
 from interp.results.errors import ErrorTaxonomy
 from interp.results.explain import ErrorExplanation
 from interp.results.grid import Axis, Grid
@@ -34,16 +39,24 @@ from interp.results.versions import installed_versions
 
 __all__ = [
     "MIN_DISTINCT",
+    "AblationComparison",
+    "AblationGrid",
+    "AblationScore",
+    "AblationTransfer",
+    "AllForOne",
     "Approximation",
     "Axis",
     "Behaviour",
+    "CamaTable",
     "CookbookScores",
     "CounterfactualAttribution",
     "Diagnosis",
+    "DigitLosses",
     "ErrorExplanation",
     "ErrorTaxonomy",
     "Grid",
     "Interval",
+    "LayerRemoval",
     "LogitLens",
     "ModelId",
     "NoisyPrefix",
@@ -57,6 +70,7 @@ __all__ = [
     "Settings",
     "SwapExample",
     "TokenisationReport",
+    "TrainingDynamics",
     "benjamini_hochberg",
     "folder_atomic",
     "installed_versions",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from interp.training.adapters.recipe import AdapterRecipe
     from interp.training.build import build_model, build_tokenizer
     from interp.training.card import Card, write_card
+    from interp.training.learning import digit_losses, dynamics
+    from interp.training.logs import read_log
     from interp.training.loop import Trained, train
     from interp.training.recipes import Draw, Recipe, draw, recipe, recipe_names
     from interp.training.run import Validation
@@ -27,7 +29,10 @@ _NAMES = {
     "Validation": "run",
     "build_model": "build",
     "build_tokenizer": "build",
+    "digit_losses": "learning",
     "draw": "recipes",
+    "dynamics": "learning",
+    "read_log": "logs",
     "recipe": "recipes",
     "recipe_names": "recipes",
     "train": "loop",
@@ -43,7 +48,10 @@ __all__ = [
     "Validation",
     "build_model",
     "build_tokenizer",
+    "digit_losses",
     "draw",
+    "dynamics",
+    "read_log",
     "recipe",
     "recipe_names",
     "train",

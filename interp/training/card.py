@@ -17,8 +17,8 @@ from interp.errors import StorageError
 from interp.results.atomic import write_atomic
 from interp.results.intervals import wilson
 from interp.results.versions import installed_versions
-from interp.training.dynamics import groups_of
 from interp.training.evaluation import cascade_operators, full_cascades, n_carries, score
+from interp.training.log_rows import groups_of
 from interp.training.recipes import Recipe
 from interp.training.rows import Encoder
 from interp.training.stream import Stream

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from interp.errors import ModelError
 from interp.training.checkpoint import Checkpoint, save_checkpoint
-from interp.training.dynamics import COLUMNS, Row
+from interp.training.log_rows import COLUMNS, Row
 from interp.training.optimiser import learning_rate, moments, restore_moments
 
 REMEDY = "a lower learning_rate, a longer warmup or precision='float32'"

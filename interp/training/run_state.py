@@ -13,8 +13,8 @@ from torch import Tensor
 from interp.arithmetic.problems import Problems
 from interp.training.build import build_model, build_tokenizer
 from interp.training.card import Card, circumstances, measure
-from interp.training.dynamics import Row, batch_rows, validation_rows
 from interp.training.evaluation import score
+from interp.training.log_rows import Row, batch_rows, validation_rows
 from interp.training.objectives import Losses, Step
 from interp.training.optimiser import build_optimiser
 from interp.training.recipes import Recipe

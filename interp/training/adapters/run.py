@@ -23,7 +23,7 @@ from interp.training.adapters.card import AdapterCard, measure_adapter
 from interp.training.adapters.exercises import ExerciseStream, write
 from interp.training.adapters.prose import Prose, perplexity
 from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.dynamics import COLUMNS, Row
+from interp.training.log_rows import COLUMNS, Row
 from interp.training.optimiser import build_optimiser
 from interp.training.run import Batch, Run, Validation
 from interp.training.stream import step_seed

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from interp.arithmetic.tasks import task
 from interp.training import train
-from interp.training.dynamics import COLUMNS, batch_rows, groups_of
+from interp.training.log_rows import COLUMNS, batch_rows, groups_of
 from interp.training.objectives import AnswerLoss, Step
 from interp.training.run_state import TrainingRun
 

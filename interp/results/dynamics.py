@@ -1,0 +1,208 @@
+"""How a model learnt: losses, accuracies and gradients over the steps of its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from interp.errors import InputError
+from interp.results.calls import call
+from interp.results.result import Result
+
+KINDS = ("total", "digit", "class", "term", "task")
+
+
+class _Curves(Result):
+    """What Results that are read off training logs share: an `n` that counts logged steps."""
+
+    measure: str
+    threshold: float
+    smoothing: int
+
+    @property
+    def _read_how(self) -> str:
+        """How learnt is told, for a caption."""
+        sign, unit = ("<", " nats") if self.measure == "loss" else ("≥", "")
+        mean = f", mean of {self.smoothing} logged steps" if self.smoothing > 1 else ""
+        return f"learnt: {self.measure} {sign} {self.threshold:g}{unit}{mean}"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class TrainingDynamics(_Curves):
+    """The curves of one training run, and the order in which its parts were learnt.
+
+    `n` counts logged steps, each a batch of its own. A part is learnt at the first logged step at
+    which its smoothed loss is below the threshold (or its accuracy not below it); smoothed is the
+    mean of the last `smoothing` logged values, from the first step that has so many. After
+    arXiv 2510.00184 (Fig. 7), whose order of digits depends on a threshold that it does not state.
+
+    Args:
+        curves: one row a step and group: `step`, `group`, `kind` (one of `KINDS`), `loss` (nats)
+            and `accuracy`, both smoothed, `grad_norm` and `cosine` (with the total gradient) as
+            they were logged, NaN where they were not, and `n`, cells of the group in the batch.
+        order: one row a digit, class or task: `group`, `kind`, `learnt_at` (step), `kept_from`
+            (the step from which it stayed learnt to the end), `rank` within its kind (1 the first;
+            equal steps share one); NaN where it never was.
+        threshold: of the measure.
+        measure: "loss" (nats, learnt below) or "accuracy" (learnt from there on).
+        smoothing: logged values in each mean.
+        batch: problems in the batch of a logged step; 0 where the log does not say.
+    """
+
+    analysis: ClassVar[str] = "training_dynamics"
+    notes: ClassVar[tuple[str, ...]] = (
+        "what another seed would do: it is one run",
+        "that a digit with a large gradient is being learnt",
+        "another order of learning at another threshold; try some",
+    )
+
+    curves: pd.DataFrame
+    order: pd.DataFrame
+    threshold: float
+    measure: str
+    smoothing: int
+    batch: int
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.curves
+
+    def groups(self, kind: str) -> tuple[str, ...]:
+        """The groups of a kind, digits from the least significant on."""
+        if kind not in KINDS:
+            raise InputError(f"no kind {kind!r} of group; there are {', '.join(KINDS)}")
+        return tuple(self.curves.loc[self.curves["kind"] == kind, "group"].unique())
+
+    def wide(self, value: str, kind: str) -> pd.DataFrame:
+        """`value` by step (rows) and group of a kind (columns), steps without any left out."""
+        rows = self.curves[self.curves["kind"] == kind].dropna(subset=[value])
+        table = rows.pivot(index="step", columns="group", values=value)
+        return table[[group for group in self.groups(kind) if group in table]]
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """`steps` and `final_loss` of the log; `digits` and `digits_learnt`; `learnt_at_…` of each
+        digit, class and task, in steps, NaN where it was not learnt."""
+        digits = self.order[self.order["kind"] == "digit"]
+        total = self.curves[self.curves["kind"] == "total"].dropna(subset=["loss"])
+        found = {
+            "steps": float(self.curves["step"].max()),
+            "final_loss": float(total["loss"].iloc[-1]) if len(total) else np.nan,
+            "digits": float(len(digits)),
+            "digits_learnt": float(digits["learnt_at"].notna().sum()),
+        }
+        learnt = zip(self.order["group"], self.order["learnt_at"], strict=True)
+        return found | {f"learnt_at_{group}": float(step) for group, step in learnt}
+
+    @property
+    def caption(self) -> str:
+        parts = [self.model.name] if self.model else [str(self.settings.get("source", ""))]
+        parts += [self.task] if self.task else []
+        each = f" of {self.batch:,} problems" if self.batch else ""
+        parts += [f"n = {self.n:,} logged steps{each}"]
+        parts += [] if self.seed is None else [f"seed {self.seed}"]
+        return " · ".join(part for part in [*parts, self._read_how] if part)
+
+    @property
+    def code(self) -> str:
+        options = {name: self.settings.get(name) for name in ("split", "task")}
+        last = call(
+            "interp.training.dynamics",
+            repr(self.settings.get("source")),
+            threshold=self.threshold,
+            measure=self.measure,
+            smoothing=self.smoothing,
+            **options,
+        )
+        return f"import interp\n\nresult = {last}"
+
+    def conclusion(self) -> str | None:
+        digits = self.order[self.order["kind"] == "digit"]
+        known = digits.dropna(subset=["learnt_at"]).sort_values("rank", kind="stable")
+        if digits.empty:
+            return None
+        if known.empty:
+            return "None of the answer digits is learnt at this threshold."
+        told = ", then ".join(
+            " and ".join(str(group) for group in group_of["group"])
+            for _, group_of in known.groupby("rank")
+        )
+        missing = [str(g) for g in digits["group"] if g not in set(known["group"])]
+        never = f"; never {', '.join(missing)}" if missing else ""
+        return f"The digits are learnt in the order {told}{never}."
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class DigitLosses(_Curves):
+    """Loss and accuracy by answer digit over the training of several models, side by side.
+
+    `n` counts logged steps, over all models.
+
+    Args:
+        curves: one row a model, step and digit: `model`, `step`, `group`, `loss` (nats) and
+            `accuracy`, both smoothed.
+        order: one row a model and digit: `model`, `group`, `learnt_at`, `kept_from`, `rank`, as in
+            `TrainingDynamics`.
+        models: the names, in the order given.
+        exact: the accuracy that each model's card says, on held-out problems; NaN without a card.
+        threshold, measure, smoothing: as in `TrainingDynamics`.
+    """
+
+    analysis: ClassVar[str] = "digit_losses"
+    notes: ClassVar[tuple[str, ...]] = (
+        "which of the differences another seed would keep: each panel is one run",
+    )
+
+    curves: pd.DataFrame
+    order: pd.DataFrame
+    models: tuple[str, ...]
+    exact: tuple[float, ...]
+    threshold: float
+    measure: str
+    smoothing: int
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.curves
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """For each model the digits it has and those it learnt, and its card's accuracy."""
+        found: dict[str, float] = {}
+        for name, exact in zip(self.models, self.exact, strict=True):
+            rows = self.order[self.order["model"] == name]
+            found[f"{name} digits"] = float(len(rows))
+            found[f"{name} digits learnt"] = float(rows["learnt_at"].notna().sum())
+            found[f"{name} exact"] = exact
+        return found
+
+    @property
+    def caption(self) -> str:
+        parts = [self.task] if self.task else []
+        parts += [f"n = {self.n:,} logged steps"]
+        parts += [] if self.seed is None else [f"seed {self.seed}"]
+        return " · ".join([*parts, self._read_how])
+
+    @property
+    def code(self) -> str:
+        last = call(
+            "interp.training.digit_losses",
+            repr(list(self.settings.get("sources", ()))),
+            threshold=self.threshold,
+            measure=self.measure,
+            smoothing=self.smoothing,
+            split=self.settings.get("split"),
+        )
+        return f"import interp\n\nresult = {last}"
+
+    def conclusion(self) -> str | None:
+        told = []
+        for name in self.models:
+            rows = self.order[self.order["model"] == name]
+            missing = [str(g) for g in rows.loc[rows["learnt_at"].isna(), "group"]]
+            told.append(f"{name} {'lacks ' + ', '.join(missing) if missing else 'learns them all'}")
+        return f"Of the answer digits, {'; '.join(told)}."

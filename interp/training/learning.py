@@ -1,0 +1,206 @@
+"""What training logs say about learning: curves by digit and class, and the order of learning.
+
+After arXiv 2510.00184 (Fig. 7: gradient norms and losses by digit) and 2407.15360 (Fig. 2: losses
+by subtask). Nothing is trained or measured here; the numbers are those that `train` logged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from interp.errors import InputError
+from interp.results import ModelId
+from interp.results.dynamics import DigitLosses, TrainingDynamics
+from interp.training.logs import Log, check_source_task, find_log
+
+Measure = Literal["loss", "accuracy"]
+Split = Literal["train", "validation"]
+
+_DIGIT = re.compile(r"c(\d+|\[\d+:\d+\])")  # c3, or c[0:3] where a token packs several
+
+THRESHOLDS = {"loss": 1.0, "accuracy": 0.9}
+
+
+def dynamics(
+    source: str | Path,
+    *,
+    threshold: float | None = None,
+    measure: Measure = "loss",
+    smoothing: int = 1,
+    split: Split = "train",
+    task: str | None = None,
+) -> TrainingDynamics:
+    """The curves of a training run, and the order in which digits and subtask classes were learnt.
+
+    learnt_at(g) = min { t : m̄_g(t) < threshold }, where m̄ is the mean of the last `smoothing`
+    logged losses; with measure="accuracy", ≥ threshold.
+
+    Args:
+        source: what `read_log` takes: a shipped model's name, a folder, or a log.
+        threshold: in nats (1.0 if left out) or as a share (0.9 if left out).
+        measure: by which of the two a part counts as learnt.
+        smoothing: logged steps in each mean.
+        split: the training batches' rows, or those of held-out validation problems (which have no
+            gradients and no classes).
+        task: of a log that has no card beside it, for the caption.
+
+    Does not show: the order at another threshold, or in another seed's run.
+
+    Raises:
+        InputError: for a threshold, measure, split or smoothing that makes no sense.
+        ModelError, StorageError: as `read_log`.
+    """
+    limit = _threshold(threshold, measure)
+    log = find_log(source)
+    curves = _curves(log, split, smoothing)
+    card = log.card or {}
+    known = all(name in card for name in ("weight_hash", "name"))
+    total = curves[curves["kind"] == "total"]
+    steps = int(curves["step"].nunique())
+    return TrainingDynamics(
+        model=ModelId(log.name, str(card["weight_hash"])) if known else None,
+        task=check_source_task(task, log),
+        n=steps,
+        n_distinct=steps,
+        seed=int(card["seed"]) if "seed" in card else None,
+        settings={"source": log.source, "split": split} | ({"task": task} if task else {}),
+        curves=curves,
+        order=learnt_order(curves, limit, measure),
+        threshold=limit,
+        measure=measure,
+        smoothing=smoothing,
+        batch=int(total["n"].max()) if len(total) else 0,
+    )
+
+
+def digit_losses(
+    sources: Sequence[str | Path],
+    *,
+    threshold: float | None = None,
+    measure: Measure = "loss",
+    smoothing: int = 1,
+    split: Split = "train",
+) -> DigitLosses:
+    """Loss by answer digit over the training of several models, side by side.
+
+    Arguments and errors as `dynamics`, with a list of sources.
+    """
+    if isinstance(sources, str | Path) or not sources:
+        raise InputError("give a list of models or logs, such as ['mul4x4-sft', 'mul4x4-aux']")
+    each = [
+        dynamics(source, threshold=threshold, measure=measure, smoothing=smoothing, split=split)
+        for source in sources
+    ]
+    logs = [find_log(source) for source in sources]
+    names = tuple(log.name for log in logs)
+    if len(set(names)) < len(names):
+        raise InputError(f"a model is named twice: {', '.join(names)}")
+    curves, order = (
+        pd.concat(
+            [
+                table[table["kind"] == "digit"].assign(model=name)
+                for name, table in zip(names, tables, strict=True)
+            ],
+            ignore_index=True,
+        )
+        for tables in ([one.curves for one in each], [one.order for one in each])
+    )
+    seeds = {one.seed for one in each}
+    steps = sum(one.n for one in each)
+    return DigitLosses(
+        model=None,
+        task=each[0].task if len({one.task for one in each}) == 1 else "",
+        n=steps,
+        n_distinct=steps,
+        seed=seeds.pop() if len(seeds) == 1 else None,
+        settings={"sources": [log.source for log in logs], "split": split},
+        curves=curves[["model", "step", "group", "loss", "accuracy"]],
+        order=order[["model", "group", "learnt_at", "kept_from", "rank"]],
+        models=names,
+        exact=tuple(_exact(log) for log in logs),
+        threshold=each[0].threshold,
+        measure=measure,
+        smoothing=smoothing,
+    )
+
+
+def learnt_order(curves: pd.DataFrame, threshold: float, measure: Measure) -> pd.DataFrame:
+    """When each digit, class and task was learnt first, and from when on it stayed so."""
+    rows = []
+    learnable = curves[curves["kind"].isin(("digit", "class", "task"))]
+    for (group, kind), part in learnable.groupby(["group", "kind"], sort=False):
+        values = part[measure].to_numpy(float)
+        known = ~np.isnan(values)
+        steps, values = part["step"].to_numpy(float)[known], values[known]
+        learnt = values < threshold if measure == "loss" else values >= threshold
+        wrong = np.flatnonzero(~learnt)
+        first_kept = wrong[-1] + 1 if wrong.size else 0
+        rows.append(
+            {
+                "group": group,
+                "kind": kind,
+                "learnt_at": steps[learnt.argmax()] if learnt.any() else np.nan,
+                "kept_from": steps[first_kept] if first_kept < len(steps) else np.nan,
+            }
+        )
+    order = pd.DataFrame(rows, columns=["group", "kind", "learnt_at", "kept_from"])
+    order["rank"] = order.groupby("kind")["learnt_at"].rank(method="min")
+    return order
+
+
+def kind_of(group: str) -> str:
+    """Total, digit, class, term, or (of an adapter's log) task."""
+    if group == "total":
+        return "total"
+    if group.startswith(("class:", "term:")):
+        return group.partition(":")[0]
+    return "digit" if group == "sign" or _DIGIT.fullmatch(group) else "task"
+
+
+def _curves(log: Log, split: str, smoothing: int) -> pd.DataFrame:
+    """The rows of one split with their kind, losses and accuracies smoothed within each group."""
+    if smoothing < 1:
+        raise InputError(f"smoothing={smoothing}: a mean needs at least 1 logged step")
+    frame = log.frame[log.frame["split"] == split].drop(columns="split").reset_index(drop=True)
+    if frame.empty:
+        there = ", ".join(sorted(log.frame["split"].unique()))
+        raise InputError(f"the log of {log.name} has no split {split!r}; it has {there}")
+    steps = frame["step"].nunique()
+    if smoothing > steps:
+        raise InputError(
+            f"smoothing={smoothing} is more than the {steps} logged steps of {log.name}"
+        )
+    frame.insert(2, "kind", [kind_of(str(group)) for group in frame["group"]])
+    for name in ("loss", "accuracy"):
+        rolling = frame.groupby("group", sort=False)[name].rolling(smoothing)
+        frame[name] = rolling.mean().reset_index(level=0, drop=True)
+    place = {group: at for at, group in enumerate(sorted(frame["group"].unique(), key=_place))}
+    order = frame["group"].map(place)
+    return frame.iloc[np.lexsort((order, frame["step"]))].reset_index(drop=True)
+
+
+def _place(group: str) -> tuple[str, int, str]:
+    """Digits by their number, the rest by name."""
+    number = re.search(r"\d+", group) if _DIGIT.fullmatch(group) else None
+    return kind_of(group), int(number[0]) if number else -1, group
+
+
+def _threshold(threshold: float | None, measure: str) -> float:
+    if measure not in THRESHOLDS:
+        raise InputError(f"measure={measure!r} must be one of {', '.join(THRESHOLDS)}")
+    limit = THRESHOLDS[measure] if threshold is None else float(threshold)
+    if not limit > 0 or (measure == "accuracy" and limit > 1):
+        top = " and at most 1" if measure == "accuracy" else ""
+        raise InputError(f"threshold={limit:g} of the {measure} must be above 0{top}")
+    return limit
+
+
+def _exact(log: Log) -> float:
+    accuracy = (log.card or {}).get("accuracy")
+    return float(accuracy["share"]) if accuracy else float("nan")
