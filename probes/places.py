@@ -1,0 +1,119 @@
+"""Where a probe reads: a token by its role, or the position whose logits give that role's token.
+
+`"c2"` is the token c2 itself, which the model has then been given; `"predicts(c2)"` the position
+before it, where c2 is only about to be written. Both are resolved row by row, so prompts of several
+lengths can be probed together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.errors import RoleError
+from interp.models.prompts import PromptBatch
+from interp.models.tokens import digits_in
+
+_BEFORE = re.compile(r"predicts\((.+)\)")
+
+
+def default_places(batch: PromptBatch) -> tuple[str, ...]:
+    """`last`, the prompt's end, then every answer token in order of print."""
+    return ("last", *batch.answer_roles)
+
+
+def positions(batch: PromptBatch, place: str) -> npt.NDArray[np.int64]:
+    """The position of `place` in each row, [n]; -1 in rows that lack it.
+
+    Raises RoleError for a role that no prompt has, or that is the first token where "predicts(…)"
+    asks for the one before.
+    """
+    before = _BEFORE.fullmatch(place)
+    return batch.predicting_positions(before[1]) if before else batch.position_array(place)
+
+
+def roles_at(batch: PromptBatch, place: str) -> npt.NDArray[np.str_]:
+    """The role of the token that stands there in each row, [n]; '' in rows that lack it."""
+    where = positions(batch, place)
+    found = [
+        batch.layouts[layout][at] if at >= 0 else ""
+        for layout, at in zip(batch.layout_of, where, strict=True)
+    ]
+    return np.array(found, dtype=str)
+
+
+def predicted_role(batch: PromptBatch, place: str) -> str:
+    """The answer role that the position's logits emit in every row, '' where there is none."""
+    where = positions(batch, place)
+    for role in batch.answer_roles:
+        there = batch.predicting_positions(role)
+        both = (where >= 0) & (there >= 0)
+        if both.any() and (where[both] == there[both]).all():
+            return role
+    return ""
+
+
+def digits_seen(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which digits (`a0`, `c2`), operators (`op`) and `sign` stand at or before `place`, by row.
+
+    A digit that a number is too short to have counts as seen once something follows the number: it
+    is then known to be zero.
+    """
+    task = batch.problems.task
+    widths = dict(zip(task.operand_names, task.operand_digits, strict=True))
+    return _by_row(batch, place, lambda layout, at: _read(layout, at, widths))
+
+
+def digits_held(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which digits (or `op`, `sign`) the token at `place` holds itself, by row."""
+    return _by_row(batch, place, lambda layout, at: _held(layout[at : at + 1]))
+
+
+def check_places(batch: PromptBatch, places: Sequence[str]) -> tuple[str, ...]:
+    """The places, each once. Raises RoleError for one that no prompt has."""
+    for place in places:
+        if (positions(batch, place) < 0).all():
+            raise RoleError(
+                f"{place!r} is in none of these prompts; they have {', '.join(batch.roles)}, "
+                "and predicts(ROLE) for the position before one"
+            )
+    return tuple(dict.fromkeys(places))
+
+
+def _by_row(
+    batch: PromptBatch, place: str, read: Callable[[tuple[str, ...], int], set[str]]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """`read(layout, position)` for every row, as a mask [n] for each name it gives anywhere."""
+    where = positions(batch, place)
+    pairs, of = np.unique(np.stack([batch.layout_of, where]), axis=1, return_inverse=True)
+    found = [
+        read(batch.layouts[layout], int(at)) if at >= 0 else set[str]()
+        for layout, at in zip(*pairs, strict=True)
+    ]
+    names = sorted(set().union(*found))
+    of = of.ravel()
+    return {name: np.array([name in names_here for names_here in found])[of] for name in names}
+
+
+def _read(layout: tuple[str, ...], at: int, widths: dict[str, int]) -> set[str]:
+    before = layout[: at + 1]
+    found = _held(before)
+    for name, width in widths.items():
+        own = [i for i, role in enumerate(layout) if (d := digits_in(role)) and d[0] == name]
+        if own and at > max(own):
+            found |= {f"{name}{i}" for i in range(width)}
+    return found
+
+
+def _held(roles: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for role in roles:
+        digits = digits_in(role)
+        if digits is not None:
+            found |= {f"{digits[0]}{i}" for i in digits[1]}
+        elif role == "sign" or re.fullmatch(r"op\d*", role):
+            found.add(role)
+    return found

@@ -1,0 +1,67 @@
+"""Intervals of many scores, and of their differences, from one set of resamples.
+
+Scores of all cells are on the same held-out prompts, so one matrix of resampling weights serves
+them all, and a probe and its baseline are compared within each resample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+Floats = npt.NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A value with its bounds, and the one-sided p of its being 0 or less; each [cells]."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """How often each row counts in each resample, [resamples, rows]; see `resample`."""
+
+    weights: Floats
+
+    def ratio(self, numerator: Floats, denominator: Floats) -> Estimate:
+        """Σ numerator / Σ denominator over rows [rows, cells], with percentile bounds.
+
+        The p-value is that of a normal distribution with the resamples' spread: with percentiles
+        alone no cell of thousands could pass a correction. NaN where the data have no spread, or a
+        row is NaN.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = numerator.sum(axis=0) / denominator.sum(axis=0)
+            drawn = (self.weights @ numerator) / (self.weights @ denominator)
+            low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+            spread = np.nanstd(drawn, axis=0)
+            p = np.where(spread > 0, norm.sf(value / spread), np.where(value > 0, 0.0, 1.0))
+        p = np.where(np.isnan(value), np.nan, p)
+        return Estimate(value, low, high, p)
+
+
+def resamples(groups: npt.NDArray[np.int64], *, seed: int = 0, count: int = 1000) -> Resamples:
+    """Weights for `count` bootstrap resamples of whole groups, [n] or [n, kinds] labels.
+
+    Where groups of several kinds cross (values of a, values of b) each kind is drawn on its own and
+    a row counts as often as the product (Owen 2007).
+    """
+    rng = np.random.default_rng(seed)
+    labels = groups.reshape(len(groups), -1)
+    weights = np.ones((count, len(groups)))
+    for kind in labels.T:
+        _, of = np.unique(kind, return_inverse=True)
+        n_groups = int(of.max()) + 1
+        drawn = rng.integers(n_groups, size=(count, n_groups))
+        drawn += np.arange(count)[:, None] * n_groups
+        times = np.bincount(drawn.ravel(), minlength=count * n_groups).reshape(count, n_groups)
+        weights *= times[:, of]
+    return Resamples(weights)

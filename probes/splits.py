@@ -1,0 +1,157 @@
+"""Which prompts a probe is fitted on, and which it is scored on.
+
+A probe that has seen 37 + 45 knows something of 37 + 46. Held-out rows therefore share no operand
+value with training rows (`operand`), or at least no problem (`problem`), or, where a space is too
+small for either to mean much, no combination of the digits that the target is made from
+(`combination`). The penalty is chosen in folds that are cut the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.arithmetic.problems import Problems, as_keys
+from interp.errors import InputError
+from probes.needs import own_digits
+from probes.targets import Target
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of the training and the held-out problems, and a fold for each training row.
+
+    `by` says what they do not share. Raises InputError where both share a row.
+    """
+
+    by: str
+    train: Ints
+    test: Ints
+    fold: Ints
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test", "fold"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int64))
+        if len(np.intersect1d(self.train, self.test)):
+            raise InputError("a row is in both halves of the split: hold out other rows")
+        if len(self.fold) != len(self.train):
+            raise InputError(f"{len(self.train)} training rows need a fold each")
+
+    def among(self, present: npt.NDArray[np.bool_]) -> Split:
+        """The split of those rows that are present [n] (that have the role, say)."""
+        kept = present[self.train]
+        return Split(self.by, self.train[kept], self.test[present[self.test]], self.fold[kept])
+
+
+def split(
+    problems: Problems,
+    by: str | Split = "operand",
+    *,
+    target: Target | None = None,
+    test: float = 0.25,
+    folds: int = 5,
+    seed: int = 0,
+) -> Split:
+    """Hold out a share `test` of the values that `by` names, and cut the rest into `folds`.
+
+    Args:
+        by: "operand" (values of the number that the target is about, else of the last operand);
+            "operand:a" for another; "problem" (the unordered operands); "combination" (of the one
+            or two digits that the target leans on most, `own_digits`); or a Split, given back.
+
+    Raises:
+        InputError: for an unknown kind of split, a share outside (0, 1), fewer than two folds, or
+            too few values for that many parts, with what to do.
+    """
+    if isinstance(by, Split):
+        _check_rows(by, problems)
+        return by
+    if not 0 < test < 1:
+        raise InputError(f"test={test}: a share lies between 0 and 1, such as 0.25")
+    if folds < 2:
+        raise InputError(f"folds={folds}: the penalty needs at least 2")
+    what, keys = _keys(problems, by, target)
+    values, of = np.unique(keys, return_inverse=True)
+    held = round(test * len(values))
+    if held < 1 or len(values) - held < folds:
+        raise InputError(
+            f"{len(values)} different {what} are too few for a test share of {test} and {folds} "
+            "folds: draw more problems, take fewer folds, or split by 'problem'"
+        )
+    order = np.random.default_rng(seed).permutation(len(values))
+    part = np.empty(len(values), dtype=np.int64)
+    part[order[:held]] = -1
+    part[order[held:]] = np.arange(len(values) - held) % folds
+    rows = part[of.ravel()]
+    train = np.flatnonzero(rows >= 0)
+    return Split(f"{what}", train, np.flatnonzero(rows < 0), rows[train])
+
+
+def split_name(by: str | Split, target: Target | None) -> str:
+    """A key under which two targets have the same split: only then can they share a fit."""
+    if isinstance(by, Split):
+        return by.by
+    if by == "combination" and target is not None:
+        return f"combination of {target.name}"
+    if by == "operand" and target is not None and target.about not in (None, "c"):
+        return f"operand:{target.about}"
+    return by
+
+
+def _keys(problems: Problems, by: str, target: Target | None) -> tuple[str, npt.NDArray[np.void]]:
+    """What is held out, in words, and a label a row."""
+    names = problems.task.operand_names
+    if by == "problem":
+        return "problems", as_keys(_unordered(problems))
+    if by == "combination":
+        return _combinations(problems, target)
+    if by == "operand":
+        about = None if target is None else target.about
+        by = f"operand:{names[-1] if about in (None, 'c') else about}"
+    kind, _, name = by.partition(":")
+    if kind != "operand" or name not in names:
+        raise InputError(
+            f"unknown split {by!r}: choose problem, operand, combination, or "
+            + ", ".join(f"operand:{x}" for x in names)
+        )
+    return f"values of {name}", as_keys(problems.operands[names.index(name)])
+
+
+def _combinations(problems: Problems, target: Target | None) -> tuple[str, npt.NDArray[np.void]]:
+    digits = () if target is None else own_digits(problems.task, target.name)
+    if target is None or not digits:
+        named = "no target" if target is None else target.name
+        raise InputError(f"{named} has no one or two digits of its own: split by 'operand'")
+    return f"combinations of {' and '.join(digits)}", as_keys(digit_values(problems, digits))
+
+
+def digit_values(problems: Problems, digits: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """The values [n, digits] of operand digits by name."""
+    names = problems.task.operand_names
+    return np.stack(
+        [problems.operands[names.index(digit[0])][:, int(digit[1:])] for digit in digits], axis=1
+    )
+
+
+def _unordered(problems: Problems) -> npt.NDArray[np.uint8]:
+    """Rows of bytes in which a + b and b + a, or a · b and b · a, are one problem."""
+    first, last = problems.operands[0], problems.operands[-1]
+    minus = (problems.operators == "-").any()
+    if len(problems.operands) != 2 or first.shape != last.shape or minus:
+        return problems.rows
+    difference = first.astype(np.int16) - last
+    top = np.argmax(difference[:, ::-1] != 0, axis=1)
+    swap = difference[np.arange(len(first)), first.shape[1] - 1 - top] > 0
+    return np.where(swap[:, None], np.hstack([last, first]), np.hstack([first, last]))
+
+
+def _check_rows(given: Split, problems: Problems) -> None:
+    rows = np.concatenate([given.train, given.test])
+    if not len(given.train) or not len(given.test):
+        raise InputError("a split needs rows to fit on and rows to score on")
+    if rows.min() < 0 or rows.max() >= len(problems):
+        raise InputError(f"the split names row {rows.max()}, and there are {len(problems)}")

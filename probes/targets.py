@@ -1,0 +1,222 @@
+"""What a probe may look for: a column of the truth table, or a fact about a whole number.
+
+A target knows from which digits arithmetic works it out, and so at which roles it can be known at
+all, and where the input shows it: at the token c_k, say, ĉ_k mod 10 is no discovery.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.arithmetic import truth
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.subtasks import CLASSES
+from interp.arithmetic.tasks import Task
+from interp.errors import InputError
+from interp.models.prompts import PromptBatch
+from probes.needs import answer_digit_of, column_needs
+from probes.places import digits_held, digits_seen, positions
+
+Kind = Literal["real", "class", "angle"]
+
+_COMPUTED = ("product", "column_sum", "carry", "running_sum", "borrow", "c", "c_value", "wrap")
+_CLASSES = frozenset(
+    {"c", "borrow", "sum_is_nine", "difference_is_zero", "lookahead", "class", "sign", "operator",
+     "wrap", "product_last", "parity", "near"}
+)  # fmt: skip
+_WHOLE = re.compile(r"(magnitude|parity|residue|near)\(([a-i])(?:,(\d+))?\)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to look for.
+
+    Args:
+        name: a truth column, `product_last[i,j]` (a_i·b_j mod 10), or `magnitude(a)` (log₁₀(1+a)),
+            `parity(a)`, `residue(a,7)`, `near(a,5)` of an operand or of the answer, c.
+        kind: "real" is read by ridge regression, "class" by softmax regression, "angle" as the
+            point at 2πy/modulus of a circle.
+        needs: the digits, and `op`, from which arithmetic works it out.
+        modulus: of an angle.
+        about: the number that a whole-number target is about; None for columns.
+        answer_digit: the answer digit of its column, whose writing is before or after; None where
+            it has none.
+    """
+
+    name: str
+    kind: Kind
+    needs: frozenset[str]
+    modulus: int | None = None
+    about: str | None = None
+    answer_digit: str | None = None
+
+    def values(self, problems: Problems) -> npt.NDArray[np.float64]:
+        """The target's value for each problem, [n]; classes as numbers, texts by their place in
+        `labels`."""
+        raw = _compute(self.name, problems.task)(problems)
+        if raw.dtype.kind in "US" or raw.dtype == object:
+            order = {label: i for i, label in enumerate(self.labels(problems.task) or ())}
+            raw = np.array([order[str(value)] for value in raw])
+        return np.asarray(raw, dtype=np.float64)
+
+    def labels(self, task: Task) -> tuple[str, ...] | None:
+        """The names of the classes where they are no numbers."""
+        family = _family(self.name)
+        if family == "class":
+            return tuple(CLASSES)
+        if family == "operator":
+            return tuple(sorted({sign for gap in task.operators for sign in gap}))
+        return None
+
+    def known_at(self, batch: PromptBatch, place: str) -> bool:
+        """Whether arithmetic can know it there: every digit it needs was seen, in every row."""
+        seen, here = digits_seen(batch, place), positions(batch, place) >= 0
+        return bool(here.any()) and all(
+            name in seen and bool(seen[name][here].all()) for name in self.needs
+        )
+
+    def visible_at(self, batch: PromptBatch, place: str) -> Literal["", "mod 10", "whole"]:
+        """What the token that is read there tells of the target by itself."""
+        held = {name for name, rows in digits_held(batch, place).items() if rows.any()}
+        if self.needs <= held or (self.answer_digit in held and _family(self.name) == "c"):
+            return "whole"
+        if self.answer_digit in held and _family(self.name) == "running_sum":
+            return "mod 10"
+        return ""
+
+    @property
+    def copied(self) -> bool:
+        """Whether it is an operand digit, or another thing that the question says outright."""
+        return len(self.needs) == 1 and self.answer_digit is None and self.about is None
+
+    @property
+    def metric(self) -> Literal["r2", "accuracy"]:
+        return "accuracy" if self.kind == "class" else "r2"
+
+
+def target(task: Task, name: str, kind: Kind | None = None) -> Target:
+    """A target of a task, by name; `kind` overrides what its column is usually read as.
+
+    Raises InputError for a name that the task does not have, with those it has, and for a kind that
+    makes no sense for it.
+    """
+    clean = re.sub(r"\s", "", name)
+    _compute(clean, task)  # refuses unknown names
+    usual, modulus = _usual(clean, task)
+    chosen = kind or usual
+    if chosen not in get_args(Kind):
+        raise InputError(f"unknown kind {kind!r}: choose one of {', '.join(get_args(Kind))}")
+    if chosen == "angle" and modulus is None:
+        raise InputError(f"{clean} is no residue, so it has no angle: use kind='real' or 'class'")
+    if kind == "real" and _family(clean) in ("class", "operator"):
+        raise InputError(f"{clean} has names for values: only kind='class' makes sense")
+    whole = _WHOLE.fullmatch(clean)
+    return Target(
+        clean,
+        chosen,
+        column_needs(task, clean),
+        modulus if chosen == "angle" else None,
+        whole[2] if whole else None,
+        answer_digit_of(task, clean),
+    )
+
+
+def targets(task: Task) -> tuple[str, ...]:
+    """The names of every column of the task that can be probed, and of the whole-number targets
+    that StreetMath asks for (arXiv 2510.25776)."""
+    names = [name for family in truth.families(task) for name in truth.column_names(task, family)]
+    if task.arithmetic == "product":
+        names += [n.replace("product", "product_last") for n in truth.column_names(task, "product")]
+    for number in (*task.operand_names, "c"):
+        names += [f"magnitude({number})", f"parity({number})"]
+        names += [f"near({number},{k})" for k in (5, 10)] + [f"residue({number},10)"]
+    return tuple(names)
+
+
+def computed(task: Task) -> tuple[str, ...]:
+    """The columns that have to be worked out: products, sums, carries and answer digits."""
+    found = [family for family in truth.families(task) if family in _COMPUTED]
+    return tuple(name for family in found for name in truth.column_names(task, family))
+
+
+def resolve(task: Task, wanted: Sequence[str | Target]) -> tuple[Target, ...]:
+    """Targets by name, each once; InputError for none."""
+    chosen = [item if isinstance(item, Target) else target(task, item) for item in wanted]
+    if not chosen:
+        raise InputError("there is no target: name some, such as 'carry[1]'")
+    names = [item.name for item in chosen]
+    if len(set(names)) != len(names):
+        raise InputError(f"a target is named twice: {', '.join(names)}")
+    return tuple(chosen)
+
+
+def _family(name: str) -> str:
+    return re.split(r"[\[(]", name)[0]
+
+
+def _usual(name: str, task: Task) -> tuple[Kind, int | None]:
+    """How a target is read where nobody says otherwise, and the modulus of its angle."""
+    family = _family(name)
+    if family == "residue":
+        return "angle", int(name.rstrip(")").split(",")[1])
+    if task.arithmetic == "modular" and family in ("a_value", "b_value", "c_value"):
+        return "angle", task.operand_limits[0]
+    digit = 10 if family in (*task.operand_names, "c", "product_last") else None
+    two = task.arithmetic == "sum" and len(task.operand_digits) == 2
+    if family in _CLASSES or family in task.operand_names or (family == "carry" and two):
+        return "class", digit
+    return "real", digit
+
+
+def _compute(name: str, task: Task) -> Callable[[Problems], npt.NDArray[Any]]:
+    """What gives the values of a target; InputError for a name that the task does not have."""
+    if whole := _WHOLE.fullmatch(name):
+        return _whole(task, *whole.groups())
+    if name.startswith("product_last["):
+        product = name.replace("product_last", "product")
+        truth.split_name(task, product)
+        return lambda problems: problems.column(product) % 10
+    try:
+        truth.split_name(task, name)
+    except InputError as error:
+        raise InputError(
+            f"{error}; besides columns there are product_last[i,j], magnitude(a), parity(a), "
+            "residue(a,7) and near(a,5)"
+        ) from None
+    return lambda problems: problems.column(name)
+
+
+def _whole(
+    task: Task, fact: str, number: str, argument: str | None
+) -> Callable[[Problems], npt.NDArray[Any]]:
+    if number not in (*task.operand_names, "c"):
+        raise InputError(
+            f"{task.name} has no number {number!r}: choose one of {', '.join(task.operand_names)}"
+        )
+    takes = fact in ("residue", "near")
+    if takes != (argument is not None) or (takes and int(argument or 0) < 2):
+        raise InputError(f"write {fact}({number},K) with K of 2 or more" if takes
+                         else f"write {fact}({number})")  # fmt: skip
+    modulus = int(argument or 2)
+
+    def values(problems: Problems) -> npt.NDArray[Any]:
+        if number == "c":
+            numbers = abs(problems.answers())
+        else:
+            numbers = problems.values(task.operand_names.index(number))
+        if fact == "magnitude":
+            return np.array([math.log10(1 + int(x)) for x in numbers])
+        rest = (numbers % modulus).astype(np.int64)
+        if fact != "near":
+            return rest
+        distance = np.minimum(rest, modulus - rest)
+        return (distance <= (0 if modulus <= 3 else 1)).astype(np.int64)
+
+    return values
