@@ -1,0 +1,117 @@
+"""What every estimator asks of its rows and labels, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from interp.errors import InputError
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+BLOCK = 2**19  # entries of a block of rows: 4 MiB in float64, which stays in a core's cache
+REMEDY = "Leave out the rows or positions that have no activation there, or read them again"
+
+
+def training(estimator: Any, X: ArrayLike, y: ArrayLike | None, **options: Any) -> Any:
+    """Rows and labels to fit to, at least two, by scikit-learn's rules."""
+    options = {"dtype": (np.float64, np.float32), "ensure_min_samples": 2, **options}
+    with _remedies():
+        return validate_data(estimator, X, y, **options)
+
+
+def unseen(estimator: Any, X: ArrayLike) -> Any:
+    """Rows to predict for, of the features that `estimator` was fitted to."""
+    check_is_fitted(estimator)
+    with _remedies():
+        return validate_data(estimator, X, dtype=(np.float64, np.float32), reset=False)
+
+
+@contextmanager
+def _remedies() -> Iterator[None]:
+    """scikit-learn's refusals become an InputError, with a remedy where it gives none."""
+    try:
+        yield
+    except ValueError as error:
+        nonfinite = any(word in str(error) for word in ("NaN", "infinity"))
+        raise InputError(f"{error}\n{REMEDY}" if nonfinite else str(error)) from error
+
+
+def matrix(X: Any) -> Any:
+    """`X` as a float matrix [n, d] that is not copied where it is one already (a memmap too)."""
+    X = X if hasattr(X, "dtype") and hasattr(X, "ndim") else np.asarray(X)
+    if X.ndim != 2 or 0 in X.shape:
+        raise InputError(
+            f"activations have shape {tuple(X.shape)}; give a matrix [rows, features] with both, "
+            "one row an example"
+        )
+    if X.dtype not in (np.float32, np.float64):
+        X = np.asarray(X, dtype=np.float64)
+    return X
+
+
+def targets(Y: ArrayLike, n: int) -> Floats:
+    """`Y` as float64 [n, targets], a column of finite, varying numbers each."""
+    Y = np.asarray(Y, dtype=np.float64)
+    Y = Y[:, None] if Y.ndim == 1 else Y
+    if Y.ndim != 2 or len(Y) != n:
+        raise InputError(f"targets have shape {Y.shape} for {n} rows; give [rows, targets]")
+    if not np.isfinite(Y).all():
+        raise InputError(f"a target holds NaN or infinity. {REMEDY.replace('activation', 'truth')}")
+    constant = np.flatnonzero((Y == Y[:1]).all(axis=0))
+    if constant.size:
+        raise InputError(
+            f"target {constant[0]} is constant ({Y[0, constant[0]]:g}): nothing can be probed. "
+            "Draw problems in which it varies, or leave the target out"
+        )
+    return Y
+
+
+def penalties_at_least_zero(alphas: ArrayLike) -> Floats:
+    """`alphas` as float64 [a], each finite and at least 0."""
+    alphas = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    if alphas.ndim != 1 or not alphas.size or not np.isfinite(alphas).all() or alphas.min() < 0:
+        raise InputError(f"penalties must be finite and at least 0, and one at least; got {alphas}")
+    return alphas
+
+
+def fold_labels(folds: ArrayLike, n: int) -> NDArray[Any]:
+    """`folds` as [n] with two labels or more, at least two rows held out and two kept each time."""
+    folds = np.asarray(folds)
+    if folds.shape != (n,):
+        raise InputError(f"folds have shape {folds.shape} for {n} rows; give one label a row")
+    _, counts = np.unique(folds, return_counts=True)
+    if len(counts) < 2 or counts.min() < 2:
+        raise InputError(
+            f"folds of {counts.tolist()} rows: at least two folds of two rows are needed. "
+            "Use fewer folds, or more examples"
+        )
+    return folds
+
+
+def within(memory: int, entries: int, what: str) -> None:
+    """Raise unless `entries` float64 numbers fit into `memory` bytes."""
+    if 8 * entries > memory:
+        raise InputError(
+            f"{what} needs {8 * entries / 2**30:.1f} GiB, and memory= allows "
+            f"{memory / 2**30:.1f}. Probe fewer features (one head or site at a time), give fewer "
+            "rows than features, use fewer folds, or raise memory="
+        )
+
+
+def block_size(width: int) -> int:
+    """Rows (or columns) of `width` numbers that a block holds."""
+    return max(1, BLOCK // width)
+
+
+def blocks(rows: Rows, width: int) -> Iterator[Rows]:
+    """`rows` in runs whose float64 copy of `width` columns stays within a block."""
+    step = block_size(width)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]

@@ -1,0 +1,53 @@
+"""Ridge regression: the linear probe of a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+
+from probes.estimators.inputs import Floats, training, unseen
+from probes.estimators.linear_map import LinearMap
+from probes.estimators.shared_ridge import SharedRidge
+
+
+class RidgeProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Minimises Σ‖y − Xw − b‖² + α‖w‖², each target by itself, in float64.
+
+    Parameters:
+        alpha: the penalty α ≥ 0, in units of the Gram matrix's eigenvalues; with 0 the solution of
+            least norm, where directions of a spread below about 10⁻⁶ of the widest count as absent.
+        fit_intercept: whether there is a b, which goes unpenalised.
+
+    Attributes: coef_ [targets, d] ([d] for y [n]), intercept_ [targets], n_features_in_.
+
+    Raises InputError for NaN or infinity, a constant target or a negative penalty. What R² does
+    not show: that more is there than the digits give, or that the model uses it.
+    """
+
+    def __init__(self, alpha: float = 1.0, fit_intercept: bool = True) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> RidgeProbe:
+        """Fit to rows [n, d] and targets [n] or [n, targets]."""
+        X, y = training(self, X, y, multi_output=True, y_numeric=True)
+        fitted = SharedRidge(X, fit_intercept=self.fit_intercept).fit(y, self.alpha)
+        self._keep(fitted, single=y.ndim == 1)
+        return self
+
+    def _keep(self, fitted: LinearMap, *, single: bool) -> None:
+        self.coef_ = fitted.coef[:, 0] if single else fitted.coef.T
+        self.intercept_ = float(fitted.intercept[0]) if single else fitted.intercept
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Predictions [m] or [m, targets]."""
+        X = unseen(self, X)
+        return np.asarray(X @ self.coef_.T + self.intercept_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output = True
+        return tags
