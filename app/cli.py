@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from app.commands import attribute, behaviour, convert, doctor, explore, models, train
+from app.commands import attribute, behaviour, convert, doctor, dynamics, explore, models, train
 from interp.errors import ArithmoscopeError, Cancelled
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (explore, models, convert, doctor, train, behaviour, attribute):
+for command in (explore, models, convert, doctor, train, dynamics, behaviour, attribute):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 
 

@@ -189,8 +189,8 @@ def _in_order(groups: Sequence[str] | pd.Series) -> list[str]:
     return sorted(set(groups), key=lambda group: (group == "sign", len(group), group))
 
 
-def _titled(model: str, exact: float) -> str:
-    return model if np.isnan(exact) else f"{model}: {exact:.4g} exact"
+def _titled(model: str, exact: float | None) -> str:
+    return model if exact is None else f"{model}: {exact:.4g} exact"
 
 
 def _decades(low: float, high: float) -> npt.NDArray[np.float64]:

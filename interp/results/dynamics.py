@@ -148,7 +148,7 @@ class DigitLosses(_Curves):
         order: one row a model and digit: `model`, `group`, `learnt_at`, `kept_from`, `rank`, as in
             `TrainingDynamics`.
         models: the names, in the order given.
-        exact: the accuracy that each model's card says, on held-out problems; NaN without a card.
+        exact: the accuracy that each model's card says, on held-out problems; None without a card.
         threshold, measure, smoothing: as in `TrainingDynamics`.
     """
 
@@ -160,7 +160,7 @@ class DigitLosses(_Curves):
     curves: pd.DataFrame
     order: pd.DataFrame
     models: tuple[str, ...]
-    exact: tuple[float, ...]
+    exact: tuple[float | None, ...]
     threshold: float
     measure: str
     smoothing: int
@@ -177,7 +177,7 @@ class DigitLosses(_Curves):
             rows = self.order[self.order["model"] == name]
             found[f"{name} digits"] = float(len(rows))
             found[f"{name} digits learnt"] = float(rows["learnt_at"].notna().sum())
-            found[f"{name} exact"] = exact
+            found[f"{name} exact"] = np.nan if exact is None else exact
         return found
 
     @property

@@ -201,6 +201,6 @@ def _threshold(threshold: float | None, measure: str) -> float:
     return limit
 
 
-def _exact(log: Log) -> float:
+def _exact(log: Log) -> float | None:
     accuracy = (log.card or {}).get("accuracy")
-    return float(accuracy["share"]) if accuracy else float("nan")
+    return float(accuracy["share"]) if accuracy else None

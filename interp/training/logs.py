@@ -122,7 +122,8 @@ def _read_published(path: Path) -> pd.DataFrame:
         raise StorageError(f"{path} has arrays of different lengths: {shapes}. Copy it again")
     losses, norms, cosines = arrays.values()
     numbers = {name: _numbers(path, table, name) for name in PUBLISHED[:2] + PUBLISHED[3:4]}
-    step = numbers["step"]
+    if np.isnan(step := numbers["step"]).any():
+        raise StorageError(f"{path} has rows without a step. Copy the file again")
     parts = [_part(step, "total", numbers["loss_total"], numbers["grad_norm_total"], 1.0)]
     parts += [
         _part(step, f"c{k}", losses[:, -1 - k], norms[:, -1 - k], cosines[:, -1 - k])
@@ -167,8 +168,6 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The log sorted by step. StorageError where it is empty or measures a group twice."""
     if frame.empty:
         raise StorageError(f"{path} has no rows: the run had not logged a step yet, or was cut off")
-    if frame["step"].isna().any():
-        raise StorageError(f"{path} has rows without a step. Copy the file again")
     if frame.duplicated(["step", "split", "group"]).any():
         twice = frame.loc[frame.duplicated(["step", "split", "group"]), "step"].iloc[0]
         raise StorageError(
