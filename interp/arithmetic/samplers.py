@@ -6,7 +6,7 @@
 | `carries`     | every number of carries or borrows equally often       |                       |
 | `cascades`    | a share with a planted carry cascade, the rest uniform | `share`, `min_length` |
 | `propagation` | a share with a run of nines, carried into or not       | `share`               |
-| `lengths`     | every combination of operand lengths equally often     |                       |
+| `lengths`     | every combination of operand lengths equally often     | `longest`             |
 | `simple`      | a share of products with one non-zero digit in b       | `share`               |
 
 All draw with replacement: `Problems.n_distinct` says how many differ. `Task.grid` gives every
@@ -84,8 +84,10 @@ def uniform(task: Task, n: int, rng: np.random.Generator, *, full_width: bool = 
     return uniform_problems(task, n, rng, full_width=full_width)
 
 
-def lengths(task: Task, n: int, rng: np.random.Generator) -> Problems:
-    """Balanced by digit length (Lee et al., 2307.03381).
+def lengths(
+    task: Task, n: int, rng: np.random.Generator, *, longest: int | None = None
+) -> Problems:
+    """Balanced by digit length (Lee et al., 2307.03381), up to `longest` digits an operand.
 
     Each unordered combination of operand lengths is drawn equally often, its order at random, and
     the numbers uniformly among those of that length. Only the combination of one-digit numbers has
@@ -93,10 +95,12 @@ def lengths(task: Task, n: int, rng: np.random.Generator) -> Problems:
     others share what is left. Of N additions up to D digits that leaves
     floor((N - 100) / (D(D+1)/2 - 1)) or one more for each other combination, as in the paper.
     """
-    combinations = _length_combinations(task)
+    if longest is not None and longest < 1:
+        raise InputError(f"longest={longest}: operands have at least 1 digit")
+    combinations = _length_combinations(task, longest)
     ones = _one_digit_problems(task)
     if len(combinations) == 1:
-        return uniform_problems(task, n, rng)
+        return ones[rng.integers(ones.n, size=n)]
     n_ones = min(ones.n, math.ceil(n / len(combinations)))
     parts = [ones[rng.permutation(ones.n)[:n_ones]]]
     if n > n_ones:
@@ -104,9 +108,9 @@ def lengths(task: Task, n: int, rng: np.random.Generator) -> Problems:
     return Problems.concat(parts)[rng.permutation(n)]
 
 
-def _length_combinations(task: Task) -> list[list[tuple[int, ...]]]:
+def _length_combinations(task: Task, longest: int | None) -> list[list[tuple[int, ...]]]:
     """Orderings of each unordered combination of lengths that fit the operands, ones first."""
-    widths = task.operand_digits
+    widths = [min(width, longest or width) for width in task.operand_digits]
     if np.prod(np.array(widths, dtype=float)) > MAX_LENGTH_COMBINATIONS:
         raise InputError(
             f"{task.name} has too many combinations of operand lengths to balance; "
