@@ -127,7 +127,7 @@ def _cases(subject: Subject, layer: int, head: int, target: int) -> Iterator[Cas
     yield from _direction_cases(subject, clean, layer, head, target)
 
     source = target - fact.offset
-    # Where a head falls back on the first token, the next best weight is no float32 number.
+    # Kept from looking there, the head looks at the sink, or is told so of the sink's neighbour.
     if 0 <= source != target:
         cut = MaskAttention(layers=layer, heads=head, roles=role, keys=layout[source])
         visible = blocked(len(layout), [layer], where, [source], [head])

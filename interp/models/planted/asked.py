@@ -84,11 +84,25 @@ def blocked(
     return visible
 
 
-def own_only(length: int, layers: Sequence[int]) -> Visible:
-    """In `layers` every token sees itself alone."""
-    alone = np.eye(length, dtype=bool)
+def own_only(length: int, layers: Sequence[int], queries: Sequence[int] | None = None) -> Visible:
+    """In `layers` tokens (all) see themselves and the sink alone: the self-peek of "all for one"
+    (arXiv 2509.09650)."""
+    which = range(length) if queries is None else queries
+    allowed = np.ones((length, length), dtype=bool)
+    allowed[list(which)] = np.eye(length, dtype=bool)[list(which)]
+    allowed[:, 0] = True
 
     def visible(layer: int, head: int) -> npt.NDArray[np.bool_] | None:
-        return alone if layer in layers else None
+        return allowed if layer in layers else None
+
+    return visible
+
+
+def all_visible(*rules: Visible) -> Visible:
+    """What every one of some rules lets a query see."""
+
+    def visible(layer: int, head: int) -> npt.NDArray[np.bool_] | None:
+        found = [allowed for rule in rules if (allowed := rule(layer, head)) is not None]
+        return np.logical_and.reduce(found) if found else None
 
     return visible

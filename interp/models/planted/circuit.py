@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from interp.models.planted.attention import angle_of
 from interp.models.planted.draft import Draft, DraftHead
 from interp.models.planted.neurons import Neuron, Row, combined
 from interp.models.planted.program import (
     ANCHOR,
+    SINK,
     Family,
     Floats,
     Head,
@@ -75,6 +77,7 @@ def assemble(kind: str, seed: int, circuit: Circuit) -> Program:
     ]
     embed = draft.dense([circuit.tokens.get(token, {}) for token in vocabulary])
     embed[:, ANCHOR] = 1.0
+    embed[vocabulary.index(BOS), SINK] = 1.0
     layers = tuple(
         _layer(draft, heads, neurons)
         for heads, neurons in zip(draft.heads, draft.neurons, strict=True)
@@ -102,11 +105,6 @@ def assemble(kind: str, seed: int, circuit: Circuit) -> Program:
         d_head=_head_size(rng, layers, n_kv_heads, len(draft.names)),
         facts=circuit.facts,
     )
-
-
-def rope_angle(length: int) -> float:
-    """θ such that cos(θ·distance) falls all the way over the distances of the text."""
-    return 2.0 * np.pi / 3.0 / length
 
 
 def group_reads(heads: Sequence[Head]) -> Floats:
@@ -143,7 +141,7 @@ def _places(draft: Draft, length: int) -> Floats:
     """GPT-2's positions as points on a circle; Llama turns its queries and keys instead."""
     out = np.zeros((length, len(draft.names)))
     if draft.family == "gpt2":
-        angle = rope_angle(length) * np.arange(length)
+        angle = angle_of(length) * np.arange(length)
         first = draft.names.index("place[0]")
         out[:, first], out[:, first + 1] = np.cos(angle), np.sin(angle)
     return out
@@ -156,13 +154,14 @@ def _kv_heads(rng: np.random.Generator, n_heads: int) -> int:
 def _head_size(
     rng: np.random.Generator, layers: Sequence[Layer], n_kv_heads: int, features: int
 ) -> int:
-    """Even (pairs are turned), wide enough for what a group reads, and a stream that holds all
-    features, the anchor in two coordinates, and the vector of ones."""
+    """The least even size (pairs are turned) with room for one pair that compares distances, one
+    for the sink, and what a group reads; and of a stream that holds all features, the anchor in two
+    coordinates, and the vector of ones. Then something more."""
     n_heads = len(layers[0].heads)
     widest = max(
         len(group_reads(group)) for layer in layers for group in groups(layer.heads, n_kv_heads)
     )
-    least = max(4, widest, -(-(features + 2) // n_heads))
+    least = max(6, widest, -(-(features + 2) // n_heads))
     return 2 * int(-(-least // 2) + rng.integers(0, 3))
 
 

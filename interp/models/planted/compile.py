@@ -3,36 +3,30 @@
 With B [d_model, features] the `basis` and B⁺ its left inverse, the stream is x = B f. A sublayer
 reads norm(x) = g ⊙ x / rms(x) + β with random gains g and (GPT-2) biases β, which are folded back
 into what it reads; M/√d undoes the division by the length of the anchor M, up to what the other
-features add to it. Positions are compared by cos(θ · distance): GPT-2 gets points on a circle as
-position embeddings, Llama's rotary embedding turns constant queries and keys by its slow pairs.
+features add to it. `attention` has the queries and keys: GPT-2 gets points on a circle as position
+embeddings, Llama's rotary embedding turns constant queries and keys.
 Weights are float64, so that a model can be compared with its program at that precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from interp.models.planted.circuit import BOS, PAD, group_reads, groups, rope_angle
+from interp.models.planted.attention import by_turning, on_circle, rope_theta
+from interp.models.planted.circuit import BOS, PAD, group_reads, groups
 from interp.models.planted.program import (
     ANCHOR,
     NORM_EPSILON,
-    PULL,
     Floats,
-    Head,
     Program,
     basis,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_CERTAINTY = 30.0
-"""A head's score for the nearest place is ahead of the next by this. e^-30 is nothing to a sum, but
-still a float32 number, so that attention can be cut there and the rest renormalised."""
 
 
 def module(program: Program) -> Any:
@@ -110,11 +104,6 @@ def _choose(mine: Floats, rows: Floats) -> Floats:
     return np.asarray((mine[:, None] == rows[None]).all(axis=-1), dtype=float)
 
 
-def _strength(angles: Floats) -> float:
-    """The factor of Σ cos(angle · distance) that puts the nearest place ahead of the next."""
-    return _CERTAINTY / float((np.cos(angles * PULL) - np.cos(angles * (1 - PULL))).sum())
-
-
 def _gpt2_config(program: Program) -> Any:
     from transformers import GPT2Config
 
@@ -136,8 +125,6 @@ def _gpt2_config(program: Program) -> Any:
 def _llama_config(program: Program) -> Any:
     from transformers import LlamaConfig
 
-    first = program.d_head // 4
-    angle = rope_angle(len(program.layout))
     return LlamaConfig(
         **_common(program),
         max_position_embeddings=len(program.layout),
@@ -149,11 +136,7 @@ def _llama_config(program: Program) -> Any:
         intermediate_size=d_mlp(program),
         hidden_act="relu",
         rms_norm_eps=NORM_EPSILON,
-        # Pair number d_head / 4 turns by exactly `angle` a place; those after it are slower.
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": float(angle ** (-program.d_head / (2 * first))),
-        },
+        rope_parameters={"rope_type": "default", "rope_theta": rope_theta(program)},
     )
 
 
@@ -179,7 +162,7 @@ def _gpt2(weights: _Weights) -> Mapping[str, Floats]:
         name = f"transformer.h.{number}"
         gain, shift = weights.gain(), weights.shift()
         values, outputs = weights.values(number)
-        queries, keys = _circle(program, program.layers[number].heads)
+        queries, keys = on_circle(program, program.layers[number].heads)
         qkv = weights.reading(np.concatenate([*queries, *keys, *values]), gain)
         state[f"{name}.ln_1.weight"], state[f"{name}.ln_1.bias"] = gain, shift
         state[f"{name}.attn.c_attn.weight"] = qkv.T
@@ -202,23 +185,6 @@ def _gpt2(weights: _Weights) -> Mapping[str, Floats]:
     }
 
 
-def _circle(program: Program, heads: Sequence[Head]) -> tuple[list[Floats], list[Floats]]:
-    """Queries and keys [d_head, features] of each head, off the positions on the circle."""
-    angle = rope_angle(len(program.layout))
-    first = program.feature("place[0]")
-    queries, keys = [], []
-    for head in heads:
-        turn = angle * (PULL - head.offset)
-        c, s = np.cos(turn), np.sin(turn)
-        query = np.zeros((program.d_head, len(program.features)))
-        query[:2, first : first + 2] = [[c, -s], [s, c]]
-        key = np.zeros_like(query)
-        key[:2, first : first + 2] = np.eye(2)
-        queries.append(query * _strength(np.array([angle])) * np.sqrt(program.d_head))
-        keys.append(key)
-    return queries, keys
-
-
 def _llama(weights: _Weights) -> Mapping[str, Floats]:
     program = weights.program
     state = {"model.embed_tokens.weight": program.embed @ weights.write.T}
@@ -228,11 +194,11 @@ def _llama(weights: _Weights) -> Mapping[str, Floats]:
         name = f"model.layers.{number}"
         gain = weights.gain()
         values, outputs = weights.values(number)
-        queries, key = _turned(program, program.layers[number].heads)
-        keys = np.tile(key, program.n_kv_heads)
+        queries, key = by_turning(program, program.layers[number].heads)
+        keys = np.tile(key, (program.n_kv_heads, 1))
         state[f"{name}.input_layernorm.weight"] = gain
-        state[f"{name}.self_attn.q_proj.weight"] = weights.reading(queries[:, None] * one, gain)
-        state[f"{name}.self_attn.k_proj.weight"] = weights.reading(keys[:, None] * one, gain)
+        state[f"{name}.self_attn.q_proj.weight"] = weights.reading(queries, gain)
+        state[f"{name}.self_attn.k_proj.weight"] = weights.reading(keys, gain)
         state[f"{name}.self_attn.v_proj.weight"] = weights.reading(np.concatenate(values), gain)
         state[f"{name}.self_attn.o_proj.weight"] = weights.write @ np.concatenate(outputs, axis=1)
         gain = weights.gain()
@@ -246,23 +212,3 @@ def _llama(weights: _Weights) -> Mapping[str, Floats]:
         "model.norm.weight": gain,
         "lm_head.weight": weights.reading(program.unembed, gain),
     }
-
-
-def _turned(program: Program, heads: Sequence[Head]) -> tuple[Floats, Floats]:
-    """Constant queries [heads · d_head] and one constant key [d_head].
-
-    The rotary embedding turns pair i, coordinates i and i + d_head/2, by θ_i a place. Turning the
-    query back by the offset makes its product with a key Σ_i cos(θ_i (distance − offset)).
-    """
-    half, first = program.d_head // 2, program.d_head // 4
-    angle = rope_angle(len(program.layout))
-    angles = angle ** (np.arange(first, half) / first)  # the pairs that are slow enough
-    key = np.zeros(program.d_head)
-    key[first:half] = 1.0
-    queries = []
-    for head in heads:
-        turn = angles * (PULL - head.offset)
-        query = np.zeros(program.d_head)
-        query[first:half], query[half + first :] = np.cos(turn), np.sin(turn)
-        queries.append(query * _strength(angles) * np.sqrt(program.d_head))
-    return np.concatenate(queries), key

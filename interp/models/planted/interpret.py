@@ -82,7 +82,7 @@ def read_out(program: Program, x: Floats, norms: bool = True) -> Floats:
 def looks_at(
     program: Program, layer: int, head: int, length: int, visible: Visible | None = None
 ) -> Ints:
-    """The position that each query looks at, [length]."""
+    """Where each query looks, [length]: at its place, else the sink, else the nearest place."""
     place = np.arange(length)
     offset = program.layers[layer].heads[head].offset
     distance = np.abs(place[:, None] - offset + PULL - place[None, :])
@@ -90,7 +90,9 @@ def looks_at(
     allowed = visible(layer, head) if visible is not None else None
     if allowed is not None:
         distance[~allowed[:length, :length]] = np.inf
-    return distance.argmin(axis=1)
+    found = distance.argmin(axis=1)
+    lost = distance[place, found] > 0.5  # farther than the place itself
+    return np.where(lost & np.isfinite(distance[:, 0]), 0, found)
 
 
 def _mlp(program: Program, layer: int, x: Floats) -> Floats:

@@ -130,12 +130,18 @@ class AnswerKey:
     @property
     def transfer_layers(self) -> tuple[int, ...]:
         """The layers in which heads bring something to where an answer is predicted."""
+        return tuple(sorted({layer for layer, head in self.transfer_heads}))
+
+    @property
+    def transfer_heads(self) -> tuple[tuple[int, int], ...]:
+        """(layer, head) of those heads."""
         asked = {self.position(role) - 1 for role in self.answers}
-        return tuple(sorted({head.layer for head in self.movers if asked & self._targets(head)}))
+        return tuple((h.layer, h.head) for h in self.movers if asked & self._targets(h))
 
     @property
     def only_last_looks(self) -> bool:
-        """Whether the prompt's other tokens never need one another."""
+        """Whether the prompt's other tokens never need one another: whether they may wait, and one
+        subgraph of waiting, transfer to the last token, and computation there does it all."""
         last = self.position("last")
         return all(min(self._targets(head)) >= last for head in self.movers)
 
@@ -162,6 +168,7 @@ class AnswerKey:
             "edges": [edge._asdict() for edge in self.edges],
             "wait": self.wait,
             "transfer_layers": list(self.transfer_layers),
+            "transfer_heads": [list(head) for head in self.transfer_heads],
             "only_last_looks": self.only_last_looks,
             **self.program.facts,
         }

@@ -4,7 +4,8 @@ The residual stream is described by named features x_f. Feature 0 is the anchor:
 position and by far the longest vector of all, so that the norms of the model divide by nearly a
 constant. In a compiled model the stream is Σ_f x_f · scale_f · r_f with orthonormal directions r_f
 (`basis`). The anchor lies in two coordinates of its own, as the massive activations of large models
-do (Sun et al., arXiv 2402.17762); all other directions are rotated at random.
+do (Sun et al., arXiv 2402.17762); all other directions are rotated at random. Feature 1 marks the
+sink, `<bos>`, on which attention falls that finds nothing (Xiao et al., arXiv 2309.17453).
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Family = Literal["gpt2", "llama"]
 
-ANCHOR = 0
+ANCHOR, SINK = 0, 1
 NORM_EPSILON = 1e-5
 PULL = 0.2
-"""A head looks at the visible position nearest to (own − offset + PULL): never a tie."""
+"""Positions are as near as they are to (own − offset + PULL): never a tie."""
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
     """One attention head: it looks `offset` places back and maps features to features.
 
-    Where the text has no such place it looks at the first token; where it is kept from looking
-    there, at the nearest place that it may look at.
+    Where the text has no such place, or it is kept from looking there, it looks at the sink, the
+    first token; where it is kept from both, at the nearest place that it may look at.
 
     Args:
         role: "mover", or "distractor", whose writings nothing reads.
