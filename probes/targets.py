@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -96,31 +96,36 @@ class Target:
         """Whether it is an operand digit, or another thing that the question says outright."""
         return len(self.needs) == 1 and self.answer_digit is None and self.about is None
 
+    def spec(self, task: Task) -> str:
+        """What `target` makes it from again: its name, and its kind where that is not the usual."""
+        return self.name if self.kind == _usual(self.name, task)[0] else f"{self.name}:{self.kind}"
+
     @property
     def metric(self) -> Literal["r2", "accuracy"]:
         return "accuracy" if self.kind == "class" else "r2"
 
 
 def target(task: Task, name: str, kind: Kind | None = None) -> Target:
-    """A target of a task, by name; `kind` overrides what its column is usually read as.
+    """A target of a task, by name; `kind` overrides what its column is usually read as, and so
+    does a name such as "carry[1]:real".
 
     Raises InputError for a name that the task does not have, with those it has, and for a kind that
     makes no sense for it.
     """
-    clean = re.sub(r"\s", "", name)
+    clean, _, told = re.sub(r"\s", "", name).partition(":")
     _compute(clean, task)  # refuses unknown names
     usual, modulus = _usual(clean, task)
-    chosen = kind or usual
+    chosen = kind or told or usual
     if chosen not in get_args(Kind):
-        raise InputError(f"unknown kind {kind!r}: choose one of {', '.join(get_args(Kind))}")
+        raise InputError(f"unknown kind {chosen!r}: choose one of {', '.join(get_args(Kind))}")
     if chosen == "angle" and modulus is None:
         raise InputError(f"{clean} is no residue, so it has no angle: use kind='real' or 'class'")
-    if kind == "real" and _family(clean) in ("class", "operator"):
+    if chosen == "real" and _family(clean) in ("class", "operator"):
         raise InputError(f"{clean} has names for values: only kind='class' makes sense")
     whole = _WHOLE.fullmatch(clean)
     return Target(
         clean,
-        chosen,
+        cast(Kind, chosen),
         column_needs(task, clean),
         modulus if chosen == "angle" else None,
         whole[2] if whole else None,
@@ -128,7 +133,7 @@ def target(task: Task, name: str, kind: Kind | None = None) -> Target:
     )
 
 
-def targets(task: Task) -> tuple[str, ...]:
+def target_names(task: Task) -> tuple[str, ...]:
     """The names of every column of the task that can be probed, and of the whole-number targets
     that StreetMath asks for (arXiv 2510.25776)."""
     names = [name for family in truth.families(task) for name in truth.column_names(task, family)]

@@ -119,7 +119,10 @@ class ProbeSweep(Result):
 
     @property
     def code(self) -> str:
-        names = ("targets", "sites", "layers", "heads", "roles", "format", "split", "test", "folds")
+        names = (
+            "targets", "sites", "layers", "heads", "roles", "format", "split", "test", "folds",
+            "controls",
+        )  # fmt: skip
         options = {name: self.settings.get(name) for name in names}
         problems = str(self.settings["problems"])
         last = call("probes.probe", "model", problems, **options, seed=self.seed)
@@ -127,7 +130,10 @@ class ProbeSweep(Result):
 
     def conclusion(self) -> str | None:
         frame = self._frame
+        frame = frame[frame["reference"] == "shown"]
         found = frame[frame["represented"]]
+        if frame.empty:
+            return None
         if found.empty:
             return (
                 f"None of {len(frame)} cells holds more of its target than a linear map finds in "

@@ -1,0 +1,42 @@
+"""The same architecture with random weights: the control that training must beat."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+
+from interp.errors import InputError
+from interp.models.loading import _OPENING, _quiet, assemble
+from interp.models.model import Model
+from interp.models.weights import weight_hash
+
+
+def untrained(model: Model, *, seed: int = 0) -> Model:
+    """A model of the same shape, tokenizer, precision and task, its weights drawn anew from `seed`
+    the way its architecture draws them.
+
+    What a probe finds there is due to the architecture and the tokens, not to training.
+
+    Raises InputError for a wrapped module, whose way of drawing weights is its own.
+    """
+    if model.adapter.whole:
+        raise InputError(
+            f"{model.name} is a wrapped module, and how its weights are drawn is not known here: "
+            "build an untrained one, wrap it and look at it as a model of its own"
+        )
+    from transformers import AutoModelForCausalLM
+
+    config = copy.deepcopy(model.adapter.module.config)
+    with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = AutoModelForCausalLM.from_config(
+            config, dtype=model.dtype, attn_implementation="eager"
+        )
+    digest = weight_hash(module.state_dict())
+    made = assemble(
+        f"untrained {model.name}", digest, module.to(model.device), model.tokens.tokenizer,
+        card=model.card,
+    )  # fmt: skip
+    return replace(made, tokens=model.tokens)

@@ -1,0 +1,146 @@
+"""From fitted probes to the rows of a ProbeSweep: scores, controls, gains and their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.models.prompts import PromptBatch
+from interp.results.resampling import resampling
+from probes.activations import Hook
+from probes.design import Design
+from probes.estimators import read_circle
+from probes.fitting import Found, constant_guess
+from probes.places import positions, predicted_role
+from probes.references import References
+from probes.resample import Resamples, resamples
+from probes.scores import mean_absolute_error, quality, score, size
+from probes.targets import Target
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One row of the table, and what the probe says of the held-out rows."""
+
+    row: dict[str, Any]
+    predicted: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What all cells of one design share: how rows are resampled, and what the place is."""
+
+    design: Design
+    against: References
+    resample: Resamples
+    predicts: str
+    emitted: tuple[str, ...]
+    visible: tuple[str, ...]
+    trained_in: tuple[bool, ...]
+
+
+def frame(
+    batch: PromptBatch,
+    design: Design,
+    against: References,
+    weights: dict[bytes, Resamples],
+    trained: Sequence[bool],
+    seed: int,
+) -> Frame:
+    """The Frame of a design; `weights` keeps the resamples of equal held-out rows."""
+    test = design.split.test
+    key = test.tobytes()
+    if key not in weights:
+        weights[key] = resamples(resampling(batch.problems[test]).groups, seed=seed)
+    return Frame(
+        design,
+        against,
+        weights[key],
+        predicted_role(batch, design.place),
+        tuple(_emitted(batch, target, design.place) for target in design.targets),
+        tuple(target.visible_at(batch, design.place) for target in design.targets),
+        tuple(trained),
+    )
+
+
+def _emitted(batch: PromptBatch, target: Target, place: str) -> str:
+    """Whether the answer digit of the target's column was printed by then, in every row."""
+    if target.answer_digit is None or target.answer_digit not in batch.answer_roles:
+        return ""
+    there, here = batch.position_array(target.answer_digit), positions(batch, place)
+    both = (there >= 0) & (here >= 0)
+    return "after" if bool((there[both] <= here[both]).all()) else "before"
+
+
+def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
+    """The cells of one hook, one a target of the design."""
+    design = shared.design
+    values = design.test_values
+    refs = [shared.against.of(target, i) for i, target in enumerate(design.targets)]
+    mine, theirs, sizes = [], [], []
+    for i, target in enumerate(design.targets):
+        mine.append(quality(target, values[:, i], found[i].predicted))
+        theirs.append(quality(target, values[:, i], refs[i][1].predicted))
+        sizes.append(size(target, values[:, i]))
+    gains = shared.resample.ratio(
+        np.stack(mine, axis=1) - np.stack(theirs, axis=1), np.stack(sizes, axis=1)
+    )
+    out = []
+    for i, target in enumerate(design.targets):
+        row = {
+            "target": target.name, "kind": target.kind, "metric": target.metric,
+            "site": hook.site, "layer": hook.layer, "head": hook.head, "role": design.place,
+            "predicts": shared.predicts, "emitted": shared.emitted[i],
+            "visible": shared.visible[i],
+            **_scores(shared, i, found[i]),
+            "reference": refs[i][0],
+            "gain": float(gains.value[i]), "gain_low": float(gains.low[i]),
+            "gain_high": float(gains.high[i]), "p": float(gains.p[i]),
+            "alpha": found[i].alpha, "n_train": len(design.split.train),
+            "n_test": len(design.split.test), "trained_in": shared.trained_in[i],
+        }  # fmt: skip
+        out.append(Cell(row, shown_values(target, found[i].predicted)))
+    return out
+
+
+def _scores(shared: Frame, i: int, found: Found) -> dict[str, float]:
+    design, against = shared.design, shared.against
+    target, true = design.targets[i], design.test_values[:, i]
+    train = design.values[design.split.train, i]
+    constant = np.tile(constant_guess(target, train), (len(true), 1))
+    median = np.full((len(true), 1), np.median(train))
+    named = {"one_hot": against.one_hot, "shown": against.shown}
+    out = {
+        "score": score(target, true, found.predicted),
+        "mae": mean_absolute_error(target, true, found.predicted),
+        "cv": found.cv,
+        "constant": score(target, true, constant),
+        "constant_mae": mean_absolute_error(target, true, median),
+    }
+    for name, probes in named.items():
+        out[name] = score(target, true, probes[i].predicted)
+        out[f"{name}_mae"] = mean_absolute_error(target, true, probes[i].predicted)
+    nothing = float("nan")
+    embedding = None if against.embedding is None else against.embedding[i].predicted
+    out["embedding"] = nothing if embedding is None else score(target, true, embedding)
+    out["untrained"] = nothing
+    for name in ("shuffled", "control_task"):
+        out[name] = nothing
+        if name in found.wrong:
+            labels = design.wrong[name][design.split.test, i]
+            out[name] = score(target, labels, found.wrong[name])
+    return out
+
+
+def shown_values(target: Target, predicted: Floats) -> npt.NDArray[np.float32]:
+    """Predictions [n, 1 or 2] as people read them: numbers, classes, or residues of an angle."""
+    if target.kind == "angle":
+        assert target.modulus is not None
+        return read_circle(predicted, target.modulus).astype(np.float32)
+    return predicted[:, 0].astype(np.float32)

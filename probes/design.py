@@ -1,0 +1,163 @@
+"""What all probes at one role have in common: targets, their values, their split, their controls.
+
+Targets with the same split share one factorisation of every site, and the controls ride along as
+further targets: labels shuffled over the rows, and Hewitt and Liang's control task (1909.03368), a
+random label for each input type, here for each value of the digits that the target is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.arithmetic.problems import Problems, as_keys
+from interp.errors import InputError, RoleError
+from interp.models.prompts import PromptBatch
+from probes.needs import own_digits
+from probes.places import positions
+from probes.splits import Split, digit_values, split, split_name
+from probes.targets import Target
+
+Floats = npt.NDArray[np.float64]
+
+WRONG_LABELS = ("shuffled", "control_task")
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Targets with one split at one place.
+
+    values   [n, targets]; rows outside the split do not count
+    wrong    the same under each control that is asked for
+    """
+
+    place: str
+    targets: tuple[Target, ...]
+    split: Split
+    values: Floats
+    wrong: dict[str, Floats]
+
+    @property
+    def test_values(self) -> Floats:
+        """[held-out rows, targets]"""
+        return self.values[self.split.test]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows are held out, and which controls with wrong labels are wanted."""
+
+    by: str | Split = "operand"
+    test: float = 0.25
+    folds: int = 5
+    seed: int = 0
+    wrong: tuple[str, ...] = WRONG_LABELS
+
+
+def designs(
+    batch: PromptBatch, place: str, targets: Sequence[Target], plan: Plan
+) -> tuple[Design, ...]:
+    """One Design for each split among the targets that can be known at `place`.
+
+    Raises InputError for a target that does not vary, or has fewer rows than classes.
+    """
+    known = [target for target in targets if target.known_at(batch, place)]
+    present = positions(batch, place) >= 0
+    groups: dict[str, list[Target]] = {}
+    for target in known:
+        groups.setdefault(split_name(plan.by, target), []).append(target)
+    return tuple(_design(batch, place, mine, plan, present) for mine in groups.values())
+
+
+def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Target]) -> None:
+    """Raise RoleError for a target that no place can know: its digits were not all seen by then."""
+    for target in targets:
+        if not any(target.known_at(batch, place) for place in places):
+            good = [role for role in batch.roles if target.known_at(batch, role)]
+            raise RoleError(
+                f"{target.name} cannot be known at {', '.join(places)}: it needs "
+                f"{', '.join(sorted(target.needs))}, which are not all seen by then. "
+                + (f"It is known from {good[0]} on." if good else "No role of these prompts has "
+                   "seen them all.")
+            )  # fmt: skip
+
+
+def varying(problems: Problems, targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Those targets that have more than one value among the problems."""
+    return tuple(target for target in targets if np.ptp(target.values(problems)) > 0)
+
+
+def _design(
+    batch: PromptBatch,
+    place: str,
+    targets: Sequence[Target],
+    plan: Plan,
+    present: npt.NDArray[np.bool_],
+) -> Design:
+    problems = batch.problems
+    whole = split(
+        problems, plan.by, target=targets[0], test=plan.test, folds=plan.folds, seed=plan.seed
+    )
+    mine = whole.among(present)
+    values = np.stack([target.values(problems) for target in targets], axis=1)
+    for target, column in zip(targets, values.T, strict=True):
+        _check_values(target, column, mine)
+    wrong = {}
+    if "shuffled" in plan.wrong:
+        wrong["shuffled"] = _shuffled(values, mine, plan.seed)
+    if "control_task" in plan.wrong:
+        wrong["control_task"] = np.stack(
+            [_control_labels(problems, target, column, plan.seed)
+             for target, column in zip(targets, values.T, strict=True)], axis=1
+        )  # fmt: skip
+    return Design(place, tuple(targets), mine, values, wrong)
+
+
+def _check_values(target: Target, values: Floats, mine: Split) -> None:
+    if not len(mine.test) or len(mine.train) < 2:
+        raise InputError(f"{len(mine.train)} prompts to fit {target.name} on: draw more")
+    train = values[mine.train]
+    if np.ptp(train) == 0:
+        raise InputError(
+            f"{target.name} is always {train[0]:g} in the prompts to fit on, so there is nothing "
+            "to find: leave it out, or draw problems in which it varies"
+        )
+    if target.kind != "class":
+        return
+    classes, counts = np.unique(train, return_counts=True)
+    if len(train) < 2 * len(classes):
+        raise InputError(
+            f"{len(train)} prompts are too few for the {len(classes)} classes of {target.name}: "
+            "draw more"
+        )
+    for value in classes[counts < 2 * len(classes)]:
+        if len(np.unique(mine.fold[train == value])) < 2:
+            raise InputError(
+                f"{target.name} is {value:g} in one fold of the training prompts only: draw more "
+                "problems, or read it as kind='real'"
+            )
+
+
+def _shuffled(values: Floats, mine: Split, seed: int) -> Floats:
+    """Every target's values over the rows of the split in a random order."""
+    rng = np.random.default_rng([seed, 1])
+    rows = np.concatenate([mine.train, mine.test])
+    out = values.copy()
+    out[rows] = values[rng.permutation(rows)]
+    return out
+
+
+def _control_labels(problems: Problems, target: Target, values: Floats, seed: int) -> Floats:
+    """A value of the target, drawn at random, for each combination of the digits it leans on."""
+    digits = own_digits(problems.task, target.name)
+    if not digits:
+        digits = tuple(sorted(name for name in target.needs if not name.startswith("op")))
+    if digits:
+        kinds = np.unique(as_keys(digit_values(problems, digits)), return_inverse=True)[1].ravel()
+    else:
+        kinds = np.unique(values, return_inverse=True)[1].ravel()
+    rng = np.random.default_rng([seed, 2])
+    return rng.choice(values, size=int(kinds.max()) + 1)[kinds]

@@ -1,0 +1,146 @@
+"""The probes of one site at one role: fitted on one half, with what they say of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.errors import InputError
+from probes.design import Design
+from probes.estimators import LinearMap, SharedLogistic, SharedRidge, SoftmaxMaps, on_circle
+from probes.estimators import penalties as usual_penalties
+from probes.targets import Target
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the probe of one target says.
+
+    predicted  [held-out rows, 1], of an angle [rows, 2], its point
+    cv         mean score of the training folds at the chosen penalty
+    wrong      held-out predictions of the same probe fitted to each control's labels
+    map        the fitted map; None where the activations do not vary
+    """
+
+    predicted: Floats
+    cv: float
+    alpha: float
+    wrong: dict[str, Floats]
+    map: LinearMap | SoftmaxMaps | None
+
+
+def fit_design(X: Any, design: Design, *, memory: int = 2**31) -> list[Found]:
+    """A probe for each target of the design, from activations X [n, d].
+
+    Raises InputError for activations that are not finite, and for more features than `memory` has
+    room for.
+    """
+    split = design.split
+    train, test = np.asarray(X[split.train]), np.asarray(X[split.test])
+    if not (np.isfinite(train).all() and np.isfinite(test).all()):
+        raise InputError(
+            f"the activations at {design.place} hold NaN or infinity, and nothing can be fitted to "
+            "them: look at the model in float32, or leave the site out"
+        )
+    if not np.ptp(train, axis=0).any():
+        return [_constant(design, i) for i in range(len(design.targets))]
+    found: dict[int, Found] = {}
+    real = [i for i, target in enumerate(design.targets) if target.kind != "class"]
+    classes = [i for i, target in enumerate(design.targets) if target.kind == "class"]
+    if real:
+        found |= zip(real, _ridge(train, test, design, real, memory), strict=True)
+    if classes:
+        found |= zip(classes, _logistic(train, test, design, classes, memory), strict=True)
+    return [found[i] for i in range(len(design.targets))]
+
+
+def _ridge(train: Any, test: Any, design: Design, which: Sequence[int], memory: int) -> list[Found]:
+    """Real targets and angles, all columns and all controls at once."""
+    sets = {"": design.values, **design.wrong}
+    columns, owner = [], []
+    for name, values in sets.items():
+        for i in which:
+            block = as_columns(design.targets[i], values[design.split.train, i])
+            columns.append(block)
+            owner += [(name, i)] * block.shape[1]
+    Y = np.concatenate(columns, axis=1)
+    label = {key: number for number, key in enumerate(dict.fromkeys(owner))}
+    together = np.array([label[key] for key in owner])
+    shared = SharedRidge(train, design.split.fold, memory=memory)
+    scores = shared.cross_validate(
+        Y, usual_penalties(shared.scale), together=together, keep_predictions=False
+    )
+    fitted = shared.fit(Y, scores.alpha)
+    said = fitted.predict(test)
+    cv = scores.mean_r2[scores.best, np.arange(Y.shape[1])]
+
+    def mine(name: str, i: int) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(together == label[name, i])
+
+    out = []
+    for i in which:
+        at = mine("", i)
+        wrong = {name: said[:, mine(name, i)] for name in design.wrong}
+        own = LinearMap(fitted.coef[:, at], fitted.intercept[at])
+        out.append(Found(said[:, at], float(cv[at].mean()), float(scores.alpha[at[0]]), wrong, own))
+    return out
+
+
+def _logistic(
+    train: Any, test: Any, design: Design, which: Sequence[int], memory: int
+) -> list[Found]:
+    """Class targets; a control is fitted with the penalty of the target it is a control of."""
+    shared = SharedLogistic(train, design.split.fold, memory=memory)
+    alphas = shared.scale * np.logspace(-5, 1, 4)
+    labels = design.values[design.split.train][:, which]
+    scores = shared.cross_validate(labels, alphas)
+    fitted = shared.fit(labels, scores.alpha)
+    said = fitted.predict(test)
+    wrong = {}
+    for name, values in design.wrong.items():
+        other = shared.fit(values[design.split.train][:, which], scores.alpha)
+        wrong[name] = other.predict(test)
+    cv = scores.accuracy.mean(axis=0)[scores.best, np.arange(len(which))]
+    return [
+        Found(
+            said[:, [place]].astype(np.float64),
+            float(cv[place]),
+            float(scores.alpha[place]),
+            {name: values[:, [place]].astype(np.float64) for name, values in wrong.items()},
+            fitted.of(place),
+        )
+        for place in range(len(which))
+    ]
+
+
+def _constant(design: Design, i: int) -> Found:
+    """What can be said where activations do not vary: the training mean, or the majority."""
+    target, rows = design.targets[i], len(design.split.test)
+
+    def guess(values: Floats) -> Floats:
+        return np.tile(constant_guess(target, values[design.split.train, i]), (rows, 1))
+
+    wrong = {name: guess(values) for name, values in design.wrong.items()}
+    return Found(guess(design.values), float("nan"), float("nan"), wrong, None)
+
+
+def constant_guess(target: Target, values: Floats) -> Floats:
+    """The best constant, [1] or [2]: mean, mean point, or majority class."""
+    if target.kind == "class":
+        found, counts = np.unique(values, return_counts=True)
+        return found[[np.argmax(counts)]]
+    return as_columns(target, values).mean(axis=0)
+
+
+def as_columns(target: Target, values: Floats) -> Floats:
+    """Values [n] in the shape that probes predict them in: [n, 1], an angle's points [n, 2]."""
+    if target.kind != "angle":
+        return values[:, None]
+    assert target.modulus is not None
+    return on_circle(values, target.modulus)

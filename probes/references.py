@@ -1,0 +1,70 @@
+"""What every cell at one place is compared with: the question alone, and the token alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.models.prompts import PromptBatch
+from probes.design import Design
+from probes.fitting import Found, fit_design
+from probes.question import one_hot_question
+from probes.targets import Target
+
+Reference = Literal["shown", "embedding"]
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """For one design, a probe of each target from each kind of input that is no model's work."""
+
+    one_hot: list[Found]
+    shown: list[Found]
+    embedding: list[Found] | None
+
+    def of(self, target: Target, i: int) -> tuple[Reference, Found]:
+        """What the target must beat: the digits shown, or for a digit the token's embedding."""
+        if target.copied and self.embedding is not None:
+            return "embedding", self.embedding[i]
+        return "shown", self.shown[i]
+
+
+def references(
+    batch: PromptBatch,
+    designs: Sequence[Design],
+    embedding: npt.NDArray[np.float32] | None,
+    memory: int,
+) -> list[References]:
+    """The references of every design at one place. `embedding` are the activations there before
+    the first block, [n, d]."""
+    if not designs:
+        return []
+    place = designs[0].place
+    one_hot, shown = (one_hot_question(batch, place, what) for what in ("one_hot", "shown"))
+    same = one_hot.shape == shown.shape and np.array_equal(one_hot, shown)
+    out = []
+    for design in designs:
+        alone = replace(design, wrong={})
+        first = fit_design(one_hot, alone, memory=memory)
+        out.append(
+            References(
+                first,
+                first if same else fit_design(shown, alone, memory=memory),
+                None if embedding is None else fit_design(embedding, alone, memory=memory),
+            )
+        )
+    return out
+
+
+def trained_in(card: Mapping[str, Any] | None, target: Target) -> bool:
+    """Whether a loss of the model's training asked for the target by name: the running sums of the
+    auxiliary loss (`interp.training.objectives.RunningSumLoss`)."""
+    objective = ((card or {}).get("recipe") or {}).get("objective") or {}
+    if objective.get("kind") != "running-sum" or not target.name.startswith("running_sum["):
+        return False
+    columns = objective.get("columns")
+    return columns is None or int(target.name[len("running_sum[") : -1]) in columns

@@ -1,0 +1,192 @@
+"""The measurement behind a sweep: one pass of the model, then the probes of hook after hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.models.untrained import untrained
+from probes.activations import EMBEDDING, Activations, Hook, chunks, extracted, keys_of
+from probes.cells import Cell, Frame, cells, frame
+from probes.design import Design
+from probes.fitting import Found, fit_design
+from probes.parts import Parts
+from probes.references import references, trained_in
+from probes.resample import Resamples
+from probes.scores import score
+from probes.targets import Target
+
+Step = Callable[[], None]
+Designs = Mapping[str, Sequence[Design]]
+Probes = dict[str, list[list[Found]]]  # place → design → target
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What is probed, and how much may be spent on it; see `probes.probe`."""
+
+    model: Model
+    batch: PromptBatch
+    places: tuple[str, ...]
+    targets: tuple[Target, ...]
+    hooks: tuple[Hook, ...]
+    designs: Designs
+    controls: tuple[str, ...]
+    seed: int
+    memory: int
+    store: Path | None
+    jobs: int
+    backend: str
+
+
+def measure(
+    study: Study,
+    resume: Path | None,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+    cancel: Cancel | None,
+) -> list[Cell]:
+    """The cells of every hook of the study, those found in the folder `resume` not made again."""
+    what = {**settings, "shard": None, "model": study.model.hash, "seed": study.seed}
+    parts = Parts(resume, what | {"rows": study.batch.problems.rows.tobytes().hex()})
+    missing = [hook for hook in study.hooks if not parts.has(hook)]
+    if missing:
+        _make(study, missing, parts, progress, cancel)
+    return [cell for hook in study.hooks for cell in parts.read(hook)]
+
+
+def _make(
+    study: Study,
+    missing: Sequence[Hook],
+    parts: Parts,
+    progress: Progress | None,
+    cancel: Cancel | None,
+) -> None:
+    with_other = "untrained" in study.controls
+    step = _steps(study, missing, with_other, progress)
+    scores = _untrained_scores(study, missing, step, cancel) if with_other else {}
+    with_embedding = "embedding" in study.controls
+    wanted = [*missing, EMBEDDING] if with_embedding else missing
+    with extracted(
+        study.model, study.batch, wanted, study.places, memory=study.memory, store=study.store,
+        cancel=cancel, step=step,
+    ) as activations:  # fmt: skip
+        frames = _frames(study, activations if with_embedding else None)
+        for hook, found in _fit(study, study.designs, activations, missing, step, cancel):
+            made = []
+            for place, by_design in found.items():
+                for shared, probes in zip(frames[place], by_design, strict=True):
+                    made += cells(shared, hook, probes)
+            for cell in made:
+                key = (hook, str(cell.row["role"]), str(cell.row["target"]))
+                cell.row["untrained"] = scores.get(key, float("nan"))
+            parts.write(hook, made)
+
+
+def _untrained_scores(
+    study: Study, missing: Sequence[Hook], step: Step, cancel: Cancel | None
+) -> dict[tuple[Hook, str, str], float]:
+    """The score of the same probes on the same architecture with random weights."""
+    plain = {
+        place: [replace(design, wrong={}) for design in mine]
+        for place, mine in study.designs.items()
+    }
+    other = untrained(study.model, seed=study.seed)
+    batch = replace(study.batch, model=other.id)
+    scores = {}
+    with extracted(
+        other, batch, missing, study.places, memory=study.memory, store=study.store,
+        cancel=cancel, step=step,
+    ) as activations:  # fmt: skip
+        for hook, found in _fit(study, plain, activations, missing, step, cancel):
+            for place, by_design in found.items():
+                for design, probes in zip(plain[place], by_design, strict=True):
+                    for i, target in enumerate(design.targets):
+                        said = probes[i].predicted
+                        value = score(target, design.test_values[:, i], said)
+                        scores[hook, place, target.name] = value
+    return scores
+
+
+def _frames(study: Study, activations: Activations | None) -> dict[str, list[Frame]]:
+    """What the cells of each place are compared with."""
+    weights: dict[bytes, Resamples] = {}
+    out = {}
+    for place in study.places:
+        embedding = None if activations is None else activations.at(EMBEDDING, place)
+        found = references(study.batch, study.designs[place], embedding, study.memory)
+        out[place] = [
+            frame(
+                study.batch, design, against, weights,
+                [trained_in(study.model.card, target) for target in design.targets], study.seed,
+            )
+            for design, against in zip(study.designs[place], found, strict=True)
+        ]  # fmt: skip
+    return out
+
+
+def _fit(
+    study: Study,
+    designs: Designs,
+    activations: Activations,
+    wanted: Sequence[Hook],
+    step: Step,
+    cancel: Cancel | None,
+) -> Iterator[tuple[Hook, Probes]]:
+    """Hook after hook, in `study.jobs` processes or threads of joblib's."""
+    calls = (
+        joblib.delayed(_fit_hook)(
+            {place: activations.at(hook, place) for place in study.places},
+            {place: designs[place] for place in study.places},
+            study.memory,
+        )
+        for hook in wanted
+    )
+    workers = joblib.Parallel(n_jobs=study.jobs, backend=study.backend, return_as="generator")
+    for hook, found in zip(wanted, workers(calls), strict=True):
+        if cancel is not None:
+            cancel.check()
+        step()
+        yield hook, found
+
+
+def _fit_hook(
+    arrays: Mapping[str, npt.NDArray[np.float32]], designs: Designs, memory: int
+) -> Probes:
+    """All probes of one hook; the maps themselves are not kept."""
+    return {
+        place: [
+            [replace(found, map=None) for found in fit_design(arrays[place], design, memory=memory)]
+            for design in mine
+        ]
+        for place, mine in designs.items()
+    }
+
+
+def _steps(study: Study, missing: Sequence[Hook], twice: bool, progress: Progress | None) -> Step:
+    """Calls `progress` once a minibatch and once a hook, of a total that is known beforehand."""
+    n = len(study.batch)
+    total = 0
+    for wanted in [[*missing, EMBEDDING] if "embedding" in study.controls else missing,
+                   *([missing] if twice else [])]:  # fmt: skip
+        rows = chunks(study.model, keys_of(wanted), n, len(study.places), study.memory)
+        total += -(-n // rows) + len(missing)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return step

@@ -1,0 +1,132 @@
+"""Probe every target at every site, layer, head and role, with all controls, in one pass.
+
+one pass of the model  →  activations in memory or on disk  →  a factorisation a site and role
+→  every target, fold, penalty and wrong label at once      →  scores on held-out prompts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
+from interp.behaviour.accuracy import distinct, sample
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.results import ProbeSweep
+from interp.results.calls import problems_call
+from probes.activations import Hook, hooks
+from probes.assemble import assemble
+from probes.design import WRONG_LABELS, Plan, check_known, designs, varying
+from probes.places import check_places, default_places
+from probes.splits import Split
+from probes.study import Study, measure
+from probes.targets import Target, computed, resolve
+
+CONTROLS = ("embedding", "untrained", *WRONG_LABELS)
+
+
+def probe(
+    model: Model,
+    problems: Problems | Task | str,
+    *,
+    targets: Sequence[str | Target] | None = None,
+    sites: Sequence[str] = ("resid_post",),
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    roles: Sequence[str] | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    format: str | None = None,
+    split: str | Split = "operand",
+    test: float = 0.25,
+    folds: int = 5,
+    controls: Sequence[str] = CONTROLS,
+    memory: int = 2**30,
+    store: str | Path | None = None,
+    resume: str | Path | None = None,
+    shard: tuple[int, int] | None = None,
+    jobs: int = 1,
+    backend: str = "loky",
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> ProbeSweep:
+    """What linear probes read at every site, beside what they read in the question alone.
+
+    Args:
+        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
+        targets: names (`probes.target_names(task)`) or Targets; None means the computed columns.
+        sites: of resid_pre, resid_mid, resid_post, attn_out, mlp_out, z (head by head), mlp_post.
+        roles: "c2" for the token itself, "predicts(c2)" for the position before it; None means
+            the prompt's end and every answer digit.
+        split, test, folds: as `probes.split`.
+        controls: of "embedding", "untrained" (a second model and pass), "shuffled",
+            "control_task".
+        memory: bytes that activations may take; beyond two thirds of it they go to files in
+            `store` (or a temporary folder). Fitting takes that of one site and role besides.
+        resume: a folder in which finished hooks are kept and found again.
+        shard: (i, of): only every of-th hook, from the i-th; `probes.merge` joins the shards.
+        jobs, backend: joblib's, over hooks.
+
+    Returns:
+        The sweep; a target is skipped at roles where arithmetic cannot know it yet.
+
+    Does not show: whether the model uses what is found (`probes.use`).
+
+    Raises:
+        InputError: for a constant target, fewer prompts than classes, NaN activations, more
+            features than memory allows, and unknown names; RoleError for a target that none of the
+            roles can know; SiteError for a site that the model lacks.
+    """
+    if unknown := set(controls) - set(CONTROLS):
+        raise InputError(f"unknown control {min(unknown)!r}: choose from {', '.join(CONTROLS)}")
+    drawn = sample(problems, n, seed)
+    asked = distinct(drawn)
+    batch = model.prompts(asked, format=format)
+    places = check_places(batch, default_places(batch) if roles is None else roles)
+    wanted = _targets(asked, targets)
+    check_known(batch, places, wanted)
+    wrong = tuple(name for name in WRONG_LABELS if name in controls)
+    plan = Plan(split, test, folds, seed, wrong)
+    every = {place: designs(batch, place, wanted, plan) for place in places}
+    study = Study(
+        model, batch, tuple(p for p in places if every[p]), wanted,
+        _shard(hooks(model, sites, layers, heads), shard), every, tuple(controls), seed, memory,
+        None if store is None else Path(store), jobs, backend,
+    )  # fmt: skip
+    settings = {
+        "problems": problems_call(drawn, (0, seed)),
+        "targets": None if targets is None else [t.spec(asked.task) for t in wanted],
+        "sites": list(sites), "layers": None if layers is None else list(layers),
+        "heads": None if heads is None else list(heads),
+        "roles": None if roles is None else list(roles), "format": batch.format,
+        "split": split.by if isinstance(split, Split) else split, "test": test, "folds": folds,
+        "controls": list(controls), "shard": None if shard is None else list(shard),
+    }  # fmt: skip
+    folder = None if resume is None else Path(resume)
+    found = measure(study, folder, settings, progress, cancel)
+    return assemble(study, found, settings)
+
+
+def _targets(asked: Problems, targets: Sequence[str | Target] | None) -> tuple[Target, ...]:
+    if targets is not None:
+        return resolve(asked.task, targets)
+    found = varying(asked, resolve(asked.task, computed(asked.task)))
+    if not found:
+        raise InputError(f"no computed column of {asked.task.name} varies in these problems")
+    return found
+
+
+def _shard(found: tuple[Hook, ...], shard: tuple[int, int] | None) -> tuple[Hook, ...]:
+    if shard is None:
+        return found
+    number, of = shard
+    if not 0 <= number < of or number >= len(found):
+        raise InputError(
+            f"shard {number} of {of} does not exist: shards go from 0, and there are {len(found)} "
+            "hooks to share out"
+        )
+    return found[number::of]
