@@ -9,10 +9,11 @@ numbers least digit first. The three share shape, data and optimiser; what diffe
     icot   a chain of thought that is taken away from the left, eight tokens a stage. The paper
            counts epochs of 80,800 problems in batches of 32; a stage here is as many steps
 
-The paper's models are 768 wide and see a fixed set of 80,800 problems; these are 256 wide and see
-fresh problems, a part of which have one non-zero digit in the multiplier, as 2407.15360 found to
-help. None of these settings has been shown to reach the paper's accuracy: the cards say what each
-reached.
+The paper's models are 768 wide and see a fixed set of 80,800 problems. These are 256 wide (3×3:
+128) and see fresh problems. A third have operands of every length: of uniform 4×4 problems 18 %
+have a running sum ĉ_3 below 46, of these 68 %, with one to four products in the column, so that its
+last digit can be learnt step by step. A part has one non-zero digit in the multiplier, as
+2407.15360 found to help. The cards say what each reached.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ _SHARED = Recipe(
     task="mul:4x4",
     format="reversed",
     d_model=256,
-    mix=(draw("uniform", 0.85), draw("simple", 0.15, share=1.0)),
+    batch=256,
+    mix=(draw("uniform", 0.5), draw("lengths", 0.35), draw("simple", 0.15, share=1.0)),
     objective=AnswerLoss(),
-    steps=40_000,
-    warmup=500,
+    steps=60_000,
+    target=0.995,
     gradients_every=500,
-    evaluate_every=500,
+    evaluate_every=1000,
     card_n=10_000,
 )
 
-_AUX = replace(_SHARED, name="mul4x4-aux", objective=RunningSumLoss(weight=5.0, end=30.0))
+_RUNNING_SUMS = RunningSumLoss(weight=5.0, end=30.0)
+
+_AUX = replace(_SHARED, name="mul4x4-aux", objective=_RUNNING_SUMS)
 
 _STAGE = 2_500  # steps: 80,800 / 32, an epoch of the paper
 
@@ -48,23 +52,37 @@ _ICOT = replace(
     learning_rate=3e-4,
     decay="constant",
     steps=_STAGE * 16,
+    target=None,
     objective=ImplicitChain(stage=_STAGE, removed=8, pretrain=_STAGE),
 )
 
+# The siblings for tests and notebooks: the same methods at half the width.
+_SFT_3 = replace(
+    _SHARED,
+    name="mul3x3-sft",
+    task="mul:3x3",
+    d_model=128,
+    learning_rate=2e-3,
+    steps=20_000,
+    target=0.9995,
+    evaluate_every=500,
+)
 
-def _three_digits(recipe: Recipe) -> Recipe:
-    """The sibling for tests and notebooks: the same method, with a third of the steps."""
-    objective = recipe.objective
-    if isinstance(objective, ImplicitChain):
-        objective = replace(objective, stage=_STAGE // 3, pretrain=_STAGE // 3)
-    return replace(
-        recipe,
-        name=recipe.name.replace("4x4", "3x3"),
-        task="mul:3x3",
-        steps=recipe.steps // 3,
-        objective=objective,
-    )
+_AUX_3 = replace(_SFT_3, name="mul3x3-aux", objective=_RUNNING_SUMS)
 
+# The chain must be known before it is taken away: 4,000 steps with all of it, then a token every
+# 250 steps, then 5,000 steps without.
+_ICOT_3 = replace(
+    _SFT_3,
+    name="mul3x3-icot",
+    format="icot",
+    batch=128,
+    learning_rate=1e-3,
+    decay="constant",
+    steps=15_000,
+    target=None,
+    objective=ImplicitChain(stage=1_000, removed=4, pretrain=4_000),
+)
 
 FOUR_DIGITS = (_SHARED, _AUX, _ICOT)
-THREE_DIGITS = tuple(_three_digits(recipe) for recipe in FOUR_DIGITS)
+THREE_DIGITS = (_SFT_3, _AUX_3, _ICOT_3)
