@@ -1,0 +1,58 @@
+"""Figure of one schedule: what it keeps of the answers, and who may see whom under it."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interp.figures.ablation_masks import add_masks, add_strip, n_layers
+from interp.figures.ablation_rows import CONSTANT, FAITHFULNESS, dots, marks
+from interp.figures.registry import renders
+from interp.figures.theme import frame
+from interp.results import AblationScore
+
+ALL = "all"
+_ROW, _STRIP, _MASKS, _GAP = 24, 56, 225, 104  # pixels: a role, the strip, the masks, in between
+
+
+@renders(AblationScore)
+def ablation_score(result: AblationScore) -> go.Figure:
+    """Faithfulness of the whole answer and each of its tokens; below, the schedule by layer, and
+    the masks of each kind of layer."""
+    table = result.by_role.set_index("role", drop=False)
+    roles = [ALL, *(role for role in table.index if role != ALL)]
+    heights = [_ROW * max(3, len(roles)), _STRIP, _MASKS]
+    total = sum(heights) + 2 * _GAP
+    wide = [{"colspan": 3}, None, None]
+    figure = make_subplots(
+        rows=3,
+        cols=3,
+        specs=[wide, wide, [{}, {}, {}]],
+        row_heights=heights,
+        vertical_spacing=_GAP / total,
+        horizontal_spacing=0.09,
+    )
+    table = table.loc[roles]
+    for trace in (
+        marks(table["base_accuracy"], roles, "base accuracy", "diamond-open"),
+        marks(table["constant"], roles, CONSTANT, "line-ns"),
+        dots(table, roles),
+    ):
+        figure.add_trace(trace, row=1, col=1)
+    figure.update_xaxes(title=FAITHFULNESS, range=[-0.03, 1.03], tickformat=".0%", row=1, col=1)
+    figure.update_yaxes(type="category", autorange="reversed", row=1, col=1)
+    add_strip(figure, result.settings["schedule"], n_layers(result.picture), row=2, col=1)
+    add_masks(figure, result.picture, row=3)
+    m = result.metrics
+    return frame(
+        figure,
+        title="What is left of the answers under this schedule?",
+        caption=f"{result.caption} · base accuracy {m['base_accuracy']:.1%}, {m['n_right']:,.0f} "
+        f"right ({result.n_right_distinct:,} distinct) · best constant answer {result.constant:.1%}"
+        f" · replacement: {result.settings['replacement']}, sink: {result.settings['sink']} · "
+        "“all”: every answer token right · masks: blue sees, grey is cut",
+        notes=result.notes,
+        verdict=result.verdict,
+        height=total,
+        legend=True,
+    )
