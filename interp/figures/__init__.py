@@ -1,6 +1,11 @@
 """A Plotly figure for each Result type. Computes nothing; `Result.figure()` finds it here."""
 
 from interp.figures import (  # each registers its figures
+    ablation,
+    ablation_curves,
+    ablation_grid,
+    ablation_rows,
+    ablation_search,
     approximation,
     attribution,
     behaviour,
@@ -18,6 +23,11 @@ from interp.figures.registry import draw, has_renderer, renders
 
 __all__ = [
     "Export",
+    "ablation",
+    "ablation_curves",
+    "ablation_grid",
+    "ablation_rows",
+    "ablation_search",
     "approximation",
     "attribution",
     "behaviour",
