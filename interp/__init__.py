@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from interp.agreement import across, replicas
     from interp.arithmetic.problems import Problems
     from interp.arithmetic.tasks import (
         Addition,
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
         Task,
         task,
     )
+    from interp.checkpoint_series import over, series
     from interp.loading import load, wrap
     from interp.models import SiteMap, list_models
     from interp.models.convert import convert
 
 _ROOMS = frozenset(
     {
+        "ablation",
         "arithmetic",
         "attribution",
         "behaviour",
@@ -53,9 +56,13 @@ _NAMES = {
     "SiteMap": "interp.models",
     "Subtraction": "interp.arithmetic.tasks",
     "Task": "interp.arithmetic.tasks",
+    "across": "interp.agreement",
     "convert": "interp.models.convert",
     "list_models": "interp.models",
     "load": "interp.loading",
+    "over": "interp.checkpoint_series",
+    "replicas": "interp.agreement",
+    "series": "interp.checkpoint_series",
     "task": "interp.arithmetic.tasks",
     "wrap": "interp.loading",
 }
@@ -70,9 +77,13 @@ __all__ = [
     "SiteMap",
     "Subtraction",
     "Task",
+    "across",
     "convert",
     "list_models",
     "load",
+    "over",
+    "replicas",
+    "series",
     "task",
     "wrap",
 ]

@@ -17,8 +17,14 @@ from interp.figures import (  # each registers its figures
     logit_lens,
     model,
     noisy_prefix,
+    over_models,
+    probes,
+    probes_baseline,
+    probes_sums,
+    probes_use,
 )
 from interp.figures.export import Export, write_figure
+from interp.figures.gallery import gallery, shows
 from interp.figures.registry import draw, has_renderer, renders
 
 __all__ = [
@@ -37,10 +43,17 @@ __all__ = [
     "dynamics",
     "errors",
     "explain",
+    "gallery",
     "has_renderer",
     "logit_lens",
     "model",
     "noisy_prefix",
+    "over_models",
+    "probes",
+    "probes_baseline",
+    "probes_sums",
+    "probes_use",
     "renders",
+    "shows",
     "write_figure",
 ]

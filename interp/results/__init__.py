@@ -8,6 +8,7 @@ from interp.results.ablation import AblationScore, LayerRemoval
 from interp.results.ablation_comparison import AblationComparison, AblationTransfer
 from interp.results.ablation_search import AblationGrid, AllForOne
 from interp.results.ablation_table import CamaTable
+from interp.results.agreement import Agreement
 from interp.results.approximation import Approximation
 from interp.results.atomic import folder_atomic, write_atomic
 from interp.results.attribution import CounterfactualAttribution, SwapExample
@@ -28,6 +29,7 @@ from interp.results.intervals import (
 )
 from interp.results.logit_lens import LogitLens
 from interp.results.noisy_prefix import NoisyPrefix
+from interp.results.over_series import OverSeries
 from interp.results.probes import ProbeSweep
 from interp.results.probes_baseline import OneHotBaseline, RunningSums
 from interp.results.probes_use import ProbeUse
@@ -43,6 +45,7 @@ __all__ = [
     "AblationGrid",
     "AblationScore",
     "AblationTransfer",
+    "Agreement",
     "AllForOne",
     "Approximation",
     "Axis",
@@ -61,6 +64,7 @@ __all__ = [
     "ModelId",
     "NoisyPrefix",
     "OneHotBaseline",
+    "OverSeries",
     "ProbeSweep",
     "ProbeUse",
     "PromptSearch",

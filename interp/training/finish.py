@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -75,8 +76,17 @@ def forget(out: Path) -> None:
 
 
 def save_series(run: Run, out: Path) -> Path:
-    """Keep a loadable copy of the model as it is now: `OUT/series/step-00000500/`."""
+    """Keep a loadable copy of the model as it is now: `OUT/series/step-00000500/`.
+
+    Its card says what the model was asked and when it was saved, and no accuracy.
+    """
+    recipe = run.recipe
     place = out / "series" / f"step-{run.step:08d}"
     with folder_atomic(place) as folder:
         run.save_model(folder)
+        card = {"name": f"{recipe.name} at step {run.step}", "step": run.step}
+        if isinstance(recipe, Recipe):
+            card |= {"task": recipe.task, "format": recipe.objective.final_format(recipe)}
+        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+        (folder / "card.json").write_text(text, encoding="utf-8")
     return place

@@ -1,0 +1,88 @@
+"""One analysis on several models: how it is called, what it is called, and what it must return.
+
+An analysis here is a function whose first argument is a model and that returns a Result: those of
+this package (`interp.attribution.counterfactual`, `interp.behaviour.accuracy`, …), or one's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from interp.arithmetic.problems import Problems
+from interp.errors import InputError
+from interp.results import Result
+from interp.results.calls import problems_call
+
+if TYPE_CHECKING:
+    from interp.engine import Cancel
+    from interp.models import Model
+
+Analysis = Callable[..., Result]
+
+
+def apply(
+    analysis: Analysis,
+    model: Model,
+    problems: Problems | str | None,
+    options: Mapping[str, Any],
+    cancel: Cancel | None = None,
+) -> Result:
+    """The analysis of one model.
+
+    Where its second argument is called `batch`, the problems are written for this model
+    (`model.prompts`, with `format=` of the options); otherwise they are handed on as they are, and
+    left out where there are none.
+
+    Raises:
+        InputError: for a function that takes no such arguments, or that returns no Result.
+    """
+    names = list(inspect.signature(analysis).parameters)
+    keywords = dict(options)
+    given: list[Any] = [model]
+    if problems is not None:
+        if len(names) > 1 and names[1] == "batch":
+            if not isinstance(problems, Problems):
+                raise InputError(
+                    f"{title(analysis)} takes prompts: give problems to write, such as "
+                    f"interp.task({problems!r}).sample(512, seed=0)"
+                )
+            given.append(model.prompts(problems, format=keywords.pop("format", None)))
+        else:
+            given.append(problems)
+    if cancel is not None and "cancel" in names:
+        keywords["cancel"] = cancel
+    try:
+        inspect.signature(analysis).bind(*given, **keywords)
+    except TypeError as error:
+        raise InputError(f"{title(analysis)} cannot be called so: {error}") from error
+    result = analysis(*given, **keywords)
+    if not isinstance(result, Result):
+        raise InputError(
+            f"{title(analysis)} returned a {type(result).__name__}; an analysis returns a Result"
+        )
+    return result
+
+
+def title(analysis: Analysis) -> str:
+    """Its public name, `interp.attribution.counterfactual`; its own where it has none."""
+    name = getattr(analysis, "__qualname__", type(analysis).__name__)
+    parts = str(getattr(analysis, "__module__", "")).split(".")
+    for length in range(1, len(parts)):
+        room = ".".join(parts[:length])
+        if getattr(import_module(room), name, None) is analysis:
+            return f"{room}.{name}"
+    return str(name)
+
+
+def arguments(problems: Problems | str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Problems and options as settings that make the call again, as text where JSON has no such
+    values."""
+    if isinstance(problems, Problems):
+        seeds = tuple(seed for seed in (options.get("seed"), 0) if isinstance(seed, int))
+        written: Any = problems_call(problems, seeds)
+    else:
+        written = None if problems is None else repr(problems)
+    return {"problems": written, "options": {name: repr(value) for name, value in options.items()}}

@@ -1,0 +1,128 @@
+"""A checkpoint series is a model with a slider: any analysis runs over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from interp.analyses import Analysis, apply, arguments, title
+from interp.arithmetic.problems import Problems
+from interp.errors import InputError, ModelError
+from interp.loading import load
+from interp.models.fixtures import fixture_folders
+from interp.results import ModelId
+from interp.results.over_series import OverSeries
+
+if TYPE_CHECKING:
+    from interp.engine import Cancel
+    from interp.models import Model
+
+
+@dataclass(frozen=True)
+class Series:
+    """A model as it was after some steps of its training, oldest first.
+
+    Args:
+        name: of the trained model, or its folder.
+        steps: optimiser steps taken, ascending.
+        folders: what `interp.load` opens, one a step.
+    """
+
+    name: str
+    steps: tuple[int, ...]
+    folders: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.steps)
+
+    def folder(self, step: int) -> Path:
+        """The folder of a step; InputError with the steps there are for another."""
+        if step not in self.steps:
+            known = ", ".join(map(str, self.steps))
+            raise InputError(f"no checkpoint of {self.name} at step {step}; there are {known}")
+        return self.folders[self.steps.index(step)]
+
+    def load(self, step: int, **options: Any) -> Model:
+        """The model as it was after `step` steps; options as `interp.load`."""
+        return load(str(self.folder(step)), **options)
+
+
+def series(name: str | Path) -> Series:
+    """The checkpoints of a shipped model or of a trained folder.
+
+    Raises ModelError where there are none: only a recipe with `series=(…)` keeps them.
+    """
+    path = fixture_folders().get(str(name), Path(name).expanduser())
+    folders = sorted(
+        folder for folder in path.glob("series/step-*") if (folder / "config.json").is_file()
+    )
+    if not folders:
+        having = [key for key, folder in fixture_folders().items() if (folder / "series").is_dir()]
+        known = f"those that ship one: {', '.join(having)}; or " if having else ""
+        raise ModelError(
+            f"{name} has no checkpoint series. Use {known}train with --set series=[0,100,1000]"
+        )
+    steps = tuple(int(folder.name.partition("-")[2]) for folder in folders)
+    return Series(str(name), steps, tuple(folders))
+
+
+def over(
+    of: Series | str | Path,
+    analysis: Analysis,
+    problems: Problems | str | None = None,
+    *,
+    steps: Sequence[int] | None = None,
+    cancel: Cancel | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> OverSeries:
+    """Run an analysis on every checkpoint of a series, and table its metrics by step.
+
+    Args:
+        of: a series, or the name or folder of a model that has one.
+        analysis, problems, options: as `interp.across`; all checkpoints get the same problems.
+        steps: of which checkpoints; None for all.
+        cancel: handed on to the analysis. progress: counts checkpoints.
+
+    Does not show: what happened between two checkpoints.
+
+    Raises:
+        ModelError: for a model without checkpoints; InputError: for a step that was not kept.
+    """
+    found = of if isinstance(of, Series) else series(of)
+    chosen = found.steps if steps is None else tuple(sorted(steps))
+    if not chosen:
+        raise InputError("no step was asked for; leave steps out for all of them")
+    folders = [found.folder(step) for step in chosen]  # all are known before any is run
+    results, hashes = [], []
+    for at, folder in enumerate(folders):
+        model = load(str(folder))
+        results.append(apply(analysis, model, problems, options, cancel))
+        hashes.append(model.hash)
+        if progress is not None:
+            progress(at + 1, len(folders))
+    rows = [
+        (step, metric, float(value))
+        for step, result in zip(chosen, results, strict=True)
+        for metric, value in result.metrics.items()
+    ]
+    return OverSeries(
+        model=ModelId(found.name, hashes[-1]),
+        task=results[0].task,
+        n=min(result.n for result in results),
+        n_distinct=min(result.n_distinct for result in results),
+        seed=results[0].seed,
+        settings=arguments(problems, options) | {"steps": None if steps is None else list(chosen)},
+        analysed=results[0].analysis,
+        function=title(analysis),
+        steps=chosen,
+        hashes=tuple(hashes),
+        values=pd.DataFrame(rows, columns=["step", "metric", "value"]),
+    )

@@ -1,0 +1,106 @@
+"""What an analysis of several models agrees on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from interp.results.display import number
+from interp.results.result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Agreement(Result):
+    """The same analysis on several models: metrics with their range, Grids compared cell by cell.
+
+    Args:
+        analysed: the analysis that was run, such as "counterfactual_attribution".
+        function: what ran it, "interp.attribution.counterfactual".
+        models, hashes: what it was run on.
+        values: one row a metric and model: `metric`, `model`, `value`.
+        cells: one row a Grid, cell and model: `grid`, `cell` (labels of its axes), `model`,
+            `value`; summed over axes that are exchangeable between models.
+        pairs: one row a Grid and pair of models: `grid`, `first`, `second`, `cells` that both
+            have, `identical` (equal in every cell: an oracle, a count), `rank_correlation`
+            (Spearman's, over cells), `same_sign` (share of cells), `shuffled` (95 % quantile of
+            the correlation when the cells of one are shuffled).
+    """
+
+    analysis: ClassVar[str] = "agreement"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that models which agree compute alike",
+        "what more seeds would: the range is over those shown",
+        "a fair control where neighbouring cells depend on each other: shuffled ones do not",
+    )
+
+    analysed: str
+    function: str
+    models: tuple[str, ...]
+    hashes: tuple[str, ...]
+    values: pd.DataFrame
+    cells: pd.DataFrame
+    pairs: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a metric: `mean`, `lowest`, `highest` over the models, and each model's."""
+        order = list(dict.fromkeys(self.values["metric"]))
+        table = self.values.pivot(index="metric", columns="model", values="value")
+        table = table.reindex(index=order, columns=list(self.models))
+        ends = {"mean": table.mean(axis=1), "lowest": table.min(axis=1)}
+        ends["highest"] = table.max(axis=1)
+        return pd.concat([pd.DataFrame(ends), table], axis=1).reset_index(names="metric")
+
+    @property
+    def told(self) -> pd.DataFrame:
+        """The pairs of Grids that differ between at least two models."""
+        differs = ~self.pairs.groupby("grid")["identical"].transform("all").astype(bool)
+        return self.pairs[differs]
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Of each metric the mean over models, `…_lowest` and `…_highest`; of each Grid
+        `…_agreement` (mean rank correlation over pairs), `…_agreement_lowest`, `…_same_sign` and
+        `…_shuffled` (the largest of the pairs' controls)."""
+        found: dict[str, float] = {"models": float(len(self.models))}
+        for row in self.frame.to_dict("records"):
+            name = str(row["metric"])
+            found |= {name: row["mean"], f"{name}_lowest": row["lowest"]}
+            found[f"{name}_highest"] = row["highest"]
+        for grid, part in self.told.groupby("grid", sort=False):
+            found[f"{grid}_agreement"] = float(part["rank_correlation"].mean())
+            found[f"{grid}_agreement_lowest"] = float(part["rank_correlation"].min())
+            found[f"{grid}_same_sign"] = float(part["same_sign"].mean())
+            found[f"{grid}_shuffled"] = float(part["shuffled"].max())
+        return found
+
+    @property
+    def interval(self) -> str:
+        return f"mean and range over {len(self.models)} models: {', '.join(self.models)}"
+
+    @property
+    def code(self) -> str:
+        options = self.settings.get("options", {})
+        given = [repr(list(self.models)), self.function]
+        given += [self.settings["problems"]] if self.settings.get("problems") else []
+        given += [f"{name}={value}" for name, value in options.items()]
+        return f"import interp\n\nresult = interp.across({', '.join(given)})"
+
+    def conclusion(self) -> str | None:
+        known = self.told.dropna(subset=["rank_correlation"])
+        if known.empty:
+            return None
+        grid = str(known["grid"].iloc[0])  # the first field of a Result is what it is about
+        part = known[known["grid"] == grid]
+        least, chance = float(part["rank_correlation"].min()), float(part["shuffled"].max())
+        told = (
+            f"between any two models the cells of {grid} correlate by at least {number(least)} in "
+            f"rank (shuffled cells reach {number(chance)})"
+        )
+        if np.isnan(chance) or least > chance:
+            return f"The models agree: {told}."
+        return f"The models do not all agree: {told}."

@@ -1,0 +1,75 @@
+"""A series of checkpoints: which there are, and any analysis over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import interp
+from interp import over, series
+from interp.errors import InputError, ModelError
+from interp.results import Result
+from tests.series.conftest import STEPS
+
+
+def test_what_was_kept(trained: tuple[Path, ...]) -> None:
+    found = series(trained[0])
+    assert found.steps == STEPS
+    assert list(found) == list(STEPS)
+    assert len(found) == 3
+    assert found.load(12).hash == interp.load(str(trained[0])).hash  # the last step is the model
+    assert found.load(0).hash != found.load(4).hash
+    assert str(found.load(4).task) == str(interp.task("add:2"))  # and knows what it was asked
+    assert found.load(4).formats == interp.load(str(trained[0])).formats
+    with pytest.raises(InputError, match=r"no checkpoint of .* at step 5; there are 0, 4, 12"):
+        found.load(5)
+
+
+def test_an_analysis_over_it(trained: tuple[Path, ...], tmp_path: Path) -> None:
+    problems = interp.task("add:2").sample(40, seed=2)
+    calls: list[tuple[int, int]] = []
+    result = over(
+        trained[0],
+        interp.attribution.logit_lens,
+        problems,
+        seed=1,
+        progress=lambda *done: calls.append(done),
+    )
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    for step in STEPS:
+        model = series(trained[0]).load(step)
+        alone = interp.attribution.logit_lens(model, model.prompts(problems), seed=1)
+        found = result.metric("final_probability")[step]
+        assert found == pytest.approx(alone.metrics["final_probability"])
+    assert result.model is not None
+    assert result.hashes[-1] == result.model.hash == interp.load(str(trained[0])).hash
+    assert Result.load(result.save(tmp_path / "saved")) == result
+    panel = result.figure().data[result.names.index("final_probability")]
+    assert list(panel.x) == list(STEPS)
+    assert list(panel.y) == list(result.metric("final_probability"))
+    assert "3 checkpoints" in result.caption
+    again: dict[str, Any] = {}
+    exec(result.code, again)
+    assert again["result"] == result
+
+
+def test_some_steps_only(trained: tuple[Path, ...]) -> None:
+    result = over(
+        series(trained[1]), interp.behaviour.accuracy, "add:2", steps=[12, 0], n=10, strict=False
+    )
+    assert result.steps == (0, 12)
+    assert "steps=[0, 12]" in result.code
+    assert set(result.metric("exact_accuracy").index) == {0, 12}
+
+
+def test_bad_input(trained: tuple[Path, ...], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has no checkpoint series.* --set series="):
+        series(tmp_path)
+    with pytest.raises(ModelError, match="add5 has no checkpoint series"):
+        over("add5", interp.behaviour.accuracy, "add:5")
+    with pytest.raises(InputError, match=r"no checkpoint of .* at step 3"):
+        over(trained[0], interp.behaviour.accuracy, "add:2", steps=[3])
+    with pytest.raises(InputError, match="no step was asked for"):
+        over(trained[0], interp.behaviour.accuracy, "add:2", steps=[])
