@@ -1,0 +1,67 @@
+"""Where tables are kept: a folder of the user's, one safetensors file each, written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from interp.errors import StorageError
+from interp.results import write_atomic
+
+VARIABLE = "ARITHMOSCOPE_CACHE"
+
+
+def cache_folder() -> Path:
+    """The folder named by ARITHMOSCOPE_CACHE, or the user's cache folder of arithmoscope."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("arithmoscope"))
+
+
+def table_path(settings: Mapping[str, Any]) -> Path:
+    """The file of a table: its model and task for people, and a hash of all its settings."""
+    text = json.dumps(settings, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+    name = re.sub(r"[^\w.+-]+", "_", f"{settings['task']}-{settings['format']}")[:60]
+    return cache_folder() / "cama" / str(settings["model"])[:16] / f"{name}-{digest}.safetensors"
+
+
+def keep(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write a table, whole or not at all. Raises StorageError where the folder can't be written."""
+    data = save(dict(tensors), metadata={"settings": json.dumps(settings, sort_keys=True)})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the cache folder {path.parent} cannot be made ({error}). Name another in the "
+            f"environment variable {VARIABLE}."
+        ) from error
+    write_atomic(path, data)
+
+
+def kept(path: Path, settings: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
+    """The tensors of a table that was kept, None where there is none.
+
+    Raises StorageError for a damaged file.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as found:
+            told = (found.metadata() or {}).get("settings")
+            if told != json.dumps(settings, sort_keys=True):
+                return None  # another table's, by a chance in 2^96
+            return {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise StorageError(
+            f"the table {path} cannot be read ({error}). Delete the file; it is made again."
+        ) from error

@@ -1,0 +1,103 @@
+"""The plain way: a schedule as interventions on complete forwards. Any schedule, any model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from interp.ablation.answers import Answers, Reader, Truth
+from interp.ablation.filling import Filling
+from interp.ablation.masks import cut
+from interp.ablation.places import Places
+from interp.ablation.schedule import Schedule
+from interp.ablation.visible import SELF
+from interp.engine import Cancel, Replace, Rows, Savings, Variant, run_variants
+from interp.engine.interventions import Intervention
+from interp.engine.lanes import own_blocks
+from interp.engine.requests import Progress
+from interp.models.model import Model
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How a measurement may run; passed on to the engine."""
+
+    memory: int = 2**30
+    cancel: Cancel | None = None
+    progress: Progress | None = None
+
+
+def interventions(
+    model: Model, places: Places, schedule: Schedule, filling: Filling | None
+) -> tuple[Intervention, ...]:
+    """The schedule for one batch. Raises InputError for layers that the model has not, ModelError
+    for one whose attention cannot be masked."""
+    own_blocks(model)
+    schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
+    return (
+        *_waiting(places, schedule.wait, filling),
+        *_transfer(model, places, schedule),
+        *cut(places, schedule.compute_mask, schedule.compute),
+    )
+
+
+def _waiting(places: Places, wait: int, filling: Filling | None) -> tuple[Intervention, ...]:
+    if wait == 0:
+        return ()
+    assert filling is not None
+    if filling.by_mask:
+        return cut(places, SELF, range(wait))
+    roles = (*places.waiting, *places.lasts)
+    columns = torch.zeros(len(places.batch), len(roles), dtype=torch.int64)
+    for i, role in enumerate(roles):
+        columns[:, i] = torch.from_numpy((places.roles == role).argmax(axis=1))
+    rows = filling.rows(wait).cpu()
+    values = rows.gather(1, columns[..., None].expand(-1, -1, rows.shape[-1]))
+    # Some prompts may hold a role beyond their end, where nothing is emitted and nothing read.
+    return (Replace("resid_post", Rows({wait - 1: values}), layers=(wait - 1,), roles=roles),)
+
+
+def _transfer(model: Model, places: Places, schedule: Schedule) -> tuple[Intervention, ...]:
+    out: list[Intervention] = []
+    every = range(model.shape.n_heads)
+    if schedule.heads is None:
+        return cut(places, schedule.transfer_mask, schedule.transfer)
+    for layer in schedule.transfer:
+        looking = schedule.looking(layer) or ()
+        others = tuple(head for head in every if head not in looking)
+        out += cut(places, schedule.transfer_mask, (layer,), heads=looking)
+        mask = schedule.compute_mask
+        out += cut(places, mask, (layer,), heads=others, lasts_only=True)
+        # The prompt's other tokens are cut alike, whichever heads look.
+        waiting = [e for e in cut(places, schedule.transfer_mask, (layer,), heads=others)
+                   if e.roles and e.roles[0] in places.waiting]  # fmt: skip
+        out += waiting
+    return tuple(out)
+
+
+def run_all(
+    model: Model,
+    places: Places,
+    variants: Mapping[str, Sequence[Intervention]],
+    resources: Resources,
+    *,
+    truth: Truth | None = None,
+    savings: Savings | None = None,
+) -> dict[str, Answers]:
+    """The answers of the full model ("full") and of each variant by name."""
+    reader = Reader(truth or Truth.of(places.batch))
+    asked = [Variant("full"), *(Variant(name, tuple(what)) for name, what in variants.items())]
+    runs = run_variants(
+        model,
+        places.batch,
+        asked,
+        logits=places.batch.answer_roles,
+        reduce=reader,
+        memory=resources.memory,
+        savings=savings,
+        cancel=resources.cancel,
+        progress=resources.progress,
+    )
+    return {found.name: Answers.of(found.logits) for found in runs if found.logits is not None}

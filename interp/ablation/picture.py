@@ -1,0 +1,75 @@
+"""A schedule as text: who may see whom at each layer."""
+
+from __future__ import annotations
+
+from interp.ablation.places import Places
+from interp.ablation.schedule import Schedule
+from interp.ablation.visible import OPEN, visible
+
+
+def picture(schedule: Schedule, places: Places, n_layers: int) -> str:
+    """One matrix for each run of layers that are alike; rows are queries, columns keys.
+
+    `o` may look, `·` is cut, `▪` marks a token that is replaced before the first layer that does
+    not wait. Roles are those of the first prompt; runs of template text are drawn like any token.
+    """
+    blocks = []
+    for kind, layers in _runs(schedule, n_layers):
+        blocks.append(
+            "\n".join([_heading(schedule, kind, layers), *_matrix(schedule, places, kind)])
+        )
+    return "\n\n".join(blocks)
+
+
+def _kind(schedule: Schedule, layer: int) -> str:
+    if layer < schedule.wait:
+        return "wait"
+    if layer in schedule.transfer:
+        return "transfer"
+    return "compute" if layer in schedule.compute else "as it is"
+
+
+def _runs(schedule: Schedule, n_layers: int) -> list[tuple[str, list[int]]]:
+    out: list[tuple[str, list[int]]] = []
+    for layer in range(n_layers):
+        kind = _kind(schedule, layer)
+        if out and out[-1][0] == kind:
+            out[-1][1].append(layer)
+        else:
+            out.append((kind, [layer]))
+    return out
+
+
+def _heading(schedule: Schedule, kind: str, layers: list[int]) -> str:
+    count = len(layers)
+    where = f"layer {layers[0]}" if count == 1 else f"layers {layers[0]}–{layers[-1]}"
+    told = f"{where} ({count}): {kind}"
+    if kind == "transfer":
+        told += f", {schedule.transfer_mask}"
+        heads = [f"{la}.{h}" for la, h in schedule.heads or () if la in layers]
+        if schedule.heads is not None:
+            told += f", heads {' '.join(heads) or 'none'}; the others as in compute layers"
+    if kind == "compute":
+        told += f", {schedule.compute_mask}"
+    return told
+
+
+def _matrix(schedule: Schedule, places: Places, kind: str) -> list[str]:
+    batch = places.batch
+    end = int(places.ends[0])
+    roles = batch.layouts[int(batch.layout_of[0])][:end]
+    wide = max(len(role) for role in roles)
+    if kind == "wait":
+        return [
+            f"{role:>{wide}}  {'kept (sink)' if i < places.sink else '▪'}"
+            for i, role in enumerate(roles)
+        ]
+    masks = {"transfer": schedule.transfer_mask, "compute": schedule.compute_mask}
+    seen = visible(places, masks.get(kind, OPEN))[0, :end, :end]
+    header = " " * wide + "  " + " ".join(f"{role:>{max(len(role), 1)}}" for role in roles)
+    rows = [header]
+    for i, role in enumerate(roles):
+        marks = [("o" if seen[i, j] else "·") if j <= i else " " for j in range(end)]
+        cells = " ".join(f"{m:>{len(r)}}" for m, r in zip(marks, roles, strict=True))
+        rows.append(f"{role:>{wide}}  {cells}".rstrip())
+    return rows

@@ -1,0 +1,79 @@
+"""What a waiting token's state is replaced by, by name.
+
+| name        | the state before layer L of the token at a role                              |
+| `zero`      | zeros                                                                        |
+| `mean`      | the mean over prompts and over all roles                                     |
+| `role-mean` | the mean over prompts at that role                                           |
+| `resample`  | another prompt's at that role; with a key, of one that shares the key        |
+| `own`       | its own, from a pass in which it sees nothing but the sink and itself        |
+| `cama`      | the mean over prompts that share its key at that role (arXiv 2509.09650)     |
+
+The key (`given`) is the role's own "token"; its "value", the tokens of its number up to and
+including this one, where a number spans tokens; or "nothing". A role at another position is
+another role: means are never taken over prompts of different layouts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from interp.errors import InputError
+
+Name = Literal["zero", "mean", "role-mean", "resample", "own", "cama"]
+Given = Literal["token", "value", "nothing"]
+REPLACEMENTS: tuple[str, ...] = get_args(Name)
+GIVEN: tuple[str, ...] = get_args(Given)
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A replacement with its settings; "cama:value" in text.
+
+    Args:
+        name: one of `REPLACEMENTS`.
+        given: the key, for `cama` and `resample`; "" where there is none to choose. Left out it is
+            "token" for `cama` and "nothing" for `resample`.
+        n: prompts behind the table where the task has too many to take them all.
+        seed: of those prompts, and of the other prompt that `resample` takes.
+    """
+
+    name: Name = "cama"
+    given: str = ""
+    n: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in REPLACEMENTS:
+            raise InputError(
+                f"unknown replacement {self.name!r}: choose one of {', '.join(REPLACEMENTS)}."
+            )
+        keyed = {"cama": "token", "resample": "nothing"}
+        if self.name not in keyed and self.given:
+            raise InputError(f"{self.name!r} has no key to be given: write {self.name!r} alone.")
+        given = self.given or keyed.get(self.name, "")
+        if given not in ("", *GIVEN):
+            raise InputError(f"unknown key {given!r}: choose one of {', '.join(GIVEN)}.")
+        object.__setattr__(self, "given", given)
+        if self.n < 2:
+            raise InputError(f"a table needs at least 2 prompts, not n={self.n}.")
+
+    @classmethod
+    def of(cls, what: str | Replacement, seed: int = 0) -> Replacement:
+        """From text: a name, or a name and a key, "resample:token"."""
+        if isinstance(what, Replacement):
+            return what
+        name, _, given = what.partition(":")
+        return cls(name, given, seed=seed)  # type: ignore[arg-type]
+
+    @property
+    def label(self) -> str:
+        """The text it can be written as."""
+        return f"{self.name}:{self.given}" if self.given else self.name
+
+    @property
+    def table_key(self) -> Given | None:
+        """The key of the table that it reads, None where it reads none."""
+        if self.name == "cama":
+            return self.given  # type: ignore[return-value]
+        return "nothing" if self.name in ("mean", "role-mean") else None

@@ -1,0 +1,146 @@
+"""When tokens wait, in which layers information may move, and where the answer is computed.
+
+    layers 0 … wait−1   the tokens wait: before layer `wait` each but the sink is replaced
+    transfer layers     the last tokens look at all before them, the others at self and sink alone
+    compute layers      every token looks at itself and the sink alone
+    other layers        as they are
+
+Counts and indices are easily mixed up. `wait` is a count: wait=15 means that layers 0 to 14 wait,
+which arXiv 2509.09650 and its code call L_wait = 14. `transfer` and `compute` are indices.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interp.ablation.visible import PEEK, SELF, check_mask
+from interp.errors import InputError
+
+Head = tuple[int, int]
+
+
+def _indices(name: str, values: int | Iterable[int]) -> tuple[int, ...]:
+    found = (values,) if isinstance(values, int) else tuple(values)
+    try:
+        return tuple(sorted({operator.index(i) for i in found}))
+    except TypeError as error:
+        raise InputError(f"{name} are layer indices, whole numbers, not {found!r}.") from error
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which layers wait, transfer and compute; `Schedule()` is the full model.
+
+    Args:
+        wait: how many layers wait, from layer 0 on.
+        transfer, compute: layer indices, none of them a layer that waits.
+        heads: the (layer, head) that may look in transfer layers; the others look as they do in
+            compute layers. None: all heads.
+        transfer_mask, compute_mask: who looks where there (`visible.MASKS`).
+
+    Raises:
+        InputError: for negative or overlapping layers, heads outside the transfer layers and
+            unknown masks. Whether layers exist is checked against the model when it is used.
+    """
+
+    wait: int = 0
+    transfer: tuple[int, ...] = ()
+    compute: tuple[int, ...] = ()
+    heads: tuple[Head, ...] | None = None
+    transfer_mask: str = PEEK
+    compute_mask: str = SELF
+
+    def __post_init__(self) -> None:
+        for name in ("transfer", "compute"):
+            object.__setattr__(self, name, _indices(name, getattr(self, name)))
+        if self.heads is not None:
+            heads = tuple(sorted({(int(layer), int(head)) for layer, head in self.heads}))
+            object.__setattr__(self, "heads", heads)
+        for mask in (self.transfer_mask, self.compute_mask):
+            check_mask(mask)
+        self._check_layers()
+
+    def _check_layers(self) -> None:
+        if self.wait < 0 or min((*self.transfer, *self.compute, 0)) < 0:
+            raise InputError("layers are counted from 0: none can be negative.")
+        if both := set(self.transfer) & set(self.compute):
+            raise InputError(f"layer {min(both)} cannot both transfer and compute: choose one.")
+        if early := [i for i in (*self.transfer, *self.compute) if i < self.wait]:
+            raise InputError(
+                f"layer {min(early)} waits: wait={self.wait} means layers 0 to {self.wait - 1}. "
+                f"Let transfer and compute begin at layer {self.wait}."
+            )
+        out = [head for head in self.heads or () if head[0] not in self.transfer]
+        if out:
+            raise InputError(
+                f"head {out[0][1]} of layer {out[0][0]} cannot look: that is no transfer layer of "
+                f"this schedule ({', '.join(map(str, self.transfer)) or 'it has none'})."
+            )
+
+    @classmethod
+    def all_for_one(
+        cls, n_layers: int, wait: int, width: int, start: int | None = None
+    ) -> Schedule:
+        """Wait, then `width` layers of transfer from index `start` (None: where waiting ends), and
+        compute in every other layer: the subgraph of arXiv 2509.09650."""
+        first = wait if start is None else start
+        if first < wait or width < 0 or first + width > n_layers:
+            raise InputError(
+                f"{width} transfer layers from index {first} on, after {wait} that wait, do not "
+                f"fit {n_layers} layers."
+            )
+        transfer = tuple(range(first, first + width))
+        compute = tuple(i for i in range(wait, n_layers) if i not in transfer)
+        return cls(wait, transfer, compute)
+
+    def check(self, n_layers: int, n_heads: int, name: str) -> None:
+        """Raise InputError for layers and heads that the model called `name` has not."""
+        if self.wait > n_layers:
+            raise InputError(
+                f"wait={self.wait} is past the last layer: {name} has {n_layers} layers, so at "
+                f"most {n_layers} can wait (indices 0 to {n_layers - 1})."
+            )
+        for layer in (*self.transfer, *self.compute):
+            if layer >= n_layers:
+                raise InputError(
+                    f"layer {layer} does not exist: {name} has layers 0 to {n_layers - 1}."
+                )
+        for layer, head in self.heads or ():
+            if not 0 <= head < n_heads:
+                raise InputError(
+                    f"head {head} of layer {layer} does not exist: {name} has heads 0 to "
+                    f"{n_heads - 1}."
+                )
+
+    def looking(self, layer: int) -> tuple[int, ...] | None:
+        """The heads that may look in a transfer layer, None for all."""
+        if self.heads is None:
+            return None
+        return tuple(head for at, head in self.heads if at == layer)
+
+    @property
+    def cuts(self) -> bool:
+        """Whether any token is replaced or any attention cut."""
+        return bool(self.wait or self.transfer or self.compute)
+
+    def spec(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "wait": self.wait,
+            "transfer": list(self.transfer),
+            "compute": list(self.compute),
+            "heads": None if self.heads is None else [list(head) for head in self.heads],
+            "transfer_mask": self.transfer_mask,
+            "compute_mask": self.compute_mask,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Schedule:
+        """The inverse of `spec`."""
+        heads = spec.get("heads")
+        return cls(
+            **{**spec, "heads": None if heads is None else tuple((la, h) for la, h in heads)}
+        )

@@ -1,0 +1,129 @@
+"""What every analysis of this room begins with: prompts, sink, replacement, and what is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.ablation.answers import Answers, Truth, best_constant
+from interp.ablation.complete import Resources
+from interp.ablation.filling import Filling, filling
+from interp.ablation.places import Places
+from interp.ablation.replacements import Replacement
+from interp.ablation.sink import Sink
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results.calls import problems_call
+from interp.results.resampling import resampling
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One batch, ready to be ablated."""
+
+    model: Model
+    places: Places
+    truth: Truth
+    sink_name: str
+    sink: Sink
+    replacement: Replacement
+    resources: Resources
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        batch: PromptBatch,
+        replacement: str | Replacement,
+        sink: str,
+        seed: int,
+        resources: Resources,
+    ) -> Setting:
+        """Raises what `Places.of`, `Truth.of`, `Replacement.of` and `Sink.of` raise."""
+        if batch.model.hash != model.hash:
+            raise InputError(
+                f"these prompts were made for {batch.model.name}, not for {model.name}. Make them "
+                f"with model.prompts(problems)."
+            )
+        places = Places.of(batch, sink)
+        what = Replacement.of(replacement, seed)
+        found = Sink.of(model, places)
+        return cls(model, places, Truth.of(batch), sink, found, what, resources, seed)
+
+    @property
+    def batch(self) -> PromptBatch:
+        return self.places.batch
+
+    def filling(self, **options: Any) -> Filling:
+        """What waiting tokens are given."""
+        return filling(
+            self.model, self.places, self.replacement, self.sink,
+            memory=self.resources.memory, cancel=self.resources.cancel, **options,
+        )  # fmt: skip
+
+    def rows(self, rows: Ints) -> Setting:
+        """The same for some of the prompts."""
+        return Setting.of(
+            self.model, self.batch[rows], self.replacement, self.sink_name, self.seed,
+            self.resources,
+        )  # fmt: skip
+
+    def common(self, **more: Any) -> dict[str, Any]:
+        """The fields that every Result of this room has, and its settings."""
+        batch = self.batch
+        settings = {
+            "format": batch.format,
+            "problems": problems_call(batch.problems, (0, self.seed)),
+            "replacement": self.replacement.label,
+            "table_prompts": self.replacement.n,
+            "sink": self.sink_name,
+            "sink_differs": self.places.tells,
+        }
+        return {
+            "model": batch.model,
+            "task": batch.problems.task.name,
+            "n": len(batch),
+            "n_distinct": batch.n_distinct,
+            "seed": self.seed,
+            "settings": settings | more,
+        }
+
+    def right(self, full: Answers) -> Bools:
+        """Which prompts the full model answers rightly; InputError where it is none of them."""
+        right = full.all_right
+        if not right.any():
+            raise InputError(
+                f"{self.model.name} answers none of these {len(self.batch)} prompts rightly, so "
+                f"there is nothing to be faithful to. Find the prompts that it reads best with "
+                f"interp.behaviour.search_prompts, or take easier problems."
+            )
+        return right
+
+    def beside(self, right: Bools) -> dict[str, Any]:
+        """What stands beside every faithfulness."""
+        _, over = resampling(self.batch.problems)
+        return {
+            "constant": best_constant(self.places, right),
+            "base_accuracy": float(right.mean()),
+            "n_right": int(right.sum()),
+            "n_right_distinct": n_distinct(self.batch, right),
+            "resampled": over,
+        }
+
+    @property
+    def groups(self) -> Ints:
+        """What intervals resample, int64 [n, kinds]."""
+        return resampling(self.batch.problems).groups
+
+
+def n_distinct(batch: PromptBatch, chosen: Bools) -> int:
+    """Distinct prompts among the chosen rows."""
+    return len(np.unique(batch.tokens.numpy()[chosen], axis=0)) if chosen.any() else 0

@@ -1,0 +1,48 @@
+"""The keys and values of the sink, which every token may see at every layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from interp.ablation.places import Places
+from interp.engine.lanes import KeysValues, embed, own_blocks, step
+from interp.models.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Sink:
+    """Of each distinct beginning of the prompts.
+
+    group    int64 [n], which beginning a prompt has
+    layers   keys and values [groups, heads, sink, d_head] of each layer; empty where nothing is
+             the sink
+    """
+
+    group: torch.Tensor
+    layers: list[KeysValues]
+
+    @classmethod
+    def of(cls, model: Model, places: Places) -> Sink:
+        """Raises ModelError for a wrapped module, whose attention cannot be masked."""
+        own_blocks(model)
+        n, length = len(places.batch), places.sink
+        if length == 0:
+            return cls(torch.zeros(n, dtype=torch.int64), [])
+        tokens, group = torch.unique(places.batch.tokens[:, :length], dim=0, return_inverse=True)
+        positions = torch.arange(length).expand(len(tokens), -1)
+        resid = embed(model, tokens.reshape(-1), positions.reshape(-1))
+        resid = resid.reshape(len(tokens), length, -1)
+        layers = []
+        for layer in range(model.shape.n_layers):
+            resid, own = step(model, layer, resid, positions)
+            layers.append(own)
+        return cls(group, layers)
+
+    def keys(self, layer: int, groups: torch.Tensor) -> KeysValues | None:
+        """Those that rows with these beginnings see, None where there is no sink."""
+        if not self.layers:
+            return None
+        found = self.layers[layer]
+        return found.take(groups.to(found.k.device))

@@ -1,0 +1,175 @@
+"""Conditional means of the residual stream: built in one pass over the distinct prefixes, kept on
+disk, and asked with the evaluated prompt left out.
+
+    m̄(key, depth) = (Σ_x' resid(x', depth) − [x among them] resid(x, depth))
+                     / (their number − [x among them])
+
+over the prompts x' with that key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from interp.ablation.cache import keep, kept, table_path
+from interp.ablation.keys import Key, keys
+from interp.ablation.places import Places
+from interp.ablation.replacements import Given
+from interp.arithmetic.problems import Problems
+from interp.engine import Cancel
+from interp.engine.lanes import own_blocks, prefix_states
+from interp.engine.requests import Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+
+EXACT = 1024  # a task with at most so many problems is taken whole
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Sums over prompts by key.
+
+    index    key → its number
+    sums     float64 [n_layers, keys, d_model], of the stream after 1 … n_layers layers
+    squares  float64 [n_layers, keys], of its squared length
+    counts   int64 [keys], prompts
+    members  the tokens of each prompt up to its last emission, as bytes
+    exact    whether these are all prompts of the task
+    """
+
+    given: Given
+    index: dict[Key, int]
+    sums: torch.Tensor
+    squares: torch.Tensor
+    counts: torch.Tensor
+    members: frozenset[bytes]
+    exact: bool
+    format: str
+
+    def number(self, key: Key, model: Model) -> int:
+        """Which mean belongs to a key; InputError for one that was never seen."""
+        if key in self.index:
+            return self.index[key]
+        raise InputError(self._unseen(key, model))
+
+    def _unseen(self, key: Key, model: Model) -> str:
+        same_role = {k.position for k in self.index if k.role == key.role}
+        text = "".join(model.pieces(key.given))
+        remedy = "build the table from more prompts (Replacement(n=…), or problems that hold it)"
+        if not same_role:
+            return (
+                f"the table has no role {key.role!r}: it was built in the format {self.format!r}."
+            )
+        if key.position not in same_role:
+            return (
+                f"the table has {key.role!r} at position {min(same_role)}, not at {key.position}: "
+                f"its numbers have other lengths. Use a format of fixed width, or {remedy}."
+            )
+        return f"no prompt of the table has {text!r} at {key.role!r}: {remedy}."
+
+
+def members(places: Places) -> list[bytes]:
+    """Each prompt up to its last emission, as bytes: equal where the prompts are."""
+    tokens = places.batch.tokens.numpy()
+    return [tokens[i, : places.ends[i]].tobytes() for i in range(len(tokens))]
+
+
+def table_problems(problems: Problems, n: int, seed: int) -> Problems:
+    """All problems of the task where there are at most 1024, else `n` drawn with the seed (those
+    with as many digits as `problems` always have, where they all agree)."""
+    task = problems.task
+    if task.n_problems <= EXACT:
+        return task.grid()
+    return task.sample(n, seed=seed)
+
+
+def build_table(
+    model: Model,
+    batch: PromptBatch,
+    given: Given,
+    *,
+    memory: int,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """The table over distinct prompts of `batch`, from disk where it was built before.
+
+    Raises ModelError for a wrapped module, StorageError for a damaged file.
+    """
+    own_blocks(model)
+    batch = _distinct(batch)
+    places = Places.of(batch, "none")
+    numbered: dict[Key, int] = {}
+    numbers = np.full(places.roles.shape, -1, dtype=np.int64)
+    for row, column, key in keys(places, given):
+        numbers[row, column] = numbered.setdefault(key, len(numbered))
+    settings = _settings(model, batch, given)
+    path = table_path(settings)
+    found = kept(path, settings)
+    if found is None:
+        found = _sums(model, places, numbers, len(numbered), memory, cancel, progress)
+        keep(path, settings, found)
+    exact = len(batch) == batch.problems.task.n_problems
+    return Table(
+        given, numbered, found["sums"], found["squares"], found["counts"],
+        frozenset(members(places)), exact, batch.format,
+    )  # fmt: skip
+
+
+def _distinct(batch: PromptBatch) -> PromptBatch:
+    rows = np.sort(np.unique(batch.tokens.numpy(), axis=0, return_index=True)[1])
+    return batch if len(rows) == len(batch) else batch[rows]
+
+
+def _settings(model: Model, batch: PromptBatch, given: Given) -> dict[str, Any]:
+    digest = hashlib.sha256(batch.tokens.numpy().tobytes())
+    digest.update(repr((batch.layouts, batch.lengths.tolist(), batch.layout_of.tolist())).encode())
+    return {
+        "layout": 1,
+        "model": model.hash,
+        "dtype": str(model.dtype),
+        "task": batch.problems.task.name,
+        "format": batch.format,
+        "given": given,
+        "prompts": len(batch),
+        "tokens": digest.hexdigest(),
+    }
+
+
+def _sums(
+    model: Model,
+    places: Places,
+    numbers: Ints,
+    count: int,
+    memory: int,
+    cancel: Cancel | None,
+    progress: Progress | None,
+) -> dict[str, torch.Tensor]:
+    n_layers, width = model.shape.n_layers, model.shape.d_model
+    sums = torch.zeros(n_layers, count, width, dtype=torch.float64)
+    squares = torch.zeros(n_layers, count, dtype=torch.float64)
+    tokens, done = places.batch.tokens[:, : places.end], 0
+    for rows, found in prefix_states(model, tokens, memory=memory, cancel=cancel):
+        where = torch.from_numpy(numbers[rows])
+        seen = where >= 0
+        # How often each prefix counts for each key, so that a shared state is added once.
+        pairs, times = torch.unique(
+            torch.stack([where[seen], found.index[seen]], dim=1), dim=0, return_counts=True
+        )
+        for layer in range(n_layers):
+            states = found.states[layer + 1].cpu().double()[pairs[:, 1]]
+            sums[layer].index_add_(0, pairs[:, 0], states * times[:, None])
+            squares[layer].index_add_(0, pairs[:, 0], (states**2).sum(-1) * times)
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(places.batch))
+    counts = torch.bincount(torch.from_numpy(numbers[numbers >= 0]), minlength=count)
+    return {"sums": sums, "squares": squares, "counts": counts}
