@@ -100,7 +100,8 @@ def _cell(
 
 def use(mode: str = "move", named: str = "c1", **changes: Any) -> ProbeUse:
     """The probe moves c1 in four fifths of the prompts, a random step hardly ever."""
-    rows, differences = [], []
+    rows: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
     for digit in ("c3", "c2", "c1", "c0"):
         hit = 0.8 if digit == named else 0.1
         for arm, share in (("clean", 0.0), ("probe", hit), ("random", 0.06)):
