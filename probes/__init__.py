@@ -11,30 +11,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probes.assemble import merge
+    from probes.baseline import one_hot_baseline
+    from probes.fitted import FittedProbe, fit
+    from probes.running import running_sums
     from probes.splits import Split, split
     from probes.sweep import CONTROLS, probe
     from probes.targets import Target, target, target_names
+    from probes.usage import use
 
 _NAMES = {
     "CONTROLS": "probes.sweep",
+    "FittedProbe": "probes.fitted",
     "Split": "probes.splits",
     "Target": "probes.targets",
+    "fit": "probes.fitted",
     "merge": "probes.assemble",
+    "one_hot_baseline": "probes.baseline",
     "probe": "probes.sweep",
+    "running_sums": "probes.running",
     "split": "probes.splits",
     "target": "probes.targets",
     "target_names": "probes.targets",
+    "use": "probes.usage",
 }
 
 __all__ = [
     "CONTROLS",
+    "FittedProbe",
     "Split",
     "Target",
+    "fit",
     "merge",
+    "one_hot_baseline",
     "probe",
+    "running_sums",
     "split",
     "target",
     "target_names",
+    "use",
 ]
 
 

@@ -65,11 +65,22 @@ def designs(
     Raises InputError for a target that does not vary, or has fewer rows than classes.
     """
     known = [target for target in targets if target.known_at(batch, place)]
-    present = positions(batch, place) >= 0
+    return designs_of(batch.problems, known, plan, place, positions(batch, place) >= 0)
+
+
+def designs_of(
+    problems: Problems,
+    targets: Sequence[Target],
+    plan: Plan,
+    place: str = "the question",
+    present: npt.NDArray[np.bool_] | None = None,
+) -> tuple[Design, ...]:
+    """The same for problems, of which those `present` [n] count (all)."""
     groups: dict[str, list[Target]] = {}
-    for target in known:
+    for target in targets:
         groups.setdefault(split_name(plan.by, target), []).append(target)
-    return tuple(_design(batch, place, mine, plan, present) for mine in groups.values())
+    here = np.ones(len(problems), dtype=bool) if present is None else present
+    return tuple(_design(problems, place, mine, plan, here) for mine in groups.values())
 
 
 def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Target]) -> None:
@@ -91,13 +102,12 @@ def varying(problems: Problems, targets: Sequence[Target]) -> tuple[Target, ...]
 
 
 def _design(
-    batch: PromptBatch,
+    problems: Problems,
     place: str,
     targets: Sequence[Target],
     plan: Plan,
     present: npt.NDArray[np.bool_],
 ) -> Design:
-    problems = batch.problems
     whole = split(
         problems, plan.by, target=targets[0], test=plan.test, folds=plan.folds, seed=plan.seed
     )

@@ -78,7 +78,7 @@ class RunningSums(Result):
 
     Args:
         cells: one row for each model, digit k and `when`: `model, hash, digit, when, role, r2,
-            r2_low, r2_high, mae, mae_low, mae_high, constant_mae, one_hot_r2, one_hot_mae,
+            mae, mae_low, mae_high, constant_mae, one_hot_r2, one_hot_mae,
             shown_r2, shown_mae, gain, gain_low, gain_high, published_mae, trained_in, n_train,
             n_test`. The gain is R² beyond `shown`, the one-hot digits of operands and printed
             answer.

@@ -1,0 +1,105 @@
+"""What a linear map finds in the one-hot operand digits alone: no model, and already much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
+from interp.behaviour.accuracy import distinct, sample
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.results import OneHotBaseline
+from interp.results.calls import problems_call
+from interp.results.resampling import resampling
+from probes.design import Design, Plan, designs_of, varying
+from probes.fitting import Found, constant_guess, fit_design
+from probes.question import one_hot_operands
+from probes.resample import resamples
+from probes.scores import mean_absolute_error, quality, score, size
+from probes.splits import Split
+from probes.targets import Target, computed, resolve
+
+
+def one_hot_baseline(
+    problems: Problems | Task | str,
+    targets: Sequence[str | Target] | None = None,
+    *,
+    n: int = 20_000,
+    seed: int = 0,
+    split: str | Split = "problem",
+    test: float = 0.25,
+    folds: int = 5,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> OneHotBaseline:
+    """Score linear probes of the one-hot operand digits for each target.
+
+    Args:
+        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
+        targets: as `probes.probe`.
+        split, test, folds: as `probes.split`.
+
+    Raises InputError as `probes.probe`.
+    """
+    drawn = sample(problems, n, seed)
+    asked = distinct(drawn) if not isinstance(split, Split) else drawn
+    every = resolve(asked.task, computed(asked.task) if targets is None else targets)
+    wanted = varying(asked, every) if targets is None else every
+    plan = Plan(split, test, folds, seed, wrong=())
+    X = one_hot_operands(asked)
+    groups = designs_of(asked, wanted, plan)
+    rows: dict[str, dict[str, object]] = {}
+    for done, design in enumerate(groups):
+        if cancel is not None:
+            cancel.check()
+        rows |= _rows(asked, design, fit_design(X, design), seed)
+        if progress is not None:
+            progress(done + 1, len(groups))
+    return OneHotBaseline(
+        model=None,
+        task=asked.task.name,
+        n=len(asked),
+        n_distinct=asked.n_distinct,
+        seed=seed,
+        settings={
+            "problems": problems_call(drawn, (0, seed)),
+            "targets": None if targets is None else [t.spec(asked.task) for t in wanted],
+            "split": split.by if isinstance(split, Split) else split,
+            "test": test,
+            "folds": folds,
+        },
+        cells=pd.DataFrame([rows[target.name] for target in wanted]),
+        resampled=resampling(asked).over,
+    )
+
+
+def _rows(
+    problems: Problems, design: Design, found: Sequence[Found], seed: int
+) -> dict[str, dict[str, object]]:
+    groups = resampling(problems[design.split.test]).groups
+    again = resamples(groups, seed=seed)
+    rows: dict[str, dict[str, object]] = {}
+    for i, target in enumerate(design.targets):
+        true, said = design.test_values[:, i], found[i].predicted
+        train = design.values[design.split.train, i]
+        constant = np.tile(constant_guess(target, train), (len(true), 1))
+        median = np.full((len(true), 1), np.median(train))
+        bounds = again.ratio(quality(target, true, said)[:, None], size(target, true)[:, None])
+        rows[target.name] = {
+            "target": target.name,
+            "kind": target.kind,
+            "metric": target.metric,
+            "score": score(target, true, said),
+            "low": float(bounds.low[0]),
+            "high": float(bounds.high[0]),
+            "mae": mean_absolute_error(target, true, said),
+            "constant": score(target, true, constant),
+            "constant_mae": mean_absolute_error(target, true, median),
+            "n_train": len(design.split.train),
+            "n_test": len(true),
+        }
+    return rows

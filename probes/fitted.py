@@ -1,0 +1,167 @@
+"""A probe of one target at one place, bound to the model, hook, role and format it was fitted on.
+
+A probe fitted on one model and scored on another's activations measures nothing, and has been
+published as a finding; so a FittedProbe refuses anything but its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
+from interp.behaviour.accuracy import distinct, sample
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results import ModelId
+from interp.results.calls import problems_call
+from probes.activations import Hook, extracted, hooks
+from probes.cells import shown_values
+from probes.design import Plan, check_known, designs
+from probes.estimators import LinearMap, SoftmaxMaps
+from probes.fitting import fit_design
+from probes.places import check_places, positions
+from probes.scores import score
+from probes.splits import Split
+from probes.targets import Target, resolve
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedProbe:
+    """What reads `target` from `hook` at `role`, and the only activations it may be given.
+
+    model, hook, role, format   what it is bound to
+    map        the linear map of the activation [d], None where it does not vary there
+    score      R² or accuracy on `held_out`, problems that it was not fitted on
+    settings   how it was fitted, as JSON values
+    """
+
+    model: ModelId
+    hook: Hook
+    role: str
+    format: str
+    target: Target
+    map: LinearMap | SoftmaxMaps
+    score: float
+    held_out: Problems
+    settings: Mapping[str, Any] = field(repr=False)
+
+    def predict(self, model: Model, problems: Problems, *, memory: int = 2**30) -> Floats:
+        """The target's value as read from `model` for each problem, [n].
+
+        Raises InputError for another model, and RoleError for prompts without the role.
+        """
+        batch = self.prompts(model, problems)
+        return shown_values(
+            self.target, self.reading(self.activations(model, batch, memory=memory))
+        )
+
+    def prompts(self, model: Model, problems: Problems) -> PromptBatch:
+        """Problems as the prompts that the probe reads; InputError for another model."""
+        if model.hash != self.model.hash:
+            raise InputError(
+                f"this probe was fitted on {self.model.name} ({self.model.hash[:12]}), not on "
+                f"{model.name} ({model.hash[:12]}): fit one on that model"
+            )
+        return model.prompts(problems, format=self.format)
+
+    def activations(
+        self, model: Model, batch: PromptBatch, *, memory: int = 2**30, cancel: Cancel | None = None
+    ) -> npt.NDArray[np.float32]:
+        """[n, d] at the probe's own hook and role.
+
+        Raises InputError for prompts of another model or format, or where a row lacks the role.
+        """
+        if batch.model.hash != self.model.hash or model.hash != self.model.hash:
+            raise InputError(f"these prompts were not made for {self.model.name}: fit a new probe")
+        if batch.format != self.format:
+            raise InputError(
+                f"this probe was fitted on prompts in {self.format!r}, not {batch.format!r}: fit "
+                "one in that format"
+            )
+        if (positions(batch, self.role) < 0).any():
+            raise InputError(f"some prompts lack {self.role}: leave them out")
+        with extracted(
+            model, batch, [self.hook], [self.role], memory=memory, cancel=cancel
+        ) as found:
+            return np.array(found.at(self.hook, self.role))
+
+    def reading(self, X: npt.NDArray[np.floating]) -> Floats:
+        """What the map says of activations [n, d]: [n, 1], an angle's points [n, 2]."""
+        return np.asarray(self.map.predict(X), dtype=np.float64)
+
+    @property
+    def weights(self) -> Floats:
+        """[d, outputs]: of a real target one column, of an angle two, of classes one each, less
+        their mean, which no softmax sees."""
+        coef = np.asarray(self.map.coef, dtype=np.float64)
+        if isinstance(self.map, SoftmaxMaps):
+            coef = coef[0] - coef[0].mean(axis=1, keepdims=True)
+        return coef
+
+    @property
+    def directions(self) -> Floats:
+        """An orthonormal basis [k, d] of what is read."""
+        _, sizes, rows = np.linalg.svd(self.weights.T, full_matrices=False)
+        return np.asarray(rows[sizes > 1e-6 * sizes[0]])
+
+
+def fit(
+    model: Model,
+    problems: Problems | Task | str,
+    target: str | Target,
+    *,
+    site: str,
+    layer: int,
+    role: str,
+    head: int | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    format: str | None = None,
+    split: str | Split = "operand",
+    test: float = 0.25,
+    folds: int = 5,
+    memory: int = 2**30,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> FittedProbe:
+    """Fit the probe of one cell of a sweep, with the same rows held out.
+
+    Arguments as `probes.probe`. Raises InputError and RoleError as it does, and InputError where
+    the activations do not vary at all.
+    """
+    drawn = sample(problems, n, seed)
+    batch = model.prompts(distinct(drawn), format=format)
+    (place,) = check_places(batch, [role])
+    (wanted,) = resolve(batch.problems.task, [target])
+    check_known(batch, [place], [wanted])
+    (hook,) = hooks(model, [site], [layer], None if head is None else [head])[:1]
+    if site == "z" and head is None:
+        raise InputError("the site 'z' has heads: say which, head=0")
+    (design,) = designs(batch, place, [wanted], Plan(split, test, folds, seed, ()))
+    with extracted(model, batch, [hook], [place], memory=memory, cancel=cancel) as found:
+        (probe,) = fit_design(found.at(hook, place), design, memory=memory)
+    if probe.map is None:
+        raise InputError(f"the activations of {site} {layer} at {role} are all alike: read later")
+    if progress is not None:
+        progress(1, 1)
+    settings = {
+        "problems": problems_call(drawn, (0, seed)), "site": site, "layer": layer, "role": role,
+        "head": head, "seed": seed, "format": batch.format, "test": test, "folds": folds,
+        "split": split.by if isinstance(split, Split) else split,
+    }  # fmt: skip
+    value = score(wanted, design.test_values[:, 0], probe.predicted)
+    held_out = batch.problems[design.split.test]
+    return FittedProbe(
+        model.id, hook, place, batch.format, wanted, probe.map, value, held_out, settings
+    )

@@ -1,0 +1,78 @@
+"""Which other value a target is moved to, and which answer digit that must change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.arithmetic.problems import Problems
+from interp.errors import InputError
+from interp.models.tokens import digits_in
+from probes.consequences import answer_if, named_digit
+from probes.targets import Target
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_DRAWS = 50
+
+
+def named_role(problems: Problems, target: str, roles: Sequence[str]) -> str:
+    """The role among `roles` that holds the answer digit a target names, '' where none does."""
+    digit = named_digit(target)
+    for role in roles:
+        held = digits_in(role)
+        if held is None:
+            continue
+        if digit is None or int(digit[1:]) in held[1]:
+            return role
+    return ""
+
+
+def new_values(
+    problems: Problems,
+    target: Target,
+    values: Floats,
+    to: float | Sequence[float] | None,
+    named: str,
+    seed: int,
+) -> tuple[Floats, Mask]:
+    """A new value for each problem, and the rows in which it changes the named answer digit (or,
+    where no digit is named, the answer).
+
+    Drawn values are those of other problems, so that each is one that the target takes.
+
+    Raises InputError for values of another number than the problems.
+    """
+    if to is None:
+        return _drawn(problems, target, values, named, seed)
+    new = np.asarray(to, dtype=np.float64)
+    if new.ndim and new.shape != values.shape:
+        raise InputError(f"to= has {new.size} values for {len(values)} problems: one, or one each")
+    new = np.broadcast_to(new, values.shape).astype(np.float64)
+    return new, _changes(problems, target, new, named)
+
+
+def _drawn(
+    problems: Problems, target: Target, values: Floats, named: str, seed: int
+) -> tuple[Floats, Mask]:
+    rng = np.random.default_rng(seed)
+    new, done = values.copy(), np.zeros(len(values), dtype=bool)
+    for _ in range(_DRAWS):
+        drawn = np.where(done, new, rng.permutation(values))
+        changes = _changes(problems, target, drawn, named)
+        new = np.where(changes, drawn, new)
+        done |= changes
+        if done.all():
+            break
+    return new, done
+
+
+def _changes(problems: Problems, target: Target, new: Floats, named: str) -> Mask:
+    after = answer_if(problems, target.name, new)
+    before = problems.answer.astype(np.int64)
+    held = digits_in(named)
+    columns = list(held[1]) if held else list(range(before.shape[1]))
+    return np.asarray((after[:, columns] != before[:, columns]).any(axis=1))

@@ -1,0 +1,181 @@
+"""The running-sum figure again: each model probed on its own activations, with its baselines.
+
+Fig. 3 of "Why can't transformers learn multiplication?" (arXiv 2510.00184) reads ĉ_k off the stream
+after the second layer's attention at the token c_k. Its errors for plain fine-tuning are 1.6 to 3.4
+times those of a constant, which a probe fitted to the activations it is scored on cannot have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
+from interp.behaviour.accuracy import distinct, sample
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.results import ProbeSweep, RunningSums, mean_interval
+from interp.results.resampling import resampling
+from probes.splits import Split
+from probes.sweep import probe
+from probes.targets import resolve
+
+PUBLISHED: Mapping[str, Mapping[int, float]] = {
+    "icot": {2: 2.00, 3: 1.89, 4: 1.74, 5: 0.97, 6: 0.56},
+    "sft": {2: 93.69, 3: 113.27, 4: 74.47, 5: 79.40, 6: 28.22},
+}
+"""Mean absolute errors of Fig. 3 for 4×4 digits, by the model's kind."""
+
+SITE = "resid_mid"
+
+
+def running_sums(
+    models: Mapping[str, Model],
+    problems: Problems | Task | str | None = None,
+    *,
+    digits: Sequence[int] | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    split: str | Split = "problem",
+    test: float = 0.25,
+    folds: int = 5,
+    memory: int = 2**30,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> RunningSums:
+    """True against predicted ĉ_k for several models, before and after c_k is written.
+
+    Args:
+        models: by name; one whose name holds "icot" or "sft" gets the published error beside it.
+        problems: those asked of every model; None means `n` of the models' own task.
+        digits: which k; None means all whose sum varies.
+        split, test, folds, memory: as `probes.probe`.
+
+    Raises InputError for models of different tasks and as `probes.probe`.
+    """
+    if not models:
+        raise InputError("there is no model: give some by name, {'aux': interp.load(…)}")
+    asked = distinct(sample(_task(models) if problems is None else problems, n, seed))
+    wanted = _digits(asked, digits)
+    parts, true, predicted = [], [], []
+    for number, (name, model) in enumerate(models.items()):
+        sweep = _sweep(model, asked, wanted, seed, split, test, folds, memory, cancel)
+        for row, y, said in _cells(name, model, sweep, asked, wanted, seed):
+            parts.append(row)
+            true.append(y)
+            predicted.append(said)
+        if progress is not None:
+            progress(number + 1, len(models))
+    return RunningSums(
+        model=None,
+        task=asked.task.name,
+        n=len(asked),
+        n_distinct=asked.n_distinct,
+        seed=seed,
+        settings=dict(sweep.settings) | {"digits": None if digits is None else list(wanted)},
+        cells=pd.DataFrame(parts),
+        true=np.stack(true),
+        predicted=np.stack(predicted),
+        resampled=resampling(asked).over,
+    )
+
+
+def _task(models: Mapping[str, Model]) -> Task:
+    tasks = {model.task.name: model.task for model in models.values() if model.task is not None}
+    if len(tasks) != 1:
+        raise InputError(
+            f"the models' tasks are {', '.join(tasks) or 'unknown'}: give the problems that all of "
+            "them are asked"
+        )
+    return next(iter(tasks.values()))
+
+
+def _digits(asked: Problems, digits: Sequence[int] | None) -> tuple[int, ...]:
+    sums = asked.columns("running_sum")
+    if digits is None:
+        return tuple(int(k) for k in np.flatnonzero(np.ptp(sums, axis=0) > 0))
+    if wrong := [k for k in digits if not 0 <= k < sums.shape[1]]:
+        raise InputError(f"there is no running sum {wrong[0]}: they go to {sums.shape[1] - 1}")
+    return tuple(digits)
+
+
+def _sweep(
+    model: Model,
+    asked: Problems,
+    digits: Sequence[int],
+    seed: int,
+    split: str | Split,
+    test: float,
+    folds: int,
+    memory: int,
+    cancel: Cancel | None,
+) -> ProbeSweep:
+    return probe(
+        model,
+        asked,
+        targets=resolve(asked.task, [f"running_sum[{k}]" for k in digits]),
+        sites=(SITE,),
+        layers=(model.shape.n_layers - 1,),
+        roles=[place for k in digits for place in _places(k).values()],
+        seed=seed,
+        split=split,
+        test=test,
+        folds=folds,
+        controls=("shuffled",),
+        memory=memory,
+        cancel=cancel,
+    )
+
+
+def _places(k: int) -> dict[str, str]:
+    return {"before": f"predicts(c{k})", "after": f"c{k}"}
+
+
+Row = tuple[dict[str, object], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+def _cells(
+    name: str,
+    model: Model,
+    sweep: ProbeSweep,
+    asked: Problems,
+    digits: Sequence[int],
+    seed: int,
+) -> list[Row]:
+    """One row a digit and moment, with its true and predicted sums."""
+    frame = sweep.frame
+    published = next((known for kind, known in PUBLISHED.items() if kind in name.lower()), {})
+    out = []
+    for k in digits:
+        for when, place in _places(k).items():
+            here = (frame["target"] == f"running_sum[{k}]") & (frame["role"] == place)
+            cell = int(np.flatnonzero(here)[0])
+            row, target = frame.iloc[cell], sweep.names.index(f"running_sum[{k}]")
+            points = sweep.scatter(cell)
+            wrong = (points["true"] - points["predicted"]).abs().to_numpy(dtype=np.float64)
+            groups = resampling(asked[points["row"].to_numpy()]).groups
+            bounds = mean_interval(wrong, groups, seed=seed)
+            own: dict[str, object] = {
+                "model": name, "hash": model.hash, "digit": k, "when": when, "role": place,
+                "r2": row["score"], "mae": row["mae"], "mae_low": float(bounds.low),
+                "mae_high": float(bounds.high), "constant_mae": row["constant_mae"],
+                "one_hot_r2": row["one_hot"], "one_hot_mae": row["one_hot_mae"],
+                "shown_r2": row["shown"], "shown_mae": row["shown_mae"],
+                "gain": row["gain"], "gain_low": row["gain_low"], "gain_high": row["gain_high"],
+                "shuffled_r2": row["shuffled"],
+                "published_mae": _published(asked, published, k),
+                "trained_in": row["trained_in"], "n_train": row["n_train"],
+                "n_test": row["n_test"],
+            }  # fmt: skip
+            out.append((own, sweep.true[target], sweep.predicted[cell]))
+    return out
+
+
+def _published(asked: Problems, known: Mapping[int, float], k: int) -> float:
+    return known.get(k, float("nan")) if asked.task.name == "mul:4x4" else float("nan")
