@@ -64,7 +64,7 @@ def targets(Y: ArrayLike, n: int) -> Floats:
         raise InputError(f"targets have shape {Y.shape} for {n} rows; give [rows, targets]")
     if not np.isfinite(Y).all():
         raise InputError(f"a target holds NaN or infinity. {REMEDY.replace('activation', 'truth')}")
-    constant = np.flatnonzero((Y == Y[:1]).all(axis=0))
+    constant = np.flatnonzero((Y[:1] == Y).all(axis=0))
     if constant.size:
         raise InputError(
             f"target {constant[0]} is constant ({Y[0, constant[0]]:g}): nothing can be probed. "

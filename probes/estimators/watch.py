@@ -17,15 +17,16 @@ class Watch:
     def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:
         self._total, self._progress, self._cancel = total, progress, cancel
         self._done = 0
-        self._check()
+        self.check()
 
     def step(self) -> None:
         """One more step is done."""
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise Cancelled if that was asked for."""
         if self._cancel is not None:
             self._cancel.check()

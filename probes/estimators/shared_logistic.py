@@ -1,0 +1,181 @@
+"""Multinomial logistic regression at one site: all targets, folds and penalties together.
+
+At zero weights the Hessian of a softmax is the centred Gram matrix divided by the number of
+classes. In the coordinates that turn it (and the penalty) into the identity, the ill-conditioned
+features of a residual stream pose a round problem to every target and fold, and L-BFGS learns the
+rest. Each solution starts from the one at the next higher penalty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from interp.errors import InputError
+from probes.estimators import inputs
+from probes.estimators.inputs import Floats
+from probes.estimators.labels import Labels
+from probes.estimators.lbfgs import MEMORY
+from probes.estimators.softmax_batch import Round, SoftmaxBatch
+from probes.estimators.softmax_maps import SoftmaxMaps
+from probes.estimators.spectrum import Spectrum
+from probes.estimators.tall import Tall
+from probes.estimators.watch import Progress, Watch
+from probes.estimators.wide import Wide
+
+if TYPE_CHECKING:
+    from interp.engine import Cancel
+
+WORKSPACE = 2**23  # numbers that L-BFGS keeps for one batch of problems: 64 MiB
+FAR = 100.0  # |mean|² over the spread's above which float32 products need centred rows
+
+
+@dataclass(frozen=True)
+class LogisticScores:
+    """What cross-validation found on each held-out fold, and the choice it led to."""
+
+    alphas: Floats  # [a]
+    accuracy: Floats  # [folds, a, targets]
+    log_loss: Floats  # [folds, a, targets], mean nats a row
+    best: NDArray[np.intp]  # [targets], index into alphas of the least mean log-loss
+    predictions: NDArray[Any]  # [n, targets], labels out of fold, at the chosen penalty
+
+    @property
+    def alpha(self) -> Floats:
+        """The chosen penalty [targets]."""
+        return self.alphas[self.best]
+
+
+class SharedLogistic:
+    """The rows of one site [n, d] and the coordinates in which every softmax on them is round."""
+
+    def __init__(
+        self,
+        X: Any,
+        folds: ArrayLike | None = None,
+        *,
+        fit_intercept: bool = True,
+        max_iter: int = 500,
+        tol: float = 1e-5,
+        memory: int = 2**31,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
+        """Read `X` once; it stays where it is, unless float32 products need it centred.
+
+        A problem is done once its next step promises less than `tol` of its loss, or after
+        `max_iter` evaluations. Raises InputError for NaN or infinity, fewer than two rows a fold,
+        or matrices above `memory` bytes.
+        """
+        X = inputs.matrix(X)
+        self.n, self.d = X.shape
+        self.max_iter, self.tol = max_iter, tol
+        self.labels: NDArray[Any] | None = None
+        if folds is not None:
+            checked = inputs.fold_labels(folds, self.n)
+            self.labels, self._fold = np.unique(checked, return_inverse=True)
+        smaller = min(self.n, self.d)
+        inputs.within(memory, 4 * smaller**2, f"probing {self.d} features of {self.n} rows")
+        kind, whole = Tall if self.d <= self.n else Wide, [np.arange(self.n)]
+        side = kind(X, whole, centre=fit_intercept, progress=progress, cancel=cancel)
+        spectrum = Spectrum.of(side.matrix(None), max(self.n, self.d))
+        self.scale = float(spectrum.values.sum()) / self.d
+        basis = side.coefficients(spectrum.vectors)
+        basis /= np.sqrt(np.einsum("dr,dr->r", basis, basis))
+        X, mean = near(X, side.centre(), self.scale * self.d / self.n)
+        self._rows = Round(X, mean, spectrum.values, basis.astype(X.dtype), fit_intercept)
+
+    def fit(
+        self,
+        labels: ArrayLike,
+        alpha: ArrayLike,
+        *,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> SoftmaxMaps:
+        """Classifiers of every target on all rows, with one penalty or one a target."""
+        known, alpha = Labels.of(labels, self.n), inputs.penalties_at_least_zero(alpha)
+        count = len(known.classes)
+        if len(alpha) not in (1, count):
+            raise InputError(f"{len(alpha)} penalties for {count} targets: one, or one each")
+        alphas, everyone = np.broadcast_to(alpha, count), np.ones((count, self.n), dtype=bool)
+        coef, intercept = np.zeros((count, known.widest, self.d)), np.zeros((count, known.widest))
+        taken, batches = np.zeros(count, dtype=np.intp), self._batches(np.arange(count), known)
+        watch = Watch(len(batches), progress, cancel)
+        for at in batches:
+            batch = SoftmaxBatch(self._rows, known.codes[at], everyone[at], known.sizes[at])
+            taken[at] = self._solve(batch, alphas[at], watch)
+            W, b = batch.coefficients()
+            coef[at, : W.shape[1]], intercept[at] = W, -np.inf
+            intercept[at, : W.shape[1]] = b
+            watch.step()
+        return SoftmaxMaps(coef, intercept, known.classes, taken)
+
+    def cross_validate(
+        self,
+        labels: ArrayLike,
+        alphas: ArrayLike,
+        *,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> LogisticScores:
+        """Accuracy and log-loss of every fold, penalty and target, and each target's penalty.
+
+        `labels` is [n] or [n, targets]. Raises InputError where a fold's training rows lack a
+        class, and for what `fit` refuses.
+        """
+        if self.labels is None:
+            raise InputError("no folds were given: SharedLogistic(X, folds) can cross-validate")
+        known, alphas = Labels.of(labels, self.n), inputs.penalties_at_least_zero(alphas)
+        folds, targets = len(self.labels), len(known.classes)
+        fold, target = (at.ravel() for at in np.indices((folds, targets)))
+        counts = self._fold != fold[:, None]
+        known.in_every_fold(counts.reshape(folds, targets, -1)[:, 0])
+        shape = (folds, len(alphas), targets)
+        accuracy, loss = np.empty(shape), np.empty(shape)
+        said = np.empty((len(alphas), targets, self.n), dtype=np.int32)
+        batches = self._batches(target, known)
+        watch = Watch(len(batches) * len(alphas), progress, cancel)
+        for at in batches:
+            codes = known.codes[target[at]]
+            batch = SoftmaxBatch(self._rows, codes, counts[at], known.sizes[target[at]])
+            held = (~counts[at]).sum(axis=1)
+            for index in np.argsort(-alphas, kind="stable"):
+                self._solve(batch, np.full(len(at), alphas[index]), watch)
+                lost, guesses = batch.held_out()
+                right = ((guesses == codes) & ~counts[at]).sum(axis=1)
+                accuracy[fold[at], index, target[at]] = right / held
+                loss[fold[at], index, target[at]] = lost / held
+                for p, guess in zip(at, guesses, strict=True):
+                    said[index, target[p], ~counts[p]] = guess[~counts[p]]
+                watch.step()
+        best = np.argmin(loss.mean(axis=0), axis=0)
+        chosen = [known.classes[t][said[best[t], t]] for t in range(targets)]
+        return LogisticScores(alphas, accuracy, loss, best, np.stack(chosen, axis=1))
+
+    def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> NDArray[np.intp]:
+        return batch.solve(alphas, max_iter=self.max_iter, tol=self.tol, check=watch.check)
+
+    def _batches(self, target: NDArray[np.intp], known: Labels) -> list[NDArray[np.intp]]:
+        """Problem numbers, so many together as the workspace of L-BFGS holds."""
+        each = known.widest * (len(self._rows.values) + 1) * (2 * MEMORY + 8)
+        step = max(1, WORKSPACE // each)
+        return [np.arange(at, min(at + step, len(target))) for at in range(0, len(target), step)]
+
+
+def near(X: Any, mean: Floats, spread: float) -> tuple[Any, Floats]:
+    """Rows, and the mean still to be taken off them.
+
+    float32 products of rows far from the origin lose the digits that differ between rows. Where
+    |mean|² is more than FAR times the mean square distance from it, the rows are copied, centred.
+    """
+    if X.dtype == np.float64 or mean @ mean <= FAR * spread:
+        return X, mean
+    centred = np.empty(X.shape, dtype=X.dtype)
+    for rows in inputs.blocks(np.arange(len(X)), X.shape[1]):
+        run = slice(rows[0], rows[-1] + 1)
+        centred[run] = np.subtract(X[run], mean, dtype=np.float64)
+    return centred, np.zeros_like(mean)
