@@ -64,7 +64,9 @@ def gain_maps(
     """
     wanted = list(result.names if targets is None else targets)
     panels = [cells_of(result, target, site) for target in wanted[:_MAX_PANELS]]
-    rows, columns = _union(panels)
+    rows = list(dict.fromkeys(label for panel in panels for label in panel["row"]))
+    known = set(pd.concat(panels)["role"])
+    columns = [role for role in dict.fromkeys(result.cells["role"]) if role in known]
     wide = max(1, min(len(panels), (WIDTH - 100) // (_SIDES + _WIDE * len(columns)), 4))
     if len(panels) > 3 and len(columns) <= 12:
         wide = max(2, wide)
@@ -126,14 +128,6 @@ def cells_of(result: ProbeSweep, target: str, site: str | None = None) -> pd.Dat
 def _row(layer: int, head: int, site: str) -> str:
     place = f"L{layer}H{head}" if head >= 0 else f"L{layer}"
     return f"{place} {site}".strip()
-
-
-def _union(panels: Sequence[pd.DataFrame]) -> tuple[list[str], list[str]]:
-    """Rows and columns that all panels share: in order of computation, and of the prompt."""
-    longest = sorted(panels, key=lambda panel: -panel["role"].nunique())
-    rows = dict.fromkeys(label for panel in panels for label in panel["row"])
-    columns = dict.fromkeys(role for panel in longest for role in panel["role"])
-    return list(rows), list(columns)
 
 
 def _scale(panels: Sequence[pd.DataFrame]) -> dict[str, Any]:

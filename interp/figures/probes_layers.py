@@ -49,7 +49,7 @@ def score_by_layer(
     if mine.empty:
         raise InputError(f"{target} was not probed at {site!r}, head {head}")
     roles = list(dict.fromkeys(mine["role"]))[:_MAX_ROLES]
-    wide = min(3, len(roles))
+    wide = min(len(roles), 4 if len(roles) in (4, 7, 8) else 3)
     deep = -(-len(roles) // wide)
     height = 200 * deep + 60 * (deep - 1) + 20
     figure = make_subplots(
