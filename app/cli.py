@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from app.commands import attribute, behaviour, convert, doctor, dynamics, explore, models, train
+from app.commands import (
+    ablate,
+    attribute,
+    behaviour,
+    convert,
+    doctor,
+    dynamics,
+    explore,
+    models,
+    probe,
+    train,
+)
 from interp.errors import ArithmoscopeError, Cancelled
 
 app = typer.Typer(
@@ -20,7 +31,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (explore, models, convert, doctor, train, dynamics, behaviour, attribute):
+for command in (
+    explore,
+    models,
+    convert,
+    doctor,
+    train,
+    dynamics,
+    behaviour,
+    attribute,
+    ablate,
+    probe,
+):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 
 

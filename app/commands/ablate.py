@@ -1,0 +1,136 @@
+"""``arithmoscope ablate``: until when tokens may wait, in which layers information must move."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+from app.commands.ablations import Asked, Flags, ablated, check
+from app.commands.finish import finish
+from app.commands.options import (
+    Count,
+    Device,
+    Dtype,
+    FormatName,
+    ModelName,
+    Out,
+    SamplerName,
+    Seed,
+    TaskName,
+)
+from app.commands.watch import Watch
+
+Method = Annotated[
+    Literal["cama", "abp", "af1", "compare", "grid", "removal", "transfer", "table"],
+    Argument(
+        help="cama: tokens wait, and what is left of the answers. abp: attention cut in layers. "
+        "af1: search the sparsest schedule. compare: every replacement and mask. grid: every wait "
+        "with every width of transfer. removal: one layer's transfer cut at a time. transfer: a "
+        "schedule on other prompts. table: what a token's own identity says of its state.",
+    ),
+]
+Wait = Annotated[
+    int | None,
+    Option("--wait", help="How many layers wait; left out, cama takes half of them."),
+]
+Transfer = Annotated[
+    str | None,
+    Option("--transfer", help="Layer indices where the last tokens look: 14-16,18, all or none."),
+]
+Compute = Annotated[
+    str | None,
+    Option(
+        "--compute",
+        help="Layer indices where every token sees itself and the sink: 17-29, rest or none.",
+    ),
+]
+Mask = Annotated[
+    str | None,
+    Option(
+        "--mask",
+        help="Of the transfer layers: full-peek, self-peek, operands, window:3, open; for compare "
+        "several, by commas.",
+    ),
+]
+Replaced = Annotated[
+    str | None,
+    Option(
+        "--replacement",
+        help="cama, cama:value, zero, mean, role-mean, resample, resample:token, own; for compare "
+        "several, by commas.",
+    ),
+]
+Sink = Annotated[
+    str | None,
+    Option("--sink", help="What all may see: first, shots (and the solved examples) or none."),
+]
+Answers = Annotated[
+    Literal["forced", "generated"] | None,
+    Option("--answers", help="Each answer token after the true ones, or after the model's own."),
+]
+Target = Annotated[
+    float | None, Option("--target", help="Faithfulness that a search may not fall below.")
+]
+Heads = Annotated[
+    bool | None, Option("--heads/--no-heads", help="Prune heads in the layers found, or not.")
+]
+Style = Annotated[
+    list[str] | None, Option("--style", help="For transfer: another format; more than once.")
+]
+OtherTask = Annotated[
+    list[str] | None, Option("--other-task", help="For transfer: another task; more than once.")
+]
+OtherModel = Annotated[
+    list[str] | None, Option("--other-model", help="For transfer: another model; more than once.")
+]
+
+
+def ablate(
+    method: Method,
+    model: ModelName,
+    task: TaskName = None,
+    n: Count = 256,
+    seed: Seed = 0,
+    format: FormatName = None,
+    sampler: SamplerName = "uniform",
+    wait: Wait = None,
+    transfer: Transfer = None,
+    compute: Compute = None,
+    mask: Mask = None,
+    replacement: Replaced = None,
+    sink: Sink = None,
+    answers: Answers = None,
+    target: Target = None,
+    heads: Heads = None,
+    style: Style = None,
+    other_task: OtherTask = None,
+    other_model: OtherModel = None,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    out: Out = None,
+) -> None:
+    """Until which layer may tokens wait, in which must information move, where is it computed?"""
+    flags = Flags(
+        wait=wait,
+        transfer=transfer,
+        compute=compute,
+        mask=mask,
+        replacement=replacement,
+        sink=sink,
+        answers=answers,
+        target=target,
+        heads=heads,
+        style=style,
+        other_task=other_task,
+        other_model=other_model,
+    )
+    check(method, flags)
+    asked = Asked(task, n, seed, format, sampler, device, dtype)
+    with Watch(f"loading {model}") as watch:
+        import interp
+
+        loaded = interp.load(model, device=device, dtype=dtype)
+        watch.step(f"{method} on {n:,} problems")
+        result = ablated(method, loaded, asked, flags, watch)
+    finish(result, out)
