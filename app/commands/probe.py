@@ -1,0 +1,204 @@
+"""``arithmoscope probe``: what is represented, where, beyond what the digits give for free."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+from rich.markup import escape
+from typer import Option
+
+from app.commands.analyses import whole_numbers
+from app.commands.finish import finish
+from app.commands.options import (
+    Count,
+    Device,
+    Dtype,
+    FormatName,
+    Out,
+    SamplerName,
+    Seed,
+    TaskName,
+    task_of,
+)
+from app.commands.probe_flags import names, shard_of, target_names
+from app.commands.watch import Watch
+from interp.errors import Cancelled, InputError
+
+if TYPE_CHECKING:
+    from interp.results import ProbeSweep
+
+UNFINISHED = ".unfinished"  # in --out, where a stopped sweep keeps the sites that are done
+
+ModelOrNone = Annotated[
+    str | None,
+    Option("--model", "-m", help="A fixture's name, a folder, a .gguf file or a Hub id."),
+]
+Targets = Annotated[
+    str | None,
+    Option(
+        "--targets",
+        help="By commas: carry[1], product[0,1], parity(a), near(b,5), or a whole family, carry. "
+        "Left out: every column that has to be worked out.",
+    ),
+]
+Sites = Annotated[
+    str,
+    Option(
+        "--sites",
+        help="By commas: resid_pre, resid_mid, resid_post, attn_out, mlp_out, z, mlp_post.",
+    ),
+]
+Layers = Annotated[str | None, Option("--layers", help="By commas; left out: all.")]
+Heads = Annotated[str | None, Option("--heads", help="Of the site z, by commas; left out: all.")]
+Roles = Annotated[
+    str | None,
+    Option(
+        "--roles",
+        help="By commas: c2 for the token itself, predicts(c2) for the position before it. "
+        "Left out: the prompt's end and every answer digit.",
+    ),
+]
+SplitBy = Annotated[
+    str,
+    Option("--split", help="What is held out: operand (values), operand:a, problem, combination."),
+]
+Store = Annotated[
+    Path | None, Option("--store", help="Folder for activations that exceed the memory.")
+]
+Memory = Annotated[float, Option("--memory", help="GiB that activations may take.")]
+Resume = Annotated[
+    Path | None,
+    Option("--resume", help="Folder of finished sites to go on from; left out: one in --out."),
+]
+Shard = Annotated[
+    str | None, Option("--shard", help="i/n: only every n-th site, from the i-th (0/4 to 3/4).")
+]
+Jobs = Annotated[int, Option("--jobs", "-j", help="Processes that fit probes.")]
+PlanFile = Annotated[
+    Path | None, Option("--plan", help="A YAML file that describes a run; goes with --out.")
+]
+Merge = Annotated[
+    list[Path] | None, Option("--merge", help="Folders of finished shards, to be joined.")
+]
+
+
+def probe(
+    model: ModelOrNone = None,
+    task: TaskName = None,
+    targets: Targets = None,
+    sites: Sites = "resid_post",
+    layers: Layers = None,
+    heads: Heads = None,
+    roles: Roles = None,
+    n: Count = 2000,
+    seed: Seed = 0,
+    format: FormatName = None,
+    sampler: SamplerName = "uniform",
+    split: SplitBy = "operand",
+    store: Store = None,
+    memory: Memory = 1.0,
+    resume: Resume = None,
+    shard: Shard = None,
+    jobs: Jobs = 1,
+    plan: PlanFile = None,
+    merge: Merge = None,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    out: Out = None,
+) -> None:
+    """What is represented, where, beyond what the digits give for free?
+
+    --plan runs a YAML file instead; --merge joins shards.
+    """
+    ways = [name for name, given in (("model", model), ("plan", plan), ("merge", merge)) if given]
+    if len(ways) != 1:
+        raise InputError(
+            "say what to probe, in one way: --model NAME, --plan FILE.yaml, or --merge FOLDER "
+            "for each shard"
+        )
+    if plan is not None:
+        run_plan(plan, out, shard)
+        return
+    if merge is not None:
+        report(_merged(merge), out)
+        return
+    kept = _unfinished(resume, out)
+    with Watch(f"loading {model}") as watch:
+        import interp
+        import probes
+        from app.sample import problems
+
+        options: dict[str, Any] = {
+            "sites": names(sites),
+            "layers": whole_numbers("--layers", layers) if layers else None,
+            "heads": whole_numbers("--heads", heads) if heads else None,
+            "roles": names(roles) if roles else None,
+            "shard": shard_of(shard),
+        }
+        loaded = interp.load(str(model), device=device, dtype=dtype)
+        chosen = problems(task_of(loaded, task), n, seed=seed, sampler=sampler)
+        wanted = target_names(chosen, targets) if targets else None
+        watch.step(f"probing {loaded.name} on {len(chosen):,} problems")
+        try:
+            result = probes.probe(
+                loaded, chosen, targets=wanted, seed=seed, format=format, split=split,
+                memory=int(memory * 2**30), store=store, resume=kept, jobs=jobs,
+                progress=watch.progress, cancel=watch.cancel, **options,
+            )  # fmt: skip
+        except Cancelled as error:
+            where = f": {kept} keeps the sites that are done" if kept else ""
+            raise Cancelled(f"{error}. The same command goes on{where}") from error
+    report(result, out)
+    if kept is not None and resume is None:
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def report(result: ProbeSweep, out: Path | None) -> None:
+    """The headlines on the screen; in `out` what every command writes, and report.html.
+
+    Raises:
+        StorageError: where `out` cannot be written.
+    """
+    finish(result, out)
+    if out is None:
+        return
+    from interp.figures.report import Section, write_report
+
+    name = result.model.name if result.model else result.task
+    section = Section("Every target, at every site", result)
+    write_report([section], out / "report.html", title=f"Probes of {name}, {result.task}")
+
+
+def run_plan(plan: Path, out: Path | None, shard: str | None) -> None:
+    """A run that a YAML file describes; the library writes everything to `out`.
+
+    Raises:
+        InputError: without `out`, or for a file that is no plan.
+    """
+    if out is None:
+        raise InputError("a plan writes figures, tables and a report: say where, with --out FOLDER")
+    with Watch(f"running {plan}") as watch:
+        import probes
+
+        try:
+            written = probes.run_file(
+                plan, out, shard=shard_of(shard), progress=watch.progress, cancel=watch.cancel
+            )
+        except Cancelled as error:
+            raise Cancelled(f"{error}. The same command goes on from what is in {out}") from error
+    Console(highlight=False).print(f"Saved in {escape(str(written))}")
+
+
+def _merged(folders: list[Path]) -> ProbeSweep:
+    import probes
+    from interp.results import ProbeSweep
+
+    return probes.merge([ProbeSweep.load(folder) for folder in folders])
+
+
+def _unfinished(resume: Path | None, out: Path | None) -> Path | None:
+    """Where finished sites are kept until the sweep is whole."""
+    return resume if resume is not None or out is None else out / UNFINISHED

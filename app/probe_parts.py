@@ -1,0 +1,157 @@
+"""The parts of the Probes page: what to look for, one cell, layer by layer, the causal test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import streamlit as st
+
+import probes
+from app import parts, results
+from app import probe_results as computed
+from app.cells import caption, embedded
+from app.probe_results import Asked, Place
+from app.study import Study
+from interp.figures.probes import FLOW
+from interp.figures.probes_cell import measured, probe_cell
+from interp.figures.probes_layers import score_by_layer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+    from interp.arithmetic.tasks import Task
+    from interp.models import Model
+    from interp.results import ProbeSweep
+
+FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
+SPLITS = {"operand": "Values of an operand", "problem": "Problems"}
+MODES = {"move": "Move it to another value", "remove": "Take it out"}
+FEW_LAYERS = 12  # a deeper model is first probed at about so many
+EDITED = "probe edited"
+
+
+def ask(chosen: Study) -> Asked:
+    """Target, sites, layers and split; ends the page's run where a choice is still open."""
+    model = results.model(chosen.model)
+    names = probes.target_names(_task(chosen))
+    first, second, third = st.columns([3, 4, 2])
+    target = first.selectbox(
+        "Look for",
+        names,
+        index=next((names.index(name) for name in FIRST if name in names), 0),
+        key=f"probe target {chosen.task}",
+        persist_state="session",
+        help="Columns of the schoolbook algorithm, index 0 least significant, and facts about "
+        "whole numbers: magnitude(a), parity(a), near(b,5).",
+    )
+    sites = second.multiselect(
+        "Sites",
+        [site for site in FLOW if site in model.usable_sites],
+        default=["resid_post"],
+        key=f"probe sites {chosen.model}",
+        persist_state="session",
+        help="The stream before, between and after attention and MLP, their outputs, and each "
+        "head's own (z).",
+    )
+    split = third.selectbox(
+        "Held out",
+        list(SPLITS),
+        format_func=SPLITS.__getitem__,
+        key="probe split",
+        persist_state="session",
+        help="Probes are scored on prompts whose operand values, or whose problems, they were "
+        "never fitted on.",
+    )
+    layers = _layers(model)
+    if not sites or layers == ():
+        st.info("Choose at least one site and one layer.", icon=":material/info:")
+        st.stop()
+    return Asked(str(target), tuple(sites), layers, str(split))
+
+
+def _task(chosen: Study) -> Task:
+    import interp
+
+    return interp.task(chosen.task)
+
+
+def _layers(model: Model) -> tuple[int, ...] | None:
+    """None for all; a deep model has a field of its own, with every few layers chosen."""
+    depth = model.shape.n_layers
+    if depth <= FEW_LAYERS:
+        return None
+    step = -(-depth // FEW_LAYERS)
+    chosen = st.multiselect(
+        "Layers",
+        range(depth),
+        default=sorted({*range(0, depth, step), depth - 1}),
+        key=f"probe layers {model.hash}",
+        persist_state="session",
+    )
+    return tuple(sorted(chosen))
+
+
+def cell(result: ProbeSweep, row: pd.Series) -> None:
+    """True against predicted in one cell, and its controls."""
+    place = place_of(row)
+    head = f" head {place.head}" if place.head >= 0 else ""
+    verdict = "**Represented**" if row["represented"] else "Not more than the question itself tells"
+    st.markdown(
+        f"{verdict}: **{row['target']}** at {place.site} of layer {place.layer}{head}, role "
+        f"{place.role}, has {measured(row.to_dict())}; "
+        f"gain {row['gain']:.3g} [{row['gain_low']:.3g}, {row['gain_high']:.3g}], "
+        f"q = {row['q']:.2g}."
+    )
+    _drawn(probe_cell(result, int(row.name)), "probe cell")
+
+
+def layers(result: ProbeSweep, row: pd.Series) -> None:
+    """The score by layer at the site of the cell, a panel a role."""
+    place = place_of(row)
+    _drawn(score_by_layer(result, str(row["target"]), place.site, place.head), "probe layers")
+
+
+def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
+    """A button first, since the model runs again; then what the answer did."""
+    place = place_of(row)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    mode = cast(
+        computed.Mode,
+        left.segmented_control(
+            "What the probe reads",
+            list(MODES),
+            default="move",
+            required=True,
+            format_func=MODES.__getitem__,
+            key="probe mode",
+            persist_state="session",
+        ),
+    )
+    this = (chosen, asked, place, mode)
+    right.button("Edit it, and see the answer", on_click=_edit, args=this, width="stretch")
+    if st.session_state.get(EDITED) != this:
+        st.markdown(
+            "A readable direction may be inert. The edit moves what the probe reads, beside random "
+            "steps of the same length, and the answer that arithmetic then gives was worked out "
+            "beforehand."
+        )
+        return
+    result = computed.use(*this)
+    parts.chart(result, "probe use")
+    parts.below(result)
+    parts.take_away(result)
+
+
+def place_of(row: pd.Series) -> Place:
+    """Where a row of `ProbeSweep.frame` lies."""
+    return Place(str(row["site"]), int(row["layer"]), int(row["head"]), str(row["role"]))
+
+
+def _edit(*this: object) -> None:
+    st.session_state[EDITED] = this
+
+
+def _drawn(figure: Figure, key: str) -> None:
+    st.plotly_chart(embedded(figure), theme=None, key=key, config=parts.CHART)
+    st.caption(caption(figure))
