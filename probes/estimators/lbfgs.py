@@ -91,8 +91,8 @@ class Descent:
         """One evaluation: problems whose loss fell enough move, the others halve their step."""
         move = spread(self.step) * self.direction
         loss, gradient = self.evaluate(self.here + move, self.live)
-        enough = ARMIJO * self.step * self.slope + self.rounding * np.abs(self.loss)
-        accepted = loss <= self.loss + enough
+        needed = ARMIJO * self.step * self.slope + self.rounding * np.abs(self.loss)
+        accepted = loss <= self.loss + needed
         change = gradient - self.gradient
         curvature = self.history.add(move, change, accepted) * dot(change, change)
         self.scale = np.divide(1.0, curvature, out=self.scale, where=curvature > 0)
@@ -109,20 +109,20 @@ def minimise(
     start: Floats,
     *,
     max_iter: int,
-    tol: float,
+    enough: Floats,
     rounding: float,
     check: Callable[[], None],
 ) -> tuple[Floats, NDArray[np.intp]]:
     """The minima [problems, classes, r] and how many evaluations each took.
 
-    A problem is done once its next step promises less than `tol` of its loss; `rounding` is the
-    share of a loss by which two evaluations of it may differ. `check` is called between
-    evaluations and may raise.
+    A problem is done once its next step promises to lower its loss by less than `enough`
+    [problems]; `rounding` is the share of a loss by which two evaluations of it may differ.
+    `check` is called between evaluations and may raise.
     """
     found, taken = start.copy(), np.zeros(len(start), dtype=np.intp)
     at = Descent(evaluate, rounding, np.arange(len(start)), start.copy())
     for _ in range(max_iter):
-        going = -at.slope > tol * at.loss
+        going = -at.slope > enough[at.live]
         if not going.all():
             found[at.live[~going]] = at.here[~going]
             at.only(going)

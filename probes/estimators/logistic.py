@@ -23,7 +23,7 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
         alpha: the penalty α ≥ 0; 0 has no minimum where the classes can be separated.
         fit_intercept: whether there is a b, which goes unpenalised.
         max_iter: evaluations of the loss at most.
-        tol: stop when the next step promises less than this share of the loss.
+        tol: stop when the next step promises less than so many nats a row.
 
     Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (evaluations),
     n_features_in_.
@@ -37,7 +37,7 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
         alpha: float = 1.0,
         fit_intercept: bool = True,
         max_iter: int = 500,
-        tol: float = 1e-5,
+        tol: float = 1e-4,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept

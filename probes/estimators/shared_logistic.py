@@ -59,14 +59,14 @@ class SharedLogistic:
         *,
         fit_intercept: bool = True,
         max_iter: int = 500,
-        tol: float = 1e-5,
+        tol: float = 1e-4,
         memory: int = 2**31,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
         """Read `X` once; it stays where it is, unless float32 products need it centred.
 
-        A problem is done once its next step promises less than `tol` of its loss, or after
+        A problem is done once its next step promises less than `tol` nats a row, or after
         `max_iter` evaluations. Raises InputError for NaN or infinity, fewer than two rows a fold,
         or matrices above `memory` bytes.
         """

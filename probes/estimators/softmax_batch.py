@@ -50,7 +50,8 @@ class SoftmaxBatch:
     ) -> NDArray[np.intp]:
         """Minimise at those penalties [problems], from where A and b are; evaluations taken.
 
-        Two classes are one direction, whose penalty is ‖w₁ − w₀‖² = 2(‖w₀‖² + ‖w₁‖²).
+        A problem is done once its next step promises less than `tol` nats a row, or after
+        `max_iter` evaluations. Two classes are one direction, whose penalty is ‖w₁ − w₀‖² = 2(‖w₀‖² + ‖w₁‖²).
         """
         alphas = np.where(self.sizes == 2, 2 * alphas, alphas)
         counted = self.loss.counts.sum(axis=1)
@@ -72,7 +73,7 @@ class SoftmaxBatch:
         start = np.concatenate([self.A / by_A, (self.b / by_b)[:, :, None]], axis=2)
         rounding = 4 * float(np.finfo(self.rows.X.dtype).eps)
         found, taken = minimise(
-            evaluate, start, max_iter=max_iter, tol=tol, rounding=rounding, check=check
+            evaluate, start, max_iter=max_iter, enough=tol * counted, rounding=rounding, check=check
         )
         self.A, self.b = found[:, :, :-1] * by_A, found[:, :, -1] * by_b
         return taken
