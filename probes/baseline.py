@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
+from interp.behaviour.accuracy import sample
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.results import OneHotBaseline
@@ -20,7 +20,7 @@ from probes.fitting import Found, constant_guess, fit_design
 from probes.question import one_hot_operands
 from probes.resample import resamples
 from probes.scores import mean_absolute_error, quality, score, size
-from probes.splits import Split
+from probes.splits import Split, each_once
 from probes.targets import Target, computed, resolve
 
 
@@ -46,7 +46,7 @@ def one_hot_baseline(
     Raises InputError as `probes.probe`.
     """
     drawn = sample(problems, n, seed)
-    asked = distinct(drawn) if not isinstance(split, Split) else drawn
+    asked = each_once(drawn, split)
     every = resolve(asked.task, computed(asked.task) if targets is None else targets)
     wanted = varying(asked, every) if targets is None else every
     plan = Plan(split, test, folds, seed, wrong=())

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
+from interp.behaviour.accuracy import sample
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.errors import InputError
@@ -30,7 +30,7 @@ from probes.estimators import LinearMap, SoftmaxMaps
 from probes.fitting import fit_design
 from probes.places import check_places, positions
 from probes.scores import score
-from probes.splits import Split
+from probes.splits import Split, each_once
 from probes.targets import Target, resolve
 
 Floats = npt.NDArray[np.float64]
@@ -61,10 +61,8 @@ class FittedProbe:
 
         Raises InputError for another model, and RoleError for prompts without the role.
         """
-        batch = self.prompts(model, problems)
-        return shown_values(
-            self.target, self.reading(self.activations(model, batch, memory=memory))
-        )
+        X = self.activations(model, self.prompts(model, problems), memory=memory)
+        return shown_values(self.target, np.asarray(self.map.predict(X), dtype=np.float64))
 
     def prompts(self, model: Model, problems: Problems) -> PromptBatch:
         """Problems as the prompts that the probe reads; InputError for another model."""
@@ -97,17 +95,19 @@ class FittedProbe:
             return np.array(found.at(self.hook, self.role))
 
     def reading(self, X: npt.NDArray[np.floating]) -> Floats:
-        """What the map says of activations [n, d]: [n, 1], an angle's points [n, 2]."""
-        return np.asarray(self.map.predict(X), dtype=np.float64)
+        """What the map says of activations [n, d]: [n, 1], an angle's points [n, 2], or of classes
+        their logits [n, classes], less their mean, which no softmax sees."""
+        offset = self.map.intercept
+        if isinstance(self.map, SoftmaxMaps):
+            offset = offset[0] - offset[0].mean()
+        return np.asarray(X @ self.weights + offset, dtype=np.float64)
 
     @property
     def weights(self) -> Floats:
-        """[d, outputs]: of a real target one column, of an angle two, of classes one each, less
-        their mean, which no softmax sees."""
-        coef = np.asarray(self.map.coef, dtype=np.float64)
+        """[d, outputs] of `reading`."""
         if isinstance(self.map, SoftmaxMaps):
-            coef = coef[0] - coef[0].mean(axis=1, keepdims=True)
-        return coef
+            return np.asarray((self.map.coef[0] - self.map.coef[0].mean(axis=0)).T)
+        return self.map.coef
 
     @property
     def directions(self) -> Floats:
@@ -141,7 +141,7 @@ def fit(
     the activations do not vary at all.
     """
     drawn = sample(problems, n, seed)
-    batch = model.prompts(distinct(drawn), format=format)
+    batch = model.prompts(each_once(drawn, split), format=format)
     (place,) = check_places(batch, [role])
     (wanted,) = resolve(batch.problems.task, [target])
     check_known(batch, [place], [wanted])

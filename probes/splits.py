@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems, as_keys
+from interp.behaviour.accuracy import distinct
 from interp.errors import InputError
 from probes.needs import own_digits
 from probes.targets import Target
@@ -100,6 +101,20 @@ def split_name(by: str | Split, target: Target | None) -> str:
     if by == "operand" and target is not None and target.about not in (None, "c"):
         return f"operand:{target.about}"
     return by
+
+
+def each_once(problems: Problems, by: str | Split) -> Problems:
+    """Each problem once, in order of first appearance: a repeated one is no new evidence.
+
+    Raises InputError for repeated problems under a given Split, whose row numbers would shift.
+    """
+    once = distinct(problems)
+    if isinstance(by, Split) and len(once) < len(problems):
+        raise InputError(
+            f"{len(problems) - len(once)} problems occur twice, and the given split counts rows: "
+            "leave repeated problems out before splitting"
+        )
+    return once
 
 
 def _keys(problems: Problems, by: str, target: Target | None) -> tuple[str, npt.NDArray[np.void]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
+from interp.behaviour.accuracy import sample
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.errors import InputError
@@ -22,7 +22,7 @@ from probes.activations import Hook, hooks
 from probes.assemble import assemble
 from probes.design import WRONG_LABELS, Plan, check_known, designs, varying
 from probes.places import check_places, default_places
-from probes.splits import Split
+from probes.splits import Split, each_once
 from probes.study import Study, measure
 from probes.targets import Target, computed, resolve
 
@@ -84,7 +84,7 @@ def probe(
     if unknown := set(controls) - set(CONTROLS):
         raise InputError(f"unknown control {min(unknown)!r}: choose from {', '.join(CONTROLS)}")
     drawn = sample(problems, n, seed)
-    asked = distinct(drawn)
+    asked = each_once(drawn, split)
     batch = model.prompts(asked, format=format)
     places = check_places(batch, default_places(batch) if roles is None else roles)
     wanted = _targets(asked, targets)
