@@ -1,0 +1,164 @@
+"""What the Ablation page shows below the schedule that is drawn, one function a part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import streamlit as st
+
+import interp
+from app import ablation_results as computed
+from app import ablation_sliders as sliders
+from app import parts, results
+from app.ablation_results import Drawn
+from app.study import Study
+from interp.ablation import REPLACEMENTS
+from interp.ablation.replacements import GIVEN
+from interp.arithmetic.formats import format_names
+from interp.results import AblationGrid, AllForOne
+
+CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
+STYLES = 3  # formats that a schedule is tried in until others are chosen
+
+
+def grid(chosen: Study, drawn: Drawn) -> None:
+    """Every wait with every width; a click on a cell draws its schedule above."""
+    result = computed.grid(chosen, drawn.replacement, drawn.sink)
+    st.caption("Click a cell to draw its schedule above: transfer begins where waiting ends.")
+    cell = _cell(result, parts.chart(result, "ablation grid"))
+    parts.below(result)
+    parts.take_away(result)
+    if cell is not None and cell != st.session_state.get(CLICKED):
+        st.session_state[CLICKED] = cell
+        wait, width = cell
+        sliders.move(wait, wait, width)
+        st.rerun()
+
+
+def alternatives(chosen: Study, drawn: Drawn) -> None:
+    """The schedule drawn under each replacement and mask, or a search under each."""
+    left, right = st.columns(2)
+    replacements = left.multiselect(
+        "Replacements", REPLACEMENTS, default=REPLACEMENTS, key="ablation replacements"
+    )
+    masks = right.multiselect(
+        "Masks of the transfer layers",
+        sliders.MASKS,
+        default=("full-peek", "operands"),
+        key="ablation masks",
+    )
+    anew = st.toggle("Search anew under each, instead of the schedule above", key="ablation anew")
+    if not replacements or not masks:
+        st.info("Choose at least one replacement and one mask.")
+        return
+    result = computed.comparison(
+        chosen, None if anew else drawn, drawn.sink, tuple(replacements), tuple(masks)
+    )
+    _shown(result, "ablation comparison")
+    listed = result.table.drop(columns="reason")
+    st.dataframe(listed, hide_index=True)
+    parts.take_away(result)
+
+
+def removal(chosen: Study, drawn: Drawn) -> None:
+    """Whether a layer's transfer is necessary."""
+    result = computed.removal(chosen, drawn)
+    _shown(result, "ablation removal")
+    parts.take_away(result)
+
+
+def search(chosen: Study, drawn: Drawn) -> None:
+    """The sparsest schedule that keeps the target; a button draws what it found."""
+    percent = st.slider(
+        "Keep at least this share of the right answers (%)",
+        min_value=10,
+        max_value=100,
+        value=90,
+        step=5,
+        key="ablation target",
+    )
+    result = computed.search(chosen, percent / 100, drawn.replacement, drawn.sink)
+    _shown(result, "ablation search")
+    if result.status == "found" and result.transfer:
+        _offer(result)
+    parts.take_away(result)
+
+
+def other_prompts(chosen: Study, drawn: Drawn) -> None:
+    """The schedule drawn on the same problems, written in other ways."""
+    model = results.model(chosen.model)
+    read = model.formats if model.card else format_names(interp.task(chosen.task))
+    known = [name for name in read if name != chosen.format]
+    formats = st.multiselect(
+        "The same problems written as",
+        known,
+        default=known[:STYLES],
+        accept_new_options=True,
+        key=f"ablation formats {chosen.task}",
+    )
+    if not formats:
+        st.info("Choose at least one other format.")
+        return
+    result = computed.transfer(chosen, drawn, (chosen.format, *formats))
+    _shown(result, "ablation transfer")
+    parts.take_away(result)
+
+
+def table(chosen: Study, drawn: Drawn) -> None:
+    """What a token's own identity says of its state, layer by layer."""
+    given = st.segmented_control(
+        "Given its own", GIVEN, default="token", required=True, key="ablation key"
+    )
+    result = computed.table(chosen, str(given))
+    _shown(result, "ablation table")
+    parts.take_away(result)
+
+
+def _offer(result: AllForOne) -> None:
+    """A button that moves the sliders to the schedule found."""
+    first, width = result.transfer[0], len(result.transfer)
+    st.button(
+        "Draw it above",
+        on_click=sliders.move,
+        args=(result.wait, first, width),
+        help="With all heads of these layers: the sliders draw layers.",
+    )
+
+
+def _cell(result: AblationGrid, clicked: Sequence[str] | None) -> tuple[int, int] | None:
+    """The wait and the width that were clicked, as long as such a schedule exists."""
+    if clicked is None:
+        return None
+    width, wait = (int(label) for label in clicked)
+    return (wait, width) if wait + width <= result.n_layers else None
+
+
+def _shown(result: Any, key: str) -> None:
+    parts.chart(result, key)
+    parts.below(result)
+
+
+PARTS = {
+    "Every wait and width": grid,
+    "Alternatives": alternatives,
+    "One layer at a time": removal,
+    "Search": search,
+    "Other prompts": other_prompts,
+    "What tokens know": table,
+}
+
+
+def closer(chosen: Study, drawn: Drawn) -> None:
+    """The panel below: nothing until something is asked for."""
+    with st.container(border=True):
+        shown = st.segmented_control(
+            "Look closer", list(PARTS), key="ablation closer", persist_state="session"
+        )
+        if shown is None:
+            st.markdown(
+                "Open **Every wait and width** to see the faithfulness of all schedules at once, "
+                "or compare this one with other replacements and masks."
+            )
+            return
+        PARTS[cast(str, shown)](chosen, drawn)
