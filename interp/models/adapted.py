@@ -27,8 +27,6 @@ _UNTOUCHED: dict[
     "peft_type": ("LORA",),
     "use_dora": (False, None),
     "use_rslora": (False, None),
-    "rank_pattern": ({}, None),
-    "alpha_pattern": ({}, None),
     "fan_in_fan_out": (False, None),
 }
 
@@ -74,12 +72,12 @@ def merge(module: Any, folder: Path) -> dict[str, Tensor]:
     check_safetensors(path)
     tensors = load_file(path)
     weights = {name: p for name, p in module.named_parameters() if name.endswith(".weight")}
-    scale = float(config["lora_alpha"]) / int(config["r"])
     names = {key.removeprefix(_PREFIX).rpartition(".lora_")[0] for key in tensors}
     expected = {f"{_PREFIX}{name}.lora_{side}.weight" for name in names for side in "AB"}
     if set(tensors) != expected:
         odd = sorted(set(tensors) ^ expected)[0]
         raise ModelError(f"{path} is no plain LoRA adapter: {odd!r} is missing or unknown.")
+    _check_patterns(config, names)
     for name in sorted(names):
         a, b = (tensors[f"{_PREFIX}{name}.lora_{side}.weight"].double() for side in "AB")
         weight = weights.get(f"{name}.weight")
@@ -88,5 +86,28 @@ def merge(module: Any, folder: Path) -> dict[str, Tensor]:
                 f"{path} has an update of {name!r} that does not fit its base "
                 f"{config['base_model_name_or_path']!r}. Use the base it was trained on."
             )
-        weight += (scale * (b @ a)).to(weight)
+        weight += (_scale(config, name, len(a)) * (b @ a)).to(weight)
     return tensors
+
+
+def _check_patterns(config: dict[str, Any], names: set[str]) -> None:
+    """Raise ModelError where a rank or alpha of its own is given by anything but a full name: peft
+    reads such keys as patterns, and nothing is guessed here."""
+    for pattern in ("rank_pattern", "alpha_pattern"):
+        if odd := sorted(set(config.get(pattern) or {}) - names):
+            raise ModelError(
+                f"{CONFIG} has {pattern} for {odd[0]!r}, which is no updated matrix by its full "
+                "name. Merge the adapter with peft (merge_and_unload) and load that folder."
+            )
+
+
+def _scale(config: dict[str, Any], name: str, rank: int) -> float:
+    """alpha / r of one matrix. Raises ModelError where its rank is not what the config says."""
+    said = int((config.get("rank_pattern") or {}).get(name, config["r"]))
+    if said != rank:
+        raise ModelError(
+            f"the update of {name!r} has rank {rank}, but {CONFIG} says {said}. Save the adapter "
+            "again, or merge it with peft and load that folder."
+        )
+    alpha = (config.get("alpha_pattern") or {}).get(name, config["lora_alpha"])
+    return float(alpha) / rank

@@ -41,6 +41,9 @@ class AdapterRecipe:
     rank: int = 16
     alpha: float = 32.0
     projections: tuple[str, ...] = PROJECTIONS
+    # In place of rank, alpha and projections: all of these heads' slices and nothing else.
+    heads: tuple[tuple[int, int], ...] = ()
+    shared_kv: bool = False  # also the keys and values that such a head shares with its group
 
     batch: int = 64  # problems a step
     first_share: float = 0.75  # of the rows, in the first style; the rest in one that is drawn
@@ -81,6 +84,8 @@ class AdapterRecipe:
             raise InputError("alpha must be above 0, prose_weight and prose_rows not below 0")
         if self.prose_tokens < 2:
             raise InputError(f"prose_tokens={self.prose_tokens}: a window needs at least 2")
+        if len(set(self.heads)) < len(self.heads) or any(min(pair) < 0 for pair in self.heads):
+            raise InputError(f"heads={self.heads} must be different pairs (layer, head) from 0 on")
         if not self.tasks or not self.styles or not self.projections:
             raise InputError("an adapter needs at least one task, one style and one projection")
         if any(not weight > 0 for _, weight in (*self.tasks, *self.styles)):

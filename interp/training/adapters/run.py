@@ -18,6 +18,7 @@ from interp.errors import ModelError
 from interp.models import adapted
 from interp.models.loading import open_module
 from interp.models.sources import resolve
+from interp.training.adapters import heads
 from interp.training.adapters.answers import answer_losses, score
 from interp.training.adapters.card import AdapterCard, measure_adapter
 from interp.training.adapters.exercises import ExerciseStream, write
@@ -48,11 +49,7 @@ class AdapterRun(Run):
         module, tokenizer, _ = open_module(resolve(recipe.base), torch.float32)
         before = perplexity(module, tokenizer)
         model = with_adapter(module, recipe)
-        trained = {
-            name.replace(".default.", "."): p
-            for name, p in model.named_parameters()
-            if p.requires_grad
-        }
+        trained = {name: p for name, p in stored_matrices(model).items() if p.requires_grad}
         return cls(
             recipe=recipe,
             model=model,
@@ -137,27 +134,45 @@ class AdapterRun(Run):
 
     def save_model(self, folder: Path) -> None:
         """`adapter_config.json` and the matrices in float16, as peft would write them."""
-        recipe = self.recipe
         config = {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": recipe.base,
-            "r": recipe.rank,
-            "lora_alpha": recipe.alpha,
+            "base_model_name_or_path": self.recipe.base,
             "lora_dropout": 0.0,
             "bias": "none",
-            "target_modules": sorted(recipe.projections),
+            **lora_settings(self.model.get_base_model(), self.recipe),
         }
         (folder / adapted.CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        tensors = {name: p.detach().half().contiguous() for name, p in self.trained.items()}
+        stored = stored_matrices(self.model)
+        tensors = {name: p.detach().half().contiguous() for name, p in stored.items()}
         (folder / adapted.WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
     def card(self, stopped: str, weight_hash: str, minutes: tuple[float, float]) -> AdapterCard:
         return measure_adapter(self, stopped, weight_hash, minutes)
 
 
+def lora_settings(module: Any, recipe: AdapterRecipe) -> dict[str, Any]:
+    """The part of `adapter_config.json` that says which matrices are updated, and by what rank."""
+    if recipe.heads:
+        return heads.lora_settings(heads.parts(module, recipe))
+    return {
+        "r": recipe.rank,
+        "lora_alpha": recipe.alpha,
+        "target_modules": sorted(recipe.projections),
+    }
+
+
+def stored_matrices(model: Any) -> dict[str, torch.nn.Parameter]:
+    """Every A and B of a peft model by the name that peft saves, frozen selectors too."""
+    return {
+        name.replace(".default.", "."): p
+        for name, p in model.named_parameters()
+        if ".lora_A." in name or ".lora_B." in name
+    }
+
+
 def with_adapter(module: Any, recipe: AdapterRecipe) -> Any:
-    """peft's LoRA around a frozen module, drawn from the recipe's seed; B is zero at first.
+    """peft's LoRA around a frozen module, drawn from the recipe's seed; the sum starts at zero.
 
     Frozen matrices are kept in the precision they are multiplied in, so that autocast need not
     convert them anew at every step. Raises ModelError where peft is not installed.
@@ -173,15 +188,12 @@ def with_adapter(module: Any, recipe: AdapterRecipe) -> Any:
         raise ModelError(
             "training an adapter needs peft: pip install 'arithmoscope[lora]'"
         ) from error
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=list(recipe.projections),
-        task_type="CAUSAL_LM",
-    )
+    config = LoraConfig(**lora_settings(module, recipe), task_type="CAUSAL_LM")
+    chosen = heads.parts(module, recipe) if recipe.heads else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = get_peft_model(module, config, autocast_adapter_dtype=False)
+    heads.select(model, chosen)
     if recipe.precision == "bfloat16":
         for name, layer in model.named_modules():
             if name.endswith(".base_layer"):
