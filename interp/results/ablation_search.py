@@ -24,6 +24,8 @@ class AblationGrid(Result):
 
     Args:
         faithfulness, logit_difference: with intervals; as in `AblationScore`.
+        by_role: faithfulness by answer token, axes `role`, `wait`, `width`, on the prompts where
+            the full model has that token right: which digits can wait.
         kl: mean D(full ‖ ablated) in nats, None where it was not asked for.
         constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
         n_layers: of the model.
@@ -44,6 +46,7 @@ class AblationGrid(Result):
     n_right_distinct: int
     n_layers: int
     resampled: str
+    by_role: Grid | None = None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -85,7 +88,7 @@ class AblationGrid(Result):
 
     @property
     def code(self) -> str:
-        names = ("replacement", "sink", "waits", "widths", "route", "kl")
+        names = ("replacement", "sink", "waits", "widths", "transfer_mask", "kl", "route")
         options = {name: self.settings.get(name) for name in names}
         last = call("interp.ablation.grid", "model", "batch", **options, seed=self.seed)
         return model_code(self.model, self.settings, last)

@@ -1,0 +1,125 @@
+"""The table of conditional means itself: how much of a token's state its own identity explains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp.ablation.replacements import Given, Replacement
+from interp.ablation.tables import Table, build_table, table_problems
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
+from interp.arithmetic.tasks import task as task_named
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.models.model import Model
+from interp.results import Axis, CamaTable, Grid
+from interp.results.calls import problems_call
+
+_FLOOR = 1e-9  # of the squared length: less variance than that is rounding
+
+
+def cama(
+    model: Model,
+    problems: Problems | Task | str,
+    *,
+    format: str | None = None,
+    given: Given = "token",
+    n: int = 1024,
+    seed: int = 0,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> CamaTable:
+    """Build the table of conditional means (or fetch it), and say what it explains.
+
+    Args:
+        problems: those behind the table; of a task all where there are at most 1024, else `n` drawn
+            with `seed`.
+        given: the key: own "token", own "value" where a number spans tokens, or "nothing".
+        memory, cancel, progress: as in `engine.run`.
+
+    Returns:
+        The share of each state's variance that its key explains, by role and depth, and the
+        standard errors of the means.
+
+    Does not show: that a model whose states go beyond their keys makes use of the rest.
+
+    Raises:
+        InputError: for an unknown key; ModelError: for a wrapped module.
+    """
+    Replacement("cama", given, n, seed)  # its checks
+    if isinstance(problems, str):
+        problems = task_named(problems)
+    if isinstance(problems, Task):
+        problems = table_problems(problems.problems(*[0] * len(problems.operand_digits)), n, seed)
+    batch = model.prompts(problems, format=format)
+    table = build_table(model, batch, given, memory=memory, cancel=cancel, progress=progress)
+    roles = [role for role in batch.roles if any(key.role == role for key in table.index)]
+    share, error = _explained(table, roles)
+    depths = tuple(str(depth) for depth in range(1, model.shape.n_layers + 1))
+    axes = (Axis("role", tuple(roles)), Axis("depth", depths))
+    return CamaTable(
+        model=batch.model,
+        task=batch.problems.task.name,
+        n=len(batch),
+        n_distinct=batch.n_distinct,
+        seed=seed,
+        settings={
+            "format": batch.format,
+            "problems": problems_call(batch.problems, (0, seed)),
+            "given": given,
+        },
+        given=given,
+        exact=table.exact,
+        own_share=Grid(share, axes),
+        error=Grid(error, axes),
+        values=_values(table, roles),
+    )
+
+
+def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The share of variance between keys, and the largest relative standard error of a mean, both
+    [roles, n_layers]. Positions of one role are kept apart: each has a mean of its own."""
+    share = np.full((len(roles), len(table.sums)), np.nan)
+    error = np.zeros_like(share)
+    for i, role in enumerate(roles):
+        between = within = length = torch.zeros(len(table.sums), dtype=torch.float64)
+        for numbers in _by_position(table, role):
+            sums, counts = table.sums[:, numbers], table.counts[numbers]
+            of_means = ((sums**2).sum(-1) / counts).sum(-1)
+            squares = table.squares[:, numbers]
+            between = between + of_means - (sums.sum(1) ** 2).sum(-1) / counts.sum()
+            within = within + squares.sum(-1) - of_means
+            length = length + squares.sum(-1)
+            if not table.exact:
+                error[i] = np.fmax(error[i], _relative_error(sums, squares, counts))
+        varies = (between + within) > _FLOOR * length
+        found = (between / (between + within)).clamp(0, 1)
+        share[i] = np.where(varies, found, np.nan)
+    return share, error
+
+
+def _by_position(table: Table, role: str) -> list[torch.Tensor]:
+    positions = sorted({key.position for key in table.index if key.role == role})
+    return [
+        torch.tensor([i for k, i in table.index.items() if k.role == role and k.position == p])
+        for p in positions
+    ]
+
+
+def _relative_error(sums: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> np.ndarray:
+    """max over keys of  √(tr Var / n) / ‖mean‖,  [n_layers]; NaN for keys seen once."""
+    mean = (sums / counts[:, None]).norm(dim=-1)
+    variance = (squares / counts - mean**2).clamp(min=0) * counts / (counts - 1)
+    relative = (variance / counts).sqrt() / mean
+    return np.asarray(relative.nan_to_num(nan=0.0, posinf=0.0).amax(-1))
+
+
+def _values(table: Table, roles: list[str]) -> pd.DataFrame:
+    rows = []
+    for role in roles:
+        counts = [int(table.counts[i]) for key, i in table.index.items() if key.role == role]
+        rows.append({"role": role, "values": len(counts), "fewest": min(counts)})
+    return pd.DataFrame(rows)

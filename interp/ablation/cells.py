@@ -1,0 +1,211 @@
+"""Many schedules at once, each number computed once.
+
+Beyond the layers that wait, a token of the prompt sees itself and the sink alone: whatever prompts
+hold it, it is one row (a *lane*), and the last tokens of every prompt look at its keys and values.
+In self-peek layers only the last tokens are alive. Schedules that begin alike share what they have
+in common: at each layer there is one state for each distinct history of looks.
+
+Equal to `complete` within `engine.tolerance`, which the tests hold it to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from interp.ablation.answers import Answers, read
+from interp.ablation.filling import Filling
+from interp.ablation.places import Places
+from interp.ablation.schedule import Schedule
+from interp.ablation.setting import Setting
+from interp.ablation.visible import OPEN, SELF, visible
+from interp.engine import tolerance, unembed
+from interp.engine.lanes import KeysValues, TokenLogits, step
+from interp.errors import InputError
+
+Look = tuple[int, ...] | None  # the heads that look in one layer; None all, () none
+NOBODY: Look = ()
+_UNEMBED = 256  # positions whose whole vocabulary is held at once
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A schedule in which every layer after the wait transfers or computes."""
+
+    wait: int
+    looks: tuple[Look, ...]  # of layers wait … n_layers − 1
+
+    @classmethod
+    def of(cls, schedule: Schedule, n_layers: int) -> Cell:
+        """Raises InputError for a schedule with layers left as they are, or with other masks than
+        self peek in compute layers: that needs complete forwards."""
+        after = range(schedule.wait, n_layers)
+        left = set(after) - set(schedule.transfer) - set(schedule.compute)
+        if left or schedule.compute_mask != SELF or schedule.transfer_mask == OPEN:
+            raise InputError("this schedule needs complete forwards: use evaluate.")
+        looks = (schedule.looking(la) if la in schedule.transfer else NOBODY for la in after)
+        return cls(schedule.wait, tuple(looks))
+
+    def history(self, layer: int) -> tuple[Look, ...]:
+        """Who has looked before `layer`, from the first look on; () where nobody has."""
+        past = self.looks[: layer - self.wait]
+        first = next((i for i, look in enumerate(past) if look != NOBODY), len(past))
+        return past[first:]
+
+
+class Cells:
+    """The cells of one setting, under one transfer mask.
+
+    `log_p` [n, answers, d_vocab] of the full model asks for KL, and so for the whole vocabulary in
+    every cell; without it the vocabulary is read only where the right token leads the other
+    answers' tokens, which decides the same.
+    """
+
+    def __init__(
+        self, setting: Setting, filling: Filling, mask: str, log_p: torch.Tensor | None = None
+    ) -> None:
+        self.setting, self.filling, self.log_p = setting, filling, log_p
+        self.model, places = setting.model, setting.places
+        lengths = torch.from_numpy(places.batch.prompt_lengths)
+        width = int((places.ends - places.batch.prompt_lengths).max()) + 1
+        self.slots = lengths[:, None] - 1 + torch.arange(width)  # [n, E], where the last tokens are
+        columns = (self.slots - places.sink).clamp(max=filling.number.shape[1] - 1)
+        self.last_lanes = filling.number.gather(1, columns).clamp(min=0)
+        waiting = int(lengths.max()) - 1 - places.sink
+        self.lanes_seen = filling.number[:, :waiting].clamp(min=0)  # [n, W]
+        self.seen = _seen(places, mask, self.slots, waiting)  # bool [n, 1, E, S + W + E]
+        self.tokens = TokenLogits(self.model, setting.truth.tokens)
+
+    def run(self, cells: Sequence[Cell]) -> list[Answers]:
+        """What each cell answers, in order. Raises Cancelled on request."""
+        out: dict[Cell, Answers] = {}
+        waits = sorted({cell.wait for cell in cells})
+        resources = self.setting.resources
+        for done, wait in enumerate(waits):
+            here = list(dict.fromkeys(cell for cell in cells if cell.wait == wait))
+            out |= self._from(wait, here)
+            if resources.progress is not None:
+                resources.progress(done + 1, len(waits))
+        return [out[cell] for cell in cells]
+
+    def _from(self, wait: int, cells: list[Cell]) -> dict[Cell, Answers]:
+        lanes = self.filling.at(wait)
+        states: dict[tuple[Look, ...], torch.Tensor] = {}
+        for layer in range(wait, self.model.shape.n_layers):
+            if self.setting.resources.cancel is not None:
+                self.setting.resources.cancel.check()
+            after = {cell.history(layer + 1): cell for cell in cells}
+            sink = self.setting.sink.keys(layer, self.filling.sinks)
+            moved, own = step(
+                self.model, layer, lanes[:, None], self.filling.positions[:, None], sink
+            )
+            next_states: dict[tuple[Look, ...], torch.Tensor] = {}
+            alone = []
+            for history, cell in after.items():
+                look = cell.looks[layer - wait]
+                before = states.get(cell.history(layer))
+                if look != NOBODY:
+                    before = lanes[self.last_lanes] if before is None else before
+                    next_states[history] = self._look(layer, before, own, look)
+                elif before is not None:
+                    alone.append((history, before))
+            next_states |= self._alone(layer, alone)
+            lanes, states = moved[:, 0], next_states
+        unlooked = lanes[self.last_lanes]
+        return {
+            cell: self._read(states.get(cell.history(self.model.shape.n_layers), unlooked))
+            for cell in cells
+        }
+
+    def _alone(
+        self, layer: int, states: list[tuple[tuple[Look, ...], torch.Tensor]]
+    ) -> dict[tuple[Look, ...], torch.Tensor]:
+        """One self-peek layer for the last tokens of several histories, in one go."""
+        if not states:
+            return {}
+        n, width = self.slots.shape
+        rows = torch.cat([state.reshape(n * width, 1, -1) for _, state in states])
+        positions = self.slots.reshape(-1, 1).repeat(len(states), 1)
+        groups = self.setting.sink.group[:, None].expand(n, width).reshape(-1).repeat(len(states))
+        out, _ = step(self.model, layer, rows, positions, self.setting.sink.keys(layer, groups))
+        parts = out.reshape(len(states), n, width, -1)
+        return {history: part for (history, _), part in zip(states, parts, strict=True)}
+
+    def _look(self, layer: int, state: torch.Tensor, lanes: KeysValues, look: Look) -> torch.Tensor:
+        """One layer in which the last tokens look at what lanes and sink hold, [n, E, d_model]."""
+        n, waiting = self.lanes_seen.shape
+        rows = self.lanes_seen.reshape(-1).to(lanes.k.device)
+        held = [x[rows, :, 0].reshape(n, waiting, *x.shape[1::2]) for x in lanes]
+        seen = KeysValues(held[0].transpose(1, 2), held[1].transpose(1, 2))
+        sink = self.setting.sink.keys(layer, self.setting.sink.group)
+        if sink is not None:
+            seen = KeysValues.beside([sink, seen])
+        mask = self.seen
+        if look is not None:
+            mask = mask.repeat(1, self.model.shape.n_heads, 1, 1)
+            others = [h for h in range(self.model.shape.n_heads) if h not in look]
+            mask[:, others] &= self._self_and_sink()
+        out, _ = step(self.model, layer, state, self.slots, seen, mask)
+        return out
+
+    def _self_and_sink(self) -> torch.Tensor:
+        width = self.slots.shape[1]
+        alone = torch.zeros(width, self.seen.shape[-1], dtype=torch.bool)
+        alone[:, : self.setting.places.sink] = True
+        alone[:, -width:] = torch.eye(width, dtype=torch.bool)
+        return alone
+
+    def _read(self, states: torch.Tensor) -> Answers:
+        """The answers from the last tokens' states after the last block, [n, E, d_model]."""
+        emits = torch.from_numpy(self.setting.places.emits)
+        slot = (emits - self.slots[:, :1]).clamp(min=0).to(states.device)
+        stream = states.gather(1, slot[..., None].expand(-1, -1, states.shape[-1]))
+        labels, truth = self.setting.truth.labels, self.setting.truth
+        if self.log_p is not None:
+            logits = self._unembed(stream)
+            kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            log_q = torch.log_softmax(logits.to(kind), -1)
+            return Answers.of(read(truth, logits, log_q, self.log_p, labels))
+        few = self.tokens(stream).cpu()
+        column = torch.searchsorted(truth.tokens, labels.clamp(min=int(truth.tokens[0])))
+        own = few.gather(-1, column[..., None])[..., 0]
+        best = few.amax(-1)
+        close = tolerance(self.model.dtype) * few.abs().amax(-1)
+        leads = (own >= best - close) & (labels >= 0)
+        right = torch.zeros_like(own, dtype=torch.float64)
+        if leads.any():
+            first = self._first(stream[leads.to(stream.device)])
+            right[leads] = (first == labels[leads]).double()
+        absent = labels < 0
+        return Answers(
+            right.masked_fill(absent, torch.nan).numpy(),
+            truth.difference(few, labels).numpy(),
+            torch.full_like(right, torch.nan).numpy(),
+        )
+
+    def _unembed(self, stream: torch.Tensor) -> torch.Tensor:
+        flat = stream.reshape(-1, stream.shape[-1])
+        parts = [unembed(self.model, part) for part in flat.split(_UNEMBED)]
+        return torch.cat(parts).reshape(*stream.shape[:-1], -1)
+
+    def _first(self, stream: torch.Tensor) -> torch.Tensor:
+        return torch.cat([unembed(self.model, x).argmax(-1) for x in stream.split(_UNEMBED)])
+
+
+def _seen(places: Places, mask: str, slots: torch.Tensor, waiting: int) -> torch.Tensor:
+    """Which of sink, lanes and one another the last tokens may look at, bool [n, 1, E, S + W + E].
+    Positions that a prompt has not are seen by nobody, and see themselves."""
+    allowed = torch.from_numpy(visible(places, mask))
+    width, end = slots.shape[1], allowed.shape[-1]
+    sink, first = places.sink, slots[:, :1]
+    queries = allowed.gather(1, slots.clamp(max=end - 1)[..., None].expand(-1, -1, end))
+    lanes = queries[:, :, sink : sink + waiting].clone()
+    lanes &= (torch.arange(sink, sink + waiting)[None] < first)[:, None]
+    others = queries.gather(2, slots.clamp(max=end - 1)[:, None].expand(-1, width, -1))
+    there = slots < torch.from_numpy(places.ends)[:, None]
+    others = others & there[:, :, None] & there[:, None]
+    others |= torch.eye(width, dtype=torch.bool)
+    others &= torch.ones(width, width, dtype=torch.bool).tril()
+    return torch.cat([queries[:, :, :sink], lanes, others], dim=-1)[:, None]

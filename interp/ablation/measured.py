@@ -1,0 +1,52 @@
+"""Answers of many schedules as grids with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from interp.ablation.answers import Answers
+from interp.ablation.setting import Setting
+from interp.results import ratio_interval
+from interp.results.ablation import share_interval
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Estimate = tuple[Floats, Floats, Floats]  # value, low, high
+
+
+def faithfulness(setting: Setting, right: Bools, answers: Sequence[Answers]) -> Estimate:
+    """Of each run, on the prompts that the full model gets right: [runs] with bounds."""
+    kept = np.stack([found.all_right[right] for found in answers], axis=1)
+    low, high = share_interval(kept, setting.groups[right], seed=setting.seed)
+    return kept.mean(axis=0), low, high
+
+
+def logit_difference(
+    setting: Setting, full: Answers, answers: Sequence[Answers], *, bounds: bool = True
+) -> Estimate:
+    """The normalised logit difference of each run on all prompts, [runs] with bounds."""
+    base = full.mean_difference
+    means = np.array([found.mean_difference.mean() for found in answers])
+    values = means / base.mean() if base.mean() else np.full(len(means), np.nan)
+    if not bounds:
+        nothing = np.full_like(values, np.nan)
+        return values, nothing, nothing
+    groups = setting.groups
+    ends = [
+        ratio_interval(found.mean_difference, base, groups, seed=setting.seed, resamples=200)
+        for found in answers
+    ]
+    low, high = (np.array([float(end[i]) for end in ends]) for i in (0, 1))
+    return values, low, high
+
+
+def token_faithfulness(full: Answers, answers: Sequence[Answers]) -> Floats:
+    """By answer token, on the prompts where the full model has that token right: [roles, runs]."""
+    right = full.right == 1  # [n, roles]
+    kept = np.stack([found.right == 1 for found in answers], axis=-1)  # [n, roles, runs]
+    count = right.sum(axis=0)[:, None]
+    share = (kept & right[..., None]).sum(axis=0) / np.maximum(count, 1)
+    return np.asarray(np.where(count > 0, share, np.nan))
