@@ -26,6 +26,7 @@ FLOW = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid
 
 _MAX_PANELS, _MAX_CLOSER = 24, 12
 _ROW, _WIDE, _TALL = 30, 42, 17  # pixels: of a row; below _WIDE × _TALL a cell holds no number
+_LETTER = 8  # pixels of a letter of an axis
 _SIDES, _BETWEEN = 190, 30  # pixels beside all panels, and between two
 _HEAD, _FOOT = 30, 62  # pixels of a panel's title, and of its axis
 
@@ -82,11 +83,12 @@ def gain_maps(
         vertical_spacing=(_HEAD + _FOOT) / height if deep > 1 else 0,
     )
     scale = _scale(panels)
-    room = (WIDTH - _SIDES) / wide / len(columns) >= _WIDE and tall / len(rows) >= _TALL
+    across = (WIDTH - _SIDES) / wide / len(columns)
+    room = across >= _WIDE and tall / len(rows) >= _TALL
     for number, panel in enumerate(panels):
         row, col = number // wide + 1, number % wide + 1
         _panel(figure, panel, rows, columns, scale | {"showscale": number == 0}, room, row, col)
-    _axes(figure, columns, _rows_are(panels))
+    _axes(figure, columns, _rows_are(panels), across)
     figure.update_annotations(font={"size": 13})
     return frame(
         figure,
@@ -201,13 +203,16 @@ def _rows_are(panels: Sequence[pd.DataFrame]) -> str:
     return "layer" + ", head" * heads + ", site" * sites
 
 
-def _axes(figure: go.Figure, columns: Sequence[str], rows_are: str) -> None:
+def _axes(figure: go.Figure, columns: Sequence[str], rows_are: str, across: float) -> None:
     short = [column.replace("predicts(", "→").rstrip(")") for column in columns]
+    level = max(map(len, short)) * _LETTER <= across
     figure.update_xaxes(
-        type="category", tickvals=list(columns), ticktext=short, tickangle=0, showticklabels=True
+        type="category",
+        tickvals=list(columns),
+        ticktext=short,
+        tickangle=0 if level else -60,
+        showticklabels=True,
     )
-    if len(columns) > 6 and max(map(len, short)) > 3:
-        figure.update_xaxes(tickangle=-60)
     figure.update_yaxes(type="category")
     figure.update_xaxes(title="role (index 0 least significant)")
     figure.update_yaxes(title=rows_are, col=1)

@@ -152,7 +152,6 @@ def _controls(figure: go.Figure, cell: Mapping[str, Any]) -> None:
         row=1,
         col=2,
     )
-    reference = float(cell[cell["reference"]])
     figure.add_trace(
         go.Scatter(
             x=[cell["score"]],
@@ -160,9 +159,9 @@ def _controls(figure: go.Figure, cell: Mapping[str, Any]) -> None:
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [reference + cell["gain_high"] - cell["score"]],
-                "arrayminus": [cell["score"] - reference - cell["gain_low"]],
-                "thickness": 1.2,
+                "array": [cell["gain_high"] - cell["gain"]],
+                "arrayminus": [cell["gain"] - cell["gain_low"]],
+                "thickness": 1.4,
                 "width": 4,
                 "color": ACCENT,
             },
@@ -175,7 +174,7 @@ def _controls(figure: go.Figure, cell: Mapping[str, Any]) -> None:
         row=1,
         col=2,
     )
-    figure.add_vline(x=reference, line={"color": GREY, "width": 1, "dash": "dot"}, row=1, col=2)
+    figure.add_vline(x=cell["score"], line={"color": GREY, "width": 1, "dash": "dot"}, row=1, col=2)
     low = min(0.0, max(-1.0, min(cell["score"], *(cell[name] for name in known))))
     figure.update_xaxes(
         title="R²" if cell["metric"] == "r2" else "accuracy", range=[low - 0.04, 1.04], col=2
@@ -192,7 +191,7 @@ def _caption(result: ProbeSweep, cell: Mapping[str, Any]) -> str:
         f"split by {result.settings.get('split', 'operand')}",
         f"{cell['n_test']:,} held-out prompts",
         measured(cell),
-        f"bar: interval of the gain, drawn from the reference (dotted, {cell['reference']})",
+        f"bar: interval of the gain, drawn from {cell['reference']} (dotted)",
     ]
     parts += ["the token there shows it"] if cell["visible"] else []
     parts += ["a loss of its training asked for it"] if cell["trained_in"] else []

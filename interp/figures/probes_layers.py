@@ -82,10 +82,10 @@ def score_by_layer(
 
 
 def _lines(part: pd.DataFrame, legend: bool) -> list[go.Scatter]:
-    """The probe with its band, then every control that was measured."""
+    """The band, every control that was measured, and the probe on top."""
     colour = CATEGORIES[0]
-    reference = np.array([row[row["reference"]] for row in part.to_dict("records")], dtype=float)
-    low, high = (reference + part[f"gain_{end}"].to_numpy() for end in ("low", "high"))
+    reference = part["score"] - part["gain"]
+    low, high = ((reference + part[f"gain_{end}"]).to_numpy() for end in ("low", "high"))
     layers = part["layer"].to_numpy()
     traces = [
         go.Scatter(
@@ -133,7 +133,7 @@ def _caption(result: ProbeSweep, mine: pd.DataFrame, cut: bool) -> str:
         result.caption,
         f"split by {result.settings.get('split', 'operand')}",
         f"{mine['n_test'].iloc[0]:,} held-out prompts",
-        "band: interval of the gain, drawn from the reference",
+        f"band: interval of the gain, drawn from {' or '.join(dict.fromkeys(mine['reference']))}",
         "index 0 least significant",
     ]
     parts += [f"below {_LOWEST:g} not drawn".replace("-", "−")] if cut else []

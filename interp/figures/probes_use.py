@@ -50,11 +50,18 @@ def probe_use(result: ProbeUse) -> go.Figure:
                 x0=at - 0.5, x1=at + 0.5, fillcolor=PALE, opacity=0.6, layer="below",
                 line_width=0, row=1, col=col,
             )  # fmt: skip
-    figure.update_xaxes(type="category", title="answer digit (index 0 least significant)")
+    figure.update_xaxes(
+        type="category",
+        title="answer digit (index 0 least significant)",
+        range=[-0.5, len(digits) - 0.5],
+    )
     figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
     figure.update_yaxes(title="prompts", col=1)
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.update_annotations(font={"size": 13})
+    if not table["n"].any():
+        nothing = {"text": "no prompt has another digit predicted here", "showarrow": False}
+        figure.add_annotation(**nothing, xref="paper", yref="paper", x=0.5, y=0.5)
     head = f" head {result.head}" if result.head >= 0 else ""
     return frame(
         figure,
