@@ -24,7 +24,7 @@ STYLES = 3  # formats that a schedule is tried in until others are chosen
 
 def grid(chosen: Study, drawn: Drawn) -> None:
     """Every wait with every width; a click on a cell draws its schedule above."""
-    result = computed.grid(chosen, drawn.replacement, drawn.sink)
+    result = computed.grid(chosen, drawn.replacement, drawn.sink, drawn.mask)
     st.caption("Click a cell to draw its schedule above: transfer begins where waiting ends.")
     cell = _cell(result, parts.chart(result, "ablation grid"))
     parts.below(result)

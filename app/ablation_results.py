@@ -55,11 +55,11 @@ def score(study: Study, drawn: Drawn) -> AblationScore:
     return jobs.run(("ablation", study, drawn), label, lambda: _score(study, drawn))
 
 
-def grid(study: Study, replacement: str, sink: str) -> AblationGrid:
+def grid(study: Study, replacement: str, sink: str, mask: str) -> AblationGrid:
     """Every wait with every width of transfer."""
     label = f"Every wait and width on {_asked(study)}"
-    key = ("ablation grid", study, replacement, sink)
-    return jobs.run(key, label, lambda: _grid(study, replacement, sink))
+    key = ("ablation grid", study, replacement, sink, mask)
+    return jobs.run(key, label, lambda: _grid(study, replacement, sink, mask))
 
 
 def removal(study: Study, drawn: Drawn) -> LayerRemoval:
@@ -122,13 +122,14 @@ def _score(study: Study, drawn: Drawn) -> AblationScore:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _grid(study: Study, replacement: str, sink: str) -> AblationGrid:
+def _grid(study: Study, replacement: str, sink: str, mask: str) -> AblationGrid:
     job = jobs.current()
     return interp.ablation.grid(
         results.loaded(study),
         results.batch(study),
         replacement=replacement,
         sink=sink,
+        transfer_mask=mask,
         seed=study.seed,
         progress=job.progress,
         cancel=job.cancel,

@@ -137,7 +137,7 @@ def _af1(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
 def _grid(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
 
-    options = flags.chosen("replacement", "sink")
+    options = flags.chosen("replacement", "sink", transfer_mask="mask")
     return interp.ablation.grid(model, asked.prompts(model), **options, **run)
 
 
@@ -205,7 +205,7 @@ METHODS: dict[str, tuple[Callable[[Model, Asked, Flags, Run], Result], tuple[str
     "abp": (_abp, (*DRAWN[1:], "sink", "answers")),
     "af1": (_af1, ("replacement", "sink", "target", "heads")),
     "compare": (_compare, (*DRAWN, "replacement", "sink", "target")),
-    "grid": (_grid, ("replacement", "sink")),
+    "grid": (_grid, ("mask", "replacement", "sink")),
     "removal": (_removal, (*DRAWN, "replacement", "sink")),
     "transfer": (_transfer, tuple(f.name for f in fields(Flags) if f.name != "answers")),
     "table": (_table, ("replacement",)),

@@ -51,8 +51,8 @@ def ablation_grid(result: AblationGrid) -> go.Figure:
             hover=hover,
         )
         figure.add_trace(trace, row=1, col=col)
-        figure.update_xaxes(**_ticks(waits), row=1, col=col)
-        figure.update_yaxes(**_ticks(widths), row=1, col=col)
+        figure.update_xaxes(**count_axis(waits), row=1, col=col)
+        figure.update_yaxes(**count_axis(widths), row=1, col=col)
     if not labelled:
         figure.add_trace(_crosses(result), row=1, col=1)
     figure.update_xaxes(title="layers that wait (count)")
@@ -94,7 +94,7 @@ def cama_table(result: CamaTable) -> go.Figure:
             text=signed_text(grid.values) if grid.values.size <= _MAX_NUMBERS else None,
         )
         figure.add_trace(trace, row=1, col=col)
-        figure.update_xaxes(**_ticks(depths), row=1, col=col)
+        figure.update_xaxes(**count_axis(depths), row=1, col=col)
     figure.update_xaxes(title="layers passed (count)")
     figure.update_yaxes(type="category", autorange="reversed")
     figure.update_yaxes(title="role, in order of the prompt", col=1)
@@ -172,12 +172,11 @@ def _sampled(result: CamaTable) -> str:
     return f"{fewest:,} prompts or more behind each mean"
 
 
-def _ticks(labels: Sequence[str]) -> dict[str, Any]:
-    """An axis of categories, no more of them named than fit."""
-    shown = list(labels[:: -(-len(labels) // _MAX_TICKS)])
+def count_axis(labels: Sequence[str], most: int = _MAX_TICKS) -> dict[str, Any]:
+    """An axis of categories, no more of them named than `most`."""
     return {
         "type": "category",
         "range": [-0.5, len(labels) - 0.5],
-        "tickvals": shown,
+        "tickvals": list(labels[:: -(-len(labels) // most)]),
         "tickangle": 0,
     }

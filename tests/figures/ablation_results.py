@@ -129,6 +129,9 @@ def score(roles: tuple[str, ...] = ("c2", "c1", "c0")) -> AblationScore:
     )
 
 
+DIGITS = Axis("role", ("c2", "c1", "c0"))
+
+
 def faithful(n_layers: int) -> np.ndarray:
     """[wait, width]: high while few wait and some transfer; NaN where they do not fit."""
     wait, width = np.indices((n_layers + 1, n_layers + 1))
@@ -146,6 +149,7 @@ def grid(n_layers: int = 30, kl: bool = True) -> AblationGrid:
         faithfulness=banded(values, *axes),
         logit_difference=Grid(values - 0.1, axes, values - 0.2, values),
         kl=Grid(3 - 3 * values, axes) if kl else None,
+        by_role=Grid(np.stack([values**k for k in (1, 2, 3)]), (DIGITS, *axes)),
         n_layers=n_layers,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from interp.figures import gallery
 from interp.figures.ablation_masks import (
     ALONE,
     FREE,
@@ -182,6 +184,22 @@ def test_the_colour_bar_of_the_grid_names_the_constant_answer() -> None:
     named = dict(zip(bar.tickvals, bar.ticktext, strict=True))
     assert "12%" in named[0.12]
     assert len(named) == 6
+
+
+def test_each_answer_token_has_a_grid_of_its_own() -> None:
+    result = made.grid(4)
+    figure = gallery(result)["by-role"]
+    grids = result.by_role
+    assert grids is not None
+    for trace, role in zip(figure.data, grids.axis("role").labels, strict=True):
+        grid = grids.at(role=role)
+        assert not isinstance(grid, float)
+        np.testing.assert_array_equal(trace.z, grid.values.T)
+    assert figure.layout.title.text == "Which answer digits can wait?"
+
+
+def test_an_answer_of_one_token_has_no_second_grid() -> None:
+    assert list(gallery(dataclasses.replace(made.grid(4), by_role=None))) == ["figure"]
 
 
 def test_removal_shows_both_curves_and_all_layers_at_once() -> None:
