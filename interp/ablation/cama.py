@@ -17,7 +17,7 @@ from interp.models.model import Model
 from interp.results import Axis, CamaTable, Grid
 from interp.results.calls import problems_call
 
-_FLOOR = 1e-9  # of the squared length: less variance than that is rounding
+_FLOOR = 1e-12  # of the squared length: less variance than that is rounding
 
 
 def cama(

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pandas as pd
 
-from interp.ablation.answers import Answers
 from interp.ablation.complete import Resources, interventions, run_all
 from interp.ablation.masks import cut
 from interp.ablation.measured import faithfulness
@@ -47,7 +46,7 @@ def removal(
     setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
     schedule = schedule or Schedule()
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
-    full, table, right = measure(setting, schedule)
+    table, right = measure(setting, schedule)
     axes = (Axis("layer", tuple(map(str, range(model.shape.n_layers)))),)
     grids = {where: _grid(table[table["where"] == where], axes) for where in ("full", "schedule")}
     together = table[table["layer"] < 0]
@@ -69,16 +68,16 @@ def _grid(table: pd.DataFrame, axes: tuple[Axis, ...]) -> Grid:
     return Grid(values, axes, low, high)
 
 
-def measure(setting: Setting, schedule: Schedule) -> tuple[Answers, pd.DataFrame, Bools]:
-    """The full model's answers, the removals (`where`, `layer`, -1 for all transfer layers at once,
-    `faithfulness`, `low`, `high`), and which prompts it answers rightly."""
+def measure(setting: Setting, schedule: Schedule) -> tuple[pd.DataFrame, Bools]:
+    """The removals (`where`, `layer`, -1 for all transfer layers at once, `faithfulness`, `low`,
+    `high`), and which prompts the full model answers rightly."""
     variants = _variants(setting, schedule)
     named = {f"{where} {layer}": what for (where, layer), what in variants.items()}
     found = run_all(setting.model, setting.places, named, setting.resources, truth=setting.truth)
     right = setting.right(found["full"])
     kept, low, high = faithfulness(setting, right, [found[name] for name in named])
     table = pd.DataFrame(list(variants), columns=["where", "layer"])
-    return found["full"], table.assign(faithfulness=kept, low=low, high=high), right
+    return table.assign(faithfulness=kept, low=low, high=high), right
 
 
 def _variants(

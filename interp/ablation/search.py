@@ -76,7 +76,7 @@ def search(setting: Setting, target: float, mask: str, *, heads: bool) -> Search
 
 
 def _sweep_waits(setting: Setting, target: float, mask: str) -> Search:
-    """Waiting alone: every later layer as it is. By complete forwards, since all tokens interact."""
+    """Waiting alone, by complete forwards: in the layers after it all tokens interact."""
     depth = setting.model.shape.n_layers
     filling = setting.filling()
     variants = {

@@ -179,7 +179,7 @@ class AllForOne(Result):
             for part in parts
         ]
         frame = pd.concat(renamed, ignore_index=True)
-        for name in ("wait", "start", "width", "layer", "head", "step"):
+        for name in frame.columns.difference(["stage", "where"]):
             frame[name] = pd.to_numeric(frame[name])
         return frame[["stage", *(name for name in frame.columns if name != "stage")]]
 
