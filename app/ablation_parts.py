@@ -13,7 +13,6 @@ from app import ablation_sliders as sliders
 from app import parts, results
 from app.ablation_results import Drawn
 from app.study import Study
-from interp.ablation import REPLACEMENTS
 from interp.ablation.replacements import GIVEN
 from interp.arithmetic.formats import format_names
 from interp.results import AblationGrid, AllForOne
@@ -40,10 +39,13 @@ def alternatives(chosen: Study, drawn: Drawn) -> None:
     """The schedule drawn under each replacement and mask, or a search under each."""
     left, right = st.columns(2)
     replacements = left.multiselect(
-        "Replacements", REPLACEMENTS, default=REPLACEMENTS, key="ablation replacements"
+        "Replacements, each with the first mask",
+        [*sliders.KEYED, *sliders.UNKEYED],
+        default=("cama", *sliders.UNKEYED),
+        key="ablation replacements",
     )
     masks = right.multiselect(
-        "Masks of the transfer layers",
+        "Masks, each with the first replacement",
         sliders.MASKS,
         default=("full-peek", "operands"),
         key="ablation masks",
@@ -78,7 +80,7 @@ def search(chosen: Study, drawn: Drawn) -> None:
         step=5,
         key="ablation target",
     )
-    result = computed.search(chosen, percent / 100, drawn.replacement, drawn.sink)
+    result = computed.search(chosen, percent / 100, drawn.replacement, drawn.sink, drawn.mask)
     _shown(result, "ablation search")
     if result.status == "found" and result.transfer:
         _offer(result)

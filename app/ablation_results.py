@@ -68,11 +68,11 @@ def removal(study: Study, drawn: Drawn) -> LayerRemoval:
     return jobs.run(("ablation removal", study, drawn), label, lambda: _removal(study, drawn))
 
 
-def search(study: Study, target: float, replacement: str, sink: str) -> AllForOne:
+def search(study: Study, target: float, replacement: str, sink: str, mask: str) -> AllForOne:
     """The sparsest schedule that keeps the target, if there is one."""
     label = f"Searching the sparsest schedule on {_asked(study)}"
-    key = ("ablation search", study, target, replacement, sink)
-    return jobs.run(key, label, lambda: _search(study, target, replacement, sink))
+    key = ("ablation search", study, target, replacement, sink, mask)
+    return jobs.run(key, label, lambda: _search(study, target, replacement, sink, mask))
 
 
 def comparison(
@@ -152,7 +152,7 @@ def _removal(study: Study, drawn: Drawn) -> LayerRemoval:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _search(study: Study, target: float, replacement: str, sink: str) -> AllForOne:
+def _search(study: Study, target: float, replacement: str, sink: str, mask: str) -> AllForOne:
     job = jobs.current()
     return interp.ablation.af1(
         results.loaded(study),
@@ -160,6 +160,7 @@ def _search(study: Study, target: float, replacement: str, sink: str) -> AllForO
         target=target,
         replacement=replacement,
         sink=sink,
+        transfer_mask=mask,
         seed=study.seed,
         progress=job.progress,
         cancel=job.cancel,

@@ -12,6 +12,7 @@ WAIT, START, WIDTH = "ablation wait", "ablation start", "ablation width"
 NEXT = "ablation next"  # where the sliders go before they are drawn again
 MASKS = ("full-peek", "operands", "window:1", "window:2", "window:4", "self-peek", "open")
 KEYED = ("cama", "cama:value", "resample:token")
+UNKEYED = tuple(name for name in REPLACEMENTS if name not in KEYED)
 BEHIND = {True: "Self and sink alone", False: "As in the full model"}
 
 
@@ -59,9 +60,11 @@ def _choices(format: str) -> tuple[str, bool, str, str]:
         key="ablation behind",
         persist_state="session",
     )
-    others = [name for name in REPLACEMENTS if name not in KEYED]
     replacement = given.selectbox(
-        "Waiting tokens are given", [*KEYED, *others], key="ablation given", persist_state="session"
+        "Waiting tokens are given",
+        [*KEYED, *UNKEYED],
+        key="ablation given",
+        persist_state="session",
     )
     known = [sink for sink in SINKS if sink != "shots" or "@" in format]
     sink = sinks.selectbox("All may see, the sink", known, key="ablation sink")

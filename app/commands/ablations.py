@@ -130,7 +130,7 @@ def _abp(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
 def _af1(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
 
-    options = flags.chosen("target", "replacement", "sink", "heads")
+    options = flags.chosen("target", "replacement", "sink", "heads", transfer_mask="mask")
     return interp.ablation.af1(model, asked.prompts(model), **options, **run)
 
 
@@ -183,7 +183,7 @@ def _transfer(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     if {"wait", "transfer", "compute"} & set(flags.given):
         found = schedule_of(flags, model.shape.n_layers)
     else:
-        own = flags.chosen("target", "heads")
+        own = flags.chosen("target", "heads", transfer_mask="mask")
         found = interp.ablation.af1(model, asked.prompts(model), **own, **shared, **run)
     return interp.ablation.transfer(model, found, targets, **shared, **run)
 
@@ -203,7 +203,7 @@ DRAWN = ("wait", "transfer", "compute", "mask")
 METHODS: dict[str, tuple[Callable[[Model, Asked, Flags, Run], Result], tuple[str, ...]]] = {
     "cama": (_cama, (*DRAWN, "replacement", "sink", "answers")),
     "abp": (_abp, (*DRAWN[1:], "sink", "answers")),
-    "af1": (_af1, ("replacement", "sink", "target", "heads")),
+    "af1": (_af1, ("mask", "replacement", "sink", "target", "heads")),
     "compare": (_compare, (*DRAWN, "replacement", "sink", "target")),
     "grid": (_grid, ("mask", "replacement", "sink")),
     "removal": (_removal, (*DRAWN, "replacement", "sink")),

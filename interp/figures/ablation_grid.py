@@ -63,7 +63,8 @@ def ablation_grid(result: AblationGrid) -> go.Figure:
         title="Until which layer may tokens wait, and in how many must information move?",
         caption=f"{result.caption} · {basis(result)} · best constant answer "
         f"{result.constant:.1%} (×: a cell not surely above it) · replacement: "
-        f"{result.settings['replacement']}, sink: {result.settings['sink']}",
+        f"{result.settings['replacement']}, sink: {result.settings['sink']}, mask: "
+        f"{result.settings['transfer_mask']}",
         notes=result.notes,
         verdict=result.verdict,
         height=max(280, min(460, 22 * len(result.faithfulness.axis("width").labels) + 40)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from interp.results import AblationComparison, AblationTransfer
 
 CONSTANT = "best constant answer"
 FAITHFULNESS = "faithfulness (share of right answers kept)"
+KNOWN = ("found", "scored")  # status of alternatives that have a schedule
 _ROW = 26  # pixels
 _LONGEST = 34  # characters of a label
 
@@ -31,7 +33,7 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
     figure.add_vline(x=result.constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, col=1)
     figure.add_trace(_difference(table, labels), row=1, col=2)
     told = [_found(row) for row in table.itertuples()]
-    _beside(figure, labels, told, [row.status == "found" for row in table.itertuples()])
+    _beside(figure, labels, told, [row.status in KNOWN for row in table.itertuples()])
     figure.update_xaxes(title=FAITHFULNESS, range=[-0.03, 1.03], tickformat=".0%", row=1, col=1)
     figure.update_xaxes(title="logit difference (full model: 1)", row=1, col=2)
     _label_rows(figure, labels)
@@ -171,20 +173,22 @@ def _basis(result: AblationComparison) -> str:
 
 
 def _found(row: Any) -> str:
-    if row.status != "found":
-        return "no such subgraph" if row.status == "none" else "uninformative"
-    first, last = int(row.first_transfer), int(row.last_transfer)
-    span = f"{first}" if first == last else f"{first} to {last}"
-    count = int(row.transfer_layers)
-    skipped = f" ({count} of them)" if count < last - first + 1 else ""
+    """The layers of a schedule that was found or scored, or why there is none."""
+    if row.status not in KNOWN:
+        return "no such subgraph" if row.status == "none" else str(row.status)
     waits = "nothing waits" if row.wait < 1 else f"wait 0 to {int(row.wait) - 1}"
+    first, last, count = map(int, (row.first_transfer, row.last_transfer, row.transfer_layers))
+    if count == 0:
+        return f"{waits} · nothing moves"
+    span = f"{first}" if first == last else f"{first} to {last}"
+    skipped = f" ({count} of them)" if count < last - first + 1 else ""
     return f"{waits} · transfer {span}{skipped}"
 
 
 def _story(row: Any) -> str:
     shown = f"<b>{row.replacement} · {row.mask}</b><br>"
     if pd.isna(row.faithfulness):
-        return f"{shown}{_found(row)}"
+        return f"{shown}{_found(row)}<br>{'<br>'.join(textwrap.wrap(row.reason, 60))}"
     return (
         f"{shown}faithfulness {row.faithfulness:.1%} [{row.low:.1%}, {row.high:.1%}]<br>"
         f"{_found(row)}"

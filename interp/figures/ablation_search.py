@@ -15,7 +15,7 @@ from interp.figures.ablation_curves import (
     curve,
     grid_points,
 )
-from interp.figures.ablation_grid import basis
+from interp.figures.ablation_grid import basis, count_axis
 from interp.figures.ablation_masks import add_strip
 from interp.figures.matrix import heatmap, outline
 from interp.figures.registry import renders
@@ -30,7 +30,7 @@ _MAX_TICKS = 12
 _NOT_REACHED = "the search did not get here"
 _TITLES = (
     "1. Waiting alone",
-    "2. Then transfer, at the wait chosen",
+    "2. Then transfer; framed: the narrowest",
     "3. Then heads cut, least needed first",
     "4. Found layers removed again<br> <br> ",
 )
@@ -93,29 +93,32 @@ def _waits(figure: go.Figure, result: AllForOne, row: int) -> None:
         chosen = points[points["at"] == str(result.wait)]
         figure.add_trace(_chosen(chosen["at"], chosen["faithfulness"]), row=row, col=1)
     _axes(figure, result, row, 1)
-    labels = result.waits.axis("wait").labels
-    figure.update_xaxes(
-        title="layers that wait (count)", type="category", tickvals=_some(labels), row=row, col=1
-    )
+    axis = count_axis(result.waits.axis("wait").labels, _MAX_TICKS)
+    figure.update_xaxes(**axis, title="layers that wait (count)", row=row, col=1)
 
 
 def _windows(figure: go.Figure, result: AllForOne, row: int) -> None:
-    starts, widths = (result.windows.axis(name).labels for name in ("start", "width"))
-    values = result.windows.values.T  # [width, start]
-    if np.isnan(values).all():
+    """The windows tried; framed are the narrowest of those that keep the target."""
+    tried = np.isfinite(result.windows.values.T)  # [width, start]
+    if not tried.any():
         _say(figure, _NOT_REACHED, row, 2)
         return
+    starts, widths = (
+        [str(label) for label in np.array(result.windows.axis(name).labels)[tried.any(axis)]]
+        for name, axis in (("start", 0), ("width", 1))
+    )
+    values = result.windows.values.T[np.ix_(tried.any(1), tried.any(0))]
     low, high = figure.get_subplot(row, 2).yaxis.domain
     bar = {"x": 1.01, "y": (low + high) / 2, "len": high - low, "tickformat": ".0%"}
     trace = heatmap(values, starts, widths, scale=magnitude_range(values, 1.0), bar=bar)
     figure.add_trace(trace, row=row, col=2)
-    if result.transfer:
-        wide = np.array(widths) == str(len(result.transfer))
-        first = np.array(starts) == str(result.transfer[0])
-        outline(figure, np.logical_and.outer(wide, first), row=row, col=2)
-    axis = {"type": "category", "row": row, "col": 2}
-    figure.update_xaxes(title="first transfer layer (index)", tickvals=_some(starts), **axis)
-    figure.update_yaxes(title="transfer layers (count)", tickvals=_some(widths), **axis)
+    keep = values >= result.target
+    keep[keep.any(1).argmax() + 1 :] = False
+    outline(figure, keep, row=row, col=2)
+    figure.update_xaxes(**count_axis(starts, _MAX_TICKS), row=row, col=2)
+    figure.update_yaxes(**count_axis(widths, _MAX_TICKS), row=row, col=2)
+    figure.update_xaxes(title="first transfer layer (index)", row=row, col=2)
+    figure.update_yaxes(title="transfer layers (count)", row=row, col=2)
 
 
 def _pruning(figure: go.Figure, result: AllForOne) -> None:
@@ -185,10 +188,6 @@ def _chosen(x: pd.Series[str], y: pd.Series[float]) -> go.Scatter:
         hoverinfo="skip",
         showlegend=False,
     )
-
-
-def _some(labels: tuple[str, ...]) -> list[str]:
-    return list(labels[:: -(-len(labels) // _MAX_TICKS)])
 
 
 def _say(figure: go.Figure, text: str, row: int, col: int) -> None:

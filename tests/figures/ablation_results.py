@@ -64,7 +64,7 @@ PROMPTS = "interp.Addition(2).sample(80, seed=7)"
 
 
 def about(**settings: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {"schedule": SPEC, "problems": PROMPTS}
+    given: dict[str, Any] = {"schedule": SPEC, "problems": PROMPTS, "transfer_mask": "full-peek"}
     given |= {"format": "plain", "replacement": "cama", "sink": "first", "target": 0.9}
     return {
         "model": ModelId("tiny", "0f"),
@@ -180,10 +180,11 @@ def removal(n_layers: int = 30) -> LayerRemoval:
 
 def found() -> AllForOne:
     n_layers = 30
-    waits, starts = counts("wait", n_layers + 1), counts("start", n_layers)
-    widths = Axis("width", ("1", "2", "3", "4"))
-    window = faithful(n_layers)[:n_layers, 1:5].copy()
-    window[:14] = np.nan
+    waits, starts = counts("wait", n_layers + 1), counts("start", n_layers + 1)
+    widths = counts("width", n_layers + 1)
+    start, width = np.indices((n_layers + 1, n_layers + 1))
+    window = np.clip(width / 4 - (start - 14) / 20, 0, 1)
+    window[(start < 14) | (start + width > n_layers)] = np.nan
     pruning = pd.DataFrame({"step": range(1, 24), "layer": 14, "head": np.arange(1, 24) % 9})
     pruning["faithfulness"] = 0.97 - 0.0001 * pruning["step"] ** 2.3
     pruning["logit_difference"] = 0.9
@@ -219,7 +220,8 @@ def found() -> AllForOne:
 
 def refused() -> AllForOne:
     """A search that came to nothing: no wait kept the target."""
-    empty = Grid(np.full((30, 4), np.nan), (counts("start", 30), Axis("width", tuple("1234"))))
+    axes = (counts("start", 31), counts("width", 31))
+    empty = Grid(np.full((31, 31), np.nan), axes)
     waits = banded(np.full(31, 0.1), counts("wait", 31))
     nothing = pd.DataFrame({"step": [], "layer": [], "head": [], "faithfulness": []})
     return AllForOne(
@@ -246,12 +248,12 @@ def comparison() -> AblationComparison:
     names = ["zero", "mean", "role-mean", "resample", "own", "cama"]
     table = pd.DataFrame({"replacement": names * 2, "given": "token"})
     table["mask"] = ["full-peek"] * 6 + ["window:2"] * 6
-    table["status"] = ["found"] * 9 + ["none", "none", "uninformative"]
+    table["status"] = ["found"] * 9 + ["none", "refused", "uninformative"]
     table["reason"] = ""
     found_ = table["status"] == "found"
     columns = {"wait": 14, "first_transfer": 14, "last_transfer": 17, "transfer_layers": 3}
     for name, value in (columns | {"heads": 36}).items():
-        table[name] = np.where(found_, float(value), np.nan)
+        table[name] = np.where(found_, value, -1)
     kept = np.where(found_, np.linspace(0.05, 0.97, 12), np.nan)
     table = table.assign(faithfulness=kept, low=kept - 0.05, high=np.minimum(kept + 0.03, 1))
     table = table.assign(logit_difference=kept - 0.1, kl=1 - kept)
