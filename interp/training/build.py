@@ -59,7 +59,8 @@ def build_model(recipe: Recipe) -> Any:
 
 
 def build_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
-    """One token a digit or sign; in the format `modular`, one a number. Blanks have no token.
+    """One token a digit or sign; in the format `modular`, one a number. Blanks have no token, but
+    where the format puts them at random places.
 
     The vocabulary is what the recipe's format writes, digits (or residues) first, so that the token
     of a digit is the digit, then the special ones. An unknown character becomes `<unk>`.
@@ -72,7 +73,7 @@ def build_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
     vocabulary = {symbol: i for i, symbol in enumerate([*digits, *sorted(signs), *specials])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = splitters
-    if " " not in text:  # else tokens are decoded with blanks between them
+    if " " not in text or format(recipe.format).spaced:  # else blanks go between the tokens
         tokenizer.decoder = decoders.Fuse()
     if recipe.bos:
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -114,6 +115,8 @@ def _digits(recipe: Recipe) -> list[str]:
 def _splitters(recipe: Recipe) -> Any:
     # `||` and `####` are one sign each (the ICoT format); everything else is one character a token.
     pieces = r"\d+|\S" if recipe.format == "modular" else r"\|\||#+|\S"
+    if format(recipe.format).spaced:
+        return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\s+"), "removed"),

@@ -18,6 +18,7 @@ from interp.arithmetic.formats.base import Format
 from interp.arithmetic.formats.few_shot import FewShot, few_shot, few_shot_named
 from interp.arithmetic.formats.icot import IMPLICIT
 from interp.arithmetic.formats.numbers import NumberStyle, ReadAnswer
+from interp.arithmetic.formats.random_spaces import RANDOM_SPACES
 from interp.arithmetic.formats.scratchpads import SCRATCHPADS
 from interp.arithmetic.formats.standard import STANDARD
 from interp.arithmetic.formats.templates import TemplateFormat
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _FORMATS: dict[str, Format] = {
-    form.name: form for form in (*STANDARD, *IMPLICIT, *SCRATCHPADS, *AF1)
+    form.name: form for form in (*STANDARD, RANDOM_SPACES, *IMPLICIT, *SCRATCHPADS, *AF1)
 }
 
 

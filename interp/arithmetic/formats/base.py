@@ -44,6 +44,7 @@ class Format(ABC):
 
     name: str
     fluent: bool = False  # True where the prompt is language rather than a formula
+    spaced: bool = False  # True where blanks stand for something, and are tokens of a trained model
 
     @abstractmethod
     def accepts(self, task: Task) -> bool:
