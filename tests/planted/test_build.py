@@ -172,7 +172,5 @@ def test_questions_that_a_key_cannot_answer() -> None:
     key = build("addition", seed=0, digits=2).key
     with pytest.raises(InputError, match=r"no feature 'soul'; it has anchor"):
         key.direction("soul")
-    with pytest.raises(InputError, match="choose resid_pre, resid_mid or resid_post"):
-        key.linear_r2(["a[0]"], "last", site="z")
     with pytest.raises(InputError, match="no operand digit 'a9': choose from a0"):
         key.counterfactual(key.problems(4), operand_digits=["a9"])

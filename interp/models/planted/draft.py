@@ -46,7 +46,7 @@ class Draft:
         self.scales: list[float] = []
         self.heads: list[list[DraftHead]] = [[] for _ in range(n_layers)]
         self.neurons: list[list[Neuron]] = [[] for _ in range(n_layers)]
-        self.feature("anchor", scale=float(rng.uniform(8000.0, 12000.0)))  # number ANCHOR
+        self.feature("anchor", scale=float(rng.uniform(8e4, 12e4)))  # number ANCHOR
         self.feature("sink")  # number SINK
         if family == "gpt2":
             self.block("place", 2)

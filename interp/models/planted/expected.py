@@ -18,7 +18,6 @@ from interp.models.planted.interpret import interpret, normed, read_out
 from interp.models.planted.program import Floats, Ints, Program
 
 _STEP = 1e-6  # of the difference quotient; the fewer kinks lie within it the better
-_CHUNK = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,42 +163,6 @@ def head_effects(program: Program, problems: Problems, roles: Sequence[str]) -> 
             slope = np.abs(rise / (2 * _STEP)).mean(axis=0)
             rows += [(layer, head, *row) for row in zip(roles, removed, slope, strict=True)]
     return pd.DataFrame(rows, columns=["layer", "head", "role", "removed", "slope"])
-
-
-def linear_r2(
-    program: Program, problems: Problems, columns: Sequence[str], role: str, site: str
-) -> pd.DataFrame:
-    """Best-linear R² of truth columns from one site, by layer: what a probe can reach at most.
-
-    R² = 1 − min_w Σ(y − w·x − w_0)² / Σ(y − ȳ)² over these problems, from ideal features (norms
-    that divide by the anchor alone) in float64. Rows are layers, before them "embed" for the site
-    resid_post; NaN where the column is constant.
-    """
-    position = program.position(role)
-    if site not in ("resid_pre", "resid_mid", "resid_post"):
-        raise InputError(f"no R² for site {site!r}: choose resid_pre, resid_mid or resid_post")
-    y = np.stack([problems.column(name).astype(float) for name in columns], axis=1)
-    streams: list[list[Floats]] = []
-    for start in range(0, len(problems), _CHUNK):
-        tokens = tokens_of(program, problems[start : start + _CHUNK])
-        trace = interpret(program, tokens, norms=False)
-        found = list(getattr(trace, site))
-        if site == "resid_post":
-            found = [trace.resid_pre[0], *found]
-        streams.append([x[:, position] for x in found])
-    layers = [str(i) for i in range(program.n_layers)]
-    index = ["embed", *layers] if site == "resid_post" else layers
-    by_layer = [_r2(np.concatenate(parts), y) for parts in zip(*streams, strict=True)]
-    return pd.DataFrame(by_layer, index=pd.Index(index, name="layer"), columns=list(columns))
-
-
-def _r2(x: Floats, y: Floats) -> Floats:
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    left, size, _ = np.linalg.svd(x, full_matrices=False)
-    left = left[:, size > 1e-8 * max(size[0], 1.0)]
-    total = (y**2).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.where(total > 0, ((left.T @ y) ** 2).sum(axis=0) / total, np.nan)
 
 
 def _logits(program: Program, tokens: Ints, roles: Sequence[str]) -> Floats:

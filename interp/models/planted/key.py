@@ -19,6 +19,7 @@ from interp.errors import InputError
 from interp.models.planted import expected
 from interp.models.planted.asked import asking, tokens_of
 from interp.models.planted.interpret import Edit, Trace, Visible, interpret, looks_at, read_out
+from interp.models.planted.linear import linear_r2, spread
 from interp.models.planted.program import Floats, Ints, Program, basis
 
 _POPULATION = 20_000
@@ -286,10 +287,29 @@ class AnswerKey:
         site: str = "resid_post",
         problems: Problems | None = None,
     ) -> pd.DataFrame:
-        """Best-linear R² of truth columns at a role, by layer (`expected.linear_r2`), over these
-        problems, or over all there are where that is at most 20,000, else over as many drawn."""
-        population = self.problems(_POPULATION) if problems is None else problems
-        return expected.linear_r2(self.program, population, columns, role, site)
+        """Best-linear R² of truth columns at a role and site, by layer (`linear.linear_r2`).
+
+        Over these `problems`, in-sample: what ordinary least squares on their activations finds.
+        Without them over the population, all problems equally often: that is what a probe trained
+        on many of them reaches on others. It is exact where there are at most 20,000 problems; else
+        from as many drawn, adjusted for their number, with an error of about 0.005.
+        """
+        if problems is not None:
+            return linear_r2(self.program, problems, columns, role, site)
+        population = self.problems(_POPULATION)
+        drawn = len(population) < self.task.n_problems
+        return linear_r2(self.program, population, columns, role, site, adjusted=drawn)
+
+    def spread(
+        self, role: str, *, site: str = "resid_post", problems: Problems | None = None
+    ) -> pd.Series:
+        """√(Σ variance) over problems (1000) of the activation at a role and site, by layer.
+
+        0 where the mechanism leaves it constant (`linear.spread`): R² is 0 there, and all that
+        varies in a float32 model is rounding.
+        """
+        asked = self.problems(1000) if problems is None else problems
+        return spread(self.program, asked, role, site)
 
     def _roles(self, roles: Sequence[str] | None) -> tuple[str, ...]:
         return self.answers if roles is None else tuple(roles)

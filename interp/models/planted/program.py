@@ -19,6 +19,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from interp.errors import RoleError
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Family = Literal["gpt2", "llama"]
@@ -130,9 +132,12 @@ class Program:
         return self.features.index(name)
 
     def position(self, role: str) -> int:
-        """The position of a role; `last` is the one before the answer."""
+        """The position of a role; `last` is the one before the answer. RoleError where there is
+        none."""
         if role == "last":
             return min(i for i, r in enumerate(self.layout) if r[0] == "c") - 1
+        if role not in self.layout:
+            raise RoleError(f"prompts have no role {role!r}: they have {', '.join(self.layout)}")
         return self.layout.index(role)
 
     @cached_property
