@@ -78,18 +78,25 @@ def _task(chosen: Study) -> Task:
 
 def _layers(model: Model) -> tuple[int, ...] | None:
     """None for all; a deep model has a field of its own, with every few layers chosen."""
-    depth = model.shape.n_layers
-    if depth <= FEW_LAYERS:
+    first = default_layers(model.shape.n_layers)
+    if first is None:
         return None
-    step = -(-depth // FEW_LAYERS)
     chosen = st.multiselect(
         "Layers",
-        range(depth),
-        default=sorted({*range(0, depth, step), depth - 1}),
+        range(model.shape.n_layers),
+        default=first,
         key=f"probe layers {model.hash}",
         persist_state="session",
     )
     return tuple(sorted(chosen))
+
+
+def default_layers(depth: int) -> tuple[int, ...] | None:
+    """Every few layers of a deep model, its first and last among them; None, all, of another."""
+    if depth <= FEW_LAYERS:
+        return None
+    step = -(-depth // (FEW_LAYERS - 1))
+    return tuple(sorted({*range(0, depth, step), depth - 1}))
 
 
 def cell(result: ProbeSweep, row: pd.Series) -> None:

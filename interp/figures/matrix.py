@@ -52,12 +52,20 @@ def most_first(labels: Sequence[str]) -> list[str]:
 
 def outline(figure: go.Figure, cells: npt.NDArray[np.bool_], *, row: int = 1, col: int = 1) -> None:
     """Frame the cells of a heat map that are True; [rows, columns] in the order they are drawn."""
-    for y, x in zip(*np.nonzero(cells), strict=True):
-        # On an axis of categories a shape's coordinates count them from 0.
-        corners = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
-        figure.add_shape(
-            type="rect", **corners, line={"color": INK, "width": 1.5}, row=row, col=col
-        )
+    panel = figure.get_subplot(row, col)
+    style = {
+        "type": "rect",
+        "line": {"color": INK, "width": 1.5},
+        "xref": panel.xaxis.plotly_name.replace("axis", ""),
+        "yref": panel.yaxis.plotly_name.replace("axis", ""),
+    }
+    # On an axis of categories a shape's coordinates count them from 0.
+    frames = [
+        {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5, **style}
+        for y, x in zip(*np.nonzero(cells), strict=True)
+    ]
+    # All at once: Plotly checks every shape again for each one that is added.
+    figure.update_layout(shapes=[*figure.layout.shapes, *frames])
 
 
 def signed_text(

@@ -193,6 +193,7 @@ def _caption(result: ProbeSweep, cell: Mapping[str, Any]) -> str:
         measured(cell),
         f"bar: interval of the gain, drawn from {cell['reference']} (dotted)",
     ]
+    parts += ["index 0 least significant"]
     parts += ["the token there shows it"] if cell["visible"] else []
     parts += ["a loss of its training asked for it"] if cell["trained_in"] else []
     return " · ".join(parts)
