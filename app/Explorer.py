@@ -27,6 +27,7 @@ def main() -> None:
             st.Page("views/attribution.py", title="Attribution", icon=":material/grid_on:"),
             st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
             st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
+            st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
         ]
     )
     with st.spinner("Starting: the first visit loads PyTorch"):
@@ -36,6 +37,7 @@ def main() -> None:
         if name is None:
             parts.heading("Which model?", "Type a folder, a .gguf file or a Hub id on the left.")
             st.stop()
+        name = sidebar.choose_checkpoint(name)
         model = results.model(name)
         study.keep(sidebar.choose_study(name, model))
         sidebar.about(model)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 import interp
-from app import results
+from app import results, training_results
 from app.study import Study
 from interp.arithmetic.formats import format_names
 
@@ -44,6 +44,24 @@ def choose_model() -> str | None:
         placeholder="/path/to/folder or owner/name",
     )
     return typed.strip() or None
+
+
+def choose_checkpoint(name: str) -> str:
+    """The model as it is, or as it was after a step of its training, where it brings a series: the
+    folder that `interp.load` takes. All pages show what is chosen here."""
+    steps = training_results.steps(name)
+    if not steps:
+        return name
+    end = "end"
+    at = st.sidebar.select_slider(
+        "Checkpoint",
+        [*steps, end],
+        value=end,
+        format_func=lambda step: step if step == end else f"{step:,}",
+        key=f"checkpoint {name}",
+        help="How many steps it had been trained for.",
+    )
+    return name if at == end else str(interp.series(name).folder(int(str(at))))
 
 
 def choose_study(name: str, model: Model) -> Study:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import streamlit as st
@@ -31,3 +32,11 @@ def keep(study: Study) -> None:
 def current() -> Study:
     """The study chosen in the sidebar."""
     return cast(Study, st.session_state["study"])
+
+
+def step_of(model: str) -> int | None:
+    """The training step of a checkpoint's folder, `…/series/step-00000500`; None for a model."""
+    path = Path(model)
+    if path.parent.name != "series" or not path.name.startswith("step-"):
+        return None
+    return int(path.name.removeprefix("step-"))

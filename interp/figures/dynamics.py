@@ -125,8 +125,11 @@ def _gradients(figure: go.Figure, result: TrainingDynamics, row: int) -> None:
             z=np.log10(np.maximum(values, _SMALLEST)),
             x=table.index,
             y=list(table.columns),
-            customdata=values,
-            hovertemplate="%{y}, step %{x:,}: gradient norm %{customdata:.3g}<extra></extra>",
+            customdata=[
+                [f"{digit}, step {step:,}: gradient norm {norm:.3g}" for step, norm in row.items()]
+                for digit, row in table.items()
+            ],
+            hovertemplate="%{customdata}<extra></extra>",
             colorscale=MAGNITUDE,
             zmin=np.log10(_SMALLEST),
             zmax=np.log10(top),

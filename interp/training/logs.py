@@ -60,34 +60,51 @@ def read_log(source: str | Path) -> pd.DataFrame:
 
 def find_log(source: str | Path) -> Log:
     """`read_log` with the name and the card that go with it."""
-    text = str(source)
-    path = fixture_folders().get(text, Path(text).expanduser())
-    if path.is_dir():
-        card = read_card(path)
-        name = str(card["name"]) if card and "name" in card else path.name
-        return Log(_read_parquet(_in_folder(path)), text, name, card)
-    if not path.is_file():
+    path, folder = log_place(source), _path(source)
+    if path.suffix == ".csv":
+        return Log(_read_published(path), str(source), path.stem, None)
+    if folder == path:
+        return Log(_read_parquet(path), str(source), path.stem, None)
+    card = read_card(folder)
+    name = str(card["name"]) if card and "name" in card else folder.name
+    return Log(_read_parquet(path), str(source), name, card)
+
+
+def log_place(source: str | Path) -> Path:
+    """The file that holds the log: of a finished model, of a run's last checkpoint, or itself.
+
+    Raises ModelError and StorageError as `read_log`, where there is none.
+    """
+    path = _path(source)
+    if path.is_file():
+        return path
+    if not path.is_dir():
         known = ", ".join(fixture_folders())
         raise ModelError(
-            f"there is no model, folder or log {text!r}. Give a shipped model ({known}), a folder "
-            "that `arithmoscope train` writes into, or a .parquet or .csv log"
+            f"there is no model, folder or log {str(source)!r}. Give a shipped model ({known}), a "
+            "folder that `arithmoscope train` writes into, or a .parquet or .csv log"
         )
-    if path.suffix == ".csv":
-        return Log(_read_published(path), text, path.stem, None)
-    return Log(_read_parquet(path), text, path.stem, None)
-
-
-def _in_folder(folder: Path) -> Path:
-    """The log of a finished model, or of the last checkpoint of a run."""
-    checkpoints = checkpoint_folders(folder)
-    places = [folder / LOG, *(place / "log.parquet" for place in checkpoints[::-1])]
-    for place in places:
+    checkpoints = [place / "log.parquet" for place in checkpoint_folders(path)]
+    for place in (path / LOG, *checkpoints[::-1]):
         if place.is_file():
             return place
     raise StorageError(
-        f"{folder} holds no {LOG} and no checkpoint: only models that `arithmoscope train` made "
+        f"{path} holds no {LOG} and no checkpoint: only models that `arithmoscope train` made "
         "have one. Name the log itself (--log) where it lies elsewhere"
     )
+
+
+def has_log(source: str | Path) -> bool:
+    """Whether `read_log` would find a log, readable or not."""
+    try:
+        log_place(source)
+    except (ModelError, StorageError):
+        return False
+    return True
+
+
+def _path(source: str | Path) -> Path:
+    return fixture_folders().get(str(source), Path(source).expanduser())
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ LOSSES = {
 }
 
 
-def log(losses: dict[str, tuple[float, ...]] = LOSSES, steps: Any = STEPS) -> pd.DataFrame:
+def log(losses: Mapping[str, tuple[float, ...]] = LOSSES, steps: Any = STEPS) -> pd.DataFrame:
     rows = [
         (step, "train", group, loss, 1 - loss / 2.4, 5.0 + at, 0.5, 64)
         for group, curve in losses.items()
@@ -131,7 +132,7 @@ def test_the_figure_draws_the_numbers(path: Path) -> None:
     figure = dynamics(path).figure()
     heat, *lines = figure.data
     assert list(heat.y) == ["c0", "c1", "c2"]
-    assert heat.customdata[1][3] == 8.0
+    assert heat.customdata[1][3] == "c1, step 30: gradient norm 8"
     assert heat.z[1][3] == pytest.approx(np.log10(8.0))
     by_name = {line.name: line for line in lines}
     assert list(by_name["c1"].y) == list(LOSSES["c1"])
