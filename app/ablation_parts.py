@@ -13,7 +13,7 @@ from app import ablation_sliders as sliders
 from app import parts, results
 from app.ablation_results import Drawn
 from app.study import Study
-from interp.ablation.replacements import GIVEN
+from interp.ablation.replacements import GIVEN, Given
 from interp.arithmetic.formats import format_names
 from interp.results import AblationGrid, AllForOne
 
@@ -25,7 +25,7 @@ def grid(chosen: Study, drawn: Drawn) -> None:
     """Every wait with every width; a click on a cell draws its schedule above."""
     result = computed.grid(chosen, drawn.replacement, drawn.sink, drawn.mask)
     st.caption("Click a cell to draw its schedule above: transfer begins where waiting ends.")
-    cell = _cell(result, parts.chart(result, "ablation grid"))
+    cell = cell_of(result, parts.chart(result, "ablation grid"))
     parts.below(result)
     parts.take_away(result)
     if cell is not None and cell != st.session_state.get(CLICKED):
@@ -112,7 +112,7 @@ def table(chosen: Study, drawn: Drawn) -> None:
     given = st.segmented_control(
         "Given its own", GIVEN, default="token", required=True, key="ablation key"
     )
-    result = computed.table(chosen, str(given))
+    result = computed.table(chosen, cast(Given, given))
     _shown(result, "ablation table")
     parts.take_away(result)
 
@@ -128,7 +128,7 @@ def _offer(result: AllForOne) -> None:
     )
 
 
-def _cell(result: AblationGrid, clicked: Sequence[str] | None) -> tuple[int, int] | None:
+def cell_of(result: AblationGrid, clicked: Sequence[str] | None) -> tuple[int, int] | None:
     """The wait and the width that were clicked, as long as such a schedule exists."""
     if clicked is None:
         return None
@@ -163,4 +163,4 @@ def closer(chosen: Study, drawn: Drawn) -> None:
                 "or compare this one with other replacements and masks."
             )
             return
-        PARTS[cast(str, shown)](chosen, drawn)
+        PARTS[str(shown)](chosen, drawn)

@@ -12,6 +12,7 @@ from app import jobs, results
 from app.sample import problems
 from app.study import Study
 from interp.ablation import Schedule
+from interp.ablation.replacements import Given
 
 if TYPE_CHECKING:
     from interp.results import (
@@ -95,7 +96,7 @@ def transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTr
     return jobs.run(key, label, lambda: _transfer(study, drawn, formats))
 
 
-def table(study: Study, given: str) -> CamaTable:
+def table(study: Study, given: Given) -> CamaTable:
     """What a token's own key says of its state."""
     label = f"What tokens know in {study.task}"
     return jobs.run(("ablation table", study, given), label, lambda: _table(study, given))
@@ -206,7 +207,7 @@ def _transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationT
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _table(study: Study, given: str) -> CamaTable:
+def _table(study: Study, given: Given) -> CamaTable:
     job = jobs.current()
     return interp.ablation.cama(
         results.loaded(study),

@@ -5,8 +5,6 @@ The curves that the figures of ablation share, each with its interval, above the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,7 +16,7 @@ from interp.results import Grid, LayerRemoval
 
 FULL, WITHIN = "full model", "schedule"
 _COLOURS = {"full": ACCENT, "schedule": CATEGORIES[1]}
-_SYMBOLS = {"full": "square", "schedule": "diamond"}
+_SYMBOLS = {"full": "square", "schedule": "diamond-open"}
 _NAMES = {"full": FULL, "schedule": WITHIN}
 ALL = "all"
 
@@ -88,6 +86,7 @@ def curve(
 ) -> go.Scatter:
     """`faithfulness` over `at`, with its interval."""
     value = table["faithfulness"]
+    opened = symbol.endswith("-open")  # seen around another's where both agree
     return go.Scatter(
         x=list(table["at"].astype(str)),
         y=value,
@@ -96,8 +95,8 @@ def curve(
         name=name,
         legendgroup=name,
         showlegend=legend,
-        line={"color": colour, "width": 1.5},
-        marker={"symbol": symbol, "size": 7, "color": colour},
+        line={"color": colour, "width": 1.5, "dash": "dot" if opened else "solid"},
+        marker={"symbol": symbol, "size": 11 if opened else 7, "color": colour},
         error_y={
             "type": "data",
             "symmetric": False,
@@ -120,8 +119,3 @@ def constant_line(
     figure.add_hline(
         y=constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, row=row, col=col
     )
-
-
-def in_order(labels: Sequence[object]) -> list[str]:
-    """Labels as the categories of an axis."""
-    return [str(label) for label in labels]

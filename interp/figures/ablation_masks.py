@@ -81,8 +81,8 @@ def add_masks(figure: go.Figure, picture: str, *, row: int) -> None:
         trace.showscale = False
         figure.add_trace(trace, row=row, col=col)
         shown = slice(None, None, 1 + (len(names) > _MAX_ROLES))
-        ticks = {"type": "category", "tickvals": names[shown], "ticktext": mask.roles[shown]}
-        ticks["tickfont"] = {"size": 11}
+        ticks: dict[str, Any] = {"tickvals": names[shown], "ticktext": mask.roles[shown]}
+        ticks |= {"type": "category", "tickfont": {"size": 11}}
         title = f"{mask.kind}: {spans(mask.layers)}"
         figure.update_xaxes(**ticks, title={"text": title}, tickangle=-90, row=row, col=col)
         figure.update_yaxes(**ticks, autorange="reversed", row=row, col=col)

@@ -19,6 +19,7 @@ FAITHFULNESS = "faithfulness (share of right answers kept)"
 KNOWN = ("found", "scored")  # status of alternatives that have a schedule
 _ROW = 26  # pixels
 _LONGEST = 34  # characters of a label
+_WRAP = 46  # characters of a line beside a row
 
 
 @renders(AblationComparison)
@@ -27,7 +28,7 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
     table = result.table
     labels = [f"{row.replacement} · {row.mask}" for row in table.itertuples()]
     figure = make_subplots(
-        cols=2, shared_yaxes=True, column_widths=[0.6, 0.4], horizontal_spacing=0.03
+        cols=2, shared_yaxes=True, column_widths=[0.6, 0.4], horizontal_spacing=0.06
     )
     figure.add_trace(dots(table, labels, hover=[_story(row) for row in table.itertuples()]))
     figure.add_vline(x=result.constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, col=1)
@@ -35,7 +36,9 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
     told = [_found(row) for row in table.itertuples()]
     _beside(figure, labels, told, [row.status in KNOWN for row in table.itertuples()])
     figure.update_xaxes(title=FAITHFULNESS, range=[-0.03, 1.03], tickformat=".0%", row=1, col=1)
-    figure.update_xaxes(title="logit difference (full model: 1)", row=1, col=2)
+    known = table["logit_difference"].dropna()
+    reach = [min(-0.1, known.min() - 0.1), max(1.1, known.max() + 0.1)] if len(known) else [0, 1]
+    figure.update_xaxes(title="logit difference (full model: 1)", range=reach, row=1, col=2)
     _label_rows(figure, labels)
     dashed = f"dashed: the best constant answer, {result.constant:.1%}"
     figure = frame(
@@ -60,7 +63,7 @@ def ablation_transfer(result: AblationTransfer) -> go.Figure:
     figure.add_trace(marks(table["constant"], labels, CONSTANT, "line-ns"))
     figure.add_trace(dots(table, labels, hover=[_prompts(row) for row in table.itertuples()]))
     told = [
-        _cut(row.reason) if row.reason else f"{row.n_right_distinct:,.0f} distinct right prompts"
+        row.reason or f"{row.n_right_distinct:,.0f} distinct right prompts"
         for row in table.itertuples()
     ]
     _beside(figure, labels, told, [not row.reason for row in table.itertuples()])
@@ -145,7 +148,8 @@ def _beside(
     """A line of text to the right of each row."""
     for label, text, ink in zip(labels, texts, strong, strict=True):
         figure.add_annotation(
-            text=text,
+            text="<br>".join(textwrap.wrap(text, _WRAP, max_lines=2, placeholder=" …")),
+            align="left",
             x=1.02,
             xref="paper",
             y=label,
@@ -175,7 +179,8 @@ def _basis(result: AblationComparison) -> str:
 def _found(row: Any) -> str:
     """The layers of a schedule that was found or scored, or why there is none."""
     if row.status not in KNOWN:
-        return "no such subgraph" if row.status == "none" else str(row.status)
+        told = {"none": "no such subgraph", "refused": f"refused: {row.reason}"}
+        return told.get(row.status, str(row.status))
     waits = "nothing waits" if row.wait < 1 else f"wait 0 to {int(row.wait) - 1}"
     first, last, count = map(int, (row.first_transfer, row.last_transfer, row.transfer_layers))
     if count == 0:

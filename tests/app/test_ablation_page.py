@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import interp
-from app import jobs
+from app import ablation_parts, jobs, parts
 from app.ablation_results import Drawn
 from app.sample import problems
 from app.sidebar import OTHER
@@ -18,10 +19,11 @@ from interp.ablation import Schedule
 from interp.models.planted import build
 from tests import tiny
 from tests.app.test_explorer import ENTRY, numbers, open_page, traces, words
+from tests.figures import ablation_results
 
-TASK, N, SEED = "add:1", 60, 3
+TASK, N, SEED = "add:1", 100, 3  # all there are
 DRAWN = Drawn(1, 1, 2, "full-peek", True, "cama", "first")
-GRID, SEARCH = "Every wait and width", "Search"
+GRID = "Every wait and width"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,9 +127,108 @@ def test_sessions_never_see_each_others_schedules(
     assert shown_score(page) != shown_score(other)
 
 
+def test_the_grid_is_the_librarys_and_every_cell_can_be_clicked(
+    page: AppTest, loaded: Any, batch: Any
+) -> None:
+    look(page, GRID)
+    want = interp.ablation.grid(loaded, batch, seed=SEED)
+    heats = traces(page, "heatmap", 1)
+    for heat, grid in zip(heats, (want.faithfulness, want.logit_difference), strict=True):
+        np.testing.assert_allclose(numbers(heat["z"]), grid.values.T, rtol=1e-6, atol=1e-6)
+    cells = [[y, x] for y in heats[0]["y"] for x in heats[0]["x"]]
+    assert [t["customdata"] for t in traces(page, "scatter", 1)[-2:]] == [cells, cells]
+
+
+@pytest.mark.parametrize(
+    ("clicked", "drawn"),
+    [(("2", "1"), (1, 1, 2)), (("0", "4"), (4, 4, 0)), (("4", "4"), None), (None, None)],
+)
+def test_a_click_on_a_cell_draws_its_schedule(
+    clicked: tuple[str, str] | None, drawn: tuple[int, ...] | None
+) -> None:
+    """Rows are widths and columns waits; where both do not fit there is no schedule to draw."""
+    cell = ablation_parts.cell_of(ablation_results.grid(4), clicked)
+    assert (None if cell is None else (cell[0], *cell)) == drawn
+
+
+def test_a_clicked_cell_moves_the_sliders_once(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chart = parts.chart
+
+    def clicking(result: Any, key: str) -> tuple[str, ...] | None:
+        chart(result, key)
+        return ("1", "3") if key == "ablation grid" else None
+
+    monkeypatch.setattr(parts, "chart", clicking)
+    look(page, GRID)
+    keys = ("wait", "start", "width")
+    assert [page.slider(key=f"ablation {key}").value for key in keys] == [3, 3, 1]
+    page.slider(key="ablation wait").set_value(2).run()  # the click is not made again
+    assert [page.slider(key=f"ablation {key}").value for key in keys] == [2, 3, 1]
+
+
+def test_alternatives_are_those_of_the_library(page: AppTest, loaded: Any, batch: Any) -> None:
+    look(page, "Alternatives")
+    page.multiselect(key="ablation replacements").set_value(["cama", "zero"])
+    page.multiselect(key="ablation masks").set_value(["full-peek", "window:1"]).run()
+    assert not page.exception
+    schedule = DRAWN.schedule(loaded.shape.n_layers)
+    want = interp.ablation.compare(
+        loaded, batch, schedule, replacements=("cama", "zero"), masks=("full-peek", "window:1"),
+        seed=SEED,
+    )  # fmt: skip
+    kept, _ = traces(page, "scatter", 1)
+    np.testing.assert_allclose(numbers(kept["x"]), want.table["faithfulness"])
+    assert list(page.dataframe[0].value["mask"]) == list(want.table["mask"])
+
+
+def test_nothing_to_compare_asks_for_something(page: AppTest) -> None:
+    look(page, "Alternatives")
+    page.multiselect(key="ablation masks").set_value([]).run()
+    assert not page.exception
+    assert "at least one replacement" in words(page)
+
+
+def test_single_layers_are_cut_as_the_library_cuts_them(
+    page: AppTest, loaded: Any, batch: Any
+) -> None:
+    look(page, "One layer at a time")
+    schedule = DRAWN.schedule(loaded.shape.n_layers)
+    want = interp.ablation.removal(loaded, batch, schedule, seed=SEED)
+    full = traces(page, "scatter", 1)[0]
+    np.testing.assert_allclose(numbers(full["y"]), want.full.values)
+
+
+def test_the_search_tells_what_it_found_and_draws_it(
+    page: AppTest, loaded: Any, batch: Any
+) -> None:
+    look(page, "Search")
+    want = interp.ablation.af1(loaded, batch, seed=SEED)
+    assert want.status == "found"
+    assert want.verdict is not None and want.verdict in words(page)
+    next(button for button in page.button if button.label == "Draw it above").click().run()
+    assert not page.exception
+    found = (want.wait, want.transfer[0], len(want.transfer))
+    keys = ("wait", "start", "width")
+    assert tuple(page.slider(key=f"ablation {key}").value for key in keys) == found
+    assert shown_score(page)["all"] == 1
+
+
+def test_other_prompts_and_what_tokens_know_are_the_librarys(
+    page: AppTest, loaded: Any, batch: Any
+) -> None:
+    look(page, "What tokens know")
+    want = interp.ablation.cama(loaded, TASK, format=batch.format, seed=SEED)
+    (heat,) = traces(page, "heatmap", 1)
+    np.testing.assert_allclose(numbers(heat["z"]), want.own_share.values)
+    look(page, "Other prompts")
+    assert "at least one other format" in words(page)  # this model reads one alone
+
+
 def test_a_model_that_answers_nothing_rightly_is_told_with_the_remedy(tmp_path: Path) -> None:
     at = visit(tiny.save("gpt2", tmp_path, seed=1))
-    at.query_params["task"] = "add:3"  # nothing that a random model could say by chance
+    at.query_params["task"] = "add:5"  # nothing that a random model could say by chance
     open_page(at, "ablation")
     assert "answers none of these" in at.warning[0].value
     assert not at.get("plotly_chart")
@@ -137,7 +238,7 @@ def test_a_model_that_answers_nothing_rightly_is_told_with_the_remedy(tmp_path: 
 def test_a_stopped_page_offers_to_run_it(page: AppTest) -> None:
     page.session_state[jobs.STOPPED] = ("ablation", page.session_state["study"], DRAWN)
     page.run()
-    assert "Stopped: Ablating 60 problems" in words(page)
+    assert "Stopped: Ablating 100 problems" in words(page)
     assert not page.get("plotly_chart")
     next(button for button in page.button if button.label == "Run it").click().run()
     assert page.get("plotly_chart")

@@ -249,7 +249,8 @@ def comparison() -> AblationComparison:
     table = pd.DataFrame({"replacement": names * 2, "given": "token"})
     table["mask"] = ["full-peek"] * 6 + ["window:2"] * 6
     table["status"] = ["found"] * 9 + ["none", "refused", "uninformative"]
-    table["reason"] = ""
+    long = "these prompts hold no such thing, as a long sentence tells that nobody can read here"
+    table["reason"] = np.where(table["status"] == "refused", long, "")
     found_ = table["status"] == "found"
     columns = {"wait": 14, "first_transfer": 14, "last_transfer": 17, "transfer_layers": 3}
     for name, value in (columns | {"heads": 36}).items():
