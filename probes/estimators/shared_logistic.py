@@ -85,8 +85,9 @@ class SharedLogistic:
         self.scale = float(spectrum.values.sum()) / self.d
         basis = side.coefficients(spectrum.vectors)
         basis /= np.sqrt(np.einsum("dr,dr->r", basis, basis))
-        X, mean = near(X, side.centre(), self.scale * self.d / self.n)
-        self._rows = Round(X, mean, spectrum.values, basis.astype(X.dtype), fit_intercept)
+        centre = side.centre()
+        X, mean = near(X, centre, self.scale * self.d / self.n)
+        self._rows = Round(X, mean, centre, spectrum.values, basis.astype(X.dtype), fit_intercept)
 
     def fit(
         self,

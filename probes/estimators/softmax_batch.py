@@ -22,7 +22,8 @@ class Round:
     """
 
     X: Any
-    mean: Floats
+    mean: Floats  # [d], still to be taken off X
+    centre: Floats  # [d], the mean of the rows as they were given
     values: Floats  # [r]
     basis: Any
     fit_intercept: bool
@@ -95,9 +96,9 @@ class SoftmaxBatch:
         return flat.reshape(*A.shape[:2], -1)
 
     def coefficients(self) -> tuple[Floats, Floats]:
-        """Weights [problems, classes, d] and intercepts for rows as they were read."""
+        """Weights [problems, classes, d] and intercepts for rows as they were given."""
         W = self._weights(self.A).astype(np.float64)
-        b = self.b - W @ self.rows.mean
+        b = self.b - W @ self.rows.centre
         b[self.loss.absent] = -np.inf
         return W, b
 
