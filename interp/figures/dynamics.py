@@ -17,14 +17,15 @@ from interp.results.dynamics import DigitLosses, TrainingDynamics
 DASHES = ("solid", "dash", "dot")
 """Beyond eight lines the colours come again, dashed."""
 
-_ROWS = {"gradients": 190, "digits": 230, "tasks": 230, "classes": 230}
+_ROWS = {"gradients": 190, "digits": 230, "tasks": 230, "classes": 230, "totals": 190}
 _GAP = 48  # pixels between panels, for axis title and legend
 _SMALLEST = 0.1  # gradient norms below it share the darkest colour, as in the paper
 
 
 @renders(TrainingDynamics)
 def training_dynamics(result: TrainingDynamics) -> go.Figure:
-    """Down the page over the same steps: gradient norms by digit, loss by digit, loss by class."""
+    """Down the page over the same steps: gradient norms by digit, loss by digit, loss by class, and
+    the whole's loss in training beside that on held-out problems."""
     panels = _panels(result)
     heights = [_ROWS[name] for name in panels]
     total = sum(heights) + _GAP * (len(panels) - 1)
@@ -37,6 +38,8 @@ def training_dynamics(result: TrainingDynamics) -> go.Figure:
     for row, name in enumerate(panels, 1):
         if name == "gradients":
             _gradients(figure, result, row)
+        elif name == "totals":
+            _totals(figure, result, row, _top(heights, row, total))
         else:
             kind = {"digits": "digit", "tasks": "task", "classes": "class"}[name]
             _losses(figure, result, kind, row, _top(heights, row, total))
@@ -111,7 +114,7 @@ def _panels(result: TrainingDynamics) -> list[str]:
         for name, kind in (("digits", "digit"), ("tasks", "task"), ("classes", "class"))
         if kind in kinds
     ]
-    return panels or ["digits"]
+    return [*panels, "totals"] if panels else ["totals"]
 
 
 def _gradients(figure: go.Figure, result: TrainingDynamics, row: int) -> None:
@@ -155,15 +158,35 @@ def _losses(
     """A line a group, with a mark where it was learnt; the legend beside its own panel."""
     table = result.wide("loss", kind)
     learnt = result.order[result.order["kind"] == kind].set_index("group")["learnt_at"]
-    legend = "legend" if row == 1 else f"legend{row}"
     for number, group in enumerate(table.columns):
         line = _line(table[group], str(group), number, learnt.get(group, np.nan))
-        line.legend = legend
+        line.legend = _legend(row)
         figure.add_trace(line, row=row, col=1)
     title = {"digit": "answer digit", "class": "subtask", "task": "task"}[kind]
-    place = {"x": 1.01, "xanchor": "left", "y": legend_top, "yanchor": "top"}
-    figure.update_layout({legend: {**place, "title": {"text": title}, "tracegroupgap": 0}})
+    _place_legend(figure, row, legend_top, title)
     figure.update_yaxes(title="loss (nats)", rangemode="tozero", row=row, col=1)
+
+
+def _totals(figure: go.Figure, result: TrainingDynamics, row: int, legend_top: float) -> None:
+    """The whole's loss on a logarithmic scale, in training and on held-out problems."""
+    for number, split in enumerate(result.splits):
+        rows = result.totals[result.totals["split"] == split].set_index("step")
+        name = "training" if split == "train" else "held out"
+        line = _line(rows["loss"], name, number, result.whole_learnt_at(split))
+        line.legend = _legend(row)
+        figure.add_trace(line, row=row, col=1)
+    _place_legend(figure, row, legend_top, "whole")
+    figure.update_yaxes(title="loss (nats)", type="log", exponentformat="power", row=row, col=1)
+
+
+def _legend(row: int) -> str:
+    return "legend" if row == 1 else f"legend{row}"
+
+
+def _place_legend(figure: go.Figure, row: int, top: float, title: str) -> None:
+    """Beside the panel's upper end."""
+    place = {"x": 1.01, "xanchor": "left", "y": top, "yanchor": "top"}
+    figure.update_layout({_legend(row): {**place, "title": {"text": title}, "tracegroupgap": 0}})
 
 
 def _line(values: pd.Series, group: str, number: int, learnt_at: float) -> go.Scatter:

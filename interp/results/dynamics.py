@@ -44,6 +44,8 @@ class TrainingDynamics(_Curves):
         curves: one row a step and group: `step`, `group`, `kind` (one of `KINDS`), `loss` (nats)
             and `accuracy`, both smoothed, `grad_norm` and `cosine` (with the total gradient) as
             they were logged, NaN where they were not, and `n`, cells of the group in the batch.
+        totals: one row a step and split: `step`, `split` ("train" and, where it was logged,
+            "validation"), `loss` (nats) and `accuracy` (of whole problems), both smoothed.
         order: one row a digit, class or task: `group`, `kind`, `learnt_at` (step), `kept_from`
             (the step from which it stayed learnt to the end), `rank` within its kind (1 the first;
             equal steps share one); NaN where it never was.
@@ -61,6 +63,7 @@ class TrainingDynamics(_Curves):
     )
 
     curves: pd.DataFrame
+    totals: pd.DataFrame
     order: pd.DataFrame
     threshold: float
     measure: str
@@ -86,7 +89,8 @@ class TrainingDynamics(_Curves):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`steps` and `final_loss` of the log; `digits` and `digits_learnt`; `learnt_at_…` of each
-        digit, class and task, in steps, NaN where it was not learnt."""
+        digit, class and task, and of the whole on either split (`learnt_at_train`,
+        `learnt_at_validation`), in steps, NaN where it was not learnt."""
         digits = self.order[self.order["kind"] == "digit"]
         total = self.curves[self.curves["kind"] == "total"].dropna(subset=["loss"])
         found = {
@@ -95,8 +99,22 @@ class TrainingDynamics(_Curves):
             "digits": float(len(digits)),
             "digits_learnt": float(digits["learnt_at"].notna().sum()),
         }
+        found |= {f"learnt_at_{split}": self.whole_learnt_at(split) for split in self.splits}
         learnt = zip(self.order["group"], self.order["learnt_at"], strict=True)
         return found | {f"learnt_at_{group}": float(step) for group, step in learnt}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose totals were logged."""
+        return tuple(self.totals["split"].unique())
+
+    def whole_learnt_at(self, split: str) -> float:
+        """The first step at which the total of a split is past the threshold; NaN if none is. The
+        distance between the splits is the delay of generalisation (grokking, 2301.05217)."""
+        rows = self.totals[self.totals["split"] == split]
+        values = rows[self.measure]
+        past = values < self.threshold if self.measure == "loss" else values >= self.threshold
+        return float(rows["step"][past].min()) if past.any() else float("nan")
 
     @property
     def caption(self) -> str:

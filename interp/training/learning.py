@@ -71,6 +71,7 @@ def dynamics(
         seed=int(card["seed"]) if "seed" in card else None,
         settings={"source": log.source, "split": split} | ({"task": task} if task else {}),
         curves=curves,
+        totals=_totals(log, smoothing),
         order=learnt_order(curves, limit, measure),
         threshold=limit,
         measure=measure,
@@ -183,6 +184,16 @@ def _curves(log: Log, split: str, smoothing: int) -> pd.DataFrame:
     place = {group: at for at, group in enumerate(sorted(frame["group"].unique(), key=_place))}
     order = frame["group"].map(place)
     return frame.iloc[np.lexsort((order, frame["step"]))].reset_index(drop=True)
+
+
+def _totals(log: Log, smoothing: int) -> pd.DataFrame:
+    """The whole's loss and accuracy on either split, smoothed where there are steps enough."""
+    rows = log.frame.loc[log.frame["group"] == "total", ["step", "split", "loss", "accuracy"]]
+    parts = []
+    for _, part in rows.groupby("split"):
+        means = part[["loss", "accuracy"]].rolling(min(smoothing, len(part))).mean()
+        parts.append(part.assign(loss=means["loss"], accuracy=means["accuracy"]))
+    return pd.concat(parts, ignore_index=True) if parts else rows.reset_index(drop=True)
 
 
 def _place(group: str) -> tuple[str, int, str]:

@@ -112,6 +112,26 @@ def test_the_result_says_it_and_keeps_it(path: Path, tmp_path: Path) -> None:
     assert again["result"] == result
 
 
+def test_the_delay_between_training_and_held_out(tmp_path: Path) -> None:
+    frame = log()
+    held_out = frame[frame["group"] == "total"].assign(
+        split="validation", loss=[3.0, 3.0, 2.0, 0.5, 0.1], accuracy=[0, 0, 0.2, 0.9, 1.0]
+    )
+    frame.loc[frame["group"] == "total", "loss"] = [2.0, 0.5, 0.1, 0.01, 0.01]
+    file = tmp_path / "log.parquet"
+    pd.concat([frame, held_out]).to_parquet(file, index=False)
+    result = dynamics(file)
+    assert result.metrics["learnt_at_train"] == 10
+    assert result.metrics["learnt_at_validation"] == 30
+    lines = {trace.name: trace for trace in result.figure().data}
+    assert list(lines["training"].y) == [2.0, 0.5, 0.1, 0.01, 0.01]
+    assert list(lines["held out"].y) == [3.0, 3.0, 2.0, 0.5, 0.1]
+    assert list(lines["held out"].marker.size) == [0, 0, 0, 11, 0]
+    by_accuracy = dynamics(file, measure="accuracy", threshold=1.0)
+    assert by_accuracy.metrics["learnt_at_validation"] == 40
+    assert np.isnan(by_accuracy.metrics["learnt_at_train"])
+
+
 def test_a_real_run_finished_or_not(tiny: Any, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     train(tiny, begun, budget_seconds=1e-9)  # one step, then a checkpoint
@@ -125,7 +145,8 @@ def test_a_real_run_finished_or_not(tiny: Any, tmp_path: Path) -> None:
     assert list(result.wide("grad_norm", "digit").index) == [0, 6]
     held_out = dynamics(done, split="validation")
     assert held_out.groups("class") == ()
-    assert len(held_out.figure().data) == 3  # no gradients there, and no classes
+    assert len(held_out.figure().data) == 3 + 2  # no gradients there, and no classes; the totals
+    assert held_out.splits == ("train", "validation")
 
 
 def test_the_figure_draws_the_numbers(path: Path) -> None:
@@ -182,7 +203,7 @@ def test_the_published_log_is_turned_round(tmp_path: Path) -> None:
     assert frame.loss[0, "total"] == 2.0
     result = dynamics(tmp_path / "grad_probe_log.csv", task="mul:1x1")
     assert learnt(result) == {"c0": 500, "c1": 0}
-    assert len(result.figure().data) == 3  # heat map and two digits
+    assert len(result.figure().data) == 4  # heat map, two digits and the total
 
 
 @pytest.mark.parametrize(
