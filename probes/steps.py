@@ -14,6 +14,8 @@ from probes.fitting import as_columns
 Floats = npt.NDArray[np.float64]
 Along = Literal["probe", "pattern"]
 
+_NOTHING = 1e-6  # of a reading: what rounding alone makes it differ by
+
 
 def wanted_reading(
     probe: FittedProbe, reading: Floats, values: Floats, new: Floats | None
@@ -53,6 +55,11 @@ def edit(probe: FittedProbe, X: Floats, reading: Floats, wanted: Floats, along: 
         back = np.linalg.pinv(W, rcond=1e-6)
     elif along == "pattern":
         centred = X - X.mean(axis=0)
+        if np.ptp(centred @ W, axis=0).max() <= _NOTHING * np.abs(X @ W).max(initial=1.0):
+            raise InputError(
+                f"every prompt here reads {probe.target.name} alike, so the data take no step with "
+                "it: use more prompts, or along='probe'"
+            )
         moved = (centred @ W).T @ centred / len(X)  # WᵀΣ
         back = np.linalg.pinv(moved @ W, rcond=1e-6, hermitian=True) @ moved
     else:

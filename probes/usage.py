@@ -53,7 +53,7 @@ def use(
     *,
     mode: Mode = "move",
     to: float | Sequence[float] | None = None,
-    along: Along = "probe",
+    along: Along = "pattern",
     randoms: int = 8,
     n: int = 256,
     seed: int = 0,
@@ -68,7 +68,9 @@ def use(
         mode: "move" the reading to another value; "remove" what is read, by its mean.
         to: the new value, one or one a problem; None draws another problem's value that changes
             the named answer digit.
-        along: "probe", the shortest step; "pattern", the step that the data take (`steps`).
+        along: "pattern", the step that the data take with the reading; "probe", the shortest step.
+            A probe's weights spread over everything that tells of the target, so its shortest step
+            may leave what the model reads nearly where it was, and miss a use that is there.
         randoms: how many random edits are averaged.
 
     Raises:
@@ -93,17 +95,17 @@ def use(
                 f"no other value of {fitted.target.name} changes {named or 'the answer'} in these "
                 "prompts: give to=, or other problems"
             )
-    batch, asked, values = batch[rows], asked[rows], values[rows]
-    predicted = None if new is None else answer_if(asked, fitted.target.name, new[rows])
-    new = None if new is None else new[rows]
+    # The step is that of all prompts: those that may change can all read alike.
     X = fitted.activations(model, batch, memory=memory, cancel=cancel).astype(np.float64)
     reading = fitted.reading(X)
-    delta = edit(fitted, X, reading, wanted_reading(fitted, reading, values, new), along)
+    wanted = wanted_reading(fitted, reading, values, new)
+    delta = edit(fitted, X, reading, wanted, along)[rows]
+    batch, asked = batch[rows], asked[rows]
+    predicted = None if new is None else answer_if(asked, fitted.target.name, new[rows])
     rng = np.random.default_rng(seed)
     edits = [delta, *(random_edit(delta, rng) for _ in range(randoms))]
-    arms = _measure(
-        model, batch, fitted, edits, roles, predicted, Resources(memory, progress, cancel)
-    )
+    resources = Resources(memory, progress, cancel)
+    arms = _measure(model, batch, fitted, edits, roles, predicted, resources)
     groups = resampling(asked)
     return ProbeUse(
         model=model.id,
@@ -123,7 +125,7 @@ def use(
         outcomes=outcomes(arms, roles, groups.groups, seed),
         difference=differences(arms, roles, groups.groups, seed),
         norm=float(np.linalg.norm(delta, axis=1).mean()),
-        stream=float(np.linalg.norm(X, axis=1).mean()),
+        stream=float(np.linalg.norm(X[rows], axis=1).mean()),
         resampled=groups.over,
     )
 

@@ -111,22 +111,21 @@ class ProbeUse(Result):
         if not self.named:
             return f"No answer digit that {self.target} names is written after {self.role}."
         row, probe, random = self._named_difference(), self.outcome("probe"), self.outcome("random")
-        if self.mode == "move":
-            share, low = "predicted", float(row["predicted_low"])
-            told = (
-                f"{self.named} becomes the predicted digit in {number(100 * probe[share])} % of "
-                f"prompts, and in {number(100 * random[share])} % after a random step as long"
+        left = (
+            f"{self.named} stays what it was in {number(100 * probe['original'])} % of prompts, "
+            f"and in {number(100 * random['original'])} % after random edits as long"
+        )
+        reads = f"what a probe of {self.target} reads from {where}"
+        if self.mode == "move" and float(row["predicted_low"]) > 0:
+            return (
+                f"The answer uses {reads}: {self.named} becomes the predicted digit in "
+                f"{number(100 * probe['predicted'])} % of prompts, and in "
+                f"{number(100 * random['predicted'])} % after random edits as long."
             )
-            uses = low > 0
-        else:
-            told = (
-                f"{self.named} stays in {number(100 * probe['original'])} % of prompts, and in "
-                f"{number(100 * random['original'])} % after random steps as long"
-            )
-            uses = float(row["original_high"]) < 0
-        if uses:
-            return f"The answer uses what the probe of {self.target} reads from {where}: {told}."
-        return f"No use of what the probe of {self.target} reads from {where} is seen: {told}."
+        if float(row["original_high"]) < 0:
+            but = ", but does not follow it to the predicted digit" if self.mode == "move" else ""
+            return f"The answer depends on {reads}{but}: {left}."
+        return f"The answer is not seen to use {reads}: {left}."
 
     def _named_difference(self) -> pd.Series:
         return self.difference[self.difference["answer_digit"] == self.named].iloc[0]

@@ -69,7 +69,8 @@ class Tall:
         self.counts = np.array([len(part) for part in parts])
         total = sum(-(-len(part) // block_size(X.shape[1])) for part in parts)
         watch = Watch(total, progress, cancel)
-        made = [self._sum_and_gram(part, watch) for part in parts]
+        with np.errstate(invalid="ignore"):  # infinities are refused below
+            made = [self._sum_and_gram(part, watch) for part in parts]
         self.sums = np.stack([total for total, _ in made])
         finite(self.sums)
         self._grams = [gram for _, gram in made]

@@ -33,7 +33,8 @@ class Wide:
     ) -> None:
         self.rows, self.parts = Shifted(X, centre=centre), parts
         watch = Watch(-(-X.shape[1] // block_size(len(X))), progress, cancel)
-        self.kernel = self._kernel(X, watch)
+        with np.errstate(invalid="ignore"):  # infinities are refused below
+            self.kernel = self._kernel(X, watch)
         finite(np.diagonal(self.kernel))
 
     def _kernel(self, X: Any, watch: Watch) -> Floats:
