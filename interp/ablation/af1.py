@@ -1,4 +1,4 @@
-"""All for one (arXiv 2509.09650): the sparsest wait, transfer and compute that keeps the answers."""
+"""All for one (arXiv 2509.09650): the sparsest wait, transfer and compute that keep answers."""
 
 from __future__ import annotations
 

@@ -21,18 +21,18 @@ class Key(NamedTuple):
 def keys(places: Places, given: Given) -> Iterator[tuple[int, int, Key]]:
     """(row, column, key) of every token beyond the sink that is before its row's end; columns
     count from the sink."""
-    tokens = places.batch.tokens.numpy()
-    for row in range(len(places.batch)):
-        number: tuple[str, ...] = ()
+    batch = places.batch
+    tokens = batch.tokens.numpy()
+    for row in range(len(batch)):
+        number: str | None = None
         so_far: list[int] = []
-        for column, role in enumerate(places.roles[row].tolist()):
-            if not role:
-                continue
-            position = places.sink + column
-            token = int(tokens[row, position])
+        layout = batch.layouts[int(batch.layout_of[row])]
+        for position in range(int(places.ends[row])):
+            role, token = layout[position], int(tokens[row, position])
             digits = digits_in(role)
-            name = (digits[0],) if digits else ()
+            name = digits[0] if digits else None
             so_far = [*so_far, token] if name and name == number else [token]
             number = name
-            by = {"token": (token,), "value": tuple(so_far), "nothing": ()}
-            yield row, column, Key(role, position, by[given])
+            if position >= places.sink:
+                by = {"token": (token,), "value": tuple(so_far), "nothing": ()}
+                yield row, position - places.sink, Key(role, position, by[given])

@@ -84,6 +84,7 @@ class Setting:
             "problems": problems_call(batch.problems, (0, self.seed)),
             "replacement": self.replacement.label,
             "table_prompts": self.replacement.n,
+            "table_seed": self.replacement.seed,
             "sink": self.sink_name,
             "sink_differs": self.places.tells,
         }

@@ -55,11 +55,11 @@ def transfer(
         schedule = Schedule.from_spec(schedule.settings["schedule"])
     if not targets:
         raise InputError("there is nothing to transfer to: name sets of prompts.")
-    resources = Resources(memory, cancel, None)
+    resources, what = Resources(memory, cancel, None), Replacement.of(replacement, seed)
     rows, batches = [], []
     for done, (name, target) in enumerate(targets.items()):
         own, batch = target if isinstance(target, tuple) else (model, target)
-        rows.append(_row(name, own, batch, schedule, replacement, sink, seed, resources))
+        rows.append(_row(name, own, batch, schedule, what, sink, seed, resources))
         batches.append(batch)
         if progress is not None:
             progress(done + 1, len(targets))
@@ -71,7 +71,9 @@ def transfer(
         seed=seed,
         settings={
             "schedule": schedule.spec(),
-            "replacement": Replacement.of(replacement, seed).label,
+            "replacement": what.label,
+            "table_prompts": what.n,
+            "table_seed": what.seed,
             "sink": sink,
             "problems_of": [problems_call(batch.problems, (0, seed)) for batch in batches],
         },
@@ -85,7 +87,7 @@ def _row(
     model: Model,
     batch: PromptBatch,
     schedule: Schedule,
-    replacement: str | Replacement,
+    replacement: Replacement,
     sink: str,
     seed: int,
     resources: Resources,

@@ -53,6 +53,18 @@ def schedule_code(spec: Mapping[str, Any]) -> str:
     return call("interp.ablation.Schedule", **given)
 
 
+def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
+    """The argument that names the replacement: its label, or more where its table was another than
+    the one that the label means."""
+    label = settings["replacement"]
+    own = (settings["table_prompts"], settings["table_seed"])
+    if own == (1024, seed):
+        return f"replacement={label!r}"
+    name, _, given = label.partition(":")
+    made = call("interp.ablation.Replacement", repr(name), repr(given), n=own[0], seed=own[1])
+    return f"replacement={made}"
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class AblationScore(Result):
     """The answers of one ablated run beside those of the full model.
@@ -136,13 +148,13 @@ class AblationScore(Result):
 
     @property
     def code(self) -> str:
-        names = ("replacement", "sink", "answers")
-        options = {name: self.settings.get(name) for name in names}
+        options = {name: self.settings.get(name) for name in ("sink", "answers")}
         last = call(
             "interp.ablation.evaluate",
             "model",
             "batch",
             schedule_code(self.settings["schedule"]),
+            replacement_code(self.settings, self.seed),
             **options,
             seed=self.seed,
         )
@@ -225,11 +237,14 @@ class LayerRemoval(Result):
 
     @property
     def code(self) -> str:
-        names = ("replacement", "sink")
-        options = {name: self.settings.get(name) for name in names}
-        schedule = schedule_code(self.settings["schedule"])
         last = call(
-            "interp.ablation.removal", "model", "batch", schedule, **options, seed=self.seed
+            "interp.ablation.removal",
+            "model",
+            "batch",
+            schedule_code(self.settings["schedule"]),
+            replacement_code(self.settings, self.seed),
+            sink=self.settings.get("sink"),
+            seed=self.seed,
         )
         return model_code(self.model, self.settings, last)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL, schedule_code
+from interp.results.ablation import INTERVAL, replacement_code, schedule_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
@@ -120,7 +120,6 @@ class AblationTransfer(Result):
 
     @property
     def code(self) -> str:
-        options = {name: self.settings.get(name) for name in ("replacement", "sink")}
         schedule = schedule_code(self.settings["schedule"])
         targets = ", ".join(
             f"{row.name!r}: {call('model.prompts', problems, format=row.format)}"
@@ -133,7 +132,8 @@ class AblationTransfer(Result):
             "model",
             schedule,
             f"{{{targets}}}",
-            **options,
+            replacement_code(self.settings, self.seed),
+            sink=self.settings.get("sink"),
             seed=self.seed,
         )
         return model_code(self.model, {}, last)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL
+from interp.results.ablation import INTERVAL, replacement_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -88,9 +88,10 @@ class AblationGrid(Result):
 
     @property
     def code(self) -> str:
-        names = ("replacement", "sink", "waits", "widths", "transfer_mask", "kl", "route")
+        names = ("sink", "waits", "widths", "transfer_mask", "kl", "route")
         options = {name: self.settings.get(name) for name in names}
-        last = call("interp.ablation.grid", "model", "batch", **options, seed=self.seed)
+        what = replacement_code(self.settings, self.seed)
+        last = call("interp.ablation.grid", "model", "batch", what, **options, seed=self.seed)
         return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:
@@ -217,9 +218,10 @@ class AllForOne(Result):
 
     @property
     def code(self) -> str:
-        names = ("target", "replacement", "sink", "transfer_mask", "heads")
+        names = ("target", "sink", "transfer_mask", "heads")
         options = {name: self.settings.get(name) for name in names}
-        last = call("interp.ablation.af1", "model", "batch", **options, seed=self.seed)
+        what = replacement_code(self.settings, self.seed)
+        last = call("interp.ablation.af1", "model", "batch", what, **options, seed=self.seed)
         return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:

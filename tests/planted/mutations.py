@@ -19,6 +19,7 @@ from interp.arithmetic.wrong_answers import WrongAnswers
 from interp.engine import Add, Freeze, MaskAttention, Project, Replace, Rows, Scale
 from interp.models.adapter import Adapter
 from interp.models.prompts import PromptBatch
+from tests.planted.ablation_mutations import ABLATION
 
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -335,4 +336,5 @@ MUTATIONS = (
         _next_digit_wrong,
     ),
     Mutation("noisy_prefix", "digits off by one", _NOISY, "_predictions", _predictions_moved),
+    *(Mutation("all_for_one", *mistake) for mistake in ABLATION),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planted import attribution_proofs, behaviour_proofs, engine_proof
+from tests.planted import ablation_proofs, attribution_proofs, behaviour_proofs, engine_proof
 from tests.planted.mutations import MUTATIONS, Mutation
 from tests.planted.subjects import FIRST_SEED, Subject, subject
 
@@ -12,6 +12,7 @@ PROOFS = {
     "engine": engine_proof.prove,
     "counterfactual": attribution_proofs.prove_counterfactual,
     "logit_lens": attribution_proofs.prove_logit_lens,
+    "all_for_one": ablation_proofs.prove_all_for_one,
     "accuracy": behaviour_proofs.prove_accuracy,
     "explanation": behaviour_proofs.prove_explanation,
     "noisy_prefix": behaviour_proofs.prove_noisy_prefix,
@@ -25,6 +26,8 @@ def specimen(analysis: str) -> Subject:
         return subject("modular", FIRST_SEED, layers=3)
     if analysis in ("accuracy", "explanation"):
         return subject("careless", FIRST_SEED, layers=2, digits=3)
+    if analysis == "all_for_one":
+        return subject("waiting", FIRST_SEED, layers=4, digits=1)
     return subject("addition", FIRST_SEED, layers=3, digits=2, family="gpt2")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planted import attribution_proofs, behaviour_proofs, engine_proof
+from tests.planted import ablation_proofs, attribution_proofs, behaviour_proofs, engine_proof
 from tests.planted.subjects import SEEDS, Subject, subject
 
 
@@ -37,3 +37,9 @@ def test_a_careless_adder(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_wrong_prefix(seed: int) -> None:
     behaviour_proofs.prove_noisy_prefix(subject("addition", seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["waiting", "early"])
+def test_all_for_one(kind: str, seed: int) -> None:
+    ablation_proofs.prove_all_for_one(subject(kind, seed))

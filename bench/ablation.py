@@ -1,0 +1,197 @@
+"""The whole wait × transfer grid, beside one complete hooked forward a cell, in one run.
+
+The peer is the way of the paper's public demo (arXiv 2509.09650): for each cell a complete forward
+of every prompt with hooks that overwrite the residual stream after the wait and mask attention in
+every later layer, all positions and all logits. It is timed on `--sampled` cells, drawn with the
+seed, and scaled to all; each of them is asserted equal to the same cell of the grid. The table of
+conditional means is timed beside one plain forward of its prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+import interp
+from bench.harness import record
+from interp.ablation import Replacement
+from interp.ablation.answers import Answers, read
+from interp.ablation.cells import Cell, Cells
+from interp.ablation.complete import Resources
+from interp.ablation.filling import Filling
+from interp.ablation.grid import full_answers
+from interp.ablation.schedule import Schedule
+from interp.ablation.setting import Setting
+from interp.ablation.tables import build_table
+from interp.ablation.visible import PEEK, SELF, visible
+from interp.engine.requests import tolerance
+
+BATCH = 64  # prompts in one of the peer's forwards
+
+
+def prompts(model: Any, options: argparse.Namespace, seed: int, n: int) -> Any:
+    """Seven-digit sums, zero-padded: 16 tokens where each digit is one."""
+    problems = interp.Addition(options.digits).sample(n, seed=seed)
+    return model.prompts(problems, format="padded")[:n]
+
+
+def one_answer(batch: Any) -> Any:
+    """The same prompts with nothing after their first answer token: one token emits it."""
+    problems = batch.problems
+    first = f"c{problems.task.answer_digits - 1}"
+    last = int(batch.position_array(first)[0])
+    from dataclasses import replace
+
+    layouts = tuple(layout[: last + 1] for layout in batch.layouts)
+    lengths = np.full(len(batch), last + 1)
+    return replace(batch, tokens=batch.tokens[:, : last + 1], lengths=lengths, layouts=layouts)
+
+
+def peer(setting: Setting, filling: Filling, schedule: Schedule) -> torch.Tensor:
+    """Logits [n, answers, d_vocab] of one cell by complete hooked forwards of the bridge."""
+    bridge, places = setting.model.adapter.bridge, setting.places
+    batch, end = setting.batch, places.end
+    masks = {layer: ~torch.from_numpy(visible(places, PEEK)) for layer in schedule.transfer}
+    masks |= {layer: ~torch.from_numpy(visible(places, SELF)) for layer in schedule.compute}
+    rows = filling.rows(schedule.wait) if schedule.wait else None
+    parts = []
+    for first in range(0, len(batch), BATCH):
+        here = slice(first, first + BATCH)
+        hooks = []
+        if rows is not None:
+            hooks.append((f"blocks.{schedule.wait - 1}.hook_out", _overwrite(places, rows[here])))
+        for layer, cut in masks.items():
+            hooks.append((f"blocks.{layer}.attn.hook_pattern", _masked(cut[here][:, None])))
+        logits = bridge.run_with_hooks(batch.tokens[here, :end], fwd_hooks=hooks)
+        where = torch.from_numpy(places.emits[here])
+        parts.append(logits.gather(1, where[..., None].expand(-1, -1, logits.shape[-1])))
+    return torch.cat(parts)
+
+
+def _overwrite(places: Any, rows: torch.Tensor) -> Any:
+    def hook(x: torch.Tensor, hook: Any) -> torch.Tensor:
+        return torch.cat([x[:, : places.sink], rows], dim=1)
+
+    return hook
+
+
+def _masked(cut: torch.Tensor) -> Any:
+    def hook(pattern: torch.Tensor, hook: Any) -> torch.Tensor:
+        left = pattern.masked_fill(cut, 0.0)
+        return left / left.sum(-1, keepdim=True)
+
+    return hook
+
+
+def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
+    """Ours whole, the peer's sampled; equality first."""
+    depth = setting.model.shape.n_layers
+    pairs = [(w, t) for w in range(depth + 1) for t in range(depth + 1 - w)]
+    schedules = [Schedule.all_for_one(depth, w, t) for w, t in pairs]
+    full, _ = full_answers(setting)
+    began = time.perf_counter()
+    filling = setting.filling()
+    cells = Cells(setting, filling, PEEK)
+    found = cells.run([Cell.of(schedule, depth) for schedule in schedules])
+    ours = time.perf_counter() - began
+    print(f"{len(pairs)} cells in {ours:.1f} s", flush=True)
+    rng = np.random.default_rng(options.seed)
+    drawn = sorted(rng.choice(len(pairs), options.sampled, replace=False).tolist())
+    taken, worst, flipped = [], 0.0, 0
+    with torch.no_grad():
+        for number in drawn:
+            began = time.perf_counter()
+            logits = peer(setting, filling, schedules[number])
+            taken.append(time.perf_counter() - began)
+            off, other = compare(setting, found[number], logits)
+            worst, flipped = max(worst, off), flipped + other
+            print(pairs[number], f"{taken[-1]:.2f} s, difference {off:.2g}", flush=True)
+    assert worst <= tolerance(setting.model.dtype), worst
+    assert flipped == 0, f"{flipped} answers differ"
+    theirs = float(np.mean(taken)) * len(pairs)
+    return {
+        "prompts": len(setting.batch),
+        "n_distinct": setting.batch.n_distinct,
+        "tokens": setting.places.end,
+        "cells": len(pairs),
+        "sampled_cells": [pairs[number] for number in drawn],
+        "base_accuracy": float(full.all_right.mean()),
+        "seconds": ours,
+        "peer_seconds_a_cell": taken,
+        "peer_seconds": theirs,
+        "times_faster_than_peer": theirs / ours,
+        "largest_difference": worst,
+    }
+
+
+def compare(setting: Setting, ours: Answers, logits: torch.Tensor) -> tuple[float, int]:
+    """The largest difference of Δ, as a share of the largest |logit|, and how many answers are
+    right in one and wrong in the other though the peer's lead is more than rounding."""
+    log_q = torch.log_softmax(logits.float(), -1)
+    theirs = read(setting.truth, logits, log_q, log_q, setting.truth.labels)
+    largest = float(logits.abs().max())
+    off = np.nanmax(np.abs(ours.difference - theirs[..., 1].numpy())) / largest
+    top = logits.topk(2, dim=-1).values
+    clear = (top[..., 0] - top[..., 1] > tolerance(logits.dtype) * largest).numpy()
+    return float(off), int(((ours.right != theirs[..., 0].numpy()) & clear).sum())
+
+
+def measure_table(model: Any, batch: Any) -> dict[str, Any]:
+    """One table over all its prompts' roles and depths, beside one plain forward of them."""
+    tokens = batch.tokens
+    began = time.perf_counter()
+    build_table(model, batch, "token", memory=2**30)
+    ours = time.perf_counter() - began
+    began = time.perf_counter()
+    with torch.no_grad():
+        for part in tokens.split(BATCH):
+            model.adapter.bridge(part)
+    plain = time.perf_counter() - began
+    prefixes = sum(
+        len(np.unique(tokens[:, : p + 1].numpy(), axis=0)) for p in range(tokens.shape[1])
+    )
+    return {
+        "prompts": len(batch),
+        "positions": tokens.numel(),
+        "distinct_prefixes": prefixes,
+        "seconds": ours,
+        "plain_forward_seconds": plain,
+        "share_of_a_plain_forward": ours / plain,
+    }
+
+
+def main() -> None:
+    """Check, time and write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--prompts", type=int, default=256)
+    parser.add_argument("--digits", type=int, default=7, help="of each operand: 7 give 16 tokens")
+    parser.add_argument("--sampled", type=int, default=20)
+    parser.add_argument("--table", type=int, default=512, help="prompts behind the table")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    os.environ["ARITHMOSCOPE_CACHE"] = tempfile.mkdtemp()  # no table from before
+    model = interp.load(options.model)
+    batch = one_answer(prompts(model, options, options.seed, options.prompts))
+    replacement = Replacement(n=options.table, seed=options.seed + 1)
+    setting = Setting.of(model, batch, replacement, "first", options.seed, Resources())
+    table = measure_table(
+        model, one_answer(prompts(model, options, options.seed + 2, options.table))
+    )
+    body = {
+        "peer": "transformer_lens run_with_hooks, one complete forward of all prompts a cell",
+        "model": {"name": model.name, "hash": model.hash},
+        "table": table,
+        "grid": measure_grid(setting, options),
+    }
+    record("ablation", options.seed, body)
+
+
+if __name__ == "__main__":
+    main()

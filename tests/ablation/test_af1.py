@@ -1,0 +1,86 @@
+"""The search: what it says where there is something to find is in tests/planted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import interp
+from interp import ablation
+from interp.errors import ArithmoscopeError, Cancelled, InputError
+from interp.models.planted import build
+from interp.results import Result
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: Any) -> Any:
+    found = build("waiting", seed=11, digits=1, layers=4)
+    model = interp.load(str(found.save(tmp_path_factory.mktemp("planted") / "waiting")))
+    return model, found.key, model.prompts(found.key.problems(100))
+
+
+def test_one_half_is_searched_and_the_other_told_of(planted: Any, tmp_path: Path) -> None:
+    model, _, batch = planted
+    found = ablation.af1(model, batch)
+    assert found.n == 50 == found.settings["n_searched"]
+    assert Result.load(found.save(tmp_path / "af1")) == found
+    space: dict[str, Any] = {}
+    exec(found.code, space)
+    assert space["result"] == found
+    assert "(indices 0 to 1)" in str(found.verdict)
+    kept = found.pruning["faithfulness"]
+    assert (kept[:-1] >= found.target).all()  # cuts that were made
+    assert kept.iloc[-1] < found.target  # the one that was not
+    assert set(found.frame["stage"]) == {"wait", "window", "prune", "removal"}
+    assert ablation.Schedule.from_spec(found.schedule).wait == found.wait
+
+
+def test_random_weights_are_refused_or_uninformative(tiny_model: Callable[..., Any]) -> None:
+    model, _ = tiny_model("gpt2", "float32")
+    batch = model.prompts(interp.Addition(1).grid(), format="padded")
+    right = [int(x) for x in ablation_right(model, batch)]
+    if not sum(right):
+        with pytest.raises(InputError, match="rightly"):
+            ablation.af1(model, batch)
+        return
+    found = ablation.af1(model, batch)
+    assert (found.status, found.wait) == ("uninformative", -1)
+    assert "below 30" in found.reason
+
+
+def ablation_right(model: Any, batch: Any) -> Any:
+    logits = interp.engine.run(model, batch).logits
+    labels = [batch.labels(role) for role in batch.answer_roles]
+    return sum((logits[:, i].argmax(-1) == x).int() for i, x in enumerate(labels)) == len(labels)
+
+
+def test_few_right_prompts_are_uninformative(planted: Any) -> None:
+    model, _, batch = planted
+    found = ablation.af1(model, batch[np.arange(0, 100, 2)])
+    assert (found.status, found.verdict) == ("uninformative", None)
+    assert "below 30" in found.reason
+
+
+def test_one_answer_is_uninformative(planted: Any) -> None:
+    """A model that is right only where a constant is: prompts of one and the same answer."""
+    model, _, batch = planted
+    sums = np.array([int(x) for x in batch.problems.answers()])
+    found = ablation.af1(model, batch[np.tile(np.flatnonzero(sums == 9), 4)], target=0.9)
+    assert found.status == "uninformative"
+
+
+def test_progress_and_cancel(planted: Any) -> None:
+    model, _, batch = planted
+    told: list[tuple[int, int]] = []
+    ablation.grid(model, batch, progress=lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1]
+    cancel = interp.engine.Cancel()
+    cancel.set()
+    for call in (ablation.grid, ablation.af1, ablation.compare):
+        with pytest.raises(Cancelled):
+            call(model, batch, cancel=cancel)
+    assert issubclass(Cancelled, ArithmoscopeError)

@@ -1,0 +1,131 @@
+"""Bad inputs, each with its message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import interp
+from interp import ablation
+from interp.ablation import Replacement, Schedule
+from interp.ablation.complete import Resources
+from interp.ablation.setting import Setting
+from interp.ablation.tables import build_table
+from interp.errors import InputError, ModelError, RoleError
+from interp.models.planted import build
+from tests import nanogpt
+
+
+@pytest.fixture(scope="module")
+def planted() -> Any:
+    found = build("waiting", seed=3, digits=1, layers=3)
+    return found.model(dtype="float64"), found.key
+
+
+@pytest.fixture(scope="module")
+def batch(planted: Any) -> Any:
+    model, key = planted
+    return model.prompts(key.problems(100))
+
+
+def test_a_wait_past_the_last_layer(planted: Any, batch: Any) -> None:
+    with pytest.raises(InputError, match=r"wait=4 is past the last layer: .* at most 3 can wait"):
+        ablation.evaluate(planted[0], batch, Schedule(wait=4))
+    with pytest.raises(InputError, match=r"layer 3 does not exist: .* layers 0 to 2"):
+        ablation.evaluate(planted[0], batch, Schedule(wait=1, transfer=(3,)))
+    with pytest.raises(InputError, match="counts of layers, 0 to 3"):
+        ablation.grid(planted[0], batch, waits=[4])
+
+
+def test_a_token_that_the_table_has_never_seen(tiny_model: Callable[..., Any]) -> None:
+    model, _ = tiny_model("gpt2")
+    task = interp.Addition(1)
+    small = model.prompts(task.problems([1, 2, 3, 4], [1, 2, 3, 4]), format="padded")
+    table = build_table(model, small, "token", memory=2**30)
+    batch = model.prompts(task.problems([7, 2], [1, 2]), format="padded")
+    here = Setting.of(model, batch, Replacement(), "first", 0, Resources())
+    with pytest.raises(InputError, match="no prompt of the table has '7' at 'a0': build the table"):
+        here.filling(table=table)
+    alone = model.prompts(task.problems([4, 4], [4, 4]), format="padded")
+    here = Setting.of(model, alone, Replacement(), "first", 0, Resources())
+    with pytest.raises(InputError, match=r"no other prompt .* at 'a0', .* condition on less"):
+        here.filling(table=table)
+    longer = model.prompts(interp.Addition(2).problems([12], [34]), format="padded")
+    longer = longer[np.array([0, 0])]
+    here = Setting.of(model, longer, Replacement(), "first", 0, Resources())
+    with pytest.raises(InputError, match="has no role 'a1'"):
+        here.filling(table=table)
+
+
+def test_a_prompt_without_the_role(planted: Any, batch: Any) -> None:
+    model, key = planted
+    with pytest.raises(RoleError, match="no few-shot examples"):
+        ablation.evaluate(model, batch, Schedule(1), sink="shots")
+    with pytest.raises(RoleError, match="role 'd0' is in none of these prompts"):
+        ablation.knock_out(batch, [("eq", "d0")], [0])
+    bare = model.prompts(key.problems(9), answer="none")
+    with pytest.raises(InputError, match="hold no answer"):
+        ablation.evaluate(model, bare, Schedule(1))
+
+
+def test_no_prompt_answered_rightly(tiny_model: Callable[..., Any]) -> None:
+    model, _ = tiny_model("gpt2")
+    batch = model.prompts(interp.Addition(2).sample(8, seed=0), format="padded")
+    for call in (
+        lambda: ablation.evaluate(model, batch, Schedule(1), replacement="zero"),
+        lambda: ablation.grid(model, batch, replacement="zero"),
+        lambda: ablation.af1(model, batch, replacement="zero"),
+        lambda: ablation.removal(model, batch),
+    ):
+        with pytest.raises(InputError, match=r"none of these 8 prompts rightly.*search_prompts"):
+            call()
+
+
+def test_a_model_whose_attention_cannot_be_masked() -> None:
+    model = interp.wrap(nanogpt.random_gpt(), nanogpt.CHARACTERS)
+    batch = model.prompts(interp.Addition(2).sample(8, seed=0), format="padded")
+    with pytest.raises(ModelError, match=r"cannot be masked.*interp\.convert"):
+        ablation.evaluate(model, batch, Schedule(1), replacement="zero")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Schedule(2, (1,)), "layer 1 waits: wait=2 means layers 0 to 1"),
+        (lambda: Schedule(0, (1,), (1,)), "cannot both transfer and compute"),
+        (lambda: Schedule(-1), "counted from 0"),
+        (lambda: Schedule(0, (1,), heads=((2, 0),)), "head 0 of layer 2 cannot look"),
+        (lambda: Schedule(transfer_mask="peek"), "unknown mask 'peek'"),
+        (lambda: Schedule(transfer_mask="window:0"), "unknown mask"),
+        (lambda: Schedule(transfer=(1.5,)), "whole numbers"),  # type: ignore[arg-type]
+        (lambda: Schedule.all_for_one(4, 2, 3), "do not fit 4 layers"),
+        (lambda: Replacement.of("camo"), "unknown replacement 'camo'"),
+        (lambda: Replacement.of("zero:token"), "has no key"),
+        (lambda: Replacement.of("cama:word"), "unknown key 'word'"),
+        (lambda: Replacement(n=1), "at least 2 prompts"),
+    ],
+)
+def test_what_cannot_be(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_other_prompts_and_choices(planted: Any, batch: Any) -> None:
+    model, _ = planted
+    with pytest.raises(InputError, match="unknown sink"):
+        ablation.evaluate(model, batch, Schedule(), sink="last")
+    with pytest.raises(InputError, match="unknown answers"):
+        ablation.evaluate(model, batch, Schedule(), answers="said")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="unknown route"):
+        ablation.grid(model, batch, route="slow")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="target=0"):
+        ablation.af1(model, batch, target=0)
+    with pytest.raises(InputError, match="choose 'full-peek'"):
+        ablation.af1(model, batch, transfer_mask="open")
+    with pytest.raises(InputError, match="nothing to transfer to"):
+        ablation.transfer(model, Schedule(1), {})
+    with pytest.raises(InputError, match="nothing to compare"):
+        ablation.compare(model, batch, replacements=[])

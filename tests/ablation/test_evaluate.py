@@ -1,0 +1,169 @@
+"""Scores on models that are right: planted ones, and the trained five-digit adder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import interp
+from interp import ablation, engine
+from interp.ablation import Schedule
+from interp.ablation.answers import Truth
+from interp.models.planted import build
+from interp.results import Result
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: Any) -> Any:
+    found = build("waiting", seed=11, digits=1, layers=4)
+    model = interp.load(str(found.save(tmp_path_factory.mktemp("planted") / "waiting")))
+    return model, found.key, model.prompts(found.key.problems(100))
+
+
+@pytest.fixture(scope="module")
+def add5() -> Any:
+    model = interp.load("add5")
+    return model, model.prompts(interp.Addition(5).sample(48, seed=3))
+
+
+def the_schedule(key: Any, depth: int) -> Schedule:
+    moved = key.transfer_layers
+    compute = [i for i in range(key.wait, depth) if i not in moved]
+    return Schedule(key.wait, moved, compute)
+
+
+def test_the_planted_schedule_keeps_everything_and_a_longer_wait_nothing(planted: Any) -> None:
+    model, key, batch = planted
+    kept = ablation.evaluate(model, batch, the_schedule(key, 4))
+    assert kept.metrics["faithfulness"] == kept.metrics["base_accuracy"] == 1
+    assert kept.metrics["logit_difference"] == pytest.approx(1, abs=1e-3)
+    assert kept.metrics["constant"] == pytest.approx(0.1)  # ten pairs sum to 9
+    lost = ablation.evaluate(model, batch, Schedule(key.wait + 1))
+    assert lost.metrics["faithfulness"] < 0.5
+    assert "wait" in kept.picture
+    assert "100 %" in str(kept.verdict)
+    assert "nothing tells" in str(ablation.evaluate(model, batch, Schedule(4)).verdict)
+
+
+def test_zero_mean_and_resampled_tokens_carry_nothing_of_their_own(planted: Any) -> None:
+    model, key, batch = planted
+    for name in ("zero", "mean", "role-mean", "resample", "cama:nothing"):
+        lost = ablation.evaluate(model, batch, Schedule(key.wait), replacement=name)
+        assert lost.metrics["faithfulness"] < 0.4, name
+    for name in ("cama", "cama:value", "own", "resample:token"):
+        kept = ablation.evaluate(model, batch, Schedule(key.wait), replacement=name)
+        assert kept.metrics["faithfulness"] == 1, name
+
+
+def test_the_full_model_and_a_constant_output(planted: Any) -> None:
+    model, _, batch = planted
+    full = ablation.evaluate(model, batch, Schedule())
+    assert full.metrics["logit_difference"] == pytest.approx(1)
+    assert full.metrics["kl"] == pytest.approx(0, abs=1e-9)
+    constant = ablation.evaluate(model, batch, Schedule(4), replacement="zero")
+    assert constant.metrics["logit_difference"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_score_survives_the_disk_and_its_code_makes_it_again(
+    planted: Any, tmp_path: Path
+) -> None:
+    model, key, batch = planted
+    found = ablation.evaluate(model, batch, the_schedule(key, 4))
+    assert Result.load(found.save(tmp_path / "score")) == found
+    space: dict[str, Any] = {}
+    exec(found.code, space)
+    assert space["result"] == found
+
+
+def test_answers_of_several_tokens(add5: Any) -> None:
+    model, batch = add5
+    found = ablation.evaluate(model, batch, Schedule(wait=1), replacement="cama")
+    frame = found.frame.set_index("role")
+    assert list(frame.index) == [*batch.answer_roles, "all"]
+    assert frame.loc["all", "faithfulness"] <= frame["faithfulness"].min() + 1e-9
+    assert frame.loc["all", "base_accuracy"] > 0.9
+    first = ablation.grid(model, batch, widths=[1, 2])
+    assert first.by_role is not None
+    assert first.by_role.axis("role").labels == batch.answer_roles
+    assert first.kl is None
+
+
+def test_generated_answers(add5: Any) -> None:
+    """Whole answers are right under both; without cuts they are what the model itself says; and
+    no digit before a row's first wrong one differs."""
+    model, batch = add5
+    schedule = Schedule(0, (0,), (1,))
+    forced = ablation.evaluate(model, batch, schedule)
+    said = ablation.evaluate(model, batch, schedule, answers="generated")
+    assert np.array_equal(forced.kept, said.kept)
+    assert np.array_equal(forced.right, said.right)
+    first = batch.answer_roles[0]
+    shares = [found.frame.set_index("role").loc[first, "faithfulness"] for found in (forced, said)]
+    assert shares[0] == shares[1]
+    uncut = ablation.evaluate(model, batch, Schedule(), answers="generated")
+    tokens = engine.generate(model, batch, max_new_tokens=len(batch.answer_roles))
+    labels = Truth.of(batch).labels
+    assert np.array_equal(uncut.kept, (tokens == labels).all(dim=1).numpy())
+
+
+def test_removing_a_layer(planted: Any) -> None:
+    model, key, batch = planted
+    found = ablation.removal(model, batch, the_schedule(key, 4))
+    moved = set(key.transfer_layers)
+    for layer, kept in enumerate(found.full.values):
+        assert (kept < 0.5) == (layer in moved), layer
+        assert np.isnan(found.schedule.values[layer]) == (layer not in moved)
+    assert (found.all_removed["faithfulness"] < 0.5).all()
+    assert found.metrics["needed_layers"] == len(moved)
+
+
+def test_the_grid(planted: Any, tmp_path: Path) -> None:
+    model, key, batch = planted
+    found = ablation.grid(model, batch, kl=True)
+    last = key.transfer_layers[-1]
+    for wait in range(5):
+        for width in range(5):
+            value = found.faithfulness.at(wait=wait, width=width)
+            if wait + width > 4:
+                assert np.isnan(value)
+            else:
+                keeps = wait <= key.wait and wait + width > last
+                assert (value == 1) == keeps, (wait, width)
+    assert found.metrics["longest_wait"] == key.wait
+    assert Result.load(found.save(tmp_path / "grid")) == found
+    slow = ablation.grid(model, batch, route="complete", waits=[0, key.wait], kl=True)
+    fast = ablation.grid(model, batch, waits=[0, key.wait], kl=True)
+    for name in ("faithfulness", "logit_difference", "kl"):
+        a, b = getattr(slow, name).values, getattr(fast, name).values
+        assert np.allclose(a, b, atol=1e-3, equal_nan=True), name
+
+
+def test_alternatives_in_one_table(planted: Any) -> None:
+    model, key, batch = planted
+    found = ablation.compare(model, batch, the_schedule(key, 4))
+    kept = found.table.set_index(["replacement", "mask"])["faithfulness"]
+    assert kept["cama:token", "full-peek"] == 1
+    assert kept["zero", "full-peek"] < 0.4
+    assert kept["cama:token", "operands"] == 1
+    searched = ablation.compare(model, batch, replacements=["cama", "zero"], masks=["full-peek"])
+    status = searched.table.set_index("replacement")["status"]
+    assert status["cama:token"] == "found"
+    assert searched.table.set_index("replacement").loc["cama:token", "wait"] == key.wait
+
+
+def test_transfer_to_other_prompts(planted: Any, add5: Any) -> None:
+    model, key, batch = planted
+    other, sums = add5
+    targets = {"same": batch, "few": batch[:20], "shallow": (other, sums)}
+    found = ablation.transfer(model, the_schedule(key, 4), targets)
+    rows = found.table.set_index("name")
+    assert rows.loc["same", "faithfulness"] == 1
+    assert "no verdict" in rows.loc["few", "reason"]
+    assert (
+        "does not exist" in rows.loc["shallow", "reason"]
+        or "past the last" in rows.loc["shallow", "reason"]
+    )
+    assert "{'same': model.prompts(" in found.code

@@ -1,0 +1,109 @@
+"""Tables of conditional means: what is in them, what is left out, what is kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import interp
+from interp import ablation, engine
+from interp.ablation import Replacement
+from interp.ablation.complete import Resources
+from interp.ablation.setting import Setting
+from interp.ablation.tables import build_table
+from interp.engine import Read, lanes
+from interp.errors import StorageError
+
+TASK = interp.Addition(1)
+
+
+def streams(model: Any, batch: Any) -> torch.Tensor:
+    """[n, T, layers, d_model] by a complete run."""
+    found = engine.run(model, batch, reads=[Read("resid_post")], logits=None).activations
+    return torch.stack([found["resid_post", layer] for layer in range(4)], dim=2)
+
+
+@pytest.mark.parametrize("given", ["token", "value", "nothing"])
+def test_a_mean_is_the_mean_over_the_other_prompts_that_share_the_key(
+    given: str, tiny_model: Callable[..., Any]
+) -> None:
+    model, _ = tiny_model("gpt2")
+    numbers = np.array([(a, b) for a in (12, 17, 34) for b in (20, 44, 45, 46, 70, 71)]).T
+    problems = interp.Addition(2).problems(*numbers)
+    table = model.prompts(problems, format="padded")
+    batch = table[np.array([2, 11])]
+    what = streams(model, table)
+    here = Setting.of(model, batch, Replacement("cama", given), "first", 0, Resources())
+    held = build_table(model, table, given, memory=2**20)
+    got = here.filling(table=held).rows(3)
+    tokens = table.tokens.numpy()
+    roles = table.layouts[0]
+    checked = 0
+    for row, prompt in enumerate(batch.tokens.numpy()):
+        for position in range(1, here.places.end):
+            first, number = position, roles[position][0]
+            while given == "value" and number in "abc" and roles[first - 1][0] == number:
+                first -= 1
+            same = (tokens[:, first : position + 1] == prompt[first : position + 1]).all(axis=1)
+            same |= given == "nothing"
+            same &= (tokens != prompt).any(axis=1)
+            if not same.any():
+                continue
+            want = what[torch.from_numpy(same), position, 2].mean(dim=0)
+            assert float((got[row, position - 1] - want).abs().max()) < 1e-9
+            checked += 1
+    assert checked > 10
+
+
+def test_a_table_costs_each_distinct_prefix_once(
+    tiny_model: Callable[..., Any], monkeypatch: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARITHMOSCOPE_CACHE", str(tmp_path))
+    model, _ = tiny_model("llama")
+    batch = model.prompts(interp.Addition(1).grid(), format="padded")
+    seen: list[int] = []
+    step = lanes.step
+    monkeypatch.setattr(
+        lanes, "step", lambda m, la, x, *rest: (seen.append(len(x)), step(m, la, x, *rest))[1]
+    )
+    built = build_table(model, batch, "token", memory=2**30)
+    prefixes = sum(len({row[: p + 1].tobytes() for row in batch.tokens.numpy()}) for p in range(6))
+    assert sum(seen) == 4 * prefixes  # bos a op b = c1, in each of four layers
+    again = build_table(model, batch, "token", memory=2**30)
+    assert sum(seen) == 4 * prefixes  # from disk
+    assert torch.equal(built.sums, again.sums)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1
+
+
+def test_a_damaged_table_is_refused(
+    tiny_model: Callable[..., Any], monkeypatch: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARITHMOSCOPE_CACHE", str(tmp_path))
+    model, _ = tiny_model("gpt2")
+    ablation.cama(model, TASK, format="padded")
+    (path,) = tmp_path.rglob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StorageError, match="Delete the file"):
+        ablation.cama(model, TASK, format="padded")
+
+
+def test_what_the_own_token_explains(tiny_model: Callable[..., Any], tmp_path: Path) -> None:
+    model, _ = tiny_model("gpt2")
+    found = ablation.cama(model, "add:1", format="padded")
+    assert found.exact
+    assert not found.error.values.any()
+    share = {role: found.own_share.at(role=role, depth="4") for role in ("bos", "a0", "b0", "eq")}
+    assert np.isnan(share["bos"])  # never varies
+    assert share["a0"] == pytest.approx(1.0)  # has seen nothing else
+    assert 0 < share["b0"] < 1
+    assert share["eq"] == 0  # one token, so all that varies is of others
+    sampled = ablation.cama(model, interp.Addition(2), format="padded", n=200)
+    assert not sampled.exact
+    assert sampled.error.values.max() > 0
+    assert interp.results.Result.load(found.save(tmp_path / "table")) == found
+    assert "interp.ablation.cama(model, interp.task('add:1').grid()" in found.code

@@ -1,0 +1,98 @@
+"""The search for wait, transfer and compute, made wrong in small ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from interp.ablation.answers import Answers
+from interp.ablation.cells import Cell, Cells
+from interp.ablation.filling import Filling
+from interp.ablation.schedule import Schedule
+
+
+def _one_less(deepest_wait: Callable[..., Any]) -> Callable[..., Any]:
+    """What a confusion of counts and indices does."""
+    return lambda *args: None if (wait := deepest_wait(*args)) is None else max(wait - 1, 0)
+
+
+def _layer_above(at: Callable[..., Any]) -> Callable[..., Any]:
+    """Waiting tokens are given what they have one layer later."""
+
+    def moved(filling: Filling, depth: int) -> Any:
+        return at(filling, min(depth + 1, filling.model.shape.n_layers))
+
+    return moved
+
+
+def _next_head(looking: Callable[..., Any]) -> Callable[..., Any]:
+    def moved(schedule: Schedule, layer: int) -> Any:
+        heads = looking(schedule, layer)
+        count = 1 + max((head for _, head in schedule.heads or ((0, 1),)), default=1)
+        return None if heads is None else tuple((head + 1) % count for head in heads)
+
+    return moved
+
+
+def _layer_later(of: Callable[..., Any]) -> Any:
+    def moved(cls: type[Cell], schedule: Schedule, n_layers: int) -> Cell:
+        cell = of(schedule, n_layers)
+        return replace(cell, looks=(*cell.looks[-1:], *cell.looks[:-1]))
+
+    return classmethod(moved)
+
+
+def _others_rows(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Every prompt is credited with its neighbour's answer."""
+
+    def moved(cells: Cells, what: Any) -> list[Answers]:
+        return [
+            Answers(*(np.roll(x, 1, axis=0) for x in (a.right, a.difference, a.kl)))
+            for a in run(cells, what)
+        ]
+
+    return moved
+
+
+def _no_key(build_table: Callable[..., Any]) -> Callable[..., Any]:
+    """Means over all prompts at the role, whatever the token."""
+    return lambda model, batch, given, **options: build_table(model, batch, "nothing", **options)
+
+
+def _nobody_looks(seen: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda places, mask, *args: seen(places, "self-peek", *args)
+
+
+def _dearest_first(both: Callable[..., Any]) -> Callable[..., Any]:
+    """Heads are cut in the wrong order."""
+
+    def flipped(*args: Any) -> Any:
+        kept, difference = both(*args)
+        return (kept[::-1], difference[::-1]) if len(kept) > 1 else (kept, difference)
+
+    return flipped
+
+
+def _layers_late(measure: Callable[..., Any]) -> Callable[..., Any]:
+    def shifted(*args: Any) -> Any:
+        table, right = measure(*args)
+        return table.assign(layer=np.where(table["layer"] < 0, -1, table["layer"] + 1)), right
+
+    return shifted
+
+
+_SEARCH = "interp.ablation.search"
+ABLATION: tuple[tuple[str, Any, str, Callable[..., Any]], ...] = (
+    ("wait off by one", _SEARCH, "_deepest_wait", _one_less),
+    ("states of the layer above", Filling, "at", _layer_above),
+    ("heads shifted by one", Schedule, "looking", _next_head),
+    ("transfer layers off by one", Cell, "of", _layer_later),
+    ("answers of others", Cells, "run", _others_rows),
+    ("own token forgotten", "interp.ablation.filling", "build_table", _no_key),
+    ("nobody looks", "interp.ablation.cells", "_seen", _nobody_looks),
+    ("heads ranked upside down", _SEARCH, "_both", _dearest_first),
+    ("removed layers off by one", "interp.ablation.af1", "measure", _layers_late),
+)
