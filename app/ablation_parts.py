@@ -12,9 +12,11 @@ from app import ablation_results as computed
 from app import ablation_sliders as sliders
 from app import parts, results
 from app.ablation_results import Drawn
+from app.cells import caption, embedded
 from app.study import Study
 from interp.ablation.replacements import GIVEN, Given
 from interp.arithmetic.formats import format_names
+from interp.figures import gallery
 from interp.results import AblationGrid, AllForOne
 
 CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
@@ -27,6 +29,7 @@ def grid(chosen: Study, drawn: Drawn) -> None:
     st.caption("Click a cell to draw its schedule above: transfer begins where waiting ends.")
     cell = cell_of(result, parts.chart(result, "ablation grid"))
     parts.below(result)
+    _each_digit(result)
     parts.take_away(result)
     if cell is not None and cell != st.session_state.get(CLICKED):
         st.session_state[CLICKED] = cell
@@ -115,6 +118,16 @@ def table(chosen: Study, drawn: Drawn) -> None:
     result = computed.table(chosen, cast(Given, given))
     _shown(result, "ablation table")
     parts.take_away(result)
+
+
+def _each_digit(result: AblationGrid) -> None:
+    """The grid of each answer token, where an answer has several."""
+    for name, figure in list(gallery(result).items())[1:]:
+        with st.expander(figure.layout.title.text, icon=":material/grid_view:"):
+            st.plotly_chart(
+                embedded(figure), theme=None, key=f"ablation grid {name}", config=parts.CHART
+            )
+            st.caption(caption(figure))
 
 
 def _offer(result: AllForOne) -> None:

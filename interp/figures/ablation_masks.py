@@ -84,8 +84,9 @@ def add_masks(figure: go.Figure, picture: str, *, row: int) -> None:
         ticks: dict[str, Any] = {"tickvals": names[shown], "ticktext": mask.roles[shown]}
         ticks |= {"type": "category", "tickfont": {"size": 11}}
         title = f"{mask.kind}: {spans(mask.layers)}"
-        figure.update_xaxes(**ticks, title={"text": title}, tickangle=-90, row=row, col=col)
-        figure.update_yaxes(**ticks, autorange="reversed", row=row, col=col)
+        ends = [-0.5, len(names) - 0.5]
+        figure.update_xaxes(**ticks, range=ends, title=title, tickangle=-90, row=row, col=col)
+        figure.update_yaxes(**ticks, range=ends[::-1], row=row, col=col)
     figure.update_yaxes(title="this token looks at …", row=row, col=1)
 
 
