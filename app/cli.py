@@ -11,6 +11,7 @@ import typer
 
 from app.commands import (
     ablate,
+    agree,
     attribute,
     behaviour,
     convert,
@@ -19,6 +20,7 @@ from app.commands import (
     explore,
     models,
     probe,
+    series,
     train,
 )
 from interp.errors import ArithmoscopeError, Cancelled
@@ -42,6 +44,8 @@ for command in (
     attribute,
     ablate,
     probe,
+    agree,
+    series,
 ):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 

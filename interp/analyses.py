@@ -66,6 +66,24 @@ def apply(
     return result
 
 
+def named(name: str) -> Analysis:
+    """The analysis of a public name, "attribution.counterfactual" of `interp`.
+
+    Raises InputError for a name that is no function of a room.
+    """
+    room, _, function = name.removeprefix("interp.").rpartition(".")
+    try:
+        found = getattr(import_module(f"interp.{room}"), function)
+    except (ImportError, AttributeError, ValueError):
+        found = None
+    if not inspect.isfunction(found):
+        raise InputError(
+            f"no analysis {name!r}: name a function of a room, such as attribution.counterfactual, "
+            "attribution.logit_lens or behaviour.accuracy"
+        )
+    return found
+
+
 def title(analysis: Analysis) -> str:
     """Its public name, `interp.attribution.counterfactual`; its own where it has none."""
     name = getattr(analysis, "__qualname__", type(analysis).__name__)

@@ -1,0 +1,56 @@
+"""`arithmoscope agree` and `series`: what lands in --out is what the library returns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import interp
+from app.sample import problems
+from interp.analyses import named, title
+from interp.errors import InputError
+from interp.figures import export
+from interp.results import Result
+from tests.app.test_cli import run
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "browser", lambda: None)
+
+
+def test_agree(trained: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, out = [str(folder) for folder in trained[:2]], tmp_path / "out"
+    given = ("--analysis", "attribution.logit_lens", "--n", "40", "--seed", "3", "-o", str(out))
+    assert run(monkeypatch, "agree", *names, *given) == 0
+    sample = problems("add:2", 40, seed=3)
+    assert Result.load(out) == interp.across(names, interp.attribution.logit_lens, sample, seed=3)
+    assert (out / "figure.html").is_file()
+
+
+def test_series(
+    trained: tuple[Path, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert run(monkeypatch, "series", str(trained[0]), "--n", "30", "-o", str(out)) == 0
+    wanted = interp.over(
+        trained[0], interp.behaviour.accuracy, problems("add:2", 30, seed=0), seed=0, strict=False
+    )
+    assert Result.load(out) == wanted
+    assert run(monkeypatch, "series", "add5") == 2
+    assert "add5 has no checkpoint series" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["counterfactual", "attribution.magic", "models.Model", "a.b.c"])
+def test_what_is_no_analysis(name: str) -> None:
+    with pytest.raises(InputError, match=f"no analysis '{name}': name a function of a room"):
+        named(name)
+
+
+@pytest.mark.parametrize("name", ["attribution.counterfactual", "behaviour.accuracy"])
+def test_names_lead_to_functions_and_back(name: str) -> None:
+    assert title(named(name)) == title(named(f"interp.{name}")) == f"interp.{name}"
