@@ -10,8 +10,10 @@ import numpy.typing as npt
 import probes
 from interp.arithmetic.problems import Problems
 from interp.behaviour.accuracy import distinct
+from interp.models.planted.asked import at
 from probes.estimators import LinearMap
 from probes.splits import Split
+from probes.steps import Along, edit
 from tests.planted.subjects import Subject
 
 Floats = npt.NDArray[np.float64]
@@ -73,26 +75,63 @@ def _r2(true: Floats, predicted: Floats) -> float:
 def prove_use(subject: Subject) -> None:
     """Moving the carry flips the digit that the key names, as long as its lookup lies ahead.
 
-    Along the key's own direction every answer becomes the predicted one; along a fitted probe's,
-    which spreads over all features that tell of the carry, none stays. From the layer of the lookup
-    on the carry can be read as well as before, and nothing depends on it.
+    Along the key's own direction every answer becomes the predicted one. A fitted probe's step also
+    moves what goes with the carry in the data (the digits that make it); what the answers become
+    then is what the key says of a run with that step. From the layer of the lookup on the carry can
+    be read as well as before, and nothing depends on it.
     """
     lookup, carry = subject.key.layers["lookup"], subject.key.layers["carry"]
-    for layer, depends in ((max(carry, lookup - 1), True), (lookup, False)):
-        fitted = _carry_probe(subject, layer)
-        assert fitted.score > 0.99, "the carry is there in full"
-        for probe in (fitted, _told(subject, fitted)):
-            moved = probes.use(subject.model, probe, seed=1)
-            removed = probes.use(subject.model, probe, mode="remove", seed=1).metrics
-            assert moved.named == "c1"
-            share = moved.metrics["probe_predicted"]
-            if not depends:
-                assert share < 0.01 and removed["probe_original"] > 0.99, "nothing depends on it"
-                continue
-            assert share > (0.99 if probe is not fitted else 0.4), "the digit arithmetic gives"
-            assert moved.metrics["probe_original"] < 0.05, "the answer follows"
-            assert moved.metrics["difference_predicted_low"] > 0, "a random edit does not do it"
-            assert removed["probe_original"] < 0.95, "without the carry it goes wrong"
+    ahead, behind = (_carry_probe(subject, layer) for layer in (max(carry, lookup - 1), lookup))
+    assert min(ahead.score, behind.score) > 0.99, "the carry is there in full"
+    told = probes.use(subject.model, _told(subject, ahead), along="probe", seed=1)
+    assert told.named == "c1"
+    assert told.metrics["probe_predicted"] > 0.99, "the digit that arithmetic gives"
+    assert told.metrics["difference_predicted_low"] > 0, "a random edit does not do it"
+    for along in ("pattern", "probe"):
+        found = probes.use(subject.model, ahead, along=along, to=1.0, seed=1).metrics
+        assert abs(found["probe_predicted"] - _share_moved(subject, ahead, along)) < 0.02, along
+        gone = probes.use(subject.model, ahead, mode="remove", along=along, seed=1).metrics
+        assert abs(gone["probe_right"] - _share_kept(subject, ahead, along)) < 0.02, along
+    for probe in (behind, _told(subject, behind)):
+        after = probes.use(subject.model, probe, seed=1).metrics
+        assert after["probe_original"] > 0.99, "nothing depends on the carry any more"
+
+
+def _share_moved(subject: Subject, probe: probes.FittedProbe, along: Along) -> float:
+    """The share of answers that are (c1 + 1) mod 10 when the key's own run is given the step that
+    makes the probe read a carry where there is none."""
+    problems = probe.held_out[:256]
+    rows = problems.column("carry[0]") == 0
+    moved = (problems.answer[:, 1].astype(int) + 1) % 10
+    return _share(subject, probe, along, 1.0, moved, rows)
+
+
+def _share_kept(subject: Subject, probe: probes.FittedProbe, along: Along) -> float:
+    """The share of right answers in the key's own run when the probe reads its mean everywhere."""
+    problems = probe.held_out[:256]
+    right = problems.answer[:, 1].astype(int)
+    return _share(subject, probe, along, None, right, np.ones(len(problems), dtype=bool))
+
+
+def _share(
+    subject: Subject,
+    probe: probes.FittedProbe,
+    along: Along,
+    reading: float | None,
+    digits: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.bool_],
+) -> float:
+    """How often, in `rows`, the key says `digits` for c1 after the step to that reading (mean)."""
+    key, problems = subject.key, probe.held_out[:256]
+    X = probe.activations(subject.model, subject.model.prompts(problems)).astype(float)
+    now = probe.reading(X)
+    wanted = np.full_like(now, now.mean() if reading is None else reading)
+    step = key.features_of(edit(probe, X, now, wanted, along))[rows][:, None]
+    place = key.position("c1") - 1
+    change = at("resid_post", probe.hook.layer, [place], lambda old: old + step)
+    said = key.logits(problems[rows], ["c1"], edit=change)[:, 0].argmax(axis=-1)
+    tokens = np.array([key.program.vocabulary.index(str(digit)) for digit in digits[rows]])
+    return float((said == tokens).mean())
 
 
 def _carry_probe(subject: Subject, layer: int) -> probes.FittedProbe:
