@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from interp.ablation.answers import Answers
 from interp.ablation.cells import Cell, Cells
 from interp.ablation.filling import Filling
 from interp.ablation.schedule import Schedule
@@ -45,16 +44,9 @@ def _layer_later(of: Callable[..., Any]) -> Any:
     return classmethod(moved)
 
 
-def _others_rows(run: Callable[..., Any]) -> Callable[..., Any]:
+def _others_rows(read: Callable[..., Any]) -> Callable[..., Any]:
     """Every prompt is credited with its neighbour's answer."""
-
-    def moved(cells: Cells, what: Any) -> list[Answers]:
-        return [
-            Answers(*(np.roll(x, 1, axis=0) for x in (a.right, a.difference, a.kl)))
-            for a in run(cells, what)
-        ]
-
-    return moved
+    return lambda cells, states: read(cells, states.roll(1, dims=0))
 
 
 def _no_key(build_table: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +82,7 @@ ABLATION: tuple[tuple[str, Any, str, Callable[..., Any]], ...] = (
     ("states of the layer above", Filling, "at", _layer_above),
     ("heads shifted by one", Schedule, "looking", _next_head),
     ("transfer layers off by one", Cell, "of", _layer_later),
-    ("answers of others", Cells, "run", _others_rows),
+    ("answers of others", Cells, "_read", _others_rows),
     ("own token forgotten", "interp.ablation.filling", "build_table", _no_key),
     ("nobody looks", "interp.ablation.cells", "_seen", _nobody_looks),
     ("heads ranked upside down", _SEARCH, "_both", _dearest_first),
