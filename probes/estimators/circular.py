@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 
 from probes.estimators.circle import on_circle, read_circle
-from probes.estimators.inputs import Floats, training, unseen
-from probes.estimators.labels import Labels
+from probes.estimators.inputs import Floats, training_classes, unseen
+from probes.estimators.labels import at_least_two
 from probes.estimators.shared_ridge import SharedRidge
 
 
@@ -38,18 +37,16 @@ class CircularProbe(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> CircularProbe:
         """Fit to rows [n, d] and residues [n]."""
-        X, y = training(self, X, y)
-        check_classification_targets(y)
-        known = Labels.of(y, len(y))
-        if self.modulus is None:
-            self.classes_, residues = known.classes[0], known.codes[0]
-        else:
-            self.classes_, residues = np.arange(self.modulus), y
+        rows, labels = training_classes(self, X, y)
+        seen, codes = np.unique(labels, return_inverse=True)
+        at_least_two(0, seen)
+        self.classes_, residues = seen, codes
+        if self.modulus is not None:
+            self.classes_, residues = np.arange(self.modulus), labels
         points = on_circle(residues, len(self.classes_), self.frequency)
         varying = np.ptp(points, axis=0) > 1e-9  # the sines of a modulus of 2 are all 0
-        fitted = SharedRidge(X).fit(points[:, varying], self.alpha)
-        self.coef_ = np.zeros((2, X.shape[1]))
-        self.intercept_ = points.mean(axis=0)
+        fitted = SharedRidge(rows).fit(points[:, varying], self.alpha)
+        self.coef_, self.intercept_ = np.zeros((2, rows.shape[1])), points.mean(axis=0)
         self.coef_[varying], self.intercept_[varying] = fitted.coef.T, fitted.intercept
         return self
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from interp.errors import InputError
@@ -24,6 +25,14 @@ def training(estimator: Any, X: ArrayLike, y: ArrayLike | None, **options: Any) 
     options = {"dtype": (np.float64, np.float32), "ensure_min_samples": 2, **options}
     with _remedies():
         return validate_data(estimator, X, y, **options)
+
+
+def training_classes(estimator: Any, X: ArrayLike, y: ArrayLike | None) -> Any:
+    """Rows and class labels to fit to, at least two, by scikit-learn's rules."""
+    X, y = training(estimator, X, y)
+    with _remedies():
+        check_classification_targets(y)
+    return X, y
 
 
 def unseen(estimator: Any, X: ArrayLike) -> Any:

@@ -20,7 +20,7 @@ class Labels:
 
     @classmethod
     def of(cls, labels: ArrayLike, n: int) -> Labels:
-        """From [n] or [n, targets]; InputError for one class only, or fewer rows than classes."""
+        """From [n] or [n, targets]; InputError for one class only, or no more rows than classes."""
         labels = np.asarray(labels)
         labels = labels[:, None] if labels.ndim == 1 else labels
         if labels.ndim != 2 or len(labels) != n:
@@ -29,7 +29,8 @@ class Labels:
             raise InputError("a label is NaN or infinite: leave out the rows that have no label")
         found = [np.unique(column, return_inverse=True) for column in labels.T]
         for index, (classes, _) in enumerate(found):
-            _enough(index, classes, n)
+            at_least_two(index, classes)
+            _fewer_than(index, classes, n)
         return cls(tuple(classes for classes, _ in found), np.stack([code for _, code in found]))
 
     @property
@@ -49,20 +50,24 @@ class Labels:
                 missing = np.setdiff1d(np.arange(len(classes)), self.codes[index, rows])
                 if missing.size:
                     raise InputError(
-                        f"class {classes[missing[0]]!r} of target {index} occurs in one fold only, "
+                        f"class {classes[missing[0]]} of target {index} occurs in one fold only, "
                         "so that without it nothing is left to learn it from. Draw more examples "
                         "of it, join it with another class, or group the folds otherwise"
                     )
 
 
-def _enough(target: int, classes: NDArray[Any], n: int) -> None:
+def at_least_two(target: int, classes: NDArray[Any]) -> None:
+    """InputError for a target that has one class only."""
     if len(classes) < 2:
         raise InputError(
-            f"target {target} has 1 class, {classes[0]!r}, in every row: nothing can be probed. "
+            f"target {target} has 1 class, {classes[0]}, in every row: nothing can be probed. "
             "Draw problems in which it varies, or leave the target out"
         )
-    if n < len(classes):
+
+
+def _fewer_than(target: int, classes: NDArray[Any], n: int) -> None:
+    if n == len(classes):
         raise InputError(
-            f"{n} rows for the {len(classes)} classes of target {target}: give more examples "
-            "than there are classes"
+            f"the {n} rows hold {n} classes of target {target}, each once: give more examples "
+            "than there are classes, or probe the number with a ridge"
         )

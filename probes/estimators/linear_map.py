@@ -51,6 +51,12 @@ class LinearMap:
             out[rows] = run @ self.coef + self.intercept
         return out
 
+    def by_target(self, *, single: bool) -> tuple[Floats, Any]:
+        """scikit-learn's coef_ [targets, d] and intercept_; [d] and a number for a single one."""
+        if single:
+            return self.coef[:, 0], float(self.intercept[0])
+        return self.coef.T, self.intercept
+
     def r2(self, X: Any, Y: ArrayLike) -> Floats:
         """R² [targets] on rows that the map may not have seen."""
         return r2(self._column(Y), self.predict(X))

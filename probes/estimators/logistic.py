@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 
-from probes.estimators.inputs import Floats, training, unseen
+from probes.estimators.inputs import Floats, training_classes, unseen
 from probes.estimators.shared_logistic import SharedLogistic
 
 
@@ -28,7 +27,7 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
     Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (evaluations),
     n_features_in_.
 
-    Raises InputError for NaN or infinity, one class only, or fewer rows than classes. What its
+    Raises InputError for NaN or infinity, one class only, or no more rows than classes. What its
     accuracy does not show: more than the majority class gives, unless that is set beside it.
     """
 
@@ -46,12 +45,11 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> LogisticProbe:
         """Fit to rows [n, d] and labels [n]."""
-        X, y = training(self, X, y)
-        check_classification_targets(y)
+        rows, labels = training_classes(self, X, y)
         shared = SharedLogistic(
-            X, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol
+            rows, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol
         )
-        maps = shared.fit(y, self.alpha)
+        maps = shared.fit(labels, self.alpha)
         self.classes_ = maps.classes[0]
         self.coef_, self.intercept_ = maps.coef[0], maps.intercept[0]
         if len(self.classes_) == 2:

@@ -21,8 +21,8 @@ class LowRankProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):
         alpha: the penalty α ≥ 0.
         fit_intercept: whether there is a b, which goes unpenalised.
 
-    Attributes: coef_ [targets, d] ([d] for y [n]), intercept_, directions_ [rank, d] (orthonormal,
-    the first explains most of the predictions), n_features_in_.
+    Attributes: coef_ [targets, d] ([d] for y [n]), intercept_, directions_ [rank, d] (orthonormal),
+    n_features_in_.
 
     Raises InputError for a rank that cannot be, NaN or infinity, a constant target. What a low
     rank does not show: that the model reads the targets from one place.
@@ -35,12 +35,11 @@ class LowRankProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> LowRankProbe:
         """Fit to rows [n, d] and targets [n] or [n, targets]."""
-        X, y = training(self, X, y, multi_output=True, y_numeric=True)
-        shared = SharedRidge(X, fit_intercept=self.fit_intercept)
-        fitted = shared.fit_low_rank(y, self.alpha, self.rank)
+        rows, values = training(self, X, y, multi_output=True, y_numeric=True)
+        shared = SharedRidge(rows, fit_intercept=self.fit_intercept)
+        fitted = shared.fit_low_rank(values, self.alpha, self.rank)
         self.directions_ = np.linalg.svd(fitted.coef.T, full_matrices=False)[2][: self.rank]
-        self.coef_ = fitted.coef[:, 0] if y.ndim == 1 else fitted.coef.T
-        self.intercept_ = float(fitted.intercept[0]) if y.ndim == 1 else fitted.intercept
+        self.coef_, self.intercept_ = fitted.by_target(single=values.ndim == 1)
         return self
 
     def predict(self, X: ArrayLike) -> Floats:

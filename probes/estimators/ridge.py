@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
 from probes.estimators.inputs import Floats, training, unseen
-from probes.estimators.linear_map import LinearMap
 from probes.estimators.shared_ridge import SharedRidge
 
 
@@ -33,21 +30,11 @@ class RidgeProbe(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> RidgeProbe:
         """Fit to rows [n, d] and targets [n] or [n, targets]."""
-        X, y = training(self, X, y, multi_output=True, y_numeric=True)
-        fitted = SharedRidge(X, fit_intercept=self.fit_intercept).fit(y, self.alpha)
-        self._keep(fitted, single=y.ndim == 1)
+        rows, values = training(self, X, y, multi_output=True, y_numeric=True)
+        fitted = SharedRidge(rows, fit_intercept=self.fit_intercept).fit(values, self.alpha)
+        self.coef_, self.intercept_ = fitted.by_target(single=values.ndim == 1)
         return self
-
-    def _keep(self, fitted: LinearMap, *, single: bool) -> None:
-        self.coef_ = fitted.coef[:, 0] if single else fitted.coef.T
-        self.intercept_ = float(fitted.intercept[0]) if single else fitted.intercept
 
     def predict(self, X: ArrayLike) -> Floats:
         """Predictions [m] or [m, targets]."""
-        X = unseen(self, X)
-        return np.asarray(X @ self.coef_.T + self.intercept_)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.single_output = True
-        return tags
+        return np.asarray(unseen(self, X) @ self.coef_.T + self.intercept_)

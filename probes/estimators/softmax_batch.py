@@ -52,7 +52,8 @@ class SoftmaxBatch:
         """Minimise at those penalties [problems], from where A and b are; evaluations taken.
 
         A problem is done once its next step promises less than `tol` nats a row, or after
-        `max_iter` evaluations. Two classes are one direction, whose penalty is ‖w₁ − w₀‖² = 2(‖w₀‖² + ‖w₁‖²).
+        `max_iter` evaluations. Two classes are one direction, whose penalty ‖w₁ − w₀‖² is
+        2(‖w₀‖² + ‖w₁‖²).
         """
         alphas = np.where(self.sizes == 2, 2 * alphas, alphas)
         counted = self.loss.counts.sum(axis=1)
