@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from probes.assemble import merge
     from probes.baseline import one_hot_baseline
     from probes.fitted import FittedProbe, fit
+    from probes.plan import Plan
+    from probes.run import run_file
     from probes.running import running_sums
     from probes.splits import Split, split
     from probes.sweep import CONTROLS, probe
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 _NAMES = {
     "CONTROLS": "probes.sweep",
     "FittedProbe": "probes.fitted",
+    "Plan": "probes.plan",
     "Split": "probes.splits",
     "Target": "probes.targets",
     "fit": "probes.fitted",
     "merge": "probes.assemble",
     "one_hot_baseline": "probes.baseline",
     "probe": "probes.sweep",
+    "run_file": "probes.run",
     "running_sums": "probes.running",
     "split": "probes.splits",
     "target": "probes.targets",
@@ -38,12 +42,14 @@ _NAMES = {
 __all__ = [
     "CONTROLS",
     "FittedProbe",
+    "Plan",
     "Split",
     "Target",
     "fit",
     "merge",
     "one_hot_baseline",
     "probe",
+    "run_file",
     "running_sums",
     "split",
     "target",

@@ -15,7 +15,7 @@ from interp.engine.requests import Progress
 from interp.results import OneHotBaseline
 from interp.results.calls import problems_call
 from interp.results.resampling import resampling
-from probes.design import Design, Plan, designs_of, varying
+from probes.design import Design, Scheme, designs_of, varying
 from probes.fitting import Found, constant_guess, fit_design
 from probes.question import one_hot_operands
 from probes.resample import resamples
@@ -49,9 +49,9 @@ def one_hot_baseline(
     asked = each_once(drawn, split)
     every = resolve(asked.task, computed(asked.task) if targets is None else targets)
     wanted = varying(asked, every) if targets is None else every
-    plan = Plan(split, test, folds, seed, wrong=())
+    scheme = Scheme(split, test, folds, seed, wrong=())
     X = one_hot_operands(asked)
-    groups = designs_of(asked, wanted, plan)
+    groups = designs_of(asked, wanted, scheme)
     rows: dict[str, dict[str, object]] = {}
     for done, design in enumerate(groups):
         if cancel is not None:

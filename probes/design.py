@@ -47,7 +47,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Scheme:
     """How rows are held out, and which controls with wrong labels are wanted."""
 
     by: str | Split = "operand"
@@ -58,29 +58,29 @@ class Plan:
 
 
 def designs(
-    batch: PromptBatch, place: str, targets: Sequence[Target], plan: Plan
+    batch: PromptBatch, place: str, targets: Sequence[Target], scheme: Scheme
 ) -> tuple[Design, ...]:
     """One Design for each split among the targets that can be known at `place`.
 
     Raises InputError for a target that does not vary, or has fewer rows than classes.
     """
     known = [target for target in targets if target.known_at(batch, place)]
-    return designs_of(batch.problems, known, plan, place, positions(batch, place) >= 0)
+    return designs_of(batch.problems, known, scheme, place, positions(batch, place) >= 0)
 
 
 def designs_of(
     problems: Problems,
     targets: Sequence[Target],
-    plan: Plan,
+    scheme: Scheme,
     place: str = "the question",
     present: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Design, ...]:
     """The same for problems, of which those `present` [n] count (all)."""
     groups: dict[str, list[Target]] = {}
     for target in targets:
-        groups.setdefault(split_name(plan.by, target), []).append(target)
+        groups.setdefault(split_name(scheme.by, target), []).append(target)
     here = np.ones(len(problems), dtype=bool) if present is None else present
-    return tuple(_design(problems, place, mine, plan, here) for mine in groups.values())
+    return tuple(_design(problems, place, mine, scheme, here) for mine in groups.values())
 
 
 def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Target]) -> None:
@@ -105,22 +105,27 @@ def _design(
     problems: Problems,
     place: str,
     targets: Sequence[Target],
-    plan: Plan,
+    scheme: Scheme,
     present: npt.NDArray[np.bool_],
 ) -> Design:
     whole = split(
-        problems, plan.by, target=targets[0], test=plan.test, folds=plan.folds, seed=plan.seed
+        problems,
+        scheme.by,
+        target=targets[0],
+        test=scheme.test,
+        folds=scheme.folds,
+        seed=scheme.seed,
     )
     mine = whole.among(present)
     values = np.stack([target.values(problems) for target in targets], axis=1)
     for target, column in zip(targets, values.T, strict=True):
         _check_values(target, column, mine)
     wrong = {}
-    if "shuffled" in plan.wrong:
-        wrong["shuffled"] = _shuffled(values, mine, plan.seed)
-    if "control_task" in plan.wrong:
+    if "shuffled" in scheme.wrong:
+        wrong["shuffled"] = _shuffled(values, mine, scheme.seed)
+    if "control_task" in scheme.wrong:
         wrong["control_task"] = np.stack(
-            [_control_labels(problems, target, column, plan.seed)
+            [_control_labels(problems, target, column, scheme.seed)
              for target, column in zip(targets, values.T, strict=True)], axis=1
         )  # fmt: skip
     return Design(place, tuple(targets), mine, values, wrong)

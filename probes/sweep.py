@@ -20,7 +20,7 @@ from interp.results import ProbeSweep
 from interp.results.calls import problems_call
 from probes.activations import Hook, hooks
 from probes.assemble import assemble
-from probes.design import WRONG_LABELS, Plan, check_known, designs, varying
+from probes.design import WRONG_LABELS, Scheme, check_known, designs, varying
 from probes.places import check_places, default_places
 from probes.splits import Split, each_once
 from probes.study import Study, measure
@@ -90,8 +90,8 @@ def probe(
     wanted = _targets(asked, targets)
     check_known(batch, places, wanted)
     wrong = tuple(name for name in WRONG_LABELS if name in controls)
-    plan = Plan(split, test, folds, seed, wrong)
-    every = {place: designs(batch, place, wanted, plan) for place in places}
+    scheme = Scheme(split, test, folds, seed, wrong)
+    every = {place: designs(batch, place, wanted, scheme) for place in places}
     study = Study(
         model, batch, tuple(p for p in places if every[p]), wanted,
         _shard(hooks(model, sites, layers, heads), shard), every, tuple(controls), seed, memory,

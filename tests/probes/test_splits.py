@@ -11,7 +11,7 @@ import interp
 import probes
 from interp.arithmetic.problems import as_keys
 from interp.errors import InputError
-from probes.design import Plan, designs_of
+from probes.design import Scheme, designs_of
 from probes.splits import digit_values
 
 
@@ -48,7 +48,7 @@ def test_a_number_is_held_out_where_a_target_is_about_it() -> None:
 def test_the_control_task_is_a_function_of_the_input_type() -> None:
     task = interp.Multiplication(2, 2)
     problems = task.sample(800, seed=0)
-    (design,) = designs_of(problems, [probes.target(task, "product[1,0]")], Plan("problem"))
+    (design,) = designs_of(problems, [probes.target(task, "product[1,0]")], Scheme("problem"))
     labels = design.wrong["control_task"][:, 0]
     types = digit_values(problems, ("a1", "b0")) @ [10, 1]
     for kind in np.unique(types):
@@ -85,7 +85,7 @@ def test_what_cannot_be_learnt_is_refused() -> None:
     task = interp.Addition(2)
     problems = task.problems(list(range(30)), [1] * 30)
     with pytest.raises(InputError, match=r"b\[0\] is always 1"):
-        designs_of(problems, [probes.target(task, "b[0]")], Plan("operand:a"))
+        designs_of(problems, [probes.target(task, "b[0]")], Scheme("operand:a"))
     few = task.problems(list(range(12)), list(range(12)))
-    with pytest.raises(InputError, match="too few for the .* classes"):
-        designs_of(few, [probes.target(task, "a[0]")], Plan("problem", folds=2))
+    with pytest.raises(InputError, match=r"too few for the .* classes"):
+        designs_of(few, [probes.target(task, "a[0]")], Scheme("problem", folds=2))

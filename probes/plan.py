@@ -1,0 +1,95 @@
+"""A run of probes as a small YAML file.
+
+model: add5                      # what interp.load takes
+task: add:5                      # default: the model's own
+n: 2000
+seed: 0
+probe:                           # arguments of probes.probe
+  targets: ["carry[1]", "running_sum[2]"]
+  sites: [resid_mid, resid_post]
+  controls: [embedding, shuffled]
+use:                             # a causal test each; a cell of the sweep, and probes.use's arguments
+  - {target: "carry[1]:real", site: resid_post, layer: 0, role: predicts(c2)}
+baseline: true                   # probes.one_hot_baseline of the same targets
+running_sums: {seed 0: add5}     # models by name, for the figure of running sums
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interp.errors import InputError
+from probes.fitted import fit
+from probes.sweep import probe
+from probes.usage import use
+
+_GIVEN = {"model", "problems", "n", "seed", "memory", "store", "resume", "shard", "jobs", "backend",
+          "progress", "cancel", "fitted", "target"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does; see the module text for the file it is read from.
+
+    Raises InputError for arguments that the functions do not take.
+    """
+
+    model: str
+    task: str | None = None
+    n: int = 2000
+    seed: int = 0
+    probe: Mapping[str, Any] = field(default_factory=dict)
+    use: tuple[Mapping[str, Any], ...] = ()
+    baseline: bool = True
+    running_sums: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_names("probe", self.probe, _arguments(probe))
+        for wanted in self.use:
+            _check_names("use", wanted, {"target"} | _arguments(fit) | _arguments(use))
+            if missing := {"target", "site", "layer", "role"} - set(wanted):
+                raise InputError(f"a use needs {', '.join(sorted(missing))}: it names one cell")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Plan:
+        """Raises InputError for a file that is missing, no YAML, or names what is not known."""
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{path} is no YAML: {error}") from error
+        if not isinstance(content, dict) or "model" not in content:
+            raise InputError(f"{path} names no model: write 'model: add5', then what to probe")
+        known = {item.name: item for item in fields(cls)}
+        _check_names("a plan", content, set(known))
+        if not isinstance(content.get("probe", {}), dict):
+            raise InputError("'probe' holds arguments by name: targets, sites, layers, roles")
+        if not isinstance(content.get("use", []), list):
+            raise InputError("'use' is a list: a causal test each")
+        return cls(**(content | {"use": tuple(content.get("use", ()))}))
+
+
+def fit_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a `use` entry that say which cell is fitted."""
+    return {name: value for name, value in wanted.items() if name in _arguments(fit)}
+
+
+def use_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that say what is done with it."""
+    return {name: value for name, value in wanted.items() if name in _arguments(use)}
+
+
+def _arguments(function: Any) -> set[str]:
+    return set(signature(function).parameters) - _GIVEN
+
+
+def _check_names(what: str, given: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(given) - known):
+        raise InputError(f"{what} knows no {unknown[0]!r}: it takes {', '.join(sorted(known))}")

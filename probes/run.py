@@ -1,0 +1,129 @@
+"""A scripted run: every Result saved, its figures and tables, and one HTML report.
+
+OUT/parts/            finished hooks, from which a stopped run goes on
+OUT/sweep/            result.json, table.parquet, data/ and the figures; likewise the others
+OUT/shard-I-of-N/     a shard's part; the last one to finish merges them into sweep/
+OUT/use-K/  OUT/baseline/  OUT/running_sums/
+OUT/report.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import interp
+from interp.engine import Cancel
+from interp.engine.requests import Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.results import ProbeSweep, Result
+from probes.assemble import merge
+from probes.baseline import one_hot_baseline
+from probes.fitted import fit
+from probes.plan import Plan, fit_arguments, use_arguments
+from probes.running import running_sums
+from probes.sweep import probe
+from probes.usage import use
+
+Load = Callable[[str], Model]
+Named = tuple[str, str, Result]  # folder, title, what was found
+
+
+def run_file(
+    path: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = True,
+    shard: tuple[int, int] | None = None,
+    jobs: int = 1,
+    load: Load | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Path:
+    """Do what a YAML file says (`probes.plan`) and write it all to the folder `out`.
+
+    Args:
+        resume: keep finished hooks in `out`/parts and use those that are there.
+        shard: (i, of): only that part of the sweep. The rest is done by the call that finds every
+            other shard finished.
+        jobs: of joblib, over hooks.
+        load: opens a model by name; `interp.load`.
+
+    Returns:
+        The report, or the shard's folder while others are missing.
+
+    Raises InputError for a plan that makes no sense, and whatever its parts raise.
+    """
+    plan, folder = Plan.read(path), Path(out)
+    load = load or interp.load
+    model = load(plan.model)
+    sweep = probe(
+        model,
+        _task(plan, model),
+        n=plan.n,
+        seed=plan.seed,
+        resume=folder / "parts" if resume else None,
+        shard=shard,
+        jobs=jobs,
+        progress=progress,
+        cancel=cancel,
+        **plan.probe,
+    )
+    if shard is not None:
+        mine = sweep.save(folder / f"shard-{shard[0]}-of-{shard[1]}")
+        every = [folder / f"shard-{i}-of-{shard[1]}" for i in range(shard[1])]
+        if not all((part / "result.json").is_file() for part in every):
+            return mine
+        sweep = merge([ProbeSweep.load(part) for part in every])
+    found = [("sweep", "Probes at every site", sweep), *_others(plan, model, load, cancel)]
+    for name, _, result in found:
+        write(result, folder / name)
+    return _report(plan, found, folder / "report.html", Path(path).read_text(encoding="utf-8"))
+
+
+def _task(plan: Plan, model: Model) -> Any:
+    if plan.task is not None:
+        return plan.task
+    if model.task is None:
+        raise InputError(f"{plan.model} has no task of its own: write 'task: add:2' in the plan")
+    return model.task
+
+
+def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list[Named]:
+    task: Any = _task(plan, model)
+    found: list[Named] = []
+    for number, wanted in enumerate(plan.use):
+        cell = {"n": plan.n, "seed": plan.seed} | fit_arguments(wanted)
+        fitted = fit(model, task, wanted["target"], cancel=cancel, **cell)
+        done = use(model, fitted, seed=plan.seed, cancel=cancel, **use_arguments(wanted))
+        found.append((f"use-{number}", f"Does the model use {wanted['target']}?", done))
+    if plan.baseline:
+        alone = one_hot_baseline(task, plan.probe.get("targets"), seed=plan.seed, cancel=cancel)
+        found.append(("baseline", "What the question alone tells", alone))
+    if plan.running_sums:
+        models = {name: load(source) for name, source in plan.running_sums.items()}
+        sums = running_sums(models, task, n=plan.n, seed=plan.seed, cancel=cancel)
+        found.append(("running_sums", "Running sums, true against predicted", sums))
+    return found
+
+
+def write(result: Result, folder: Path) -> None:
+    """The Result itself, its table as CSV too, and every figure of it."""
+    result.save(folder)
+    result.frame.to_csv(folder / "table.csv", index=False)
+    figures = import_module("interp.figures")
+    for name, figure in figures.gallery(result).items():
+        figures.write_figure(figure, folder, name=name)
+
+
+def _report(plan: Plan, found: Sequence[Named], path: Path, script: str) -> Path:
+    report = import_module("interp.figures.report")
+    sections = [report.Section(title, result) for _, title, result in found]
+    lead = f"Probes of {plan.model}, each beside what the question alone tells."
+    written: Path = report.write_report(
+        sections, path, title=f"Probes of {plan.model}", lead=lead, script=script
+    )
+    return written
