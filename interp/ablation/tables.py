@@ -83,12 +83,13 @@ def members(places: Places) -> list[bytes]:
 
 
 def table_problems(problems: Problems, n: int, seed: int) -> Problems:
-    """All problems of the task where there are at most 1024, else `n` drawn with the seed (those
-    with as many digits as `problems` always have, where they all agree)."""
+    """All problems of the task where there are at most 1024, else `n` drawn with the seed; none
+    with leading zeros where `problems` have none, so that each role keeps its position."""
     task = problems.task
     if task.n_problems <= EXACT:
         return task.grid()
-    return task.sample(n, seed=seed)
+    full = bool((problems.lengths == np.array(task.operand_digits)).all())
+    return task.sample(n, seed=seed, full_width=full)
 
 
 def build_table(
