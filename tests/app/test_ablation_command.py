@@ -11,6 +11,7 @@ import pytest
 
 import interp
 from app.commands.ablations import METHODS, Flags, layers, schedule_of
+from app.commands.watch import Watch
 from app.sample import problems
 from interp.ablation import Schedule
 from interp.errors import InputError
@@ -186,3 +187,26 @@ def test_every_method_is_offered(
     assert run(monkeypatch, "ablate", "poetry", "-m", "add5") == 2
     told = capsys.readouterr().err
     assert all(name in told for name in METHODS)
+
+
+@pytest.mark.parametrize("method", ["cama", "af1", "grid", "removal", "compare", "table"])
+def test_an_interrupt_ends_the_computation_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+    method: str,
+) -> None:
+    """Ctrl-C before the first batch: tables of a seed of their own, so that none is at hand."""
+    cancel = Watch.cancel.fget
+    assert cancel is not None
+
+    def requested(watch: Watch) -> Any:
+        token = cancel(watch)
+        token.set()
+        return token
+
+    monkeypatch.setattr(Watch, "cancel", property(requested))
+    where = ("-m", str(folder), "--n", "100", "--seed", "99", "-o", str(tmp_path / "out"))
+    assert run(monkeypatch, "ablate", method, *where) == 130
+    assert not (tmp_path / "out").exists()
