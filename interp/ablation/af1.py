@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +70,11 @@ def af1(
         )
     setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
     halves = split(setting)
+    setting.resources.told(5)
     found = attempt(halves, target, transfer_mask, heads=heads)
-    return _result(setting, halves, found, target, transfer_mask, heads)
+    told = _result(setting, halves, found, target, transfer_mask, heads)
+    setting.resources.told(100)
+    return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +143,8 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool) -> Attempt
     if found.schedule is None:
         status = "uninformative" if found.windows else "none"
         return Attempt(status, found.reason, found, None)
-    answers = score(told, found.schedule)
+    quiet = replace(told, resources=replace(told.resources, progress=None))
+    answers = score(quiet, found.schedule)
     scored = result(told, found.schedule, answers["full"], answers["ablated"])
     m = scored.metrics
     if m["faithfulness_low"] <= constant:
@@ -229,4 +233,4 @@ def _pruning(search: Search | None) -> pd.DataFrame:
 def _removal(told: Setting, schedule: Schedule | None) -> pd.DataFrame:
     if schedule is None:
         return pd.DataFrame(columns=["where", "layer", "faithfulness", "low", "high"])
-    return measure(told, schedule)[0]
+    return measure(replace(told, resources=told.resources.stage(92, 99)), schedule)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,6 +27,24 @@ class Resources:
     memory: int = 2**30
     cancel: Cancel | None = None
     progress: Progress | None = None
+
+    def stage(self, first: int, last: int) -> Resources:
+        """For one stage of several: its progress is told as `first` to `last` of 100."""
+        whole = self.progress
+        if whole is None:
+            return self
+
+        def part(done: int, total: int) -> None:
+            whole(first + (last - first) * done // total, 100)
+
+        return replace(self, progress=part)
+
+    def told(self, percent: int) -> None:
+        """Say how far the whole is."""
+        if self.cancel is not None:
+            self.cancel.check()
+        if self.progress is not None:
+            self.progress(percent, 100)
 
 
 def interventions(

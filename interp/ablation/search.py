@@ -60,18 +60,23 @@ class Search:
 
 def search(setting: Setting, target: float, mask: str, *, heads: bool) -> Search:
     """Run the three stages. Raises InputError where the full model gets no prompt right."""
-    found = _sweep_waits(setting, target, mask)
-    cells = Cells(setting, setting.filling(), mask)
+    resources = setting.resources
+    found = _sweep_waits(replace(setting, resources=resources.stage(5, 60)), target, mask)
+    quiet = replace(setting, resources=replace(resources, progress=None))
+    cells = Cells(quiet, setting.filling(), mask)
     wait = _deepest_wait(found, cells)
+    resources.told(65)
     if wait is None:
         return found
     window = _narrowest_window(found, cells, wait)
+    resources.told(80)
     if window is None:
         return found
     schedule = replace(Schedule.all_for_one(found.depth, wait, window[1], window[0]),
                        transfer_mask=mask)  # fmt: skip
     found.faithfulness = found.windows[window][0]
     found.schedule = _prune(found, cells, schedule) if heads else schedule
+    resources.told(90)
     return found
 
 

@@ -76,8 +76,12 @@ def test_one_answer_is_uninformative(planted: Any) -> None:
 def test_progress_and_cancel(planted: Any) -> None:
     model, _, batch = planted
     told: list[tuple[int, int]] = []
-    ablation.grid(model, batch, progress=lambda done, total: told.append((done, total)))
-    assert told[-1][0] == told[-1][1]
+    for call in (ablation.grid, ablation.af1, ablation.removal):
+        told.clear()
+        call(model, batch, progress=lambda done, total: told.append((done, total)))
+        assert len({total for _, total in told}) == 1, call
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+        assert told[-1][0] == told[-1][1]
     cancel = interp.engine.Cancel()
     cancel.set()
     for call in (ablation.grid, ablation.af1, ablation.compare):
