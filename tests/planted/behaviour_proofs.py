@@ -16,7 +16,7 @@ def prove_accuracy(subject: Subject) -> None:
     """Each answer as the interpreter gives it, and the shares of them that are right."""
     key, problems = subject.key, subject.problems
     if key.fault is not None:
-        problems = _cascading(subject)
+        problems = cascading(subject)
     found = behaviour.accuracy(subject.model, problems, strict=False)
     rows = [_row_of(problems, text) for text in found.answers["problem"]]
     vocabulary = np.array(key.program.vocabulary, dtype=object)
@@ -32,7 +32,7 @@ def prove_accuracy(subject: Subject) -> None:
         assert found.metrics["exact_accuracy"] == 1
 
 
-def _cascading(subject: Subject) -> Problems:
+def cascading(subject: Subject) -> Problems:
     """Distinct problems, in half of which a carry travels: where a careless adder goes wrong."""
     drawn = subject.key.task.sample(
         _PROBLEMS, seed=subject.key.program.seed, sampler="cascades", share=0.5
@@ -47,7 +47,7 @@ def _row_of(problems: Problems, text: str) -> int:
 def prove_explanation(subject: Subject) -> None:
     """The planted fault predicts every wrong answer, far above chance, and no error too many."""
     key = subject.key
-    problems = _cascading(subject)
+    problems = cascading(subject)
     wrong = simulator(str(key.fault), key.task).answers(problems) != problems.answers()
     found = behaviour.explain_errors(subject.model, problems, shuffles=40, strict=False)
     table = found.simulators.set_index("simulator")

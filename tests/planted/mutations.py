@@ -128,7 +128,7 @@ def _half(true_logits: Callable[..., Any]) -> Callable[..., Any]:
 # --- attribution ----------------------------------------------------------------------------------
 
 
-def _later(positions: Callable[..., Any]) -> Callable[..., Any]:
+def later(positions: Callable[..., Any]) -> Callable[..., Any]:
     """Where logits are read: one token too late."""
 
     def shifted(batch: PromptBatch, *args: Any) -> Any:
@@ -238,7 +238,7 @@ def _right_and_wrong_swapped(cells: Callable[..., Any]) -> Callable[..., Any]:
     return lambda problems, exact, correct: cells(problems, exact, 1 - correct)
 
 
-def _answers_of_others(ask: Callable[..., Any]) -> Callable[..., Any]:
+def answers_of_others(ask: Callable[..., Any]) -> Callable[..., Any]:
     def moved(*args: Any, **options: Any) -> Any:
         asked = ask(*args, **options)
         return replace(asked, answers=np.roll(asked.answers, 1))
@@ -255,8 +255,8 @@ def _simulators_swapped(simulators: Callable[..., Any]) -> Callable[..., Any]:
     return swapped
 
 
-def _never_shuffled(shuffles: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda wrong, count, seed: [np.arange(wrong.n)] * count
+def never_shuffled(shuffles: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda wrong, count, seed, **options: [np.arange(wrong.n)] * count
 
 
 def _next_digit_wrong(noisy_prefix: Callable[..., Any]) -> Callable[..., Any]:
@@ -288,7 +288,7 @@ def _engine(mistake: str, change: Callable[[Any, Any], Any]) -> Mutation:
 
 MUTATIONS = (
     Mutation("engine", "positions shifted by one", PromptBatch, "find", _positions_shifted),
-    Mutation("engine", "logits read one token late", _PLAN, "_logit_positions", _later),
+    Mutation("engine", "logits read one token late", _PLAN, "_logit_positions", later),
     Mutation("engine", "layers off by one", Adapter, "hook_point", _layer_below),
     _engine("two heads swapped", _heads_swapped),
     _engine("two layers swapped", _layers_swapped),
@@ -301,7 +301,7 @@ MUTATIONS = (
         for kind in (Replace, Add, Scale, Project, MaskAttention, Freeze)
     ),
     Mutation("engine", "half the gradient", "interp.engine.gradients", "_true_logits", _half),
-    Mutation("counterfactual", "logits read one token late", _PLAN, "_logit_positions", _later),
+    Mutation("counterfactual", "logits read one token late", _PLAN, "_logit_positions", later),
     Mutation("counterfactual", "operands swapped", _COUNTERFACTUAL, "swaps", _operands_swapped),
     Mutation(
         "counterfactual", "answer digits reversed", _MEASURE, "true_tokens", _answers_reversed,
@@ -315,7 +315,7 @@ MUTATIONS = (
     Mutation(
         "counterfactual", "oracle off by one", _COUNTERFACTUAL, "change_probability", _oracle_rolled
     ),
-    Mutation("logit_lens", "positions shifted by one", PromptBatch, "predicting_positions", _later),
+    Mutation("logit_lens", "positions shifted by one", PromptBatch, "predicting_positions", later),
     Mutation("logit_lens", "layers off by one", _LENS, "_lens", _layers_late),
     Mutation("logit_lens", "two layers swapped", _LENS, "_lens", _ends_swapped),
     Mutation("logit_lens", "sign flipped", Adapter, "head", _logits_flipped),
@@ -328,9 +328,9 @@ MUTATIONS = (
         "accuracy", "right and wrong swapped", "interp.behaviour.accuracy", "cells",
         _right_and_wrong_swapped,
     ),
-    Mutation("explanation", "answers of others", _EXPLAIN, "ask", _answers_of_others),
+    Mutation("explanation", "answers of others", _EXPLAIN, "ask", answers_of_others),
     Mutation("explanation", "simulators swapped", _EXPLAIN, "simulators", _simulators_swapped),
-    Mutation("explanation", "control dropped", WrongAnswers, "shuffles", _never_shuffled),
+    Mutation("explanation", "control dropped", WrongAnswers, "shuffles", never_shuffled),
     Mutation(
         "noisy_prefix", "another digit perturbed", "interp.arithmetic.noisy_prefix", "noisy_prefix",
         _next_digit_wrong,

@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.planted import ablation_proofs, attribution_proofs, behaviour_proofs, engine_proof
+from tests.planted import (
+    ablation_proofs,
+    asking_proofs,
+    attribution_proofs,
+    behaviour_proofs,
+    engine_proof,
+    speaking_proofs,
+)
+from tests.planted.asking_mutations import ASKING
 from tests.planted.mutations import MUTATIONS, Mutation
-from tests.planted.subjects import FIRST_SEED, Subject, subject
+from tests.planted.subjects import FIRST_SEED, subject
 
-PROOFS = {
+PROOFS: dict[str, Callable[[Any], None]] = {
     "engine": engine_proof.prove,
     "counterfactual": attribution_proofs.prove_counterfactual,
     "logit_lens": attribution_proofs.prove_logit_lens,
+    "swap_example": asking_proofs.prove_swap_example,
+    "tokenisation": asking_proofs.prove_tokenisation,
     "all_for_one": ablation_proofs.prove_all_for_one,
     "accuracy": behaviour_proofs.prove_accuracy,
     "explanation": behaviour_proofs.prove_explanation,
     "noisy_prefix": behaviour_proofs.prove_noisy_prefix,
+    "error_taxonomy": asking_proofs.prove_error_taxonomy,
+    "prompt_search": asking_proofs.prove_prompt_search,
+    "doctor": asking_proofs.prove_doctor,
+    "cookbook": speaking_proofs.prove_cookbook,
+    "approximation": speaking_proofs.prove_approximation,
 }
+SPEAKING = ("cookbook", "approximation")
+EVERY = (*MUTATIONS, *ASKING)
 
 
-def specimen(analysis: str) -> Subject:
+def specimen(analysis: str) -> Any:
     """A fresh model with several layers and answer digits; for gradients one without saturation,
-    for errors one that makes them."""
+    for errors one that makes them, for tokens one with several digits in each. What speaks is made
+    by its proof, from a seed."""
+    if analysis in SPEAKING:
+        return FIRST_SEED
     if analysis == "gradient":
         return subject("modular", FIRST_SEED, layers=3)
-    if analysis in ("accuracy", "explanation"):
+    if analysis in ("accuracy", "explanation", "error_taxonomy"):
         return subject("careless", FIRST_SEED, layers=2, digits=3)
+    if analysis == "tokenisation":
+        return subject("waiting", FIRST_SEED, layers=3, digits=2)
     if analysis == "all_for_one":
         return subject("waiting", FIRST_SEED, layers=4, digits=1)
     return subject("addition", FIRST_SEED, layers=3, digits=2, family="gpt2")
@@ -36,7 +61,7 @@ def test_the_unchanged_analysis_passes(analysis: str) -> None:
     PROOFS[analysis](specimen(analysis))
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: f"{m.analysis}: {m.mistake}")
+@pytest.mark.parametrize("mutation", EVERY, ids=lambda m: f"{m.analysis}: {m.mistake}")
 def test_the_mutated_analysis_fails(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     about = specimen("gradient" if "gradient" in mutation.mistake else mutation.analysis)
     mutation.apply(monkeypatch)
@@ -46,4 +71,4 @@ def test_the_mutated_analysis_fails(mutation: Mutation, monkeypatch: pytest.Monk
 
 def test_every_analysis_has_its_mutations() -> None:
     for analysis in PROOFS:
-        assert sum(mutation.analysis == analysis for mutation in MUTATIONS) >= 2
+        assert sum(mutation.analysis == analysis for mutation in EVERY) >= 2
