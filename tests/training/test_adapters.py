@@ -103,6 +103,28 @@ def test_killed_and_resumed_gives_the_same_bits(small, tmp_path):
     assert weights(tmp_path / "broken") == weights(tmp_path / "unbroken")
 
 
+def test_a_warm_start_goes_on_from_a_trained_adapter(small, base, tmp_path):
+    first = train(replace(small, learning_rate=0.05), tmp_path / "first")
+    name = str(tmp_path / "first")
+    run = AdapterRun.start(replace(small, warm_start=name))
+    saved = load_file(tmp_path / "first" / "adapter_model.safetensors")
+    for key, parameter in run.trained.items():
+        torch.testing.assert_close(parameter.detach(), saved[key].float())
+    run.take_step()
+    assert run.step == 1
+    card = train(replace(small, warm_start=name), tmp_path / "second").card
+    assert card.recipe["warm_start"] == name
+    assert card.weight_hash != first.card.weight_hash
+    with pytest.raises(InputError, match="of another base or shape: copy base, rank"):
+        AdapterRun.start(replace(small, warm_start=name, rank=3))
+    with pytest.raises(InputError, match="its card must say the same test_share"):
+        AdapterRun.start(replace(small, warm_start=name, split_seed=1))
+    with pytest.raises(InputError, match="is no adapter"):
+        AdapterRun.start(replace(small, warm_start=str(base)))
+    with pytest.raises(ModelError, match="there is no file or folder"):
+        AdapterRun.start(replace(small, warm_start="./nowhere"))
+
+
 def test_an_untrained_adapter_changes_nothing_and_does_not_drift(small, base):
     run = AdapterRun.start(small)
     module, tokenizer = AutoModelForCausalLM.from_pretrained(base), run.tokenizer

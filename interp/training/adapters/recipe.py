@@ -44,6 +44,9 @@ class AdapterRecipe:
     # In place of rank, alpha and projections: all of these heads' slices and nothing else.
     heads: tuple[tuple[int, int], ...] = ()
     shared_kv: bool = False  # also the keys and values that such a head shares with its group
+    # A trained adapter (a name or a folder) of the same base and shape to go on from, with the
+    # optimiser and the schedule afresh; None for an update of zero.
+    warm_start: str | None = None
 
     batch: int = 64  # problems a step
     first_share: float = 0.75  # of the rows, in the first style; the rest in one that is drawn

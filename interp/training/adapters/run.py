@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from interp.errors import ModelError
+from interp.errors import InputError, ModelError
 from interp.models import adapted
+from interp.models.fixtures import read_card
 from interp.models.loading import open_module
-from interp.models.sources import resolve
+from interp.models.sources import check_safetensors, resolve
 from interp.training.adapters import heads
 from interp.training.adapters.answers import answer_losses, score
 from interp.training.adapters.card import AdapterCard, measure_adapter
@@ -49,6 +50,8 @@ class AdapterRun(Run):
         module, tokenizer, _ = open_module(resolve(recipe.base), torch.float32)
         before = perplexity(module, tokenizer)
         model = with_adapter(module, recipe)
+        if recipe.warm_start is not None:
+            go_on_from(recipe.warm_start, model, recipe)
         trained = {name: p for name, p in stored_matrices(model).items() if p.requires_grad}
         return cls(
             recipe=recipe,
@@ -169,6 +172,38 @@ def stored_matrices(model: Any) -> dict[str, torch.nn.Parameter]:
         for name, p in model.named_parameters()
         if ".lora_A." in name or ".lora_B." in name
     }
+
+
+@torch.no_grad()
+def go_on_from(name: str, model: Any, recipe: AdapterRecipe) -> None:
+    """Take over the matrices of a trained adapter.
+
+    Raises ModelError where there is none of that name, InputError where it is of another base or
+    shape.
+    """
+    folder = resolve(name).path
+    if not adapted.is_adapter(folder):
+        raise InputError(
+            f"warm_start={name!r} is no adapter: name the folder of one"
+        )
+    held_out = ("test_share", "validation_share", "split_seed")
+    before = (read_card(folder) or {}).get("recipe", {})
+    if any(before.get(key) != getattr(recipe, key) for key in held_out):
+        raise InputError(
+            f"the adapter {name!r} may have been trained on problems that this recipe holds out: "
+            f"its card must say the same {', '.join(held_out)}"
+        )
+    check_safetensors(folder / adapted.WEIGHTS)
+    saved = load_file(folder / adapted.WEIGHTS)
+    stored = stored_matrices(model)
+    alike = {key: p.shape for key, p in stored.items()} == {k: t.shape for k, t in saved.items()}
+    if not alike or adapted.read_config(folder)["base_model_name_or_path"] != recipe.base:
+        raise InputError(
+            f"the adapter {name!r} is of another base or shape: copy base, rank, projections and "
+            "heads from its card"
+        )
+    for key, parameter in stored.items():
+        parameter.copy_(saved[key])
 
 
 def with_adapter(module: Any, recipe: AdapterRecipe) -> Any:
