@@ -120,7 +120,7 @@ def probe(
             "for each shard"
         )
     if plan is not None:
-        run_plan(plan, out, shard)
+        run_plan(plan, out, shard, jobs)
         return
     if merge is not None:
         report(_merged(merge), out)
@@ -157,7 +157,8 @@ def probe(
 
 
 def report(result: ProbeSweep, out: Path | None) -> None:
-    """The headlines on the screen; in `out` what every command writes, and report.html.
+    """The headlines on the screen; in `out` what every command writes, closer figures of each
+    target, and report.html.
 
     Raises:
         StorageError: where `out` cannot be written.
@@ -165,14 +166,16 @@ def report(result: ProbeSweep, out: Path | None) -> None:
     finish(result, out)
     if out is None:
         return
+    from interp.figures import write_closer
     from interp.figures.report import Section, write_report
 
+    write_closer(result, out)  # where a browser is missing, finish has said so
     name = result.model.name if result.model else result.task
     section = Section("Every target, at every site", result)
     write_report([section], out / "report.html", title=f"Probes of {name}, {result.task}")
 
 
-def run_plan(plan: Path, out: Path | None, shard: str | None) -> None:
+def run_plan(plan: Path, out: Path | None, shard: str | None, jobs: int = 1) -> None:
     """A run that a YAML file describes; the library writes everything to `out`.
 
     Raises:
@@ -185,8 +188,9 @@ def run_plan(plan: Path, out: Path | None, shard: str | None) -> None:
 
         try:
             written = probes.run_file(
-                plan, out, shard=shard_of(shard), progress=watch.progress, cancel=watch.cancel
-            )
+                plan, out, shard=shard_of(shard), jobs=jobs, progress=watch.progress,
+                cancel=watch.cancel,
+            )  # fmt: skip
         except Cancelled as error:
             raise Cancelled(f"{error}. The same command goes on from what is in {out}") from error
     Console(highlight=False).print(f"Saved in {escape(str(written))}")

@@ -25,7 +25,7 @@ from interp.figures import (  # each registers its figures
     probes_use,
 )
 from interp.figures.export import Export, write_figure
-from interp.figures.gallery import gallery, shows
+from interp.figures.gallery import gallery, shows, write_closer
 from interp.figures.registry import draw, has_renderer, renders
 
 __all__ = [
@@ -57,5 +57,6 @@ __all__ = [
     "probes_use",
     "renders",
     "shows",
+    "write_closer",
     "write_figure",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple, get_args
@@ -76,7 +76,19 @@ def page(figure: go.Figure) -> bytes:
 
 
 def pictures(figure: go.Figure, formats: Sequence[str]) -> dict[str, bytes]:
-    """The figure as PNG and SVG, by format, in one start of the browser.
+    """The figure as PNG and SVG, by format.
+
+    Raises:
+        BrowserError: without a browser, or where it fails.
+    """
+    drawn = every_picture({"figure": figure}, formats)
+    return {kind: drawn[f"figure.{kind}"] for kind in formats}
+
+
+def every_picture(
+    figures: Mapping[str, go.Figure], formats: Sequence[str] = ("png", "svg")
+) -> dict[str, bytes]:
+    """Named figures as pictures, by file name, in one start of the browser.
 
     Raises:
         BrowserError: without a browser, or where it fails.
@@ -89,11 +101,13 @@ def pictures(figure: go.Figure, formats: Sequence[str]) -> dict[str, bytes]:
     from plotly.io import write_images
 
     with TemporaryDirectory() as folder:
-        files = [Path(folder) / f"figure.{kind}" for kind in formats]
+        pairs = [(name, figure, kind) for name, figure in figures.items() for kind in formats]
+        files = [Path(folder) / f"{name}.{kind}" for name, _, kind in pairs]
+        every = [figure for _, figure, _ in pairs]
         try:
-            size = {"width": figure.layout.width, "height": figure.layout.height}
-            write_images([figure] * len(files), files, scale=SCALE, **size)
-            return {file.suffix[1:]: file.read_bytes() for file in files}
+            size = {side: [f.layout[side] for f in every] for side in ("width", "height")}
+            write_images(every, files, scale=SCALE, **size)
+            return {file.name: file.read_bytes() for file in files}
         except (RuntimeError, OSError, KaleidoError) as error:
             raise BrowserError(f"the browser {path} could not draw the figure: {error}") from error
 

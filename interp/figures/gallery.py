@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
+from interp.figures.export import BrowserError, Export, every_picture
 from interp.figures.registry import draw
-from interp.results import Result
+from interp.results import Result, write_atomic
 
 R = TypeVar("R", bound=Result)
 Figures = Mapping[str, go.Figure]
@@ -37,6 +39,26 @@ def gallery(result: Result) -> dict[str, go.Figure]:
         if base in _CLOSER:
             return figures | dict(_CLOSER[base](result))
     return figures
+
+
+def write_closer(result: Result, folder: str | Path) -> Export:
+    """Write what a gallery has beyond the main figure to `folder`, as PNG and SVG.
+
+    As `write_figure`, it never fails for want of a browser.
+
+    Raises:
+        StorageError: where the folder cannot be written.
+    """
+    figures = gallery(result)
+    del figures["figure"]
+    if not figures:
+        return Export((), ())
+    try:
+        drawn = every_picture(figures)
+    except BrowserError as error:
+        return Export((), (str(error),))
+    files = [write_atomic(Path(folder) / name, content) for name, content in drawn.items()]
+    return Export(tuple(files), ())
 
 
 def file_name(*words: object) -> str:

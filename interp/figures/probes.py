@@ -18,14 +18,16 @@ from interp.figures.matrix import heatmap, outline, signed_text
 from interp.figures.probes_cell import measured, probe_cell
 from interp.figures.probes_layers import score_by_layer
 from interp.figures.registry import renders
-from interp.figures.theme import PALE, SIGNED, WIDTH, frame
+from interp.figures.theme import INK, PALE, SIGNED, WIDTH, frame
 from interp.results import ProbeSweep
 
 FLOW = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid_post")
 """Sites in the order in which a block computes them."""
 
 _MAX_PANELS, _MAX_CLOSER = 24, 12
-_ROW, _WIDE, _TALL = 30, 42, 17  # pixels: of a row; below _WIDE × _TALL a cell holds no number
+_MAX_LABELLED = 400  # cells; more have no numbers, and a dot instead of a frame
+_ROW, _WIDE = 30, 42  # pixels of a cell, where there is room
+_NUMBER, _TALL = 34, 17  # pixels across and down that a number needs
 _LETTER = 8  # pixels of a letter of an axis
 _SIDES, _BETWEEN = 190, 30  # pixels beside all panels, and between two
 _HEAD, _FOOT = 30, 62  # pixels of a panel's title, and of its axis
@@ -84,16 +86,18 @@ def gain_maps(
     )
     scale = _scale(panels)
     across = (WIDTH - _SIDES) / wide / len(columns)
-    room = across >= _WIDE and tall / len(rows) >= _TALL
+    fits = across >= _NUMBER and tall / len(rows) >= _TALL
+    room = fits and sum(map(len, panels)) <= _MAX_LABELLED
     for number, panel in enumerate(panels):
         row, col = number // wide + 1, number % wide + 1
         _panel(figure, panel, rows, columns, scale | {"showscale": number == 0}, room, row, col)
     _axes(figure, columns, _rows_are(panels), across)
+    figure.update_yaxes(tickvals=rows, ticktext=rows, range=[-0.5, len(rows) - 0.5])
     figure.update_annotations(font={"size": 13})
     return frame(
         figure,
         title="What is represented, beyond what the question gives for free?",
-        caption=_caption(result, len(wanted), site),
+        caption=_caption(result, len(wanted), site, "framed" if room else "dot"),
         notes=result.notes[:1],
         verdict=result.verdict,
         height=height,
@@ -178,7 +182,17 @@ def _panel(
         row=row,
         col=col,
     )
-    outline(figure, found, row=row, col=col)
+    if room:
+        outline(figure, found, row=row, col=col)
+        return
+    y, x = (axis.tolist() for axis in np.nonzero(found))
+    dots = go.Scatter(x=[columns[i] for i in x], y=[rows[i] for i in y], mode="markers")
+    dots.update(
+        marker={"size": 5, "color": "white", "line": {"color": INK, "width": 1}},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.add_trace(dots, row=row, col=col)
 
 
 def _or_nothing(hover: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
@@ -211,6 +225,7 @@ def _axes(figure: go.Figure, columns: Sequence[str], rows_are: str, across: floa
         tickvals=list(columns),
         ticktext=short,
         tickangle=0 if level else -60,
+        range=[-0.5, len(columns) - 0.5],
         showticklabels=True,
     )
     figure.update_yaxes(type="category")
@@ -219,10 +234,10 @@ def _axes(figure: go.Figure, columns: Sequence[str], rows_are: str, across: floa
     figure.update_layout(plot_bgcolor=PALE)
 
 
-def _caption(result: ProbeSweep, wanted: int, site: str | None) -> str:
+def _caption(result: ProbeSweep, wanted: int, site: str | None, mark: str) -> str:
     parts = [result.caption, f"split by {result.settings.get('split', 'operand')}"]
     parts += [f"at {site}"] if site else []
-    parts += ["framed: represented, the interval above 0 and q ≤ 0.05"]
+    parts += [f"{mark}: represented, the interval above 0 and q ≤ 0.05"]
     if (result.cells["visible"] != "").any():
         parts.append("*: the token there shows it")
     if result.cells["role"].str.startswith("predicts(").any():
