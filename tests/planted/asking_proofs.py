@@ -23,7 +23,7 @@ from tests.planted.behaviour_proofs import cascading
 from tests.planted.subjects import Subject
 
 _PROBLEMS = 60
-_SWAPS = 3
+_SWAPS = 2
 _OTHER = "padded"  # what an adder that writes its answer reversed does not read
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planted import ablation_proofs, attribution_proofs, behaviour_proofs, engine_proof
+from tests.planted import (
+    ablation_proofs,
+    asking_proofs,
+    attribution_proofs,
+    behaviour_proofs,
+    engine_proof,
+    speaking_proofs,
+)
 from tests.planted.subjects import SEEDS, Subject, subject
 
 
@@ -25,6 +32,10 @@ def test_accuracy(planted: Subject) -> None:
     behaviour_proofs.prove_accuracy(planted)
 
 
+def test_tokenisation(planted: Subject) -> None:
+    asking_proofs.prove_tokenisation(planted)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_careless_adder(seed: int) -> None:
     about = subject("careless", seed, digits=3)
@@ -32,11 +43,26 @@ def test_a_careless_adder(seed: int) -> None:
     behaviour_proofs.prove_accuracy(about)
     behaviour_proofs.prove_explanation(about)
     behaviour_proofs.prove_noisy_prefix(about)
+    asking_proofs.prove_error_taxonomy(about)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_wrong_prefix(seed: int) -> None:
     behaviour_proofs.prove_noisy_prefix(subject("addition", seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_how_an_adder_is_asked(seed: int) -> None:
+    about = subject("addition", seed, digits=2)
+    asking_proofs.prove_prompt_search(about)
+    asking_proofs.prove_doctor(about)
+    asking_proofs.prove_swap_example(about)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_free_text(seed: int) -> None:
+    speaking_proofs.prove_cookbook(seed)
+    speaking_proofs.prove_approximation(seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
