@@ -61,7 +61,9 @@ def series(name: str | Path) -> Series:
     """
     path = fixture_folders().get(str(name), Path(name).expanduser())
     folders = sorted(
-        folder for folder in path.glob("series/step-*") if (folder / "config.json").is_file()
+        folder
+        for folder in path.glob("series/step-*")
+        if any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
     )
     if not folders:
         having = [key for key, folder in fixture_folders().items() if (folder / "series").is_dir()]

@@ -33,7 +33,7 @@ Measured = Annotated[
 ]
 Smoothing = Annotated[int, Option("--smoothing", help="Logged steps in each mean.")]
 SplitName = Annotated[
-    Literal["train", "validation"],
+    Literal["train", "validation"] | None,
     Option("--split", help="Training batches, or held-out problems."),
 ]
 
@@ -44,7 +44,7 @@ def dynamics(
     threshold: Threshold = None,
     measure: Measured = "loss",
     smoothing: Smoothing = 1,
-    split: SplitName = "train",
+    split: SplitName = None,
     task: Annotated[
         str | None, Option("--task", "-t", help="Of a log without a card: mul:4x4, …")
     ] = None,

@@ -95,14 +95,16 @@ def digit_losses(result: DigitLosses) -> go.Figure:
     figure.update_yaxes(title="loss (nats)", col=1)
     figure.update_yaxes(range=[-0.05, 2.8])
     figure.update_layout(legend={"title": {"text": "answer digit<br>(index 0 least)"}})
+    if chance := not any("[" in digit for digit in digits):  # a token a digit
+        figure.add_hline(y=np.log(10), line={"color": GREY, "width": 1, "dash": "dot"})
     return frame(
         figure,
         title="Which answer digits does each model learn, and when?",
-        caption=f"{result.caption} · ▾ learnt · grey: chance, ln 10",
+        caption=f"{result.caption} · ▾ learnt{' · grey: chance, ln 10' if chance else ''}",
         notes=result.notes,
         verdict=result.verdict,
         height=270 * rows,
-    ).add_hline(y=np.log(10), line={"color": GREY, "width": 1, "dash": "dot"})
+    )
 
 
 def _panels(result: TrainingDynamics) -> list[str]:

@@ -33,7 +33,7 @@ def dynamics(
     threshold: float | None = None,
     measure: Measure = "loss",
     smoothing: int = 1,
-    split: Split = "train",
+    split: Split | None = None,
     task: str | None = None,
 ) -> TrainingDynamics:
     """The curves of a training run, and the order in which digits and subtask classes were learnt.
@@ -46,8 +46,9 @@ def dynamics(
         threshold: in nats (1.0 if left out) or as a share (0.9 if left out).
         measure: by which of the two a part counts as learnt.
         smoothing: logged steps in each mean.
-        split: the training batches' rows, or those of held-out validation problems (which have no
-            gradients and no classes).
+        split: "train", the batches that were learnt from, or "validation", held-out problems
+            (without gradients and classes). None: the first, but the second for an adapter, whose
+            batches mix tasks and are not logged by digit.
         task: of a log that has no card beside it, for the caption.
 
     Does not show: the order at another threshold, or in another seed's run.
@@ -58,6 +59,7 @@ def dynamics(
     """
     limit = _threshold(threshold, measure)
     log = find_log(source)
+    split = split or _split_with_parts(log.frame)
     curves = _curves(log, split, smoothing)
     card = log.card or {}
     known = all(name in card for name in ("weight_hash", "name"))
@@ -86,7 +88,7 @@ def digit_losses(
     threshold: float | None = None,
     measure: Measure = "loss",
     smoothing: int = 1,
-    split: Split = "train",
+    split: Split | None = None,
 ) -> DigitLosses:
     """Loss by answer digit over the training of several models, side by side.
 
@@ -102,16 +104,9 @@ def digit_losses(
     names = tuple(log.name for log in logs)
     if len(set(names)) < len(names):
         raise InputError(f"a model is named twice: {', '.join(names)}")
-    curves, order = (
-        pd.concat(
-            [
-                table[table["kind"] == "digit"].assign(model=name)
-                for name, table in zip(names, tables, strict=True)
-            ],
-            ignore_index=True,
-        )
-        for tables in ([one.curves for one in each], [one.order for one in each])
-    )
+    for name, one in zip(names, each, strict=True):
+        if not one.groups("digit"):
+            raise InputError(f"the log of {name} has no losses by digit: leave it out")
     seeds = {one.seed for one in each}
     steps = sum(one.n for one in each)
     return DigitLosses(
@@ -120,15 +115,28 @@ def digit_losses(
         n=steps,
         n_distinct=steps,
         seed=seeds.pop() if len(seeds) == 1 else None,
-        settings={"sources": [log.source for log in logs], "split": split},
-        curves=curves[["model", "step", "group", "loss", "accuracy"]],
-        order=order[["model", "group", "learnt_at", "kept_from", "rank"]],
+        settings={"sources": [log.source for log in logs], "split": split or "train"},
+        curves=_digits(names, [one.curves for one in each], ("step", "group", "loss", "accuracy")),
+        order=_digits(
+            names, [one.order for one in each], ("group", "learnt_at", "kept_from", "rank")
+        ),
         models=names,
         exact=tuple(_exact(log) for log in logs),
         threshold=each[0].threshold,
         measure=measure,
         smoothing=smoothing,
     )
+
+
+def _digits(
+    names: Sequence[str], tables: Sequence[pd.DataFrame], columns: Sequence[str]
+) -> pd.DataFrame:
+    """The rows of digits from each model's table, one below the other, `model` in front."""
+    parts = [
+        table[table["kind"] == "digit"].assign(model=name)[["model", *columns]]
+        for name, table in zip(names, tables, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def learnt_order(curves: pd.DataFrame, threshold: float, measure: Measure) -> pd.DataFrame:
@@ -162,6 +170,13 @@ def kind_of(group: str) -> str:
     if group.startswith(("class:", "term:")):
         return group.partition(":")[0]
     return "digit" if group == "sign" or _DIGIT.fullmatch(group) else "task"
+
+
+def _split_with_parts(frame: pd.DataFrame) -> Split:
+    """ "train" where its batches were logged by digit, else "validation"."""
+    groups = frame.loc[frame["split"] == "train", "group"].unique()
+    by_digit = any(kind_of(str(group)) == "digit" for group in groups)
+    return "train" if by_digit or "validation" not in set(frame["split"]) else "validation"
 
 
 def _curves(log: Log, split: str, smoothing: int) -> pd.DataFrame:

@@ -263,6 +263,21 @@ def test_bad_arguments(path: Path, options: dict[str, Any], message: str) -> Non
         dynamics(path, **options)
 
 
+def test_an_adapters_log_is_by_task_on_held_out_problems(tmp_path: Path) -> None:
+    """Its training batches mix tasks, so only the whole and the terms are logged of them."""
+    frame = log({"term:prose": (0.1, 0.1, 0.1, 0.1, 0.1)})
+    by_task = log({"add:2": (2.0, 1.5, 0.5, 0.1, 0.1)}).assign(split="validation")
+    file = tmp_path / "log.parquet"
+    pd.concat([frame, by_task]).to_parquet(file, index=False)
+    result = dynamics(file)
+    assert result.groups("task") == ("add:2",)
+    assert result.metrics["learnt_at_add:2"] == 20
+    assert {trace.name for trace in result.figure().data} == {"add:2", "training", "held out"}
+    assert dynamics(file, split="train").groups("term") == ("term:prose",)
+    with pytest.raises(InputError, match="the log of log has no losses by digit"):
+        digit_losses([file, "add5"])
+
+
 def test_bad_lists_of_models(path: Path) -> None:
     with pytest.raises(InputError, match="give a list of models"):
         digit_losses("add5")

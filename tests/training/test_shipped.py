@@ -3,6 +3,7 @@
 import pytest
 from safetensors.torch import load_file
 
+from bench.proofs import card_accuracy
 from interp.models.fixtures import fixture_folders, read_card
 from interp.models.weights import weight_hash
 from interp.training import recipe
@@ -25,3 +26,12 @@ def test_the_weights_are_those_of_the_card(name):
     assert card is not None
     file = next(iter(sorted(folder.glob("*.safetensors"))))
     assert weight_hash(load_file(file)) == card["weight_hash"]
+
+
+def test_a_card_is_reproduced_and_a_wrong_one_is_not(monkeypatch):
+    found = card_accuracy.reproduce("add5", 300, 1)
+    assert found["intervals_overlap"]
+    assert found["measured"]["n"] == 300
+    false = {"accuracy": {"correct": 900, "n": 1000, "share": 0.9, "low": 0.88, "high": 0.917}}
+    monkeypatch.setattr(card_accuracy, "read_card", lambda folder: false)
+    assert not card_accuracy.reproduce("add5", 300, 1)["intervals_overlap"]

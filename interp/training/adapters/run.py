@@ -183,9 +183,7 @@ def go_on_from(name: str, model: Any, recipe: AdapterRecipe) -> None:
     """
     folder = resolve(name).path
     if not adapted.is_adapter(folder):
-        raise InputError(
-            f"warm_start={name!r} is no adapter: name the folder of one"
-        )
+        raise InputError(f"warm_start={name!r} is no adapter: name the folder of one")
     held_out = ("test_share", "validation_share", "split_seed")
     before = (read_card(folder) or {}).get("recipe", {})
     if any(before.get(key) != getattr(recipe, key) for key in held_out):
