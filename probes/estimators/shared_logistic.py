@@ -81,7 +81,7 @@ class SharedLogistic:
         inputs.within(memory, 4 * smaller**2, f"probing {self.d} features of {self.n} rows")
         kind, whole = Tall if self.d <= self.n else Wide, [np.arange(self.n)]
         side = kind(X, whole, centre=fit_intercept, progress=progress, cancel=cancel)
-        spectrum = Spectrum.of(side.matrix(None), max(self.n, self.d))
+        spectrum = Spectrum.of(side.matrix(None), max(self.n, self.d)).present()
         self.scale = float(spectrum.values.sum()) / self.d
         basis = side.coefficients(spectrum.vectors)
         basis /= np.sqrt(np.einsum("dr,dr->r", basis, basis))

@@ -17,32 +17,44 @@ def resolution(largest: float, size: int) -> float:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Eigenvalues [r] and eigenvectors [m, r] of a Gram or kernel matrix, rounding left out.
+    """Eigenvalues [r] ≥ 0 and eigenvectors [m, r] of a Gram or kernel matrix.
 
-    A direction whose eigenvalue is below `resolution` counts as absent: with penalty 0 that gives
-    the solution of least norm, and constant or collinear columns need no special case. It also
-    means that a direction whose spread is below about 10⁻⁶ of the widest is never read.
+    An eigenvalue of at most `noise` cannot be told from 0, and neither can such a penalty: where
+    both are that small the direction counts as absent. With penalty 0 that gives the solution of
+    least norm, so that constant or collinear columns need no special case; it also means that a
+    direction whose spread is below about 10⁻⁶ of the widest is then never read.
     """
 
     values: Floats
     vectors: Floats
+    noise: float
 
     @classmethod
     def of(cls, symmetric: Floats, size: int) -> Spectrum:
         """Of a positive semi-definite matrix made from at most `size` rows or features."""
         values, vectors = np.linalg.eigh(symmetric)
-        absent = int((values <= resolution(values[-1], size)).sum())
-        return cls(values[absent:], vectors[:, absent:])
+        return cls(np.maximum(values, 0), vectors, resolution(values[-1], size))
+
+    def present(self) -> Spectrum:
+        """Without the directions that cannot be told from nothing."""
+        kept = self.values > self.noise
+        return Spectrum(self.values[kept], self.vectors[:, kept], self.noise)
+
+    def _inverse(self, alphas: Floats) -> Floats:
+        """1 / (λ + α) [r, alphas], 0 in absent directions."""
+        total = self.values[:, None] + alphas
+        there = np.maximum(self.values[:, None], alphas) > self.noise
+        return np.divide(1.0, total, out=np.zeros_like(total), where=there)
 
     def solve(self, right: Floats, alphas: Floats) -> Floats:
         """(S + α)⁻¹ right for every penalty: [m, targets], [a] → [m, a, targets]."""
-        inside = (self.vectors.T @ right)[:, None, :] / (self.values[:, None] + alphas)[:, :, None]
+        inside = self._inverse(alphas)[:, :, None] * (self.vectors.T @ right)[:, None, :]
         flat = self.vectors @ inside.reshape(len(self.values), -1)
         return flat.reshape(len(self.vectors), len(alphas), right.shape[1])
 
     def solve_each(self, right: Floats, alpha: Floats) -> Floats:
         """(S + αₜ)⁻¹ rightₜ, each target at its own penalty: [m, targets], [targets]."""
-        return self.vectors @ ((self.vectors.T @ right) / (self.values[:, None] + alpha))
+        return self.vectors @ (self._inverse(alpha) * (self.vectors.T @ right))
 
 
 def solve_once(symmetric: Floats, right: Floats, alpha: float, size: int) -> Floats:

@@ -118,6 +118,21 @@ def test_without_penalty_the_solution_has_least_norm(n: int, d: int) -> None:
         np.testing.assert_allclose(scores.r2[index, 0], r2(Y[out], said), rtol=1e-5, atol=1e-6)
 
 
+def test_directions_as_faint_as_rounding_count_as_far_as_the_penalty_lets_them() -> None:
+    """Float32 activations of low rank: eigenvalues of 1e-12 of the largest, penalties above it."""
+    X, Y, folds = rows(120, 12, seed=13)
+    X[:, 8:] = X[:, :4] + 1e-6 * X[:, 8:]
+    shared = SharedRidge(X, folds)
+    alphas = shared.scale * np.array([1e-9, 1e-4])
+    scores = shared.cross_validate(Y, alphas)
+    for index, label in enumerate(np.unique(folds)):
+        out = folds == label
+        for place, alpha in enumerate(alphas):
+            model = Ridge(alpha=alpha, solver="svd").fit(X[~out], Y[~out])
+            want = r2(Y[out], model.predict(X[out]))
+            np.testing.assert_allclose(scores.r2[index, place], want, atol=1e-9)
+
+
 def test_a_mean_far_from_the_origin_costs_no_digits() -> None:
     X, Y, folds = rows(200, 20, seed=4)
     near = SharedRidge(X, folds).cross_validate(Y, ALPHAS)
