@@ -41,7 +41,9 @@ class FittedProbe:
     """What reads `target` from `hook` at `role`, and the only activations it may be given.
 
     model, hook, role, format   what it is bound to
-    map        the linear map of the activation [d], None where it does not vary there
+    map        the linear map of the activation [d]
+    pattern    [outputs, d], the step that the training rows take with the reading, (WᵀΣW)⁺·WᵀΣ
+    typical    for each class, the mean reading of the training rows that have it
     score      R² or accuracy on `held_out`, problems that it was not fitted on
     settings   how it was fitted, as JSON values
     """
@@ -52,6 +54,8 @@ class FittedProbe:
     format: str
     target: Target
     map: LinearMap | SoftmaxMaps
+    pattern: Floats
+    typical: Mapping[float, Floats] = field(repr=False)
     score: float
     held_out: Problems
     settings: Mapping[str, Any] = field(repr=False)
@@ -97,17 +101,12 @@ class FittedProbe:
     def reading(self, X: npt.NDArray[np.floating]) -> Floats:
         """What the map says of activations [n, d]: [n, 1], an angle's points [n, 2], or of classes
         their logits [n, classes], less their mean, which no softmax sees."""
-        offset = self.map.intercept
-        if isinstance(self.map, SoftmaxMaps):
-            offset = offset[0] - offset[0].mean()
-        return np.asarray(X @ self.weights + offset, dtype=np.float64)
+        return _read(self.map, X)
 
     @property
     def weights(self) -> Floats:
         """[d, outputs] of `reading`."""
-        if isinstance(self.map, SoftmaxMaps):
-            return np.asarray((self.map.coef[0] - self.map.coef[0].mean(axis=0)).T)
-        return self.map.coef
+        return _weights(self.map)
 
     @property
     def directions(self) -> Floats:
@@ -151,6 +150,7 @@ def fit(
     (design,) = designs(batch, place, [wanted], Scheme(split, test, folds, seed, ()))
     with extracted(model, batch, [hook], [place], memory=memory, cancel=cancel) as found:
         (probe,) = fit_design(found.at(hook, place), design, memory=memory)
+        train = np.asarray(found.at(hook, place)[design.split.train], dtype=np.float64)
     if probe.map is None:
         raise InputError(f"the activations of {site} {layer} at {role} are all alike: read later")
     if progress is not None:
@@ -162,6 +162,36 @@ def fit(
     }  # fmt: skip
     value = score(wanted, design.test_values[:, 0], probe.predicted)
     held_out = batch.problems[design.split.test]
+    known = design.values[design.split.train, 0]
     return FittedProbe(
-        model.id, hook, place, batch.format, wanted, probe.map, value, held_out, settings
-    )
+        model.id, hook, place, batch.format, wanted, probe.map, _pattern(probe.map, train),
+        _typical(wanted, probe.map, train, known), value, held_out, settings,
+    )  # fmt: skip
+
+
+def _weights(fitted: LinearMap | SoftmaxMaps) -> Floats:
+    if isinstance(fitted, SoftmaxMaps):
+        return np.asarray((fitted.coef[0] - fitted.coef[0].mean(axis=0)).T)
+    return fitted.coef
+
+
+def _read(fitted: LinearMap | SoftmaxMaps, X: npt.NDArray[np.floating]) -> Floats:
+    offset = fitted.intercept
+    if isinstance(fitted, SoftmaxMaps):
+        offset = offset[0] - offset[0].mean()
+    return np.asarray(X @ _weights(fitted) + offset, dtype=np.float64)
+
+
+def _pattern(fitted: LinearMap | SoftmaxMaps, X: Floats) -> Floats:
+    W, centred = _weights(fitted), X - X.mean(axis=0)
+    moved = (centred @ W).T @ centred / len(X)  # WᵀΣ
+    return np.asarray(np.linalg.pinv(moved @ W, rcond=1e-6, hermitian=True) @ moved)
+
+
+def _typical(
+    target: Target, fitted: LinearMap | SoftmaxMaps, X: Floats, values: Floats
+) -> dict[float, Floats]:
+    if target.kind != "class":
+        return {}
+    reading = _read(fitted, X)
+    return {float(v): reading[values == v].mean(axis=0) for v in np.unique(values)}

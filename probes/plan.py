@@ -8,7 +8,7 @@ probe:                           # arguments of probes.probe
   targets: ["carry[1]", "running_sum[2]"]
   sites: [resid_mid, resid_post]
   controls: [embedding, shuffled]
-use:                             # a causal test each; a cell of the sweep, and probes.use's arguments
+use:                             # a causal test each: a cell, and arguments of probes.use
   - {target: "carry[1]:real", site: resid_post, layer: 0, role: predicts(c2)}
 baseline: true                   # probes.one_hot_baseline of the same targets
 running_sums: {seed 0: add5}     # models by name, for the figure of running sums
@@ -52,7 +52,7 @@ class Plan:
     def __post_init__(self) -> None:
         _check_names("probe", self.probe, _arguments(probe))
         for wanted in self.use:
-            _check_names("use", wanted, {"target"} | _arguments(fit) | _arguments(use))
+            _check_names("use", wanted, {"target", "n"} | _arguments(fit) | _arguments(use))
             if missing := {"target", "site", "layer", "role"} - set(wanted):
                 raise InputError(f"a use needs {', '.join(sorted(missing))}: it names one cell")
 
@@ -82,8 +82,8 @@ def fit_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def use_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that say what is done with it."""
-    return {name: value for name, value in wanted.items() if name in _arguments(use)}
+    """Those that say what is done with it, `n` the prompts that are edited."""
+    return {name: value for name, value in wanted.items() if name in {"n"} | _arguments(use)}
 
 
 def _arguments(function: Any) -> set[str]:

@@ -38,13 +38,18 @@ class Resamples:
         alone no cell of thousands could pass a correction. NaN where the data have no spread, or a
         row is NaN.
         """
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value = numerator.sum(axis=0) / denominator.sum(axis=0)
-            drawn = (self.weights @ numerator) / (self.weights @ denominator)
-            low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
-            spread = np.nanstd(drawn, axis=0)
-            p = np.where(spread > 0, norm.sf(value / spread), np.where(value > 0, 0.0, 1.0))
-        p = np.where(np.isnan(value), np.nan, p)
+        shape = numerator.shape[1]
+        value, low, high, p = (np.full(shape, np.nan) for _ in range(4))
+        known = np.isfinite(numerator).all(axis=0) & (denominator.sum(axis=0) > 0)
+        above, below = numerator[:, known], denominator[:, known]
+        value[known] = above.sum(axis=0) / below.sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a resample may miss every row
+            drawn = (self.weights @ above) / (self.weights @ below)
+        low[known], high[known] = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+        spread = np.nanstd(drawn, axis=0)
+        certain = np.where(value[known] > 0, 0.0, 1.0)
+        scaled = np.divide(value[known], spread, out=np.zeros_like(spread), where=spread > 0)
+        p[known] = np.where(spread > 0, norm.sf(scaled), certain)
         return Estimate(value, low, high, p)
 
 

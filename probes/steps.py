@@ -14,54 +14,38 @@ from probes.fitting import as_columns
 Floats = npt.NDArray[np.float64]
 Along = Literal["probe", "pattern"]
 
-_NOTHING = 1e-6  # of a reading: what rounding alone makes it differ by
 
-
-def wanted_reading(
-    probe: FittedProbe, reading: Floats, values: Floats, new: Floats | None
-) -> Floats:
+def wanted_reading(probe: FittedProbe, reading: Floats, new: Floats | None) -> Floats:
     """What the map shall say [n, outputs]: of the new values, or (None) the mean of all rows.
 
     A real target's or an angle's reading is the value itself. A class's is the mean of its logits
-    over the rows that have it.
+    over the rows that have it among those the probe was fitted on.
 
-    Raises InputError for a class that no row has.
+    Raises InputError for a class that no such row has.
     """
     if new is None:
         return np.tile(reading.mean(axis=0), (len(reading), 1))
     if probe.target.kind != "class":
         return as_columns(probe.target, new)
-    out = np.empty_like(reading)
-    for value in np.unique(new):
-        rows = values == value
-        if not rows.any():
-            raise InputError(
-                f"no prompt here has {probe.target.name} = {value:g}, so how it is read is not "
-                "known: use more prompts, or another value"
-            )
-        out[new == value] = reading[rows].mean(axis=0)
-    return out
+    if unknown := sorted(set(new.tolist()) - set(probe.typical)):
+        raise InputError(
+            f"no prompt that the probe was fitted on has {probe.target.name} = {unknown[0]:g}, so "
+            "how it is read is not known: fit on more prompts, or use another value"
+        )
+    return np.stack([probe.typical[value] for value in new.tolist()])
 
 
-def edit(probe: FittedProbe, X: Floats, reading: Floats, wanted: Floats, along: Along) -> Floats:
+def edit(probe: FittedProbe, reading: Floats, wanted: Floats, along: Along) -> Floats:
     """δ [n, d] with (x + δ)·W + b = wanted, along the probe's own weights or the data's pattern.
 
     probe      δ = (wanted − reading)·W⁺               the shortest step there is
-    pattern    δ = (wanted − reading)·(WᵀΣW)⁺·WᵀΣ      Σ the covariance of x: the step that the
-                                                       data take with the reading (Haufe 2014)
+    pattern    δ = (wanted − reading)·(WᵀΣW)⁺·WᵀΣ      Σ the covariance of x in the rows it was
+               fitted on: the step that the data take with the reading (Haufe 2014)
     """
-    W = probe.weights
     if along == "probe":
-        back = np.linalg.pinv(W, rcond=1e-6)
+        back = np.linalg.pinv(probe.weights, rcond=1e-6)
     elif along == "pattern":
-        centred = X - X.mean(axis=0)
-        if np.ptp(centred @ W, axis=0).max() <= _NOTHING * np.abs(X @ W).max(initial=1.0):
-            raise InputError(
-                f"every prompt here reads {probe.target.name} alike, so the data take no step with "
-                "it: use more prompts, or along='probe'"
-            )
-        moved = (centred @ W).T @ centred / len(X)  # WᵀΣ
-        back = np.linalg.pinv(moved @ W, rcond=1e-6, hermitian=True) @ moved
+        back = probe.pattern
     else:
         raise InputError(f"unknown along={along!r}: choose 'probe' or 'pattern'")
     return np.asarray((wanted - reading) @ back)

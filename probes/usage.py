@@ -95,11 +95,10 @@ def use(
                 f"no other value of {fitted.target.name} changes {named or 'the answer'} in these "
                 "prompts: give to=, or other problems"
             )
-    # The step is that of all prompts: those that may change can all read alike.
     X = fitted.activations(model, batch, memory=memory, cancel=cancel).astype(np.float64)
     reading = fitted.reading(X)
-    wanted = wanted_reading(fitted, reading, values, new)
-    delta = edit(fitted, X, reading, wanted, along)[rows]
+    wanted = wanted_reading(fitted, reading, new)
+    delta = edit(fitted, reading, wanted, along)[rows]
     batch, asked = batch[rows], asked[rows]
     predicted = None if new is None else answer_if(asked, fitted.target.name, new[rows])
     rng = np.random.default_rng(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from dataclasses import replace
 
 import torch
@@ -26,7 +27,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
             f"{model.name} is a wrapped module, and how its weights are drawn is not known here: "
             "build an untrained one, wrap it and look at it as a model of its own"
         )
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     config = copy.deepcopy(model.adapter.module.config)
     with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
@@ -35,8 +36,12 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
             config, dtype=model.dtype, attn_implementation="eager"
         )
     digest = weight_hash(module.state_dict())
-    made = assemble(
-        f"untrained {model.name}", digest, module.to(model.device), model.tokens.tokenizer,
-        card=model.card,
-    )  # fmt: skip
+    # What opens a model up reads its tokenizer from disk again, and its folder may be gone.
+    with tempfile.TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        model.tokens.tokenizer.save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        made = assemble(
+            f"untrained {model.name}", digest, module.to(model.device), tokenizer, card=model.card
+        )
     return replace(made, tokens=model.tokens)

@@ -126,7 +126,7 @@ def _share(
     X = probe.activations(subject.model, subject.model.prompts(problems)).astype(float)
     now = probe.reading(X)
     wanted = np.full_like(now, now.mean() if reading is None else reading)
-    step = key.features_of(edit(probe, X, now, wanted, along))[rows][:, None]
+    step = key.features_of(edit(probe, now, wanted, along))[rows][:, None]
     place = key.position("c1") - 1
     change = at("resid_post", probe.hook.layer, [place], lambda old: old + step)
     said = key.logits(problems[rows], ["c1"], edit=change)[:, 0].argmax(axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import probes
 from interp.errors import InputError
 from probes.needs import column_needs, own_digits
 from probes.places import digits_seen, predicted_role, roles_at
+from tests import tiny
 
 TASKS = ("add:2", "sub:2", "addsub:2", "mul:2x3", "mod:13", "expr:A+B-C:2")
 
@@ -92,9 +94,10 @@ def test_what_was_seen(add5: Any) -> None:
     assert predicted_role(batch, "last") == "c5"
 
 
-def test_digits_that_a_short_number_lacks_are_known_once_it_ends(smollm2: Any) -> None:
+def test_digits_that_a_short_number_lacks_are_known_once_it_ends(tmp_path: Path) -> None:
+    model = interp.load(str(tiny.save("gpt2", tmp_path / "tiny")))
     problems = interp.Addition(2).problems([5, 15], [3, 20])
-    batch = smollm2.prompts(problems, format="plain")
+    batch = model.prompts(problems, format="plain")
     seen = digits_seen(batch, "op")
     assert seen["a1"].all() and seen["a0"].all() and "b0" not in seen
     assert digits_seen(batch, "a0")["a1"].tolist() == [False, True]

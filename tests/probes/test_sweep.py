@@ -1,0 +1,180 @@
+"""A sweep: its numbers against slow references, and whatever way it is run the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+
+import interp
+import probes
+from interp import engine
+from interp.engine import Cancel, Read
+from interp.errors import Cancelled, InputError, RoleError, SiteError
+from interp.results import ProbeSweep, Result
+from probes.activations import Hook, extracted, hooks
+from probes.design import Scheme, designs
+from probes.fitting import fit_design
+from probes.splits import split
+from tests import tiny
+
+TARGETS = ["running_sum[2]", "carry[1]", "a[2]:real"]
+OPTIONS: dict[str, Any] = {
+    "targets": TARGETS, "roles": ["last", "predicts(c2)", "c2"], "split": "problem", "n": 240,
+    "layers": [0], "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sweep(add5: Any) -> ProbeSweep:
+    return probes.probe(add5, "add:5", **OPTIONS)
+
+
+def test_scores_are_those_of_scikit_learn(add5: Any, sweep: ProbeSweep) -> None:
+    """One cell by hand: activations from the engine, scikit-learn's ridge and R²."""
+    frame = sweep.frame
+    cell = frame[(frame["target"] == "running_sum[2]") & (frame["role"] == "c2")].iloc[0]
+    problems = add5.task.sample(240, seed=3)
+    batch = add5.prompts(problems)
+    read = engine.run(add5, batch, reads=[Read("resid_post", 0, "c2")], logits=None)
+    X = read.activations["resid_post", 0][:, 0].numpy().astype(float)
+    y = problems.column("running_sum[2]")
+    rows = split(problems, "problem", seed=3)
+    said = Ridge(alpha=cell["alpha"]).fit(X[rows.train], y[rows.train]).predict(X[rows.test])
+    assert cell["score"] == pytest.approx(r2_score(y[rows.test], said), abs=1e-4)
+    assert cell["mae"] == pytest.approx(np.abs(y[rows.test] - said).mean(), abs=1e-3)
+    median = np.median(y[rows.train])
+    assert cell["constant_mae"] == pytest.approx(np.abs(y[rows.test] - median).mean())
+
+
+def test_the_table_is_consistent(sweep: ProbeSweep) -> None:
+    frame = sweep.frame
+    assert len(frame) == 3 * 3
+    gain = frame["score"] - [row[row["reference"]] for _, row in frame.iterrows()]
+    assert frame["gain"].to_numpy() == pytest.approx(gain.to_numpy())
+    assert ((frame["gain_low"] <= frame["gain"]) & (frame["gain"] <= frame["gain_high"])).all()
+    assert (frame["reference"] == "embedding").tolist() == (frame["target"] == "a[2]").tolist()
+    known = frame[frame["target"] == "running_sum[2]"].set_index("role")
+    assert known["emitted"].to_dict() == {
+        "last": "before", "predicts(c2)": "before", "c2": "after",
+    }  # fmt: skip
+    assert known.loc["c2", "visible"] == "mod 10"
+    assert (known.loc["c2", "shown"] >= known.loc["last", "shown"] - 0.02).all()
+    assert (frame["shuffled"] < 0.75).all()  # of carry, whose majority is near one half
+
+
+def test_points_give_the_score(sweep: ProbeSweep) -> None:
+    frame = sweep.frame
+    for cell in np.flatnonzero(frame["metric"] == "r2"):
+        points = sweep.scatter(int(cell))
+        want = r2_score(points["true"], points["predicted"])
+        assert frame["score"].iloc[cell] == pytest.approx(want, abs=1e-4)
+    grid = sweep.grid("carry[1]", "gain")
+    assert grid.axis("role").labels == ("last", "predicts(c2)", "c2") and grid.low is not None
+    best = sweep.best("running_sum[2]")
+    assert best["cv"] == frame[frame["target"] == "running_sum[2]"]["cv"].max()
+
+
+def test_it_is_kept_and_made_again(add5: Any, sweep: ProbeSweep, tmp_path: Path) -> None:
+    assert Result.load(sweep.save(tmp_path / "sweep")) == sweep
+    names: dict[str, Any] = {}
+    exec(sweep.code, names)
+    again = names["result"]
+    pd.testing.assert_frame_equal(again.frame, sweep.frame)
+
+
+def test_files_workers_shards_and_stops_change_nothing(
+    add5: Any, sweep: ProbeSweep, tmp_path: Path
+) -> None:
+    more = OPTIONS | {"sites": ["resid_mid", "z"], "heads": [0, 2], "controls": ["shuffled"]}
+    whole = probes.probe(add5, "add:5", **more)
+    store, parts = tmp_path / "store", tmp_path / "parts"
+    options = more | {"resume": parts, "memory": 1_300_000, "store": store}
+    store, parts = tmp_path / "store", tmp_path / "parts"
+    cancel, seen = Cancel(), []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == total - 1:
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        probes.probe(add5, "add:5", **options, progress=stop, cancel=cancel)
+    assert len({total for _, total in seen}) == 1
+    assert not list(store.glob("*"))
+    before = len(list(parts.rglob("*.npz")))
+    assert before > 0
+    steps: list[int] = []
+    shards = [
+        probes.probe(
+            add5, "add:5", **options, shard=(i, 2), progress=lambda done, _: steps.append(done)
+        )
+        for i in range(2)
+    ]
+    merged = probes.merge(shards)
+    order = ["site", "layer", "head", "role", "target"]
+    left, right = (x.frame.sort_values(order, ignore_index=True) for x in (merged, whole))
+    # float32 sums of other minibatches differ in their last bits
+    pd.testing.assert_frame_equal(left, right, atol=2e-3, rtol=0)
+    with pytest.raises(InputError, match="same cell"):
+        probes.merge([shards[0], shards[0]])
+    with pytest.raises(InputError, match="no shards of one sweep"):
+        probes.merge([shards[0], sweep])
+
+
+def test_threads_find_the_same(add5: Any, sweep: ProbeSweep) -> None:
+    other = probes.probe(add5, "add:5", **OPTIONS, jobs=2, backend="threading")
+    assert other == sweep
+
+
+def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:
+    """A place may be another role in each row: the token before the answer's lowest digit."""
+    model = interp.load(str(tiny.save("gpt2", tmp_path / "tiny")))
+    problems = interp.Addition(2).problems([5, 15, 33], [3, 20, 99])
+    batch = model.prompts(problems, format="plain")
+    with extracted(model, batch, hooks(model, ["resid_mid"], [0]), ["predicts(c0)"],
+                   memory=2**30) as found:  # fmt: skip
+        got = found.at(Hook("resid_mid", 0), "predicts(c0)")
+    run = engine.run(model, batch, reads=[Read("resid_mid", 0)], logits=None)
+    whole = run.activations["resid_mid", 0].float().numpy()
+    want = whole[np.arange(3), batch.predicting_positions("c0")]
+    assert np.abs(got - want).max() < 1e-3 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"targets": ["carry[4]"], "roles": ["b3"]}, RoleError, "is known from b0 on"),
+        ({"targets": []}, InputError, "no target"),
+        ({"targets": ["carry[1]", "carry[1]"]}, InputError, "twice"),
+        ({"roles": ["zz"]}, RoleError, "none of these prompts"),
+        ({"sites": ["pattern"]}, SiteError, "choose from"),
+        ({"layers": [7]}, InputError, "layer 7 does not exist"),
+        ({"heads": [0]}, InputError, "site 'z'"),
+        ({"controls": ["magic"]}, InputError, "unknown control"),
+        ({"shard": (5, 2)}, InputError, "shards go from 0"),
+        ({"targets": ["carry[5]"]}, InputError, "always 0"),
+        ({"n": 9}, InputError, "draw more"),
+        ({"memory": 1000}, InputError, "memory"),
+    ],
+)
+def test_refusals(add5: Any, change: dict[str, Any], error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        probes.probe(add5, "add:5", **OPTIONS | {"controls": []} | change)
+
+
+def test_activations_that_are_no_numbers(add5: Any) -> None:
+    batch = add5.prompts(add5.task.sample(60, seed=0))
+    target = probes.target(add5.task, "running_sum[1]")
+    (design,) = designs(batch, "last", [target], Scheme("problem"))
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[7, 1] = np.nan
+    with pytest.raises(InputError, match="NaN or infinity"):
+        fit_design(X, design)
+    flat = fit_design(np.ones((60, 4)), design)[0]
+    assert flat.map is None and np.ptp(flat.predicted) == 0

@@ -1,0 +1,196 @@
+"""A fitted probe is bound to what it was fitted on; edits do what they say; baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import interp
+import probes
+from interp.arithmetic.formats import format
+from interp.arithmetic.problems import Problems
+from interp.errors import InputError, ModelError
+from interp.models.planted import build
+from interp.models.untrained import untrained
+from interp.results import Result
+from probes.steps import edit, random_edit, wanted_reading
+
+
+@pytest.fixture(scope="module")
+def planted() -> Any:
+    return build("addition", seed=5, digits=2)
+
+
+@pytest.fixture(scope="module")
+def model(planted: Any) -> Any:
+    return planted.model()
+
+
+@pytest.fixture(scope="module")
+def fitted(planted: Any, model: Any) -> probes.FittedProbe:
+    layer = planted.key.layers["lookup"] - 1
+    return probes.fit(
+        model, "add:2", "carry[0]", site="resid_post", layer=layer, role="predicts(c1)", n=600
+    )
+
+
+def test_it_reads_what_it_was_fitted_for(model: Any, fitted: probes.FittedProbe) -> None:
+    assert fitted.score == 1.0
+    fresh = interp.Addition(2).sample(50, seed=9)
+    assert (fitted.predict(model, fresh) == fresh.column("carry[0]")).all()
+
+
+def test_it_refuses_anything_else(model: Any, fitted: probes.FittedProbe) -> None:
+    other = untrained(model, seed=1)
+    problems = interp.Addition(2).sample(8, seed=9)
+    with pytest.raises(InputError, match=f"fitted on {model.name}"):
+        fitted.predict(other, problems)
+    with pytest.raises(InputError, match="fitted on"):
+        probes.use(other, fitted)
+    with pytest.raises(InputError, match="not made for"):
+        fitted.activations(model, other.prompts(problems))
+    elsewhere = model.prompts(problems, format="plain")
+    with pytest.raises(InputError, match="in 'reversed', not 'plain'"):
+        fitted.activations(model, elsewhere)
+
+
+@pytest.mark.parametrize("along", ["probe", "pattern"])
+@pytest.mark.parametrize("kind", ["carry[0]", "carry[0]:real", "a[0]:angle", "a[0]"])
+def test_an_edit_gives_the_reading_that_was_wanted(model: Any, kind: str, along: Any) -> None:
+    probe = probes.fit(model, "add:2", kind, site="resid_post", layer=0, role="a0", n=500) \
+        if kind.startswith("a") else probes.fit(
+            model, "add:2", kind, site="resid_post", layer=2, role="predicts(c1)", n=500
+        )  # fmt: skip
+    problems = probe.held_out
+    X = probe.activations(model, model.prompts(problems)).astype(float)
+    values = probe.target.values(problems)
+    new = np.roll(values, 1)
+    reading = probe.reading(X)
+    wanted = wanted_reading(probe, reading, new)
+    step = edit(probe, reading, wanted, along)
+    scale = np.abs(wanted).max()
+    assert np.abs(probe.reading(X + step) - wanted).max() < 1e-5 * scale
+    turned = random_edit(step, np.random.default_rng(0))
+    assert np.linalg.norm(turned, axis=1) == pytest.approx(np.linalg.norm(step, axis=1), rel=1e-6)
+    least = edit(probe, reading, wanted, "probe")
+    assert (np.linalg.norm(least, axis=1) <= np.linalg.norm(step, axis=1) + 1e-9).all()
+
+
+def test_use_is_kept_and_told(model: Any, fitted: probes.FittedProbe, tmp_path: Path) -> None:
+    found = probes.use(model, fitted, n=64, randoms=2)
+    assert Result.load(found.save(tmp_path / "use")) == found
+    assert found.named == "c1" and set(found.outcomes["arm"]) == {"clean", "probe", "random"}
+    assert found.outcome("clean")["original"] == 1
+    assert found.outcome("probe")["original"] < 0.1
+    assert "probes.fit(" in found.code
+    conclusion = found.conclusion()
+    assert conclusion is not None and "the predicted digit" in conclusion
+    with pytest.raises(InputError, match="nothing was measured"):
+        found.outcome("clean", "c9")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "twist"}, "unknown mode"),
+        ({"randoms": 0}, "at least 1"),
+        ({"along": "sideways"}, "unknown along"),
+        ({"to": [1.0, 0.0]}, "one, or one each"),
+        ({"to": 7.0}, "no prompt that the probe was fitted on has"),
+    ],
+)
+def test_edits_that_are_refused(
+    model: Any, fitted: probes.FittedProbe, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        probes.use(model, fitted, n=40, **options)
+
+
+def test_places_that_are_refused(model: Any) -> None:
+    with pytest.raises(InputError, match="say which, head=0"):
+        probes.fit(model, "add:2", "carry[0]", site="z", layer=0, role="last", n=100)
+    late = probes.fit(model, "add:2", "carry[0]", site="resid_post", layer=2, role="c2", n=400)
+    with pytest.raises(InputError, match="no answer digit is written after c2"):
+        probes.use(model, late)
+
+
+def test_the_same_architecture_with_random_weights(model: Any) -> None:
+    first, again, other = (untrained(model, seed=seed) for seed in (1, 1, 2))
+    assert first.hash == again.hash != other.hash and first.shape == model.shape
+    assert first.formats == model.formats
+
+
+def test_the_one_hot_baseline_of_the_published_file() -> None:
+    """R² 0.83 for a_i·b_j and 0.83 to 0.89 for ĉ_2 … ĉ_6 of 4×4 products, from digits alone."""
+    path = Path(__file__).parents[2] / "fixtures" / "data" / "icot_4x4_valid.txt"
+    task = interp.Multiplication(4, 4)
+    published = format("icot").parse_many(path.read_text().splitlines(), task)
+    sums = [f"running_sum[{k}]" for k in range(2, 7)]
+    fresh = task.sample(9000, seed=0)
+    seen = set(map(bytes, published.rows))
+    fresh = fresh[[bytes(row) not in seen for row in fresh.rows]]
+    problems = Problems.concat([published, fresh])
+    rows = np.arange(len(problems))
+    split = probes.Split("the file", rows[1000:], rows[:1000], rows[1000:] % 5)
+    found = probes.one_hot_baseline(problems, sums, split=split).frame
+    assert found["mae"].to_numpy() == pytest.approx([11.5, 12.7, 10.9, 8.7, 5.4], abs=0.25)
+    assert found["score"].between(0.82, 0.90).all()
+    own = [float(np.abs(c - np.median(c)).mean()) for c in map(published.column, sums)]
+    assert own == pytest.approx([28.97, 33.43, 29.99, 24.71, 17.26], abs=0.005)
+    products = probes.one_hot_baseline("mul:4x4", ["product[0,0]", "product[3,1]"], n=9000).frame
+    assert products["score"].to_numpy() == pytest.approx([0.8307, 0.8307], abs=0.02)
+
+
+def test_running_sums(add5: Any, tmp_path: Path) -> None:
+    found = probes.running_sums({"seed 0": add5, "sft": add5}, digits=[1, 2], n=300)
+    assert Result.load(found.save(tmp_path / "sums")) == found
+    frame = found.frame
+    assert len(frame) == 2 * 2 * 2 and frame["published_mae"].isna().all()
+    points = found.scatter("sft", 2, "after")
+    row = frame[(frame["model"] == "sft") & (frame["digit"] == 2) & (frame["when"] == "after")]
+    wrong = (points["true"] - points["predicted"]).abs().mean()
+    assert row["mae"].iloc[0] == pytest.approx(wrong, rel=1e-4)
+    assert (frame["mae_low"] <= frame["mae"]).all() and (frame["mae"] <= frame["mae_high"]).all()
+    with pytest.raises(InputError, match="no model"):
+        probes.running_sums({})
+    with pytest.raises(InputError, match="no running sum 9"):
+        probes.running_sums({"a": add5}, digits=[9], n=50)
+
+
+def test_plans(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    cases = {
+        "task: add:5": "names no model",
+        "model: x\ncolour: red": "knows no 'colour'",
+        "model: x\nprobe: {sight: 3}": "knows no 'sight'",
+        "model: x\nuse: [{target: a}]": "needs layer, role, site",
+        "model: [": "is no YAML",
+    }
+    for text, message in cases.items():
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            probes.Plan.read(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        probes.Plan.read(tmp_path / "none.yaml")
+
+
+def test_a_scripted_run(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "model: add5\nn: 200\nprobe:\n  targets: ['carry[1]:real']\n  layers: [0]\n"
+        "  roles: [predicts(c2)]\n  split: problem\n  controls: [shuffled]\n"
+        "use:\n  - {target: 'carry[1]:real', site: resid_post, layer: 0, role: predicts(c2),"
+        " n: 200, randoms: 1}\n"
+    )
+    report = probes.run_file(plan, tmp_path / "out")
+    text = report.read_text(encoding="utf-8")
+    assert "carry[1]" in text and "<script src=" not in text
+    for name in ("sweep", "use-0", "baseline"):
+        assert (tmp_path / "out" / name / "result.json").is_file()
+        assert (tmp_path / "out" / name / "figure.html").is_file()
+    plan.write_text("model: no-such-model")
+    with pytest.raises(ModelError):
+        probes.run_file(plan, tmp_path / "other")
