@@ -23,7 +23,8 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def target_names(problems: Problems, text: str) -> tuple[str, ...]:
-    """Targets by name; a family, such as `carry`, stands for those of its columns that vary.
+    """Targets by name, `carry[1]:real` for another kind than the usual; a family, such as `carry`,
+    stands for those of its columns that vary.
 
     Raises:
         InputError: where none is named, or a name is neither a target nor a family.
@@ -36,7 +37,7 @@ def target_names(problems: Problems, text: str) -> tuple[str, ...]:
     for name in names(text):
         family = [probes.target(problems.task, x) for x in known if x.startswith(f"{name}[")]
         one = () if family else (probes.target(problems.task, name),)
-        found += [target.name for target in (*varying(problems, family), *one)]
+        found += [target.spec(problems.task) for target in (*varying(problems, family), *one)]
     if not found:
         raise InputError(f"--targets names none: take some of {', '.join(known[:8])}, …")
     return tuple(dict.fromkeys(found))
