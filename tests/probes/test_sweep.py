@@ -159,7 +159,7 @@ def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:
         ({"controls": ["magic"]}, InputError, "unknown control"),
         ({"shard": (5, 2)}, InputError, "shards go from 0"),
         ({"targets": ["carry[5]"]}, InputError, "always 0"),
-        ({"n": 9}, InputError, "draw more"),
+        ({"targets": ["c[1]"], "n": 14}, InputError, r"too few for the \d+ classes"),
         ({"memory": 1000}, InputError, "memory"),
     ],
 )

@@ -1,0 +1,89 @@
+"""Are pairwise products a_i·b_j linearly represented beyond the digits, where, and are they used?
+
+Every product is probed at every layer, site and answer position, twice: on held-out values of b,
+and on held-out pairs (a_i, b_j), which no probe has seen multiplied. What the one-hot digits give
+is subtracted. The cell that the training folds like best is then edited: the product is moved to
+another prompt's value, and the answer compared with the one that follows, beside random edits.
+
+    python -m bench.proofs.probe_partial_products aux=mul3x3-aux
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import pandas as pd
+
+import interp
+import probes
+from bench.harness import record
+from bench.proofs.probe_running_sums import SHIPPED, named
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.results import ProbeSweep
+
+
+def main() -> None:
+    """Sweep, edit the best cell of each product, and write both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", help="NAME=MODEL; those that ship unless given")
+    parser.add_argument("--n", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sites", nargs="+", default=["resid_mid", "resid_post", "z"])
+    parser.add_argument("--splits", nargs="+", default=["operand", "combination"])
+    options = parser.parse_args()
+    for name, source in named(options.models, SHIPPED).items():
+        record(f"probe_partial_products_{name}", options.seed, _products(source, options))
+
+
+def _products(source: str, options: argparse.Namespace) -> dict[str, object]:
+    model = interp.load(source)
+    task = model.task
+    assert task is not None
+    products = [f"product[{i},{j}]" for i in range(task.operand_digits[0])
+                for j in range(task.operand_digits[1])]  # fmt: skip
+    body: dict[str, object] = {"model": dict(model.id._asdict()), "task": task.name}
+    for split in options.splits:
+        sweep = probes.probe(
+            model, task, targets=products, sites=options.sites, n=options.n, seed=options.seed,
+            split=split, controls=probes.CONTROLS,
+        )  # fmt: skip
+        frame = sweep.frame
+        best = pd.DataFrame([sweep.best(name) for name in products])
+        body[split] = {
+            "n": sweep.n,
+            "n_distinct": sweep.n_distinct,
+            "cells": len(frame),
+            "represented": int(frame["represented"].sum()),
+            "by_product": frame.groupby("target")["represented"].sum().to_dict(),
+            "best": best.to_dict("records"),
+            "conclusion": sweep.conclusion(),
+            "use": [_use(model, sweep, name, options.n) for name in products],
+        }
+    return body
+
+
+def _use(model: Model, sweep: ProbeSweep, target: str, n: int) -> dict[str, object]:
+    """Edit the best cell that lies before the digit of the product's column is written."""
+    frame = sweep.frame
+    mine = frame[(frame["target"] == target) & (frame["emitted"] == "before")]
+    row = mine.loc[mine["cv"].fillna(-1).idxmax()]
+    place = {
+        "site": str(row["site"]), "layer": int(row["layer"]), "role": str(row["role"]),
+        "head": None if row["head"] < 0 else int(row["head"]),
+    }  # fmt: skip
+    told: dict[str, object] = {"target": target, **place, "gain": float(row["gain"])}
+    try:
+        fitted = probes.fit(
+            model, sweep.task, target, n=n, seed=sweep.seed or 0,
+            split=str(sweep.settings["split"]), **place,
+        )  # fmt: skip
+        found = probes.use(model, fitted, seed=sweep.seed or 0)
+    except InputError as error:  # a head whose output does not vary, say: that is an answer too
+        return told | {"not_measured": str(error)}
+    return told | {"named": found.named, "n": found.n, "conclusion": found.conclusion(),
+                   **found.metrics}  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Probes on planted models that nobody has seen before, and mistakes that must fail there.
+
+One kind a seed: the R² of every layer is over the whole population, which takes seconds a model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.planted.mutations import Mutation
+from tests.planted.probe_mutations import PROBES
+from tests.planted.probe_proofs import prove_r2, prove_use
+from tests.planted.subjects import FIRST_SEED, SEEDS, Subject, subject
+
+_LARGE: dict[str, dict[str, Any]] = {
+    "addition": {"digits": 3},
+    "modular": {"modulus": 113},
+    "waiting": {"digits": 2},
+    "early": {"digits": 2},
+    "column": {},
+}
+"""Sizes whose population is large enough for a held-out R² to come within 0.01."""
+
+PROOFS = {"probe_r2": prove_r2, "probe_use": prove_use}
+
+
+def _specimen() -> Subject:
+    return subject("addition", FIRST_SEED, layers=3, digits=2, family="gpt2")
+
+
+@pytest.mark.parametrize("kind", list(_LARGE))
+def test_r2_is_what_a_linear_map_can_reach(kind: str) -> None:
+    seed = SEEDS[list(_LARGE).index(kind) % len(SEEDS)]
+    prove_r2(subject(kind, seed, **_LARGE[kind]))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_use_is_told_from_presence(seed: int) -> None:
+    prove_use(subject("addition", seed, digits=3))
+
+
+@pytest.mark.parametrize("analysis", list(PROOFS))
+def test_the_unchanged_analysis_passes(analysis: str) -> None:
+    PROOFS[analysis](_specimen())
+
+
+@pytest.mark.parametrize("mutation", PROBES, ids=lambda m: f"{m.analysis}: {m.mistake}")
+def test_the_mutated_analysis_fails(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = _specimen()
+    mutation.apply(monkeypatch)
+    with pytest.raises(AssertionError):
+        PROOFS[mutation.analysis](about)
