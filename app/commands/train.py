@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +12,9 @@ from typer import Argument, Option
 
 from app.commands.watch import Watch
 from interp.errors import InputError
+
+if TYPE_CHECKING:
+    from interp.training import Validation
 
 Changes = Annotated[
     list[str] | None,
@@ -35,7 +38,6 @@ def train(
     """Train a model by a recipe, and go on where an interrupted run stopped."""
     with Watch("preparing") as watch:
         import interp
-        from interp.training import Validation
 
         overrides = dict(change(text) for text in changes or [])
         overrides |= {"seed": seed} if seed is not None else {}
@@ -43,7 +45,7 @@ def train(
         folder = out or Path("runs") / chosen.name
 
         def say(validation: Validation) -> None:
-            watch.describe(f"training {chosen.name}, {validation.exact:.2%} exact so far")
+            watch.describe(f"training {chosen.name}: {standing(validation)}")
 
         watch.step(f"training {chosen.name}")
         trained = interp.training.train(
@@ -66,6 +68,12 @@ def train(
         f"exact on {accuracy['n']:,} held-out problems: {accuracy['share']:.3%} "
         f"({accuracy['low']:.3%} to {accuracy['high']:.3%})"
     )
+
+
+def standing(validation: Validation) -> str:
+    """How it stands, in a line: whole problems that are right, and each digit (or task)."""
+    parts = " ".join(f"{name} {share:.0%}" for name, share in validation.by_digit.items())
+    return f"{validation.exact:.2%} exact ({parts})"
 
 
 def change(text: str) -> tuple[str, Any]:

@@ -178,7 +178,7 @@ def _totals(figure: go.Figure, result: TrainingDynamics, row: int, legend_top: f
         line.legend = _legend(row)
         figure.add_trace(line, row=row, col=1)
     _place_legend(figure, row, legend_top, "whole")
-    figure.update_yaxes(title="loss (nats)", type="log", exponentformat="power", row=row, col=1)
+    figure.update_yaxes(title="loss (nats)", type="log", tickformat="~g", nticks=6, row=row, col=1)
 
 
 def _legend(row: int) -> str:

@@ -222,5 +222,7 @@ class DigitLosses(_Curves):
         for name in self.models:
             rows = self.order[self.order["model"] == name]
             missing = [str(g) for g in rows.loc[rows["learnt_at"].isna(), "group"]]
-            told.append(f"{name} {'lacks ' + ', '.join(missing) if missing else 'learns them all'}")
-        return f"Of the answer digits, {'; '.join(told)}."
+            told.append(
+                f"{name} {'misses ' + ', '.join(missing) if missing else 'learns them all'}"
+            )
+        return f"Of the answer digits, by this threshold, {'; '.join(told)}."

@@ -65,9 +65,10 @@ def dynamics(
     known = all(name in card for name in ("weight_hash", "name"))
     total = curves[curves["kind"] == "total"]
     steps = int(curves["step"].nunique())
+    several = (curves["kind"] == "task").any()  # an adapter's card names the first of its tasks
     return TrainingDynamics(
         model=ModelId(log.name, str(card["weight_hash"])) if known else None,
-        task=check_source_task(task, log),
+        task="" if several else check_source_task(task, log),
         n=steps,
         n_distinct=steps,
         seed=int(card["seed"]) if "seed" in card else None,

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interp
+from app.commands import train as train_command
 from interp.arithmetic.formats import format, format_names
 from interp.arithmetic.tasks import task
 from interp.errors import FormatError, InputError
-from interp.training import Recipe, build_tokenizer, draw, train
+from interp.training import Recipe, Validation, build_tokenizer, draw, train
 from interp.training.rows import Encoder
 from interp.training.run_state import TrainingRun
 from interp.training.stream import Stream
@@ -159,3 +160,8 @@ def test_longest_of_one_digit_and_bad_ones() -> None:
     assert whole == task("add:3").sample(200, seed=0, sampler="lengths")
     with pytest.raises(InputError, match="longest=0: operands have at least 1 digit"):
         task("add:3").sample(5, seed=0, sampler="lengths", longest=0)
+
+
+def test_progress_tells_every_digit() -> None:
+    standing = train_command.standing(Validation(500, 0.7, 0.875, {"c0": 1.0, "c1": 0.876}))
+    assert standing == "87.50% exact (c0 100% c1 88%)"
