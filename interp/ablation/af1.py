@@ -62,12 +62,7 @@ def af1(
     """
     if not 0 < target <= 1:
         raise InputError(f"target={target}: a faithfulness lies above 0 and is at most 1.")
-    check_mask(transfer_mask)
-    if transfer_mask in (OPEN, SELF):
-        raise InputError(
-            f"the search needs a mask of which only the last tokens' look is open, not "
-            f"{transfer_mask!r}: choose 'full-peek', 'operands' or 'window:K'."
-        )
+    check_searchable(transfer_mask)
     setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
     halves = split(setting)
     setting.resources.told(5)
@@ -75,6 +70,16 @@ def af1(
     told = _result(setting, halves, found, target, transfer_mask, heads)
     setting.resources.told(100)
     return told
+
+
+def check_searchable(mask: str) -> None:
+    """Raise InputError for a transfer mask that the search cannot use."""
+    check_mask(mask)
+    if mask in (OPEN, SELF):
+        raise InputError(
+            f"the search needs a mask under which the last tokens look at others and no other "
+            f"token does, not {mask!r}: choose 'full-peek', 'operands' or 'window:K'."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.ablation.af1 import Attempt, Halves, attempt, split
+from interp.ablation.af1 import Attempt, Halves, attempt, check_searchable, split
 from interp.ablation.complete import Resources
 from interp.ablation.evaluate import result, score
 from interp.ablation.grid import full_answers
@@ -62,7 +62,7 @@ def compare(
     if masks is None and schedule is not None:
         kinds = (*kinds, OPEN)
     for mask in kinds:
-        check_mask(mask)
+        check_searchable(mask) if schedule is None else check_mask(mask)
     if not names or not kinds:
         raise InputError("there is nothing to compare: name replacements and masks.")
     pairs = [(name, kinds[0]) for name in names] + [(names[0], mask) for mask in kinds[1:]]

@@ -50,6 +50,7 @@ def grid(
     Args:
         waits, widths: the w and t to take, counts of layers; None: every one that fits.
         kl: also KL, for which the whole vocabulary is read in every cell.
+        transfer_mask: what is visible in transfer layers; "open" always takes complete forwards.
         route: "fast" computes each state once (`cells`), "complete" runs each cell as complete
             forwards; the numbers are equal.
         Others as in `evaluate`.

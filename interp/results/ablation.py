@@ -53,6 +53,16 @@ def schedule_code(spec: Mapping[str, Any]) -> str:
     return call("interp.ablation.Schedule", **given)
 
 
+def about_sink(settings: Mapping[str, Any]) -> str:
+    """What must be said where the sink tells something of the prompt, else nothing."""
+    if not settings.get("sink_differs"):
+        return ""
+    return (
+        " The sink differs between prompts, and every token sees it: begin them alike with "
+        "model.starting_with to leave that out."
+    )
+
+
 def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
     """The argument that names the replacement: its label, or more where its table was another than
     the one that the label means."""
@@ -169,9 +179,10 @@ class AblationScore(Result):
             f"right (at least {number(100 * m['faithfulness_low'])} %), against "
             f"{number(100 * m['constant'])} % for the best constant answer"
         )
+        sink = about_sink(self.settings)
         if m["faithfulness_low"] > m["constant"]:
-            return f"Under this schedule {told}."
-        return f"Under this schedule nothing tells the answers from a constant one: {told}."
+            return f"Under this schedule {told}.{sink}"
+        return f"Under this schedule nothing tells the answers from a constant one: {told}.{sink}"
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL, replacement_code
+from interp.results.ablation import INTERVAL, about_sink, replacement_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -236,7 +236,7 @@ class AllForOne(Result):
             f"that is needed to where the answer is emitted, and the rest is computed there: on "
             f"prompts that the search did not see, {number(100 * m['faithfulness'])} % of the "
             f"right answers stay right (at least {number(100 * m['faithfulness_low'])} %; the best "
-            f"constant answer {number(100 * m['constant'])} %)."
+            f"constant answer {number(100 * m['constant'])} %).{about_sink(self.settings)}"
         )
 
 

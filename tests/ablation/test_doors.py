@@ -125,6 +125,8 @@ def test_other_prompts_and_choices(planted: Any, batch: Any) -> None:
         ablation.af1(model, batch, target=0)
     with pytest.raises(InputError, match="choose 'full-peek'"):
         ablation.af1(model, batch, transfer_mask="open")
+    with pytest.raises(InputError, match="not 'open': choose 'full-peek'"):
+        ablation.compare(model, batch, masks=["full-peek", "open"])
     with pytest.raises(InputError, match="nothing to transfer to"):
         ablation.transfer(model, Schedule(1), {})
     with pytest.raises(InputError, match="nothing to compare"):

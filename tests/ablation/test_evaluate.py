@@ -78,6 +78,14 @@ def test_a_score_survives_the_disk_and_its_code_makes_it_again(
     assert space["result"] == found
 
 
+def test_a_sink_that_tells_of_the_prompt_is_told(planted: Any, add5: Any) -> None:
+    found = ablation.evaluate(*add5, Schedule(2), replacement="zero")  # begins with a digit
+    assert found.settings["sink_differs"]
+    assert "The sink differs between prompts" in str(found.conclusion())
+    model, _, batch = planted
+    assert "sink differs" not in str(ablation.evaluate(model, batch, Schedule(4)).conclusion())
+
+
 def test_answers_of_several_tokens(add5: Any) -> None:
     model, batch = add5
     found = ablation.evaluate(model, batch, Schedule(wait=1), replacement="cama")
