@@ -60,12 +60,15 @@ class Scheme:
 def designs(
     batch: PromptBatch, place: str, targets: Sequence[Target], scheme: Scheme
 ) -> tuple[Design, ...]:
-    """One Design for each split among the targets that can be known at `place`.
+    """One Design for each split among the targets that can be known at `place` and vary among the
+    prompts that have it.
 
-    Raises InputError for a target that does not vary, or has fewer rows than classes.
+    Raises InputError for a target that has fewer rows than classes.
     """
+    present = positions(batch, place) >= 0
+    problems = batch.problems[present]
     known = [target for target in targets if target.known_at(batch, place)]
-    return designs_of(batch.problems, known, scheme, place, positions(batch, place) >= 0)
+    return designs_of(batch.problems, varying(problems, known), scheme, place, present)
 
 
 def designs_of(
@@ -94,6 +97,16 @@ def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Tar
                 + (f"It is known from {good[0]} on." if good else "No role of these prompts has "
                    "seen them all.")
             )  # fmt: skip
+
+
+def check_varying(
+    problems: Problems, targets: Sequence[Target], found: Sequence[Sequence[Design]]
+) -> None:
+    """Raise InputError for a target that varies at none of the places."""
+    probed = {target.name for mine in found for design in mine for target in design.targets}
+    for target in targets:
+        if target.name not in probed:
+            raise _constant(target, float(target.values(problems)[0]))
 
 
 def varying(problems: Problems, targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -136,10 +149,7 @@ def _check_values(target: Target, values: Floats, mine: Split) -> None:
         raise InputError(f"{len(mine.train)} prompts to fit {target.name} on: draw more")
     train = values[mine.train]
     if np.ptp(train) == 0:
-        raise InputError(
-            f"{target.name} is always {train[0]:g} in the prompts to fit on, so there is nothing "
-            "to find: leave it out, or draw problems in which it varies"
-        )
+        raise _constant(target, float(train[0]))
     if target.kind != "class":
         return
     classes, counts = np.unique(train, return_counts=True)
@@ -154,6 +164,13 @@ def _check_values(target: Target, values: Floats, mine: Split) -> None:
                 f"{target.name} is {value:g} in one fold of the training prompts only: draw more "
                 "problems, or read it as kind='real'"
             )
+
+
+def _constant(target: Target, value: float) -> InputError:
+    return InputError(
+        f"{target.name} is always {value:g} in the prompts to fit on, so there is nothing to find: "
+        "leave it out, or draw problems in which it varies"
+    )
 
 
 def _shuffled(values: Floats, mine: Split, seed: int) -> Floats:

@@ -25,7 +25,7 @@ from interp.results import ModelId
 from interp.results.calls import problems_call
 from probes.activations import Hook, extracted, hooks
 from probes.cells import shown_values
-from probes.design import Scheme, check_known, designs
+from probes.design import Scheme, check_known, check_varying, designs
 from probes.estimators import LinearMap, SoftmaxMaps
 from probes.fitting import fit_design
 from probes.places import check_places, positions
@@ -147,7 +147,9 @@ def fit(
     (hook,) = hooks(model, [site], [layer], None if head is None else [head])[:1]
     if site == "z" and head is None:
         raise InputError("the site 'z' has heads: say which, head=0")
-    (design,) = designs(batch, place, [wanted], Scheme(split, test, folds, seed, ()))
+    possible = designs(batch, place, [wanted], Scheme(split, test, folds, seed, ()))
+    check_varying(batch.problems, [wanted], [possible])
+    (design,) = possible
     with extracted(model, batch, [hook], [place], memory=memory, cancel=cancel) as found:
         (probe,) = fit_design(found.at(hook, place), design, memory=memory)
         train = np.asarray(found.at(hook, place)[design.split.train], dtype=np.float64)

@@ -41,6 +41,8 @@ class Resamples:
         shape = numerator.shape[1]
         value, low, high, p = (np.full(shape, np.nan) for _ in range(4))
         known = np.isfinite(numerator).all(axis=0) & (denominator.sum(axis=0) > 0)
+        if not known.any():
+            return Estimate(value, low, high, p)
         above, below = numerator[:, known], denominator[:, known]
         value[known] = above.sum(axis=0) / below.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample may miss every row

@@ -20,7 +20,7 @@ from interp.results import ProbeSweep
 from interp.results.calls import problems_call
 from probes.activations import Hook, hooks
 from probes.assemble import assemble
-from probes.design import WRONG_LABELS, Scheme, check_known, designs, varying
+from probes.design import WRONG_LABELS, Scheme, check_known, check_varying, designs, varying
 from probes.places import check_places, default_places
 from probes.splits import Split, each_once
 from probes.study import Study, measure
@@ -92,6 +92,7 @@ def probe(
     wrong = tuple(name for name in WRONG_LABELS if name in controls)
     scheme = Scheme(split, test, folds, seed, wrong)
     every = {place: designs(batch, place, wanted, scheme) for place in places}
+    check_varying(asked, wanted, list(every.values()))
     study = Study(
         model, batch, tuple(p for p in places if every[p]), wanted,
         _shard(hooks(model, sites, layers, heads), shard), every, tuple(controls), seed, memory,
