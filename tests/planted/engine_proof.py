@@ -151,8 +151,8 @@ def _direction_cases(
     )
     yield Case(
         "none" + tag,
-        (Project("resid_post", vector, layers=layer, roles=role),),
-        at("resid_post", layer, where, lambda x: x * (1 - unit)),
+        (Project("resid_mid", vector, layers=layer, roles=role),),  # before anything reads it
+        at("resid_mid", layer, where, lambda x: x * (1 - unit)),
     )
     above = range(layer, key.program.n_layers)
     freezes = [
