@@ -31,11 +31,12 @@ def grid(chosen: Study, drawn: Drawn) -> None:
     parts.below(result)
     _each_digit(result)
     parts.take_away(result)
-    if cell is not None and cell != st.session_state.get(CLICKED):
+    if cell != st.session_state.get(CLICKED):  # a click stays chosen over the runs that follow
         st.session_state[CLICKED] = cell
-        wait, width = cell
-        sliders.move(wait, wait, width)
-        st.rerun()
+        if cell is not None:
+            wait, width = cell
+            sliders.move(wait, wait, width)
+            st.rerun()
 
 
 def alternatives(chosen: Study, drawn: Drawn) -> None:
