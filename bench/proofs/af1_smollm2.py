@@ -1,10 +1,11 @@
 """Where and when a language model adds: the all-for-one question put to SmolLM2.
 
-For `smollm2-arith` (or plain `smollm2`) on the prompts that it reads best: the wait × transfer
-grid, the search on one half with the removals on the other, the same search under every
-replacement and mask, and the schedule that was found on the other styles, operators and ranges.
-Everything is told with the number of distinct right prompts, intervals and the best constant's
-score; where the search says that there is no such subgraph, or nothing, that is the result.
+For `smollm2-arith` (or plain `smollm2`), on prompts whose first token is always the same, so that
+the sink tells nothing of the problem: the wait × transfer grid, the search on one half with the
+removals on the other, the same search under every replacement and mask, and the schedule that was
+found on the other styles, operators and ranges. Everything is told with the number of distinct
+right prompts, intervals and the best constant's score; where the search says that there is no such
+subgraph, or nothing, that is the result.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-arith")
     parser.add_argument("--task", default="add:2")
-    parser.add_argument("--format", default=None, help="None: the model's own")
+    parser.add_argument("--format", default="af1-verbal", help="should begin every prompt alike")
     parser.add_argument("--bos", default="", help="text that every prompt begins with")
     parser.add_argument("--sink", default="first")
     parser.add_argument("--n", type=int, default=256)
