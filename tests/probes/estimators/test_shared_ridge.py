@@ -57,7 +57,7 @@ def test_fit_is_the_normal_equations_in_extended_precision(alpha: float) -> None
     intercept=st.booleans(),
     dtype=st.sampled_from([np.float32, np.float64]),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_scores_are_those_of_grid_search_target_by_target(
     n: int, d: int, seed: int, intercept: bool, dtype: type
 ) -> None:
