@@ -160,6 +160,9 @@ def extracted(
             Read(site, tuple(la for s, la in keys if s == site), roles)
             for site in dict.fromkeys(site for site, _ in keys)
         ]
+        for array in arrays.values():
+            if isinstance(array, np.memmap) and store is not None:
+                stack.callback(Path(str(array.filename)).unlink, missing_ok=True)
         for start in range(0, n, rows):
             if cancel is not None:
                 cancel.check()
@@ -168,9 +171,6 @@ def extracted(
             if step is not None:
                 step()
         yield Activations(tuple(places), arrays, model.shape.n_heads)
-        for array in arrays.values():
-            if isinstance(array, np.memmap) and store is not None:
-                Path(str(array.filename)).unlink(missing_ok=True)
 
 
 def _array(folder: Path | None, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
