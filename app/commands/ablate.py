@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
@@ -20,6 +21,9 @@ from app.commands.options import (
     TaskName,
 )
 from app.commands.watch import Watch
+
+if TYPE_CHECKING:
+    from interp.results import Result
 
 Method = Annotated[
     Literal["cama", "abp", "af1", "compare", "grid", "removal", "transfer", "table"],
@@ -134,3 +138,13 @@ def ablate(
         watch.step(f"{method} on {n:,} problems")
         result = ablated(method, loaded, asked, flags, watch)
     finish(result, out)
+    if out is not None:
+        _closer(result, out)
+
+
+def _closer(result: Result, out: Path) -> None:
+    """Figures beyond the main one: a grid has one of each answer token."""
+    from interp.figures import gallery, write_figure
+
+    for name, figure in list(gallery(result).items())[1:]:
+        write_figure(figure, out, name=name)

@@ -101,6 +101,13 @@ def test_a_method_writes_what_the_library_returns(
         assert (tmp_path / "out" / name).stat().st_size > 0
 
 
+def test_a_grid_of_several_answer_digits_has_a_figure_of_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert run(monkeypatch, "ablate", "grid", "-m", "add5", "--n", "8", "-o", str(tmp_path)) == 0
+    assert "Which answer digits can wait?" in (tmp_path / "by-role.html").read_text()
+
+
 def test_a_schedule_is_tried_on_other_prompts(
     monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
 ) -> None:
