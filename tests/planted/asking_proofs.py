@@ -23,7 +23,7 @@ from tests.planted.behaviour_proofs import cascading
 from tests.planted.subjects import Subject
 
 _PROBLEMS = 60
-_SWAPS = 2
+_SWAPS = 4
 _OTHER = "padded"  # what an adder that writes its answer reversed does not read
 
 
@@ -160,10 +160,13 @@ def _check_swap(
     key, one = subject.key, subject.problems[[row]]
     numbers = [int(one.values(i)[0]) for i in range(2)]
     old = numbers[operand] // 10**place % 10
-    numbers[operand] += (old % 9 + 1 - old) * 10**place
+    new = (old + 5) % 10  # far enough for a kept digit to tell of another carry
+    numbers[operand] += (new - old) * 10**place
     changed = key.task.problems(*[[number] for number in numbers])
     digit = "ab"[operand] + str(place)
-    found = attribution.swap_example(subject.model, subject.batch, digit, row=row, prefix=prefix)
+    found = attribution.swap_example(
+        subject.model, subject.batch, digit, row=row, digit=new, prefix=prefix
+    )
     kept = one if prefix == "keep" else None
     ids = {token: i for i, token in enumerate(key.program.vocabulary)}
     logits = {"before": key.logits(one)[0], "after": key.logits(changed, prefix=kept)[0]}
