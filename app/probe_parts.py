@@ -13,7 +13,6 @@ from app import probe_results as computed
 from app.cells import caption, embedded
 from app.probe_results import Asked, Place
 from app.study import Study
-from interp.arithmetic.formats import format as written
 from interp.figures.probes import FLOW
 from interp.figures.probes_cell import measured, probe_cell
 from interp.figures.probes_layers import score_by_layer
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from interp.results import ProbeSweep
 
 FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
-FIRST_RAGGED = ("parity(a)",)  # where prompts differ in length, and a digit may tell the carry
 SPLITS = {"operand": "Values of an operand", "problem": "Problems"}
 MODES = {"move": "Move it to another value", "remove": "Take it out"}
 FEW_LAYERS = 12  # a deeper model is first probed at about so many
@@ -36,16 +34,14 @@ EDITED = "probe edited"
 def ask(chosen: Study) -> Asked:
     """Target, sites, layers and split; ends the page's run where a choice is still open."""
     model = results.model(chosen.model)
-    task = interp.task(chosen.task)
-    names = probes.target_names(task)
-    even = written(chosen.format).fixed_width(task)
-    wanted = next((name for name in (FIRST if even else FIRST_RAGGED) if name in names), names[0])
+    names = probes.target_names(interp.task(chosen.task))
+    wanted = next((name for name in FIRST if name in names), names[0])
     first, second, third = st.columns([3, 4, 2])
     target = first.selectbox(
         "Look for",
         names,
         index=names.index(wanted),
-        key=target_key(chosen),
+        key=f"probe target {chosen.task}",
         persist_state="session",
         help="Columns of the schoolbook algorithm, index 0 least significant, and facts about "
         "whole numbers: magnitude(a), parity(a), near(b,5).",
@@ -73,11 +69,6 @@ def ask(chosen: Study) -> Asked:
         st.info("Choose at least one site and one layer.", icon=":material/info:")
         st.stop()
     return Asked(str(target), tuple(sites), layers, str(split))
-
-
-def target_key(chosen: Study) -> str:
-    """Where the session keeps the target chosen for a task in a format."""
-    return f"probe target {chosen.task} {chosen.format}"
 
 
 def _layers(model: Model) -> tuple[int, ...] | None:

@@ -31,7 +31,7 @@ __all__ = ["explorer", "folder", "loaded"]  # fixtures
 N, MORE = 60, 160  # some roles are in half of the prompts only, where lengths differ
 FORMAT = "padded"
 TARGET = "carry[1]"  # what the page looks for first
-KEY = f"probe target {TASK} {FORMAT}"
+KEY = f"probe target {TASK}"
 
 
 @pytest.fixture
@@ -137,8 +137,10 @@ def test_another_target_and_site_make_another_call(page: AppTest) -> None:
 
 
 def test_too_few_prompts_are_told_with_the_remedy(explorer: AppTest) -> None:
+    explorer.query_params["n"] = "5"
     at = open_page(explorer, "probes")
-    assert "Use fewer folds, or more examples" in words(at)
+    assert "5 different values of b are too few" in words(at)
+    assert "draw more problems" in words(at)
 
 
 def test_without_a_site_the_page_says_what_to_do(page: AppTest) -> None:
@@ -154,21 +156,24 @@ def test_a_target_that_never_varies_is_told_with_the_remedy(page: AppTest) -> No
     assert "nothing to find: leave it out, or draw problems in which it varies" in words(page)
 
 
-def test_prompts_of_several_lengths_open_with_what_varies_at_every_role(explorer: AppTest) -> None:
+def test_prompts_of_several_lengths_leave_out_where_the_digit_tells_the_carry(
+    explorer: AppTest,
+) -> None:
     explorer.query_params["n"] = str(MORE)
     at = open_page(explorer, "probes")
     assert at.session_state["study"].format == "plain@2:0"
-    assert at.get("plotly_chart")
-    assert "targets=('parity(a)',)" in at.code[0].value
+    (heat,) = traces(at, "heatmap")
+    assert heat["x"] == ["last", "c1", "c0"]  # c2 is printed where carry[1] is 1
+    assert f"targets=('{TARGET}',)" in at.code[0].value
 
 
 def test_a_stopped_page_offers_to_run_it(explorer: AppTest) -> None:
     explorer.query_params["n"] = str(MORE)
     at = open_page(explorer, "model")
-    asked = Asked("parity(a)", ("resid_post",), None, "operand")
+    asked = Asked(TARGET, ("resid_post",), None, "operand")
     at.session_state[jobs.STOPPED] = ("probes", at.session_state["study"], asked)
     at.switch_page("views/probes.py").run()
-    assert f"Stopped: Looking for parity(a) in {MORE} prompts" in words(at)
+    assert f"Stopped: Looking for {TARGET} in {MORE} prompts" in words(at)
     assert not at.get("plotly_chart")
     press(at, "Run it")
     assert at.get("plotly_chart")
