@@ -32,7 +32,7 @@ _TITLES = (
     "1. Waiting alone",
     "2. Then transfer; framed: the narrowest",
     "3. Then heads cut, least needed first",
-    "4. Found layers removed again<br> <br> ",
+    "4. Transfer removed, a layer at a time<br> <br> ",
 )
 
 
