@@ -154,6 +154,7 @@ def extracted(
             for site, layer in keys
         }
         rows = chunks(model, keys, n, len(places), memory)
+        share = max(min(memory, total) // ENGINE_SHARE, 2**20)
         readers = [_reader(batch, place) for place in places]
         roles = tuple(dict.fromkeys(role for reader in readers for role in reader[0]))
         reads = [
@@ -167,7 +168,7 @@ def extracted(
             if cancel is not None:
                 cancel.check()
             part = slice(start, min(start + rows, n))
-            _fill(arrays, model, batch, part, reads, roles, readers, memory)
+            _fill(arrays, model, batch, part, reads, roles, readers, share)
             if step is not None:
                 step()
         yield Activations(tuple(places), arrays, model.shape.n_heads)
@@ -212,9 +213,7 @@ def _fill(
     mine = batch[part]
     present = [role for role in roles if (mine.find(role) >= 0).any()]
     asked = [Read(read.site, read.layers, tuple(present)) for read in reads]
-    activations = run(
-        model, mine, reads=asked, logits=None, memory=max(memory // ENGINE_SHARE, 2**20)
-    ).activations
+    activations = run(model, mine, reads=asked, logits=None, memory=memory).activations
     for key, target in arrays.items():
         values = _flat(activations[key])
         for place, (names, which) in enumerate(readers):

@@ -66,7 +66,8 @@ class FittedProbe:
         Raises InputError for another model, and RoleError for prompts without the role.
         """
         X = self.activations(model, self.prompts(model, problems), memory=memory)
-        return shown_values(self.target, np.asarray(self.map.predict(X), dtype=np.float64))
+        said = shown_values(self.target, np.asarray(self.map.predict(X), dtype=np.float64))
+        return said.astype(np.float64)
 
     def prompts(self, model: Model, problems: Problems) -> PromptBatch:
         """Problems as the prompts that the probe reads; InputError for another model."""

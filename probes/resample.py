@@ -6,6 +6,7 @@ them all, and a probe and its baseline are compared within each resample.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
+
+_BLOCK = 100  # resamples that are worked with at once
 
 
 class Estimate(NamedTuple):
@@ -27,9 +30,9 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """How often each row counts in each resample, [resamples, rows]; see `resample`."""
+    """How often each row counts in each resample, [resamples, rows]; see `resamples`."""
 
-    weights: Floats
+    weights: npt.NDArray[np.uint16]
 
     def ratio(self, numerator: Floats, denominator: Floats) -> Estimate:
         """Σ numerator / Σ denominator over rows [rows, cells], with percentile bounds.
@@ -46,13 +49,17 @@ class Resamples:
         above, below = numerator[:, known], denominator[:, known]
         value[known] = above.sum(axis=0) / below.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample may miss every row
-            drawn = (self.weights @ above) / (self.weights @ below)
+            drawn = np.concatenate([(block @ above) / (block @ below) for block in self._blocks()])
         low[known], high[known] = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
         spread = np.nanstd(drawn, axis=0)
         certain = np.where(value[known] > 0, 0.0, 1.0)
         scaled = np.divide(value[known], spread, out=np.zeros_like(spread), where=spread > 0)
         p[known] = np.where(spread > 0, norm.sf(scaled), certain)
         return Estimate(value, low, high, p)
+
+    def _blocks(self) -> Iterator[Floats]:
+        for start in range(0, len(self.weights), _BLOCK):
+            yield self.weights[start : start + _BLOCK].astype(np.float64)
 
 
 def resamples(groups: npt.NDArray[np.int64], *, seed: int = 0, count: int = 1000) -> Resamples:
@@ -63,12 +70,11 @@ def resamples(groups: npt.NDArray[np.int64], *, seed: int = 0, count: int = 1000
     """
     rng = np.random.default_rng(seed)
     labels = groups.reshape(len(groups), -1)
-    weights = np.ones((count, len(groups)))
-    for kind in labels.T:
-        _, of = np.unique(kind, return_inverse=True)
-        n_groups = int(of.max()) + 1
-        drawn = rng.integers(n_groups, size=(count, n_groups))
-        drawn += np.arange(count)[:, None] * n_groups
-        times = np.bincount(drawn.ravel(), minlength=count * n_groups).reshape(count, n_groups)
-        weights *= times[:, of]
+    kinds = [np.unique(kind, return_inverse=True)[1].ravel() for kind in labels.T]
+    weights = np.ones((count, len(groups)), dtype=np.uint16)
+    for row in weights:
+        for of in kinds:
+            n_groups = int(of.max()) + 1
+            drawn = rng.integers(n_groups, size=n_groups)
+            row *= np.bincount(drawn, minlength=n_groups).astype(np.uint16)[of]
     return Resamples(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
         )
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    config = copy.deepcopy(model.adapter.module.config)
+    config: Any = copy.deepcopy(model.adapter.module.config)
     with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = AutoModelForCausalLM.from_config(
