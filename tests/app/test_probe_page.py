@@ -139,7 +139,9 @@ def test_another_target_and_site_make_another_call(page: AppTest) -> None:
 def test_too_few_prompts_are_told_with_the_remedy(explorer: AppTest) -> None:
     explorer.query_params["n"] = "5"
     at = open_page(explorer, "probes")
-    assert "5 different values of b are too few" in words(at)
+    at.selectbox(key=KEY).set_value("magnitude(a)").run()
+    assert not at.exception
+    assert "5 different values of a are too few" in words(at)
     assert "draw more problems" in words(at)
 
 
