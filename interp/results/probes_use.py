@@ -19,11 +19,11 @@ class ProbeUse(Result):
     """The answer after an edit along a probe's direction, beside an equally long random edit.
 
     The edit x ← x + δ is computed before the run, and so is the answer that arithmetic gives when
-    the target has its new value and everything above it is worked out again. `mode` "move" makes δ
-    the shortest step (or, `along` "pattern", the step along the data's own covariance with the
-    target) that gives the probe's reading the new value; "remove" takes the probed subspace to its
-    mean, where the predicted answer is not defined and `predicted` is NaN. The random edits have
-    the norm of δ in each row and directions drawn anew.
+    the target has its new value and everything above it is worked out again. `mode` "move" gives
+    the probe's reading the new value, by the step that the data take with the reading (`along`
+    "pattern") or by the shortest one ("probe"); "remove" takes the reading to its mean, where no
+    answer is predicted and `predicted` is NaN. The random edits have the norm of δ in each row and
+    directions drawn anew.
 
     Args:
         target, site, layer, head (-1: none), role, format: what the probe is bound to.
@@ -41,6 +41,7 @@ class ProbeUse(Result):
 
     analysis: ClassVar[str] = "probe_use"
     notes: ClassVar[tuple[str, ...]] = (
+        "which of the things that go together in the data the model used: a step moves them all",
         "that the model has no second copy of the target elsewhere, which an edit here leaves",
         "that the edited activation is one the model ever produces",
     )
