@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     wanted = named(options.models, SHIPPED)
+    if not wanted:
+        parser.exit(message="no model of products ships: name some, KIND=MODEL\n")
     models = {kind: interp.load(source) for kind, source in wanted.items()}
     found = probes.running_sums(models, n=options.n, seed=options.seed)
     frame = found.frame
