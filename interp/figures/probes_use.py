@@ -30,10 +30,12 @@ _PANELS = {
 @renders(ProbeUse)
 def probe_use(result: ProbeUse) -> go.Figure:
     """Shares of prompts by answer digit: predicted, original (removing: original, right), for the
-    probe's step, random steps and none; the digit that the target names is shaded."""
+    probe's step, random steps and none; the digit that the target names is shaded. A digit that no
+    edit is to change is left out."""
     table = result.outcomes
     panels = ("predicted", "original") if result.mode == "move" else ("original", "right")
-    digits = most_first(sorted(dict.fromkeys(table["answer_digit"]), key=_index))
+    counted = table[table["n"] > 0] if table["n"].any() else table
+    digits = most_first(sorted(dict.fromkeys(counted["answer_digit"]), key=_index))
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,

@@ -207,6 +207,11 @@ def test_use_plots_each_arm_most_significant_digit_first_and_shades_the_named() 
     shade = figure.layout.shapes[0]
     assert (shade.x0, shade.x1) == (1.5, 2.5)
     assert not made.use(named="").figure().layout.shapes
+    same = use.outcomes["answer_digit"] == "c0"
+    fewer = made.use(outcomes=use.outcomes.assign(n=np.where(same, 0, 200))).figure()
+    assert list(fewer.data[0].x) == ["c3", "c2", "c1"]
+    none = made.use(outcomes=use.outcomes.assign(n=0)).figure()
+    assert "no prompt has another digit predicted here" in none.to_json()
 
 
 def test_removal_has_no_predicted_digit() -> None:
