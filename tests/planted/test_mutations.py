@@ -52,7 +52,9 @@ def specimen(analysis: str) -> Any:
     if analysis == "tokenisation":
         return subject("waiting", FIRST_SEED, layers=3, digits=2)
     if analysis == "all_for_one":
-        return subject("waiting", FIRST_SEED, layers=4, digits=1)
+        # A layer must be left behind the transfer, or there is no later one to mistake for it.
+        every = (subject("waiting", FIRST_SEED + i, layers=5, digits=1) for i in range(100))
+        return next(about for about in every if about.key.transfer_layers[-1] < 4)
     return subject("addition", FIRST_SEED, layers=3, digits=2, family="gpt2")
 
 
