@@ -154,7 +154,8 @@ def compare(setting: Setting, ours: Answers, logits: torch.Tensor) -> tuple[floa
     off = np.nanmax(np.abs(ours.difference - theirs[..., 1].numpy())) / largest
     top = logits.topk(2, dim=-1).values
     clear = (top[..., 0] - top[..., 1] > tolerance(logits.dtype) * largest).numpy()
-    return float(off), int(((ours.right != theirs[..., 0].numpy()) & clear).sum())
+    present = (setting.truth.labels >= 0).numpy()
+    return float(off), int(((ours.right != theirs[..., 0].numpy()) & clear & present).sum())
 
 
 def measure_table(model: Any, batch: Any) -> dict[str, Any]:
