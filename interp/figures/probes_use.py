@@ -46,7 +46,7 @@ def probe_use(result: ProbeUse) -> go.Figure:
         for arm in [arm for arm in _ARMS if arm in set(table["arm"])]:
             part = table[table["arm"] == arm].set_index("answer_digit").loc[digits]
             figure.add_trace(_points(part, panel, arm, legend=col == 1), row=1, col=col)
-        if result.named in digits:
+        if result.named in digits and len(digits) > 1:
             at = digits.index(result.named)
             figure.add_vrect(
                 x0=at - 0.5, x1=at + 0.5, fillcolor=PALE, opacity=0.6, layer="below",
@@ -124,5 +124,5 @@ def _caption(result: ProbeUse) -> str:
     parts.append(f"mean step {number(result.norm)} against a norm of {number(result.stream)}")
     if result.mode == "move":
         parts.append("counted are prompts whose predicted digit is not the model's own already")
-    parts += [f"shaded: {result.named}, which {result.target} names"] if result.named else []
+    parts += [f"{result.target} names {result.named}, shaded"] if result.named else []
     return " · ".join(parts)
