@@ -124,5 +124,7 @@ def _caption(result: ProbeUse) -> str:
     parts.append(f"mean step {number(result.norm)} against a norm of {number(result.stream)}")
     if result.mode == "move":
         parts.append("counted are prompts whose predicted digit is not the model's own already")
-    parts += [f"{result.target} names {result.named}, shaded"] if result.named else []
+    parts += (
+        [f"{result.target} names {result.named} (shaded, beside others)"] if result.named else []
+    )
     return " · ".join(parts)
