@@ -17,7 +17,7 @@ from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
-from interp.engine import Cancel, MaskAttention, Savings, run
+from interp.engine import Cancel, MaskAttention, Savings, Variant, run_variants
 from interp.engine.interventions import Intervention
 from interp.engine.requests import Progress
 from interp.errors import InputError
@@ -51,8 +51,9 @@ def evaluate(
         replacement: what waiting tokens are given (`replacements`).
         sink: what all may see: "first", "shots" or "none" (`places`).
         answers: "forced" reads every answer token after the true ones before it, "generated" after
-            those that the ablated model itself said. Whether a whole answer is right is the same
-            under both; single digits are not.
+            those that the ablated model itself said (and so does the full model that its KL is
+            taken from). Whether a whole answer is right is the same under both; single digits are
+            not.
         masks: further `MaskAttention`, as of `ablation.knock_out`.
         seed: of the table's prompts, of `resample`, and of the intervals.
         memory, savings, cancel, progress: as in `engine.run`.
@@ -116,13 +117,14 @@ def _generated(setting: Setting, schedule: Schedule, masks: Sequence[Interventio
 
 
 def _read(setting: Setting, places: Places, what: Sequence[Intervention]) -> torch.Tensor:
-    reader = Reader(setting.truth)
-    found = run(
-        setting.model, places.batch, what, logits=places.batch.answer_roles, reduce=reader,
+    """What the ablated run says, beside the full model on the same prompts (the KL's reference)."""
+    _, ablated = run_variants(
+        setting.model, places.batch, [Variant("full"), Variant("ablated", tuple(what))],
+        logits=places.batch.answer_roles, reduce=Reader(setting.truth),
         memory=setting.resources.memory, cancel=setting.resources.cancel,
-    ).logits  # fmt: skip
-    assert found is not None
-    return found
+    )  # fmt: skip
+    assert ablated.logits is not None
+    return ablated.logits
 
 
 def result(

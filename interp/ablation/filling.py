@@ -169,12 +169,12 @@ def _conditional(
     for row, column, key in keys(places, table.given):
         if known or key in table.index:
             means[row, column] = table.number(key, model)
-    inside = np.array([prompt in table.members for prompt in members(places)])
-    variant = means.copy()
-    variant[inside] = len(table.counts) + np.flatnonzero(inside)[:, None]
+    held = np.array([prompt in table.members for prompt in members(places)])[:, None]
+    inside = held & (np.ones_like(means, dtype=bool) if known else _as_in_table(model, places))
+    variant = np.where(inside, len(table.counts) + np.arange(len(means))[:, None], means)
     numbered = _Numbered.of(places, sink, variant)
     which = torch.from_numpy(means[numbered.rows, numbered.columns])
-    out = torch.from_numpy(inside[numbered.rows])
+    out = torch.from_numpy(inside[numbered.rows, numbered.columns])
     count = table.counts[which.clamp(min=0)] - out.long()
     _check_others(places, numbered, count, which)
     own = _OwnStates(model, places, memory, cancel) if inside.any() else None
@@ -187,6 +187,15 @@ def _conditional(
         return (total / count[:, None]).masked_fill((which < 0)[:, None], 0.0)
 
     return numbered.filling(model, fill)
+
+
+def _as_in_table(model: Model, places: Places) -> npt.NDArray[np.bool_]:
+    """Where a prompt has gone as the table has it, with the true answer, bool [n, columns]: after
+    another answer token its states are in no table."""
+    batch = places.batch
+    true = model.prompts(batch.problems, format=batch.format).tokens[:, : places.end]
+    same = (batch.tokens[:, : places.end] == true).int().cumprod(dim=1).bool()
+    return np.asarray(same[:, places.sink :].numpy())
 
 
 def _check_others(

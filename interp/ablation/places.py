@@ -70,6 +70,7 @@ class Places:
 
     @property
     def sink_roles(self) -> tuple[str, ...]:
+        """The same in every prompt."""
         return tuple(self.batch.layouts[int(self.batch.layout_of[0])][: self.sink])
 
     @cached_property
@@ -127,13 +128,19 @@ def _sink_length(batch: PromptBatch, sink: str) -> int:
     starts = {_leading(layout, sink == "shots") for layout in layouts}
     if len(starts) > 1:
         raise InputError("prompts with sinks of different lengths can't be run together.")
-    length = starts.pop()
+    length = max(starts.pop(), 1)
+    if len({layout[:length] for layout in layouts}) > 1:
+        raise InputError(
+            "these prompts begin with tokens of different roles, so they have no sink in common. "
+            "Use a format that begins with a word ('calculate', 'qa-short') or has a fixed width "
+            "('padded'), sink='none', or let all begin alike: model.starting_with('\\n')."
+        )
     if sink == "shots" and not any(role.startswith("shot") for role in layouts[0]):
         raise RoleError(
             f"these prompts ({batch.format}) have no few-shot examples to be the sink. Use "
             f"sink='first', or a format such as 'plain@2:0'."
         )
-    return max(length, 1)
+    return length
 
 
 def _leading(layout: tuple[str, ...], shots: bool) -> int:

@@ -41,7 +41,7 @@ class Table:
     sums     float64 [n_layers, keys, d_model], of the stream after 1 … n_layers layers
     squares  float64 [n_layers, keys], of its squared length
     counts   int64 [keys], prompts
-    members  the tokens of each prompt up to its last emission, as bytes
+    members  the tokens of each question, as bytes
     exact    whether these are all prompts of the task
     """
 
@@ -77,9 +77,9 @@ class Table:
 
 
 def members(places: Places) -> list[bytes]:
-    """Each prompt up to its last emission, as bytes: equal where the prompts are."""
-    tokens = places.batch.tokens.numpy()
-    return [tokens[i, : places.ends[i]].tobytes() for i in range(len(tokens))]
+    """Each question as bytes: equal where the problems are, whatever answer follows."""
+    tokens, lengths = places.batch.tokens.numpy(), places.batch.prompt_lengths
+    return [tokens[i, : lengths[i]].tobytes() for i in range(len(tokens))]
 
 
 def table_problems(problems: Problems, n: int, seed: int) -> Problems:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import interp
 from interp import ablation, engine
 from interp.ablation import Schedule
 from interp.ablation.answers import Truth
+from interp.ablation.complete import Resources
+from interp.ablation.setting import Setting
+from interp.errors import InputError
 from interp.models.planted import build
 from interp.results import Result
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +121,43 @@ def test_generated_answers(add5: Any) -> None:
     tokens = engine.generate(model, batch, max_new_tokens=len(batch.answer_roles))
     labels = Truth.of(batch).labels
     assert np.array_equal(uncut.kept, (tokens == labels).all(dim=1).numpy())
+
+
+def test_generated_answers_diverge_from_the_full_model(add5: Any) -> None:
+    """Of the first answer token, which nothing generated precedes, KL is the same under both."""
+    model, batch = add5
+    schedule = Schedule(1, (1,))
+    forced, said = (
+        ablation.evaluate(model, batch, schedule, answers=answers).frame.set_index("role")["kl"]
+        for answers in ("forced", "generated")
+    )
+    assert forced[batch.answer_roles[0]] > 0.01
+    assert np.isclose(forced[batch.answer_roles[0]], said[batch.answer_roles[0]])
+    assert said[batch.answer_roles[-1]] > 0
+
+
+def test_another_answer_token_leaves_earlier_fillings_alone(tiny_model: Any) -> None:
+    """The prompt is left out of its means up to where it goes another way."""
+    model, _ = tiny_model("gpt2")
+    batch = model.prompts(interp.Addition(1).grid()[:20], format="padded")
+    setting = Setting.of(model, batch, "cama", "first", 0, Resources())
+    first, second = (batch.positions[role] for role in batch.answer_roles[:2])
+    tokens = batch.tokens.clone()
+    tokens[:, first] = batch.labels("b0")
+    places = replace(setting.places, batch=batch.with_tokens(tokens, batch.texts))
+    other = replace(setting, places=places).filling(known=False).rows(2)
+    before = slice(None), slice(0, first - places.sink)
+    assert torch.equal(other[before], setting.filling().rows(2)[before])
+    assert not torch.equal(other, setting.filling().rows(2))
+    assert second > first
+
+
+def test_prompts_without_a_common_beginning_are_refused(tmp_path: Any) -> None:
+    model = interp.load(str(tiny.save("gpt2", tmp_path)))
+    batch = model.prompts(interp.Addition(2).problems([12, 5], [3, 4]), format="plain")
+    for ask in (ablation.grid, ablation.af1):
+        with pytest.raises(InputError, match="no sink in common"):
+            ask(model, batch)
 
 
 def test_removing_a_layer(planted: Any) -> None:
