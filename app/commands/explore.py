@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ def explore(
     server += [] if browser else ["--server.headless=true"]
     command = [sys.executable, "-m", "streamlit", "run", str(ENTRY), *server, "--", *study]
     with subprocess.Popen(command) as process:
+        # Who stops this command stops the server.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             code = process.wait()
         except KeyboardInterrupt:  # the server got it too and is closing its sessions

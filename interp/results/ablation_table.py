@@ -79,9 +79,10 @@ class CamaTable(Result):
         if np.isnan(share).all():
             return None
         role, depth = np.unravel_index(np.nanargmin(share), share.shape)
-        name = self.own_share.axes[0].labels[role]
+        roles, depths = self.own_share.axes
         return (
-            f"The state depends least on its own {self.given} at {name} after {int(depth)} layers: "
+            f"The state depends least on its own {self.given} at {roles.labels[role]} after "
+            f"{depths.labels[depth]} layers: "
             f"{number(100 * float(share[role, depth]))} % of its variance."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,10 @@ def test_what_the_own_token_explains(tiny_model: Callable[..., Any], tmp_path: P
     assert share["a0"] == pytest.approx(1.0)  # has seen nothing else
     assert 0 < share["b0"] < 1
     assert share["eq"] == 0  # one token, so all that varies is of others
+    told = re.search(r"at (\w+) after (\w+) layers", found.conclusion() or "")
+    assert told is not None
+    lowest = np.nanmin(found.own_share.values)
+    assert found.own_share.at(role=told[1], depth=told[2]) == lowest
     sampled = ablation.cama(model, interp.Addition(2), format="padded", n=200)
     assert not sampled.exact
     assert sampled.error.values.max() > 0
