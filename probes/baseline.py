@@ -20,7 +20,7 @@ from probes.fitting import Found, constant_guess, fit_design
 from probes.question import one_hot_operands
 from probes.resample import resamples
 from probes.scores import mean_absolute_error, quality, score, size
-from probes.splits import Split, each_once
+from probes.splits import Split, each_once, split_settings
 from probes.targets import Target, computed, resolve
 
 
@@ -68,7 +68,7 @@ def one_hot_baseline(
         settings={
             "problems": problems_call(drawn, (0, seed)),
             "targets": None if targets is None else [t.spec(asked.task) for t in wanted],
-            "split": split.by if isinstance(split, Split) else split,
+            **split_settings(split),
             "test": test,
             "folds": folds,
         },

@@ -28,9 +28,9 @@ from probes.cells import shown_values
 from probes.design import Scheme, check_known, check_varying, designs
 from probes.estimators import LinearMap, SoftmaxMaps
 from probes.fitting import fit_design
-from probes.places import check_places, positions
+from probes.places import bos_tokens, check_places, positions
 from probes.scores import score
-from probes.splits import Split, each_once
+from probes.splits import Split, each_once, split_settings
 from probes.targets import Target, resolve
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +40,8 @@ Floats = npt.NDArray[np.float64]
 class FittedProbe:
     """What reads `target` from `hook` at `role`, and the only activations it may be given.
 
-    model, hook, role, format   what it is bound to
+    model, hook, role, format   what it is bound to, as it is to the task of `held_out`
+    bos        the token ids that the prompts began with
     map        the linear map of the activation [d]
     pattern    [outputs, d], the step that the training rows take with the reading, (WᵀΣW)⁺·WᵀΣ
     typical    for each class, the mean reading of the training rows that have it
@@ -52,6 +53,7 @@ class FittedProbe:
     hook: Hook
     role: str
     format: str
+    bos: tuple[int, ...]
     target: Target
     map: LinearMap | SoftmaxMaps
     pattern: Floats
@@ -63,41 +65,61 @@ class FittedProbe:
     def predict(self, model: Model, problems: Problems, *, memory: int = 2**30) -> Floats:
         """The target's value as read from `model` for each problem, [n].
 
-        Raises InputError for another model, and RoleError for prompts without the role.
+        Raises InputError for another model or task, and RoleError for prompts without the role.
         """
         X = self.activations(model, self.prompts(model, problems), memory=memory)
         said = shown_values(self.target, np.asarray(self.map.predict(X), dtype=np.float64))
         return said.astype(np.float64)
 
     def prompts(self, model: Model, problems: Problems) -> PromptBatch:
-        """Problems as the prompts that the probe reads; InputError for another model."""
+        """Problems as the prompts that the probe reads; InputError for another model or task, or
+        a model whose prompts begin with other tokens."""
         if model.hash != self.model.hash:
             raise InputError(
                 f"this probe was fitted on {self.model.name} ({self.model.hash[:12]}), not on "
                 f"{model.name} ({model.hash[:12]}): fit one on that model"
             )
-        return model.prompts(problems, format=self.format)
+        batch = model.prompts(problems, format=self.format)
+        self._check(batch)
+        return batch
 
     def activations(
         self, model: Model, batch: PromptBatch, *, memory: int = 2**30, cancel: Cancel | None = None
     ) -> npt.NDArray[np.float32]:
         """[n, d] at the probe's own hook and role.
 
-        Raises InputError for prompts of another model or format, or where a row lacks the role.
+        Raises InputError for prompts of another model, task or format, or that begin with other
+        tokens, or where a row lacks the role.
         """
         if batch.model.hash != self.model.hash or model.hash != self.model.hash:
             raise InputError(f"these prompts were not made for {self.model.name}: fit a new probe")
-        if batch.format != self.format:
-            raise InputError(
-                f"this probe was fitted on prompts in {self.format!r}, not {batch.format!r}: fit "
-                "one in that format"
-            )
+        self._check(batch)
         if (positions(batch, self.role) < 0).any():
             raise InputError(f"some prompts lack {self.role}: leave them out")
         with extracted(
             model, batch, [self.hook], [self.role], memory=memory, cancel=cancel
         ) as found:
             return np.array(found.at(self.hook, self.role))
+
+    def _check(self, batch: PromptBatch) -> None:
+        """Raise InputError for prompts unlike those that the probe was fitted on."""
+        task, own = batch.problems.task.name, self.held_out.task.name
+        if task != own:
+            raise InputError(
+                f"this probe was fitted on {own}, not {task}, where roles stand elsewhere: "
+                "fit one on that task"
+            )
+        if batch.format != self.format:
+            raise InputError(
+                f"this probe was fitted on prompts in {self.format!r}, not {batch.format!r}: fit "
+                "one in that format"
+            )
+        if bos_tokens(batch) != self.bos:
+            raise InputError(
+                f"this probe was fitted on prompts that begin with the tokens {list(self.bos)}, "
+                f"not {list(bos_tokens(batch))}: take the model as it was then, or fit one on "
+                "those prompts"
+            )
 
     def reading(self, X: npt.NDArray[np.floating]) -> Floats:
         """What the map says of activations [n, d]: [n, 1], an angle's points [n, 2], or of classes
@@ -161,14 +183,15 @@ def fit(
     settings = {
         "problems": problems_call(drawn, (0, seed)), "site": site, "layer": layer, "role": role,
         "head": head, "seed": seed, "format": batch.format, "test": test, "folds": folds,
-        "split": split.by if isinstance(split, Split) else split,
+        **split_settings(split), "starting_with": model.tokens.start,
     }  # fmt: skip
     value = score(wanted, design.test_values[:, 0], probe.predicted)
     held_out = batch.problems[design.split.test]
     known = design.values[design.split.train, 0]
     return FittedProbe(
-        model.id, hook, place, batch.format, wanted, probe.map, _pattern(probe.map, train),
-        _typical(wanted, probe.map, train, known), value, held_out, settings,
+        model.id, hook, place, batch.format, bos_tokens(batch), wanted, probe.map,
+        _pattern(probe.map, train), _typical(wanted, probe.map, train, known), value, held_out,
+        settings,
     )  # fmt: skip
 
 

@@ -45,6 +45,13 @@ def roles_at(batch: PromptBatch, place: str) -> npt.NDArray[np.str_]:
     return np.array(found, dtype=str)
 
 
+def bos_tokens(batch: PromptBatch) -> tuple[int, ...]:
+    """The token ids that every prompt begins with, before its text."""
+    layout = batch.layouts[batch.layout_of[0]]
+    count = sum(re.fullmatch(r"bos(\.\d+)?", role) is not None for role in layout)
+    return tuple(batch.tokens[0, :count].tolist())
+
+
 def predicted_role(batch: PromptBatch, place: str) -> str:
     """The answer role that the position's logits emit in every row, '' where there is none."""
     where = positions(batch, place)

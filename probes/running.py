@@ -78,7 +78,11 @@ def running_sums(
         n=len(asked),
         n_distinct=asked.n_distinct,
         seed=seed,
-        settings=dict(sweep.settings) | {"digits": None if digits is None else list(wanted)},
+        settings=dict(sweep.settings)
+        | {
+            "digits": None if digits is None else list(wanted),
+            "starting_with": {name: model.tokens.start for name, model in models.items()},
+        },
         cells=pd.DataFrame(parts),
         true=np.stack(true),
         predicted=np.stack(predicted),

@@ -9,6 +9,7 @@ small for either to mean much, no combination of the digits that the target is m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,14 @@ def split_name(by: str | Split, target: Target | None) -> str:
     if by == "operand" and target is not None and target.about not in (None, "c"):
         return f"operand:{target.about}"
     return by
+
+
+def split_settings(by: str | Split) -> dict[str, Any]:
+    """What a Result keeps of a split: its name, and the rows of one that was given."""
+    if not isinstance(by, Split):
+        return {"split": by, "split_rows": None}
+    rows = {name: getattr(by, name).tolist() for name in ("train", "test", "fold")}
+    return {"split": by.by, "split_rows": rows}
 
 
 def each_once(problems: Problems, by: str | Split) -> Problems:

@@ -21,6 +21,7 @@ from probes.cells import Cell, Frame, cells, frame
 from probes.design import Design
 from probes.fitting import Found, fit_design
 from probes.parts import Parts
+from probes.places import bos_tokens
 from probes.references import references, trained_in
 from probes.resample import Resamples
 from probes.scores import score
@@ -58,7 +59,8 @@ def measure(
 ) -> list[Cell]:
     """The cells of every hook of the study, those found in the folder `resume` not made again."""
     what = {**settings, "shard": None, "model": study.model.hash, "seed": study.seed}
-    parts = Parts(resume, what | {"rows": study.batch.problems.rows.tobytes().hex()})
+    what |= {"rows": study.batch.problems.rows.tobytes().hex(), "bos": bos_tokens(study.batch)}
+    parts = Parts(resume, what)
     missing = [hook for hook in study.hooks if not parts.has(hook)]
     if missing:
         _make(study, missing, parts, progress, cancel)

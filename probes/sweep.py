@@ -22,7 +22,7 @@ from probes.activations import Hook, hooks
 from probes.assemble import assemble
 from probes.design import WRONG_LABELS, Scheme, check_known, check_varying, designs, varying
 from probes.places import check_places, default_places
-from probes.splits import Split, each_once
+from probes.splits import Split, each_once, split_settings
 from probes.study import Study, measure
 from probes.targets import Target, computed, resolve
 
@@ -104,8 +104,8 @@ def probe(
         "sites": list(sites), "layers": None if layers is None else list(layers),
         "heads": None if heads is None else list(heads),
         "roles": None if roles is None else list(roles), "format": batch.format,
-        "split": split.by if isinstance(split, Split) else split, "test": test, "folds": folds,
-        "controls": list(controls), "shard": None if shard is None else list(shard),
+        **split_settings(split), "test": test, "folds": folds, "controls": list(controls),
+        "shard": None if shard is None else list(shard), "starting_with": model.tokens.start,
     }  # fmt: skip
     folder = None if resume is None else Path(resume)
     found = measure(study, folder, settings, progress, cancel)

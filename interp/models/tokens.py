@@ -43,7 +43,8 @@ class Tokens:
     """A tokenizer, seen as what it does to numbers.
 
     `bos` is what the tokenizer itself puts before a text (often nothing), found by asking it.
-    `d_vocab` is how many tokens the model knows, where that is known.
+    `start` is the text that `starting_with` put there instead, None where nobody asked. `d_vocab`
+    is how many tokens the model knows, where that is known.
     """
 
     def __init__(self, tokenizer: Any, d_vocab: int | None = None) -> None:
@@ -60,6 +61,7 @@ class Tokens:
             0,
         )
         self.bos: tuple[int, ...] = tuple(with_special[:start])
+        self.start: str | None = None
         pad = tokenizer.pad_token_id
         self.pad: int = int(pad if pad is not None else (tokenizer.eos_token_id or 0))
         if d_vocab is not None and self.pad >= d_vocab:  # a pad token that the weights never got
@@ -76,7 +78,7 @@ class Tokens:
                 f"the tokenizer has no token for {text!r}, so no prompt can begin with it."
             )
         other = copy.copy(self)
-        other.bos = tuple(ids)
+        other.bos, other.start = tuple(ids), text
         return other
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -41,6 +41,15 @@ def problems_call(problems: Problems, seeds: tuple[int, ...] = (0,)) -> str:
     return f"{prefix}.problems({', '.join(map(str, values))}{operators})"
 
 
+class Expression(str):
+    """Python that `call` writes as it is, where an option is more than a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def call(function: str, *positional: str, **options: Any) -> str:
     """`function(positional, name=value, …)`, options that are None left out."""
     named = [f"{name}={_literal(value)}" for name, value in options.items() if value is not None]
@@ -48,21 +57,24 @@ def call(function: str, *positional: str, **options: Any) -> str:
 
 
 def model_code(model: ModelId | None, settings: Mapping[str, Any], last: str) -> str:
-    """A script: import, load the model, make the prompts of `settings["problems"]` in
-    `settings["format"]`, and the call `last`."""
+    """A script: import, load the model (with the text that `settings["starting_with"]` puts before
+    its prompts), make the prompts of `settings["problems"]` in `settings["format"]`, and the call
+    `last`."""
     lines = ["import interp", ""]
     if model is not None:
-        lines.append(f"model = {_model(model.name)}")
+        lines.append(f"model = {model_call(model.name, settings.get('starting_with'))}")
     if "problems" in settings:
         prompts = call("model.prompts", settings["problems"], format=settings.get("format"))
         lines.append(f"batch = {prompts}")
     return "\n".join([*lines, f"result = {last}"])
 
 
-def _model(name: str) -> str:
+def model_call(name: str, starting_with: str | None = None) -> str:
+    """An expression that loads a model, its prompts begun as they were where that was changed."""
+    start = "" if starting_with is None else f".starting_with({starting_with!r})"
     if not name.startswith(WRAPPED):
-        return f"interp.load({name!r})"
-    return f"interp.wrap(module, tokenizer, name={name.removeprefix(WRAPPED)!r})"
+        return f"interp.load({name!r}){start}"
+    return f"interp.wrap(module, tokenizer, name={name.removeprefix(WRAPPED)!r}){start}"
 
 
 def _literal(value: Any) -> str:

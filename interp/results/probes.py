@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call, model_code
+from interp.results.calls import Expression, call, model_code
 from interp.results.display import number
 from interp.results.grid import Axis, Grid
 from interp.results.identity import ModelId
@@ -23,9 +23,17 @@ FALSE_DISCOVERIES = 0.05
 """The share of false findings that is accepted among the cells called represented."""
 
 
-def probe_code(model: ModelId | None, last: str) -> str:
+def split_option(settings: Mapping[str, Any]) -> Any:
+    """`split=` as `call` writes it: its name, or the Split whose rows `settings` hold."""
+    rows = settings.get("split_rows")
+    if rows is None:
+        return settings.get("split")
+    return Expression(call("probes.Split", repr(settings["split"]), **rows))
+
+
+def probe_code(model: ModelId | None, last: str, starting_with: str | None = None) -> str:
     """A script that imports both packages, loads the model and makes the call `last`."""
-    return model_code(model, {}, last).replace(
+    return model_code(model, {"starting_with": starting_with}, last).replace(
         "import interp\n", "import interp\nimport probes\n", 1
     )
 
@@ -124,9 +132,10 @@ class ProbeSweep(Result):
             "controls",
         )  # fmt: skip
         options = {name: self.settings.get(name) for name in names}
+        options["split"] = split_option(self.settings)
         problems = str(self.settings["problems"])
         last = call("probes.probe", "model", problems, **options, seed=self.seed)
-        return probe_code(self.model, last)
+        return probe_code(self.model, last, self.settings.get("starting_with"))
 
     def conclusion(self) -> str | None:
         frame = self._frame

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call
+from interp.results.calls import call, model_call
 from interp.results.display import number
-from interp.results.probes import probe_code
+from interp.results.probes import probe_code, split_option
 from interp.results.result import Result
 
 
@@ -53,6 +53,7 @@ class OneHotBaseline(Result):
     @property
     def code(self) -> str:
         options = {name: self.settings.get(name) for name in ("targets", "split", "test", "folds")}
+        options["split"] = split_option(self.settings)
         problems = str(self.settings["problems"])
         return probe_code(
             None, call("probes.one_hot_baseline", problems, **options, seed=self.seed)
@@ -119,8 +120,10 @@ class RunningSums(Result):
     @property
     def code(self) -> str:
         names = dict.fromkeys(self.cells["model"])
-        models = ", ".join(f"{name!r}: interp.load({name!r})" for name in names)
+        starts = self.settings.get("starting_with") or {}
+        models = ", ".join(f"{name!r}: {model_call(name, starts.get(name))}" for name in names)
         options = {name: self.settings.get(name) for name in ("digits", "split", "test", "folds")}
+        options["split"] = split_option(self.settings)
         problems = str(self.settings["problems"])
         last = call("probes.running_sums", f"{{{models}}}", problems, **options, seed=self.seed)
         return probe_code(None, last)

@@ -10,7 +10,7 @@ import pandas as pd
 from interp.errors import InputError
 from interp.results.calls import call
 from interp.results.display import number
-from interp.results.probes import probe_code
+from interp.results.probes import probe_code, split_option
 from interp.results.result import Result
 
 
@@ -97,6 +97,8 @@ class ProbeUse(Result):
     @property
     def code(self) -> str:
         fitted: dict[str, Any] = dict(self.settings["fitted"])
+        fitted["split"], _ = split_option(fitted), fitted.pop("split_rows", None)
+        start = fitted.pop("starting_with", None)
         first = call("probes.fit", "model", fitted.pop("problems"), repr(self.target), **fitted)
         names = ("mode", "to", "along", "randoms", "n")
         options = {name: self.settings.get(name) for name in names}
@@ -105,7 +107,7 @@ class ProbeUse(Result):
             "probes.use", "model", first, *([problems] if problems else []), **options,
             seed=self.seed,
         )  # fmt: skip
-        return probe_code(self.model, last)
+        return probe_code(self.model, last, start)
 
     def conclusion(self) -> str | None:
         where = f"{self.site} of layer {self.layer} at {self.role}"
