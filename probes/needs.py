@@ -28,7 +28,8 @@ def column_needs(task: Task, name: str) -> frozenset[str]:
     if family in ("a_value", "b_value"):
         return _all(task, family[0])
     if whole := re.fullmatch(r"(magnitude|parity|residue|near)\(([a-i])(?:,(\d+))?\)", name):
-        return _whole(task, whole[1], whole[2], int(whole[3] or 2)) | operators
+        found = _whole(task, whole[1], whole[2], int(whole[3] or 2))
+        return found | operators if whole[2] == "c" else found
     everything = frozenset().union(*(_all(task, x) for x in task.operand_names))
     if task.arithmetic == "modular" or task.signed or not index:
         return everything | operators

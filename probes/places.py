@@ -45,6 +45,11 @@ def roles_at(batch: PromptBatch, place: str) -> npt.NDArray[np.str_]:
     return np.array(found, dtype=str)
 
 
+def is_thought(role: str) -> bool:
+    """Whether it is a token of a chain of thought: `t0`, `t1`, …"""
+    return re.fullmatch(r"t\d+(\.\d+)?", role) is not None
+
+
 def bos_tokens(batch: PromptBatch) -> tuple[int, ...]:
     """The token ids that every prompt begins with, before its text."""
     layout = batch.layouts[batch.layout_of[0]]
@@ -77,6 +82,23 @@ def digits_seen(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool
 def digits_held(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool_]]:
     """Which digits (or `op`, `sign`) the token at `place` holds itself, by row."""
     return _by_row(batch, place, lambda layout, at: _held(layout[at : at + 1]))
+
+
+def other_tokens(batch: PromptBatch, place: str) -> list[npt.NDArray[np.int64]]:
+    """For each role that holds no digit, operator or sign of the problem, its token at or before
+    `place` in each row, [n]; -1 where there is none. Only those that differ from row to row."""
+    names, where = batch.problems.task.operand_names, positions(batch, place)
+    found = []
+    for role in batch.roles[:-1]:  # not "last", which is another name for one of them
+        digits = digits_in(role)
+        if (digits and digits[0] in (*names, "c")) or re.fullmatch(r"sign|op\d*", role):
+            continue
+        there = batch.find(role)
+        seen = (there >= 0) & (there <= where)
+        tokens = np.where(seen, batch.labels(role).numpy(), -1)
+        if len(np.unique(tokens)) > 1:
+            found.append(tokens)
+    return found
 
 
 def check_places(batch: PromptBatch, places: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems
 from interp.models.prompts import PromptBatch
-from probes.places import digits_seen
+from probes.places import digits_seen, other_tokens
 
 _ABSENT = 10
 
@@ -35,7 +35,8 @@ def one_hot_question(
     """One-hot digits that stand at or before `place`, [n, columns].
 
     what   "one_hot", the operand digits (and operators that vary); "shown", also the answer digits
-           and the sign that were printed by then
+           and the sign that were printed by then, and every other token that varies, such as those
+           of a chain of thought
     """
     problems, columns = batch.problems, []
     for name, rows in digits_seen(batch, place).items():
@@ -44,6 +45,9 @@ def one_hot_question(
         codes = _codes(problems, name)
         if codes is not None:
             columns.append(np.where(rows, codes, _ABSENT))
+    if what == "shown":
+        for tokens in other_tokens(batch, place):
+            columns.append(np.unique(tokens, return_inverse=True)[1].ravel())
     if not columns:  # nothing was seen by then
         return np.zeros((len(batch), 1))
     return one_hot(np.stack(columns, axis=1))

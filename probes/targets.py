@@ -22,7 +22,8 @@ from interp.arithmetic.tasks import Task
 from interp.errors import InputError
 from interp.models.prompts import PromptBatch
 from probes.needs import answer_digit_of, column_needs
-from probes.places import digits_held, digits_seen, positions
+from probes.places import digits_held, digits_seen, is_thought, positions, roles_at
+from probes.visible import Visible, told_by
 
 Kind = Literal["real", "class", "angle"]
 
@@ -82,14 +83,13 @@ class Target:
             name in seen and bool(seen[name][here].all()) for name in self.needs
         )
 
-    def visible_at(self, batch: PromptBatch, place: str) -> Literal["", "mod 10", "whole"]:
-        """What the token that is read there tells of the target by itself."""
+    def visible_at(self, batch: PromptBatch, place: str) -> Visible:
+        """What the token that is read there tells of the target by itself: "chain" where it is of
+        a chain of thought, of which only the reference `shown` knows what it tells."""
+        if any(is_thought(role) for role in roles_at(batch, place)):
+            return "chain"
         held = {name for name, rows in digits_held(batch, place).items() if rows.any()}
-        if self.needs <= held or (self.answer_digit in held and _family(self.name) == "c"):
-            return "whole"
-        if self.answer_digit in held and _family(self.name) == "running_sum":
-            return "mod 10"
-        return ""
+        return told_by(batch.problems.task, self.name, held)
 
     @property
     def copied(self) -> bool:

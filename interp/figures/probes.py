@@ -201,7 +201,8 @@ def _or_nothing(hover: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
 
 def _hover(cell: Mapping[Any, Any]) -> str:
     """Everything that was measured in a cell."""
-    seen = f"<br>the token shows it: {cell['visible']}" if cell["visible"] else ""
+    shows = "as a chain of thought does" if cell["visible"] == "chain" else cell["visible"]
+    seen = f"<br>the token shows it: {shows}" if shows else ""
     asked = "<br>a loss of its training asked for it" if cell["trained_in"] else ""
     return (
         f"<b>{cell['target']}, {cell['row']}, {cell['role']}</b><br>{measured(cell)}<br>"

@@ -46,8 +46,9 @@ class ProbeSweep(Result):
     cosine and sine) or the share of right classes, on rows that no probe was fitted on. `gain` is
     the score less that of the reference, on the same rows:
 
-    - `shown`, a linear probe of the one-hot operand digits seen by then and the answer digits
-      printed by then, for everything that is computed from digits;
+    - `shown`, a linear probe of the one-hot operand digits seen by then, the answer digits printed
+      by then and every other token by then that differs from prompt to prompt (a chain of thought),
+      for everything that is computed from digits;
     - `embedding`, a probe of the token's own embedding, for operand digits, which the one-hot
       digits have whole.
 
@@ -71,6 +72,8 @@ class ProbeSweep(Result):
         "that the model uses what a probe reads: `probes.use` asks that",
         "what a probe that is not linear would read",
         "that a target is absent where it is not found: more prompts may find it",
+        "which of two targets of different kind is the more selective: a control of classes keeps "
+        "its target's penalty, one of numbers or angles chooses its own",
     )
 
     format: str
@@ -98,13 +101,15 @@ class ProbeSweep(Result):
         target, kind ("real", "class", "angle"), metric ("r2", "accuracy"), site, layer, head (-1
         where the site has none), role; `predicts`, the answer digit whose logits that position
         gives; `emitted`, whether the answer digit of the target's column was printed by then
-        ("before", "after"); `visible`, what the input token itself tells ("", "mod 10", "whole").
+        ("before", "after"); `visible`, what the input token itself tells ("", "mod 10", "whole";
+        "chain" where it is of a chain of thought, whose telling only `shown` knows).
 
         score; mae beside constant_mae, of the training median; cv, the mean score of the training
         folds; constant, one_hot, shown, embedding, untrained (the same architecture with random
         weights), shuffled (labels), control_task (a random label for each input type) and
-        selectivity = score − control_task; reference, gain with its bounds, p, q, represented;
-        alpha, n_train, n_test; trained_in, whether a loss of the model's training asked for it.
+        selectivity = score − control_task, comparable among targets of one kind only (`notes`);
+        reference, gain with its bounds, p, q, represented; alpha, n_train, n_test; trained_in,
+        whether a loss of the model's training asked for it.
         """
         return self._frame.copy()
 
