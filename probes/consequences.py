@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from interp.arithmetic.digits import to_digits
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 from interp.errors import InputError
 
 Ints = npt.NDArray[np.int64]
@@ -29,16 +30,12 @@ def answer_if(problems: Problems, name: str, values: npt.NDArray[np.floating]) -
     Raises InputError for signed tasks, and targets from which no answer follows.
     """
     task, new = problems.task, np.rint(values).astype(np.int64)
+    _check_follows(task, name)
     family, index = _split(name)
     if family in task.operand_names and index:
         return _with_operand(problems, family, index[0], new)
     if task.arithmetic == "modular":
         return _modular(problems, family, new)
-    if task.signed or family not in _ABOVE:
-        raise InputError(
-            f"which answer follows from another {name} is not known: use mode='remove', or a "
-            "product, sum, carry or digit of an unsigned task"
-        )
     sums = problems.columns("column_sum").T.astype(np.int64)
     if family.startswith("product"):
         own = problems.column(name.replace("product_last", "product")).astype(np.int64)
@@ -48,7 +45,37 @@ def answer_if(problems: Problems, name: str, values: npt.NDArray[np.floating]) -
     return _work_out(sums, family, index[0], new)
 
 
+def largest_value(task: Task, name: str) -> int:
+    """The largest value that a target takes in the task; the least is 0.
+
+    Raises InputError for targets from which no answer follows.
+    """
+    _check_follows(task, name)
+    family, index = _split(name)
+    if family in (*task.operand_names, "product_last"):
+        return 9
+    if task.arithmetic == "modular":
+        return (task.operand_limits[0] - 1) * (2 if family == "sum" else 1)
+    largest = task.problems(*(limit - 1 for limit in task.operand_limits))  # no carry is larger
+    if family == "c":
+        return min(9, int(largest.column(f"running_sum[{index[0]}]")[0]))
+    return int(largest.column(name)[0])
+
+
+_RESIDUES = ("a_value", "b_value", "sum", "c_value")
 _ABOVE = ("product", "product_last", "column_sum", "running_sum", "carry", "c")
+
+
+def _check_follows(task: Task, name: str) -> None:
+    family, index = _split(name)
+    if family in task.operand_names and index:
+        return
+    modular = task.arithmetic == "modular"
+    if family not in (_RESIDUES if modular else _ABOVE) or task.signed:
+        raise InputError(
+            f"which answer follows from another {name} is not known: use mode='remove', or a "
+            + ("residue" if modular else "product, sum, carry or digit of an unsigned task")
+        )
 
 
 def named_digit(name: str) -> str | None:
@@ -85,8 +112,6 @@ def _modular(problems: Problems, family: str, new: Ints) -> Ints:
     limit, width = problems.task.operand_limits[0], problems.task.answer_digits
     values = [problems.values(i).astype(np.int64) for i in range(2)]
     sums = {"a_value": new + values[1], "b_value": values[0] + new, "sum": new, "c_value": new}
-    if family not in sums:
-        raise InputError(f"which answer follows from another {family} is not known")
     return to_digits(sums[family] % limit, width).astype(np.int64)
 
 

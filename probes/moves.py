@@ -10,7 +10,7 @@ import numpy.typing as npt
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError
 from interp.models.tokens import digits_in
-from probes.consequences import answer_if, named_digit
+from probes.consequences import answer_if, largest_value, named_digit
 from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]
@@ -44,15 +44,31 @@ def new_values(
 
     Drawn values are those of other problems, so that each is one that the target takes.
 
-    Raises InputError for values of another number than the problems.
+    Raises InputError for values of another number than the problems, and values that the target
+    does not take in the task.
     """
     if to is None:
         return _drawn(problems, target, values, named, seed)
     new = np.asarray(to, dtype=np.float64)
     if new.ndim and new.shape != values.shape:
         raise InputError(f"to= has {new.size} values for {len(values)} problems: one, or one each")
+    _check_possible(problems, target, new)
     new = np.broadcast_to(new, values.shape).astype(np.float64)
     return new, _changes(problems, target, new, named)
+
+
+def _check_possible(problems: Problems, target: Target, new: Floats) -> None:
+    if not np.isfinite(new).all():
+        raise InputError("to= holds NaN or infinity: give a value that the target takes")
+    if target.kind == "class":  # a class without a prompt is refused where its reading is looked up
+        return
+    most = largest_value(problems.task, target.name)
+    wrong = new[(new != np.rint(new)) | (new < 0) | (new > most)]
+    if len(wrong):
+        raise InputError(
+            f"{target.name} is never {wrong[0]:g} in {problems.task.name}: give whole numbers from "
+            f"0 to {most}"
+        )
 
 
 def _drawn(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import interp
 from interp.errors import InputError
-from probes.consequences import answer_if, named_digit
+from probes.consequences import answer_if, largest_value, named_digit
 
 
 def _by_hand(a: list[int], b: list[int], columns: int, name: str, value: int) -> list[int]:
@@ -57,6 +57,19 @@ def test_residues_and_names() -> None:
     assert answer_if(problems, "c_value", np.array([12.0]))[0].tolist() == [2, 1]
     assert named_digit("carry[1]") == "c2" and named_digit("product[1,2]") == "c3"
     assert named_digit("parity(a)") is None
+
+
+@pytest.mark.parametrize("name", ["add:2", "mul:2x2", "mul:1x2", "mod:7"])
+def test_the_largest_value_is_that_of_every_problem(name: str) -> None:
+    task = interp.task(name)
+    problems = task.grid()
+    residues = ("a_value", "b_value", "c_value", "sum")
+    columns = ("carry", "running_sum", "column_sum", "c", "product")
+    families = residues if name.startswith("mod") else columns
+    asked = [x for x in problems.truth.columns if x.split("[")[0] in families]
+    assert len(asked) > 3
+    for each in asked:
+        assert largest_value(task, each) == problems.column(each).max(), each
 
 
 @pytest.mark.parametrize(("task", "name"), [("sub:2", "borrow[0]"), ("add:2", "parity(a)")])

@@ -109,6 +109,24 @@ def test_edits_that_are_refused(
         probes.use(model, fitted, n=40, **options)
 
 
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        (float("nan"), "NaN or infinity"),
+        (float("-inf"), "NaN or infinity"),
+        (-5, r"never -5 in add:2: give whole numbers from 0 to 18"),
+        (1000, "never 1000"),
+        (3.7, r"never 3\.7"),
+    ],
+)
+def test_values_that_no_problem_has_are_refused(model: Any, to: Any, message: str) -> None:
+    probe = probes.fit(
+        model, "add:2", "column_sum[0]", site="resid_post", layer=0, role="last", n=200
+    )
+    with pytest.raises(InputError, match=message):
+        probes.use(model, probe, n=40, to=to)
+
+
 def test_places_that_are_refused(model: Any) -> None:
     with pytest.raises(InputError, match="say which, head=0"):
         probes.fit(model, "add:2", "carry[0]", site="z", layer=0, role="last", n=100)
