@@ -156,7 +156,16 @@ def test_bad_flags_are_one_line_with_the_remedy(
 def test_a_model_that_answers_nothing_rightly_is_told_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    where = ("-m", str(tiny.save("gpt2", tmp_path, seed=1)), "-t", "add:3", "--n", "8")
+    where = (
+        "-m",
+        str(tiny.save("gpt2", tmp_path, seed=1)),
+        "-t",
+        "add:3",
+        "--format",
+        "padded",
+        "--n",
+        "8",
+    )
     assert run(monkeypatch, "ablate", "cama", *where) == 2
     assert "answers none of these 8 prompts rightly" in capsys.readouterr().err
 
