@@ -76,6 +76,40 @@ def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class OfRightAnswers(Result):
+    """A Result on the prompts that the full model answers rightly, with what stands beside it.
+
+    Args:
+        constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
+        resampled: what the intervals resample.
+    """
+
+    constant: float
+    base_accuracy: float
+    n_right: int
+    n_right_distinct: int
+    resampled: str
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def beside(self) -> dict[str, float]:
+        """The metrics that every faithfulness is told with."""
+        return {
+            "constant": self.constant,
+            "base_accuracy": self.base_accuracy,
+            "n_right": float(self.n_right),
+            "n_right_distinct": float(self.n_right_distinct),
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class AblationScore(Result):
     """The answers of one ablated run beside those of the full model.
 
@@ -186,7 +220,7 @@ class AblationScore(Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class LayerRemoval(Result):
+class LayerRemoval(OfRightAnswers):
     """Faithfulness when, in one layer at a time, the last tokens may look at nothing but
     themselves and the sink (arXiv 2509.09650, Fig. 4): whether a layer's transfer is necessary.
 
@@ -206,11 +240,6 @@ class LayerRemoval(Result):
     full: Grid
     schedule: Grid
     all_removed: pd.DataFrame
-    constant: float
-    base_accuracy: float
-    n_right: int
-    n_right_distinct: int
-    resampled: str
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -220,10 +249,6 @@ class LayerRemoval(Result):
             for where, grid in (("full", self.full), ("schedule", self.schedule))
         ]
         return pd.concat(parts, ignore_index=True)
-
-    @property
-    def enough(self) -> bool:
-        return self.n_right_distinct >= MIN_DISTINCT
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -236,15 +261,8 @@ class LayerRemoval(Result):
             "worst_layer": float(worst if values[worst] < 1 else -1),
             "worst_faithfulness": float(values[worst]),
             "needed_layers": float(needed),
-            "constant": self.constant,
-            "base_accuracy": self.base_accuracy,
-            "n_right": float(self.n_right),
-            "n_right_distinct": float(self.n_right_distinct),
+            **self.beside,
         }
-
-    @property
-    def interval(self) -> str:
-        return f"{INTERVAL} {self.resampled}"
 
     @property
     def code(self) -> str:

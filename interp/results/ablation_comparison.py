@@ -8,14 +8,14 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL, replacement_code, schedule_code
+from interp.results.ablation import INTERVAL, OfRightAnswers, replacement_code, schedule_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class AblationComparison(Result):
+class AblationComparison(OfRightAnswers):
     """The same search, or the same schedule, with every alternative in one table.
 
     Args:
@@ -31,19 +31,10 @@ class AblationComparison(Result):
     )
 
     table: pd.DataFrame
-    constant: float
-    base_accuracy: float
-    n_right: int
-    n_right_distinct: int
-    resampled: str
 
     @property
     def frame(self) -> pd.DataFrame:
         return self.table
-
-    @property
-    def enough(self) -> bool:
-        return self.n_right_distinct >= MIN_DISTINCT
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -52,13 +43,7 @@ class AblationComparison(Result):
             f"faithfulness {row.replacement} {row.mask}": float(row.faithfulness)
             for row in self.table.itertuples()
         }
-        more = {"constant": self.constant, "base_accuracy": self.base_accuracy}
-        more |= {"n_right": float(self.n_right), "n_right_distinct": float(self.n_right_distinct)}
-        return out | more
-
-    @property
-    def interval(self) -> str:
-        return f"{INTERVAL} {self.resampled}"
+        return out | self.beside
 
     @property
     def code(self) -> str:

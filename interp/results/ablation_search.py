@@ -8,15 +8,14 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL, about_sink, replacement_code
+from interp.results.ablation import OfRightAnswers, about_sink, replacement_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
-from interp.results.result import MIN_DISTINCT, Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class AblationGrid(Result):
+class AblationGrid(OfRightAnswers):
     """Every wait depth with every width of transfer that fits behind it.
 
     In cell (w, t) layers 0 … w−1 wait, w … w+t−1 transfer and the rest compute. Grids have the axes
@@ -40,12 +39,7 @@ class AblationGrid(Result):
     faithfulness: Grid
     logit_difference: Grid
     kl: Grid | None
-    constant: float
-    base_accuracy: float
-    n_right: int
-    n_right_distinct: int
     n_layers: int
-    resampled: str
     by_role: Grid | None = None
 
     @property
@@ -62,10 +56,6 @@ class AblationGrid(Result):
         return frame[exists].reset_index(drop=True)
 
     @property
-    def enough(self) -> bool:
-        return self.n_right_distinct >= MIN_DISTINCT
-
-    @property
     def metrics(self) -> dict[str, float]:
         """longest_wait: the deepest wait of some cell that keeps 90 %, and narrowest_width: the
         fewest transfer layers at that depth (NaN where no cell keeps as much)."""
@@ -76,15 +66,8 @@ class AblationGrid(Result):
             "longest_wait": longest,
             "narrowest_width": narrowest,
             "best_faithfulness": float(np.nanmax(self.faithfulness.values)),
-            "constant": self.constant,
-            "base_accuracy": self.base_accuracy,
-            "n_right": float(self.n_right),
-            "n_right_distinct": float(self.n_right_distinct),
+            **self.beside,
         }
-
-    @property
-    def interval(self) -> str:
-        return f"{INTERVAL} {self.resampled}"
 
     @property
     def code(self) -> str:
@@ -111,7 +94,7 @@ class AblationGrid(Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class AllForOne(Result):
+class AllForOne(OfRightAnswers):
     """The sparsest schedule of wait, transfer and compute that keeps the answers, if there is one.
 
     Searched on one half of the prompts and measured on the other ("told"). All of `waits`,
@@ -153,12 +136,7 @@ class AllForOne(Result):
     removal: pd.DataFrame
     scores: pd.DataFrame
     searched_faithfulness: float
-    base_accuracy: float
-    constant: float
-    n_right: int
-    n_right_distinct: int
     n_layers: int
-    resampled: str
     picture: str
 
     @property
@@ -185,10 +163,6 @@ class AllForOne(Result):
         return frame[["stage", *(name for name in frame.columns if name != "stage")]]
 
     @property
-    def enough(self) -> bool:
-        return self.n_right_distinct >= MIN_DISTINCT
-
-    @property
     def metrics(self) -> dict[str, float]:
         """Of the told half: faithfulness with its interval, constant, base_accuracy, n_right,
         n_right_distinct, logit_difference, kl; of the schedule: wait_layers (a count),
@@ -206,15 +180,8 @@ class AllForOne(Result):
             "heads": float(len(self.heads)) if found else nan,
             **{name: float(told.get(name, nan)) for name in names},
             "searched_faithfulness": self.searched_faithfulness,
-            "constant": self.constant,
-            "base_accuracy": self.base_accuracy,
-            "n_right": float(self.n_right),
-            "n_right_distinct": float(self.n_right_distinct),
+            **self.beside,
         }
-
-    @property
-    def interval(self) -> str:
-        return f"{INTERVAL} {self.resampled}"
 
     @property
     def code(self) -> str:
