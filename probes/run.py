@@ -116,7 +116,10 @@ def write(result: Result, folder: Path) -> None:
     result.frame.to_csv(folder / "table.csv", index=False)
     figures = import_module("interp.figures")
     for name, figure in figures.gallery(result).items():
-        figures.write_figure(figure, folder, name=name)
+        figures.write_figure(figure, folder, ("html",), name=name)
+    # A start of the browser takes seconds: one for the main figure, one for all the others.
+    figures.write_figure(result, folder, ("png", "svg"))
+    figures.write_closer(result, folder)
 
 
 def _report(plan: Plan, found: Sequence[Named], path: Path, script: str) -> Path:
