@@ -1,7 +1,7 @@
 """A training run on disk, so that it goes on after a kill as if nothing had happened.
 
     OUT/checkpoints/step-00000500/weights.safetensors     the model's tensors, and the objective's
-                                  moments.safetensors     AdamW's state
+                                  moments.safetensors     the optimiser's state
                                   log.parquet             the training log so far
                                   state.json              recipe, step, time spent, sha256 of the
                                   others

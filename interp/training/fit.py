@@ -60,6 +60,8 @@ def check_numbers(recipe: Recipe | AdapterRecipe) -> None:
     for name in ("learning_rate", "clip"):
         if not getattr(recipe, name) > 0:
             raise InputError(f"{name}={getattr(recipe, name)} must be above 0")
+    if recipe.muon_rate is not None and not recipe.muon_rate > 0:
+        raise InputError(f"muon_rate={recipe.muon_rate} must be above 0, or None for AdamW alone")
     if recipe.weight_decay < 0 or recipe.warmup < 0:
         raise InputError("weight_decay and warmup cannot be negative")
     if not 0 <= recipe.final_rate <= 1:
@@ -93,6 +95,8 @@ def _check_model(recipe: Recipe) -> None:
     check_heads(recipe.heads, recipe.n_layers, recipe.n_heads)
     if recipe.heads and recipe.weight_decay:
         raise InputError("heads alone are trained with weight_decay=0: decay would move the others")
+    if recipe.heads and recipe.muon_rate is not None:
+        raise InputError("heads alone are trained with muon_rate=None: Muon mixes a matrix' rows")
     if recipe.positions == "random-offset" and recipe.n_ctx is None:
         raise InputError(
             "positions='random-offset' needs n_ctx, longer than the text by the offsets"

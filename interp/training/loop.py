@@ -1,8 +1,8 @@
 """The one training loop: whatever the method, whatever the model.
 
-Between two steps a run is its weights, AdamW's moments, the log and a step number; the problems of
-a step follow from (seed, step). So a run that was killed and resumed gives the weights of an
-unbroken one, to the bit on one thread (several threads may add in another order).
+Between two steps a run is its weights, the optimiser's moments, the log and a step number; the
+problems of a step follow from (seed, step). So a run that was killed and resumed gives the weights
+of an unbroken one, to the bit on one thread (several threads may add in another order).
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class Recipe:
 
     objective: Objective = field(default_factory=AnswerLoss)
 
-    # The optimiser: AdamW.
+    # The optimiser: AdamW, or AdamW beside Muon.
     steps: int = 6000
     learning_rate: float = 1e-3
     warmup: int = 200
@@ -103,6 +103,8 @@ class Recipe:
     final_rate: float = 0.001  # share of the learning rate that is left at the last step
     weight_decay: float = 0.1  # on matrices only
     betas: tuple[float, float] = (0.9, 0.98)
+    # Muon for the matrices of the blocks, at this many times `learning_rate`; None: AdamW for all.
+    muon_rate: float | None = None
     clip: float = 1.0  # largest norm of the gradient
     precision: str = "bfloat16"  # of matrix products: "bfloat16" (autocast) or "float32"
     seed: int = 0

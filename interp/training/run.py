@@ -1,7 +1,7 @@
 """What every training run has in memory between two steps, and one optimiser step.
 
-A run is its weights, AdamW's moments, the log and a step number; what a step learns from follows
-from (seed, step). What that is, a subclass says: a small model from random weights
+A run is its weights, the optimiser's moments, the log and a step number; what a step learns from
+follows from (seed, step). What that is, a subclass says: a small model from random weights
 (`run_state.TrainingRun`), or an adapter on a language model (`adapters.run.AdapterRun`).
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from interp.errors import ModelError
 from interp.training.checkpoint import Checkpoint, save_checkpoint
 from interp.training.log_rows import COLUMNS, Row
-from interp.training.optimiser import learning_rate, moments, restore_moments
+from interp.training.optimiser import Optimiser, learning_rate
 
 REMEDY = "a lower learning_rate, a longer warmup or precision='float32'"
 
@@ -62,7 +62,7 @@ class Run(ABC):
     model: Any
     tokenizer: Any
     trained: dict[str, torch.nn.Parameter]
-    optimiser: torch.optim.AdamW
+    optimiser: Optimiser
     step: int = 0
     log: list[Row] = field(default_factory=list)
     earlier_log: pd.DataFrame | None = None
@@ -104,9 +104,7 @@ class Run(ABC):
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), recipe.clip)
         if not torch.isfinite(norm):
             raise ModelError(_not_a_number("the gradient", step, batch))
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate(recipe, step))
         self.step += 1
 
     @property
@@ -142,7 +140,7 @@ class Run(ABC):
                 recipe=self.recipe,
                 step=self.step,
                 weights={name: p.detach().contiguous() for name, p in self.trained.items()},
-                moments=moments(self.optimiser, self.trained),
+                moments=self.optimiser.moments(),
                 log=self.log_frame(),
                 wall_seconds=self.wall_seconds,
                 cpu_seconds=self.cpu_seconds,
@@ -154,7 +152,7 @@ class Run(ABC):
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(checkpoint.weights[name])
-        restore_moments(self.optimiser, self.trained, checkpoint.moments)
+        self.optimiser.restore(checkpoint.moments)
         self.step = checkpoint.step
         self.earlier_log = checkpoint.log
         self._earlier = (checkpoint.wall_seconds, checkpoint.cpu_seconds)

@@ -16,7 +16,7 @@ from interp.training.card import Card, circumstances, measure
 from interp.training.evaluation import score
 from interp.training.log_rows import Row, batch_rows, validation_rows
 from interp.training.objectives import Losses, Step
-from interp.training.optimiser import build_optimiser
+from interp.training.optimiser import Optimiser
 from interp.training.recipes import Recipe
 from interp.training.rows import Encoder, Rows
 from interp.training.run import Batch, Run, Validation
@@ -52,7 +52,7 @@ class TrainingRun(Run):
             tokenizer=tokenizer,
             extra=extra,
             trained=trained,
-            optimiser=build_optimiser(recipe, trained),
+            optimiser=Optimiser(recipe, trained),
             stream=stream,
             encoder=Encoder(tokenizer, stream.task, recipe.format),
             final_encoder=Encoder(tokenizer, stream.task, final),
@@ -62,7 +62,7 @@ class TrainingRun(Run):
     def batch(self) -> Batch:
         recipe, step = self.recipe, self.step
         if recipe.objective.restarts_optimiser(recipe, step):
-            self.optimiser.state.clear()
+            self.optimiser.restart()
         seed = step_seed(recipe.seed, step, _OFFSETS)
         place = Step(step, recipe.steps, seed)
         rows = recipe.objective.rows(self.encoder, self.stream.training(step), place)

@@ -31,6 +31,7 @@ class AdapterRecipe:
     """
 
     weights_file: ClassVar[str] = "adapter_model.safetensors"
+    muon_rate: ClassVar[float | None] = None  # AdamW for all
 
     name: str
     base: str

@@ -26,7 +26,7 @@ from interp.training.adapters.exercises import ExerciseStream, write
 from interp.training.adapters.prose import Prose, perplexity
 from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.log_rows import COLUMNS, Row
-from interp.training.optimiser import build_optimiser
+from interp.training.optimiser import Optimiser
 from interp.training.run import Batch, Run, Validation
 from interp.training.stream import step_seed
 
@@ -58,7 +58,7 @@ class AdapterRun(Run):
             model=model,
             tokenizer=tokenizer,
             trained=trained,
-            optimiser=build_optimiser(recipe, trained),
+            optimiser=Optimiser(recipe, trained),
             stream=ExerciseStream(recipe, tokenizer),
             prose=Prose(tokenizer),
             perplexity_before=before,

@@ -39,7 +39,7 @@ class ImplicitChain(Objective):
     pretrain     steps with the whole chain before the first token goes
     smoothing    λ (4 in the papers: 98 % of the rows lose nothing more); None for no extra removal
     all_beyond   once more than this many are gone, all go; None to go on token by token
-    restart      AdamW starts afresh at every removal, until the chain is gone (as in the papers)
+    restart      the optimiser starts afresh at every removal, until the chain is gone
     """
 
     kind: ClassVar[str] = "icot"
