@@ -11,13 +11,14 @@ subgraph, or nothing, that is the result.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
 from typing import Any
 
 import interp
-from bench.harness import record
+from bench.harness import RESULTS, record
 from interp.ablation import Schedule
 from interp.arithmetic.problems import Problems
+from interp.errors import InputError
 
 STYLES = ("plain", "calculate", "qa-short", "af1-verbal", "af1-qa", "af1-instruction", "af1-word",
           "af1-python")  # fmt: skip
@@ -25,7 +26,7 @@ OTHERS = ("sub:2", "add:1", "add:3", "expr:A+B+C:2", "expr:A-B-C:2")
 
 
 def main() -> None:
-    """Run the parts that are asked for and write them all."""
+    """Run the parts that are asked for; each is written as it ends, beside those of before."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-arith")
     parser.add_argument("--task", default="add:2")
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--transfer-n", type=int, default=128, help="prompts of each other kind")
     parser.add_argument("--target", type=float, default=0.9)
     parser.add_argument("--replacement", default="cama:value")
-    parser.add_argument("--parts", nargs="+", default=["grid", "search", "compare", "transfer"])
+    parser.add_argument("--parts", nargs="+", choices=[*PARTS], default=[*PARTS])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     model = interp.load(options.model)
@@ -44,8 +45,8 @@ def main() -> None:
         model = model.starting_with(options.bos)
     problems = draw(options.task, options.n, options.seed)
     batch = model.prompts(problems, format=options.format)
-    common = {"replacement": options.replacement, "sink": options.sink, "seed": options.seed}
-    body: dict[str, Any] = {
+    name = f"af1_{options.model.replace('/', '_')}_{options.task.replace(':', '')}"
+    about = {
         "model": dict(model.id._asdict()),
         "task": options.task,
         "format": batch.format,
@@ -53,24 +54,78 @@ def main() -> None:
         "first_prompt": batch.texts[0],
         "n": len(batch),
         "n_distinct": batch.n_distinct,
+        "target": options.target,
+        "replacement": options.replacement,
     }
-    schedule = None
-    if "grid" in options.parts:
-        body["grid"] = told(interp.ablation.grid(model, batch, **common))
-    if "search" in options.parts:
-        found = interp.ablation.af1(model, batch, target=options.target, **common)
-        body["search"] = told(found) | {"status": found.status, "reason": found.reason}
-        body["picture"] = found.picture.splitlines()
-        schedule = Schedule.from_spec(found.schedule) if found.status == "found" else None
-        removed = interp.ablation.removal(model, batch, schedule, **common)
-        body["removal"] = told(removed)
-    if "compare" in options.parts:
-        options_here = {"target": options.target, "sink": options.sink, "seed": options.seed}
-        body["compare"] = told(interp.ablation.compare(model, batch, **options_here))
-    if "transfer" in options.parts:
-        body["transfer"] = transferred(model, schedule, options)
-    name = f"af1_{options.model.replace('/', '_')}_{options.task.replace(':', '')}"
-    record(name, options.seed, body)
+    body = {**about, **finished(name, options.seed, about)}
+    for part in (part for part in PARTS if part in options.parts):
+        body[part] = PARTS[part](model, batch, options, body)
+        record(name, options.seed, body)
+
+
+def finished(name: str, seed: int, about: dict[str, Any]) -> dict[str, Any]:
+    """The parts that an earlier run about the very same prompts wrote."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if before["seed"] != seed or any(before.get(key) != value for key, value in about.items()):
+        return {}
+    return {part: before[part] for part in PARTS if part in before}
+
+
+def grid(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[str, Any]:
+    """The wait × transfer grid, on all prompts."""
+    return told(interp.ablation.grid(model, batch, **_common(options)))
+
+
+def search(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[str, Any]:
+    """The sparsest schedule, found on one half and told of the other, and its layers' removals."""
+    found = interp.ablation.af1(model, batch, target=options.target, **_common(options))
+    schedule = Schedule.from_spec(spec) if (spec := found.settings["schedule"]) else None
+    removed = interp.ablation.removal(model, batch, schedule, **_common(options))
+    return told(found) | {
+        "status": found.status,
+        "reason": found.reason,
+        "schedule": found.settings["schedule"],
+        "waits": found.waits.frame().to_dict("records"),
+        "picture": found.picture.splitlines(),
+        "removal": told(removed),
+    }
+
+
+def compare(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[str, Any]:
+    """The same search under every replacement and mask."""
+    return told(
+        interp.ablation.compare(
+            model, batch, target=options.target, sink=options.sink, seed=options.seed
+        )
+    )
+
+
+def transfer(model: Any, _batch: Any, options: Any, body: dict[str, Any]) -> dict[str, Any]:
+    """The schedule on the other styles of its task, and on other tasks in its own style."""
+    spec = body.get("search", {}).get("schedule")
+    if spec is None:
+        return {"reason": "no subgraph was found, so there is none to transfer"}
+    kinds = [(options.task, style) for style in STYLES]
+    kinds += [(task, options.format) for task in OTHERS]
+    targets, refused = {}, {}
+    for task, style in kinds:
+        try:
+            problems = draw(task, options.transfer_n, options.seed + 1)
+            targets[f"{task} {style}"] = model.prompts(problems, format=style)
+        except InputError as error:  # this style cannot write that task
+            refused[f"{task} {style}"] = str(error)
+    result = interp.ablation.transfer(model, Schedule.from_spec(spec), targets, **_common(options))
+    return told(result) | {"refused": refused}
+
+
+PARTS = {"grid": grid, "search": search, "compare": compare, "transfer": transfer}
+
+
+def _common(options: Any) -> dict[str, Any]:
+    return {"replacement": options.replacement, "sink": options.sink, "seed": options.seed}
 
 
 def draw(task: str, n: int, seed: int) -> Problems:
@@ -92,27 +147,6 @@ def told(result: Any) -> dict[str, Any]:
         "rows": result.frame.to_dict("records"),
         "code": result.code,
     }
-
-
-def transferred(
-    model: Any, schedule: Schedule | None, options: argparse.Namespace
-) -> Mapping[str, Any]:
-    """The schedule on the other styles of its task, and on other tasks in its own style."""
-    if schedule is None:
-        return {"reason": "no subgraph was found, so there is none to transfer"}
-    own = options.format or model.formats[0]
-    kinds = [(options.task, style) for style in STYLES] + [(task, own) for task in OTHERS]
-    targets = {
-        f"{task} {style}": model.prompts(
-            draw(task, options.transfer_n, options.seed + 1), format=style
-        )
-        for task, style in kinds
-    }
-    result = interp.ablation.transfer(
-        model, schedule, targets,
-        replacement=options.replacement, sink=options.sink, seed=options.seed,
-    )  # fmt: skip
-    return told(result)
 
 
 if __name__ == "__main__":

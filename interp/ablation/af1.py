@@ -66,7 +66,7 @@ def af1(
     setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
     halves = split(setting)
     setting.resources.told(5)
-    found = attempt(halves, target, transfer_mask, heads=heads)
+    found = attempt(halves, target, transfer_mask, heads=heads, curve=True)
     told = _result(setting, halves, found, target, transfer_mask, heads)
     setting.resources.told(100)
     return told
@@ -130,8 +130,8 @@ def split(setting: Setting) -> Halves:
     return Halves(setting.rows(rows[0]), setting.rows(rows[1]), right[rows[1]], why)
 
 
-def attempt(halves: Halves, target: float, mask: str, *, heads: bool) -> Attempt:
-    """Search, and measure what was found on the other half."""
+def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: bool) -> Attempt:
+    """Search as `search` does, and measure what was found on the other half."""
     told = halves.told
     constant = told.beside(halves.right)["constant"] if halves.right.any() else float("nan")
     if halves.why:
@@ -144,7 +144,7 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool) -> Attempt
             None,
             None,
         )
-    found = search(halves.searched, target, mask, heads=heads)
+    found = search(halves.searched, target, mask, heads=heads, curve=curve)
     if found.schedule is None:
         status = "uninformative" if found.windows else "none"
         return Attempt(status, found.reason, found, None)

@@ -120,7 +120,7 @@ def _searched(halves: Halves, name: str, mask: str, target: float) -> dict[str, 
         with_replacement(halves.searched, name), with_replacement(halves.told, name),
         halves.right, halves.why,
     )  # fmt: skip
-    found: Attempt = attempt(here, target, mask, heads=False)
+    found: Attempt = attempt(here, target, mask, heads=False, curve=False)
     out = _nothing(found.status, found.reason)
     schedule = found.search.schedule if found.search is not None else None
     if schedule is None or found.score is None:

@@ -26,6 +26,8 @@ from interp.ablation.setting import Bools, Setting
 
 Floats = npt.NDArray[np.float64]
 
+_CHUNK = 6  # waits tried at once where the sweep may end early
+
 
 @dataclass
 class Search:
@@ -58,10 +60,12 @@ class Search:
         return pd.DataFrame(self.pruning, columns=columns)
 
 
-def search(setting: Setting, target: float, mask: str, *, heads: bool) -> Search:
-    """Run the three stages. Raises InputError where the full model gets no prompt right."""
+def search(setting: Setting, target: float, mask: str, *, heads: bool, curve: bool) -> Search:
+    """Run the three stages, the last if `heads`. Without `curve` no wait is tried beyond the first
+    that falls below the target. Raises InputError where the full model gets no prompt right."""
     resources = setting.resources
-    found = _sweep_waits(replace(setting, resources=resources.stage(5, 60)), target, mask)
+    staged = replace(setting, resources=resources.stage(5, 60))
+    found = _sweep_waits(staged, target, mask, curve=curve)
     quiet = replace(setting, resources=replace(resources, progress=None))
     cells = Cells(quiet, setting.filling(), mask)
     wait = _deepest_wait(found, cells)
@@ -80,19 +84,28 @@ def search(setting: Setting, target: float, mask: str, *, heads: bool) -> Search
     return found
 
 
-def _sweep_waits(setting: Setting, target: float, mask: str) -> Search:
-    """Waiting alone, by complete forwards: in the layers after it all tokens interact."""
+def _sweep_waits(setting: Setting, target: float, mask: str, *, curve: bool) -> Search:
+    """Waiting alone, by complete forwards: in the layers after it all tokens interact. NaN for
+    waits that were not tried."""
     depth = setting.model.shape.n_layers
     filling = setting.filling()
-    variants = {
-        str(wait): interventions(setting.model, setting.places, Schedule(wait), filling)
-        for wait in range(1, depth + 1)
-    }
-    found = run_all(setting.model, setting.places, variants, setting.resources, truth=setting.truth)
-    full = found["full"]
-    right = setting.right(full)
-    waits = faithfulness(setting, right, [full, *(found[name] for name in variants)])
-    return Search(setting, target, mask, right, full, waits)
+    at_once = depth if curve else _CHUNK
+    waits = np.full((3, depth + 1), np.nan)
+    for first in range(1, depth + 1, at_once):
+        chunk = list(range(first, min(first + at_once, depth + 1)))
+        variants = {
+            str(wait): interventions(setting.model, setting.places, Schedule(wait), filling)
+            for wait in chunk
+        }
+        found = run_all(
+            setting.model, setting.places, variants, setting.resources, truth=setting.truth
+        )
+        full = found.pop("full")
+        right = setting.right(full)
+        waits[:, [0, *chunk]] = faithfulness(setting, right, [full, *found.values()])
+        if not curve and waits[0, chunk].min() < target:
+            break
+    return Search(setting, target, mask, right, full, (waits[0], waits[1], waits[2]))
 
 
 def _deepest_wait(found: Search, cells: Cells) -> int | None:

@@ -11,6 +11,7 @@ import pytest
 
 import interp
 from interp import ablation
+from interp.ablation import search
 from interp.errors import ArithmoscopeError, Cancelled, InputError
 from interp.models.planted import build
 from interp.results import Result
@@ -37,6 +38,34 @@ def test_one_half_is_searched_and_the_other_told_of(planted: Any, tmp_path: Path
     assert kept.iloc[-1] < found.target  # the one that was not
     assert set(found.frame["stage"]) == {"wait", "window", "prune", "removal"}
     assert ablation.Schedule.from_spec(found.schedule).wait == found.wait
+
+
+def test_comparing_finds_what_the_search_finds_and_tries_no_wait_beyond_the_first_too_deep(
+    planted: Any, monkeypatch: Any
+) -> None:
+    model, _, batch = planted
+    tried: list[set[str]] = []
+    sweep = search.run_all
+
+    def noted(model: Any, places: Any, variants: Any, *rest: Any, **options: Any) -> Any:
+        tried.append(set(variants))
+        return sweep(model, places, variants, *rest, **options)
+
+    monkeypatch.setattr(search, "_CHUNK", 1)
+    monkeypatch.setattr(search, "run_all", noted)
+    names = {"replacements": ["cama", "zero"], "masks": ["full-peek"]}
+    table = ablation.compare(model, batch, **names).table.set_index("replacement")
+    by_search, tried[:] = list(tried), []
+    for label, row in table.iterrows():
+        alone = ablation.af1(model, batch, replacement=str(label), heads=False)
+        assert row["status"] == alone.status
+        if alone.status == "found":
+            assert (row["wait"], row["first_transfer"]) == (alone.wait, alone.transfer[0])
+            score = alone.scores["faithfulness"].item()
+            assert row["faithfulness"] == pytest.approx(score, abs=1e-12)
+    assert max(map(len, by_search)) == 1
+    assert len(by_search) < 2 * model.shape.n_layers  # it stopped early …
+    assert tried == [{"1", "2", "3", "4"}] * 2  # … where the search alone draws the whole curve
 
 
 def test_random_weights_are_refused_or_uninformative(tiny_model: Callable[..., Any]) -> None:
