@@ -114,10 +114,8 @@ class Cells:
             next_states |= self._alone(layer, alone)
             lanes, states = moved[:, 0], next_states
         unlooked = lanes[self.last_lanes]
-        return {
-            cell: self._read(states.get(cell.history(self.model.shape.n_layers), unlooked))
-            for cell in cells
-        }
+        last = [states.get(cell.history(self.model.shape.n_layers), unlooked) for cell in cells]
+        return dict(zip(cells, self._read(torch.stack(last)), strict=True))
 
     def _alone(
         self, layer: int, states: list[tuple[tuple[Look, ...], torch.Tensor]]
@@ -157,18 +155,29 @@ class Cells:
         alone[:, -width:] = torch.eye(width, dtype=torch.bool)
         return alone
 
-    def _read(self, states: torch.Tensor) -> Answers:
-        """The answers from the last tokens' states after the last block, [n, E, d_model]."""
+    def _read(self, states: torch.Tensor) -> list[Answers]:
+        """The answers of each cell from the last tokens' states after the last block,
+        [cells, n, E, d_model]."""
         emits = torch.from_numpy(self.setting.places.emits)
         slot = (emits - self.slots[:, :1]).clamp(min=0).to(states.device)
-        stream = states.gather(1, slot[..., None].expand(-1, -1, states.shape[-1]))
+        where = slot[None, ..., None].expand(len(states), -1, -1, states.shape[-1])
+        streams = states.gather(2, where)  # [cells, n, answers, d_model]
         labels, truth = self.setting.truth.labels, self.setting.truth
-        if self.log_p is not None:
+        if self.log_p is None:
+            return self._whether_first(streams)
+        out = []
+        for stream in streams:
             logits = self._unembed(stream)
             kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
             log_q = torch.log_softmax(logits.to(kind), -1)
-            return Answers.of(read(truth, logits, log_q, self.log_p, labels))
-        few = self.tokens(stream).cpu()
+            out.append(Answers.of(read(truth, logits, log_q, self.log_p, labels)))
+        return out
+
+    def _whether_first(self, streams: torch.Tensor) -> list[Answers]:
+        """All cells at once, so that the unembedding is read seldom."""
+        truth = self.setting.truth
+        labels = truth.labels.expand(len(streams), -1, -1)
+        few = self.tokens(streams).cpu()  # [cells, n, answers, tokens]
         column = torch.searchsorted(truth.tokens, labels.clamp(min=int(truth.tokens[0])))
         own = few.gather(-1, column[..., None])[..., 0]
         best = few.amax(-1)
@@ -176,14 +185,14 @@ class Cells:
         leads = (own >= best - close) & (labels >= 0)
         right = torch.zeros_like(own, dtype=torch.float64)
         if leads.any():
-            first = self._first(stream[leads.to(stream.device)])
+            first = self._first(streams[leads.to(streams.device)])
             right[leads] = (first == labels[leads]).double()
-        absent = labels < 0
-        return Answers(
-            right.masked_fill(absent, torch.nan).numpy(),
-            truth.difference(few, labels).numpy(),
-            torch.full_like(right, torch.nan).numpy(),
-        )
+        right.masked_fill_(labels < 0, torch.nan)
+        unknown = torch.full_like(right[0], torch.nan).numpy()
+        return [
+            Answers(kept.numpy(), truth.difference(values, truth.labels).numpy(), unknown)
+            for kept, values in zip(right, few, strict=True)
+        ]
 
     def _unembed(self, stream: torch.Tensor) -> torch.Tensor:
         flat = stream.reshape(-1, stream.shape[-1])
