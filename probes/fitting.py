@@ -100,12 +100,10 @@ def _logistic(
     alphas = shared.scale * np.logspace(-5, 1, 4)
     labels = design.values[design.split.train][:, which]
     scores = shared.cross_validate(labels, alphas)
-    fitted = shared.fit(labels, scores.alpha)
-    said = fitted.predict(test)
-    wrong = {}
-    for name, values in design.wrong.items():
-        other = shared.fit(values[design.split.train][:, which], scores.alpha)
-        wrong[name] = other.predict(test)
+    sets = [labels, *(values[design.split.train][:, which] for values in design.wrong.values())]
+    fitted = shared.fit(np.concatenate(sets, axis=1), np.tile(scores.alpha, len(sets)))
+    said, *others = np.split(fitted.predict(test), len(sets), axis=1)
+    wrong = dict(zip(design.wrong, others, strict=True))
     cv = scores.accuracy.mean(axis=0)[scores.best, np.arange(len(which))]
     return [
         Found(
