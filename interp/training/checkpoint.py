@@ -133,7 +133,7 @@ def _read_state(folder: Path, older: list[Path]) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("layout") != LAYOUT:
         raise StorageError(
             f"{folder} is no checkpoint that this version of arithmoscope wrote: train into "
-            "another folder, or start again with resume=False"
+            "another folder, or start again with resume=False (--no-resume)"
         )
     return state
 
@@ -148,7 +148,7 @@ def _check_recipe(folder: Path, saved: Any, recipe: Recipe | AdapterRecipe) -> N
     more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
     raise StorageError(
         f"{folder} belongs to another recipe ({shown}{more}): train into another folder, or start "
-        "again with resume=False"
+        "again with resume=False (--no-resume)"
     )
 
 
@@ -162,7 +162,7 @@ def _damaged(folder: Path, reason: str, older: list[Path]) -> str:
     remedy = f"to go on from {older[-1].name}" if older else "and train again"
     return (
         f"the checkpoint {folder} is damaged ({reason}): delete that folder {remedy}, or start "
-        "again with resume=False"
+        "again with resume=False (--no-resume)"
     )
 
 

@@ -52,19 +52,19 @@ def finished(out: Path, recipe: Recipe | AdapterRecipe) -> Card | AdapterCard | 
     if not same_recipe(card.recipe, recipe):
         raise StorageError(
             f"{out} already holds the model {card.name!r} of another recipe: train into another "
-            "folder, or replace it with resume=False"
+            "folder, or replace it with resume=False (--no-resume)"
         )
     weights = out / recipe.weights_file
     try:
         found = weight_hash(load_file(weights))
     except (OSError, SafetensorError) as error:
         raise StorageError(
-            f"{weights} cannot be read ({error}): train it again with resume=False"
+            f"{weights} cannot be read ({error}): train it again with resume=False (--no-resume)"
         ) from error
     if found != card.weight_hash:
         raise StorageError(
             f"{weights} is not the model that card.json describes (its hash is {found[:12]}, "
-            f"not {card.weight_hash[:12]}): train it again with resume=False"
+            f"not {card.weight_hash[:12]}): train it again with resume=False (--no-resume)"
         )
     return card
 

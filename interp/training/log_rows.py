@@ -6,12 +6,13 @@ One tidy row a step and group:
 |-------------|---------------------------------------------------------------------------------|
 | `step`      | optimiser steps taken before it was measured                                    |
 | `split`     | "train" (the batch about to be learnt) or "validation"                          |
-| `group`     | "total", a role ("c0"), a subtask class ("class:MC"), a term ("term:answer")    |
+| `group`     | "total", a role ("c0"), a subtask class ("class:MC"), a term ("term:answer");   |
+|             | of an adapter, a task ("add:2") or a style ("style:plain")                      |
 | `loss`      | mean cross-entropy over the group's cells, nats; of a term, its value           |
 | `accuracy`  | share of the group's cells that are right; of "total", of problems in full      |
 | `grad_norm` | |g_k|, the norm of the gradient of the group's loss                             |
 | `cosine`    | cos(g_k, g), g the gradient of what is minimised, before clipping               |
-| `n`         | cells of the group in the batch; of "total", problems                           |
+| `n`         | cells of the group in the batch; of "total", task and style, problems           |
 
 `grad_norm` and `cosine` are NaN at steps where gradients are not taken. From 2510.00184, whose
 public `grad_probe_log.csv` has the columns loss_per_pos, grad_norm_per_pos and cos_per_pos (there
@@ -20,7 +21,7 @@ with index 0 the *highest* digit). A large gradient does not show that a digit i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,34 +70,49 @@ def batch_rows(
 
     The graph of `losses` is kept, and no `.grad` is touched.
     """
-    gradient = _gradient(losses.total, parameters) if parameters else None
-    total = _row(step, "train", "total", losses.total, losses.correct.all(1), gradient, gradient)
-    rows = [total | {"n": problems.n}]
+    groups = {}
     for name, mask in groups_of(problems, roles).items():
         cells = torch.from_numpy(mask) & ~losses.digits.isnan()
         if cells.any():
-            loss = losses.digits[cells].mean()
-            own = _gradient(loss, parameters) if parameters else None
-            rows.append(_row(step, "train", name, loss, losses.correct[cells], own, gradient))
-    for name, value in losses.terms.items():
-        rows.append(_row(step, "train", f"term:{name}", value, None, None, None))
+            groups[name] = losses.digits[cells].mean(), losses.correct[cells]
+    return train_rows(step, (losses.total, losses.correct.all(1)), groups, losses.terms, parameters)
+
+
+def train_rows(
+    step: int,
+    total: tuple[Tensor, Tensor],
+    groups: Mapping[str, tuple[Tensor, Tensor]],
+    terms: Mapping[str, Tensor],
+    parameters: Sequence[Tensor],
+) -> list[Row]:
+    """Log rows of a batch, of each group and of each term, from (loss, which are right)."""
+    gradient = _gradient(total[0], parameters) if parameters else None
+    rows = [_row(step, "train", "total", *total, gradient, gradient)]
+    for name, (loss, right) in groups.items():
+        own = _gradient(loss, parameters) if parameters else None
+        rows.append(_row(step, "train", name, loss, right, own, gradient))
+    rows += [
+        _row(step, "train", f"term:{name}", value, None, None, None)
+        for name, value in terms.items()
+    ]
     return rows
 
 
 def validation_rows(step: int, scores: Scores) -> list[Row]:
     """Log rows of held-out problems: in full, and by answer role."""
     known = ~np.isnan(scores.loss)
-    rows = [_plain(step, "total", scores.loss[known].mean(), scores.exact)]
+    rows = [validation_row(step, "total", scores.loss[known].mean(), scores.exact)]
     for at, role in enumerate(scores.roles):
         cells = known[:, at]
         if cells.any():
             rows.append(
-                _plain(step, role, scores.loss[cells, at].mean(), scores.correct[cells, at])
+                validation_row(step, role, scores.loss[cells, at].mean(), scores.correct[cells, at])
             )
     return rows
 
 
-def _plain(step: int, group: str, loss: float, right: NDArray[np.bool_]) -> Row:
+def validation_row(step: int, group: str, loss: float, right: NDArray[np.bool_]) -> Row:
+    """A log row of held-out problems or cells."""
     values = (
         step,
         "validation",

@@ -131,8 +131,8 @@ class Run(ABC):
         broken = [name for name, p in self.trained.items() if not torch.isfinite(p).all()]
         if broken:
             raise ModelError(
-                f"{broken[0]} is no number after step {self.step}; the last checkpoint is kept. "
-                f"Train again with {REMEDY}"
+                f"{broken[0]} is no number after step {self.step}; the last checkpoint, if there "
+                f"is one, is kept. Train again with {REMEDY}"
             )
         save_checkpoint(
             out,
@@ -165,5 +165,6 @@ def _not_a_number(what: str, step: int, batch: Batch) -> str:
     shown = ", ".join(batch.text(row) for row in which[:3])
     return (
         f"{what} is no number at step {step}, batch rows {which[0]} to {which[-1]} ({len(which)} "
-        f"of {n}: {shown}, …). The last checkpoint is kept; train again with {REMEDY}"
+        f"of {n}: {shown}, …). The last checkpoint, if there is one, is kept; train again with "
+        f"{REMEDY}"
     )

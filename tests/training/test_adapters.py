@@ -53,6 +53,23 @@ def weights(folder: Path) -> bytes:
     return (folder / "adapter_model.safetensors").read_bytes()
 
 
+def check_parts(log):
+    """Tasks make up the batch, styles make it up again, and so do their gradients."""
+    for _, step in log.groupby("step"):
+        of = step.set_index("group")
+        styles = [name for name in of.index if name.startswith("style:")]
+        tasks = [name for name in of.index if name in ("add:2", "sub:2")]
+        for parts in (styles, tasks):
+            assert of.n[parts].sum() == of.n["total"]
+            shares = of.n[parts] / of.n["total"]
+            assert (shares * of.accuracy[parts]).sum() == pytest.approx(of.accuracy["total"])
+            assert of.loss[parts].min() <= of.loss["term:answer"] <= of.loss[parts].max()
+        taken = step.step.iloc[0] % 4 == 0
+        assert of.cosine[tasks].between(-1, 1).all() == taken
+        assert (of.cosine[tasks] < 0.999999).any() or len(tasks) == 1 or not taken
+        assert (of.grad_norm[tasks] > 0).all() == taken
+
+
 def test_an_adapter_is_trained_carded_and_merged_at_load(small, base, tmp_path):
     trained = train(small, tmp_path)
     card = trained.card
@@ -66,6 +83,7 @@ def test_an_adapter_is_trained_carded_and_merged_at_load(small, base, tmp_path):
     assert card.perplexity["before"] > 1 < card.perplexity["after"]
     log = pd.read_parquet(tmp_path / "training_log.parquet")
     assert {"total", "term:answer", "term:prose", "add:2", "sub:2"} <= set(log.group)
+    check_parts(log[log.split == "train"])
     model = load_model(str(tmp_path))
     assert model.task == task("add:2")
     assert model.formats == ("plain",)

@@ -64,9 +64,10 @@ def test_double_takes_logarithms_in_float64():
 # Running sum
 
 
-def test_running_sum_loss_against_the_heads_of_hugging_face():
+@pytest.mark.parametrize(("position", "further"), [("before", 0), ("after", 1)])
+def test_running_sum_loss_against_the_heads_of_hugging_face(position, further):
     """Every number of the auxiliary loss worked out from the module's own attention output."""
-    objective = RunningSumLoss(weight=2.0, layer=1, heads=(1,), scale=10.0)
+    objective = RunningSumLoss(weight=2.0, layer=1, heads=(1,), scale=10.0, position=position)
     recipe = recipe_with(objective)
     run = TrainingRun.start(recipe)
     rows = run.encoder(run.stream.training(0))
@@ -75,14 +76,14 @@ def test_running_sum_loss_against_the_heads_of_hugging_face():
     seen = []
     projection = run.model.transformer.h[1].attn.c_proj
     handle = projection.register_forward_hook(lambda _, args, __: seen.append(args[0]))
-    logits = run.model(rows.tokens[:, :-1]).logits
+    logits = run.model(rows.tokens).logits[:, :-1]
     handle.remove()
-    z = seen[0].unflatten(2, (2, 8))[:, :, 1]  # [n, T - 1, d_head] of head 1
+    z = seen[0].unflatten(2, (2, 8))[:, :, 1]  # [n, T, d_head] of head 1
     text = format("reversed").render(rows.problems)[0].text
     equals = text.index("=")
     error = 0.0
     for k in range(4):  # c_k is written by the position before it, and answers are least first
-        known = z[:, equals + k] @ run.extra["readout"][0]
+        known = z[:, equals + k + further] @ run.extra["readout"][0]
         truth = torch.tensor(rows.problems.truth[f"running_sum[{k}]"].to_numpy(), dtype=torch.float)
         error += float(((known - truth / 10) ** 2).mean().detach()) / 4
     answer = F.cross_entropy(
@@ -143,6 +144,7 @@ def test_the_readout_is_trained_saved_and_not_shipped(tmp_path):
 @pytest.mark.parametrize(
     ("objective", "changes", "message"),
     [
+        (RunningSumLoss(position="at"), {}, "position='at': 'before' is where c_k is predicted"),
         (RunningSumLoss(), {"task": "mod:7", "format": "modular"}, "needs running sums, and mod:7"),
         (RunningSumLoss(layer=2), {}, "layer=2: the model has 2 layers"),
         (RunningSumLoss(layer=-3), {}, "layer=-3: the model has 2 layers"),

@@ -27,12 +27,14 @@ class Exercises:
 
     tokens   int64 [n, T]
     learnt   bool  [n, T], the tokens of the answer and of the line break behind it
+    style    how they are written
     texts    prompt and answer of each row
     tasks    the task of each row
     """
 
     tokens: Tensor
     learnt: Tensor
+    style: str
     texts: tuple[str, ...]
     tasks: tuple[str, ...]
 
@@ -59,7 +61,7 @@ def write(tokenizer: Any, style: str, problems: list[Problems]) -> Exercises:
         tokens[row, :stop] = torch.tensor([*prompt, *answer])
         learnt[row, len(prompt) : stop] = True
     names = tuple(part.task.name for part in problems for _ in range(part.n))
-    return Exercises(tokens, learnt, tuple(one.text for one in written), names)
+    return Exercises(tokens, learnt, style, tuple(one.text for one in written), names)
 
 
 class ExerciseStream:

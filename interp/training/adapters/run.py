@@ -25,7 +25,7 @@ from interp.training.adapters.card import AdapterCard, measure_adapter
 from interp.training.adapters.exercises import ExerciseStream, write
 from interp.training.adapters.prose import Prose, perplexity
 from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.log_rows import COLUMNS, Row
+from interp.training.log_rows import Row, train_rows, validation_row
 from interp.training.optimiser import Optimiser
 from interp.training.run import Batch, Run, Validation
 from interp.training.stream import step_seed
@@ -73,11 +73,17 @@ class AdapterRun(Run):
         learnt = torch.cat([part.learnt[:, 1:].sum(1) for part in exercises])
         answers = torch.cat([loss.sum(1) for loss, _ in found]).sum() / learnt.sum()
         total = answers if drift is None else answers + recipe.prose_weight * drift
-        each = torch.cat([loss.detach().sum(1, keepdim=True) for loss, _ in found])
+        each = torch.cat([loss.sum(1) for loss, _ in found])
         texts = [text for part in exercises for text in part.texts]
         right = torch.cat([correct for _, correct in found])
-        log = partial(self._log_rows, total, {"answer": answers, "prose": drift}, each, right)
-        return Batch(total, each, texts.__getitem__, log)
+        kinds = [(name, f"style:{part.style}") for part in exercises for name in part.tasks]
+        groups = {}
+        for name in dict.fromkeys(name for pair in kinds for name in pair):
+            rows = torch.tensor([name in pair for pair in kinds])
+            groups[name] = each[rows].sum() / learnt[rows].sum(), right[rows]
+        terms = {"answer": answers} | ({} if drift is None else {"prose": drift})
+        log = partial(self._log_rows, (total, right), groups, terms)
+        return Batch(total, each.detach()[:, None], texts.__getitem__, log)
 
     def _drift(self, step: int) -> Tensor:
         """KL(base ‖ adapted) a token of prose, in nats."""
@@ -92,31 +98,13 @@ class AdapterRun(Run):
 
     def _log_rows(
         self,
-        total: Tensor,
-        terms: dict[str, Tensor | None],
-        losses: Tensor,
-        right: Tensor,
+        total: tuple[Tensor, Tensor],
+        groups: dict[str, tuple[Tensor, Tensor]],
+        terms: dict[str, Tensor],
         gradients: bool,
     ) -> list[Row]:
-        norm = np.nan
-        if gradients:
-            parts = torch.autograd.grad(total, list(self.trained.values()), retain_graph=True)
-            norm = float(torch.cat([part.flatten() for part in parts]).norm())
-        rows = [self._row("train", "total", total, right.double().mean(), len(losses), norm)]
-        rows += [
-            self._row("train", f"term:{name}", value, np.nan, 0)
-            for name, value in terms.items()
-            if value is not None
-        ]
-        return rows
-
-    def _row(
-        self, split: str, group: str, loss: Any, accuracy: Any, n: int, norm: float = np.nan
-    ) -> Row:
-        cosine = np.nan if np.isnan(norm) else 1.0
-        number = float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
-        values = (self.step, split, group, number, float(accuracy), norm, cosine, n)
-        return dict(zip(COLUMNS, values, strict=True))
+        parameters = list(self.trained.values()) if gradients else []
+        return train_rows(self.step, total, groups, terms, parameters)
 
     def validate(self) -> Validation:
         """Loss and accuracy of each task, in the first style that can write it."""
@@ -128,11 +116,11 @@ class AdapterRun(Run):
             exercises = write(self.tokenizer, recipe.styles_of(name)[0], [problems])
             loss, correct = score(self.model, exercises, recipe.precision)
             by_task[name] = float(correct.mean())
-            self.log.append(self._row("validation", name, loss.mean(), correct.mean(), len(loss)))
+            self.log.append(validation_row(self.step, name, loss.mean(), correct))
             losses.append(loss)
             right.append(correct)
         loss, correct = np.concatenate(losses), np.concatenate(right)
-        self.log.append(self._row("validation", "total", loss.mean(), correct.mean(), len(loss)))
+        self.log.append(validation_row(self.step, "total", loss.mean(), correct))
         return Validation(self.step, float(loss.mean()), float(correct.mean()), by_task)
 
     def save_model(self, folder: Path) -> None:

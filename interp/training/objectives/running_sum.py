@@ -30,15 +30,18 @@ if TYPE_CHECKING:
 class RunningSumLoss(Objective):
     """L = L_answer + λ · (1/H) Σ_h (1/K) Σ_k (w_h · z_k^h - ĉ_k / scale)²
 
-    z_k^h is the output of head h (before the output matrix) at the position that writes c_k, and
-    w_h a vector of d_head numbers that is trained beside the model and not shipped with it.
+    z_k^h is the output of head h (before the output matrix) at a position of the digit c_k, and w_h
+    a vector of d_head numbers that is trained beside the model and not shipped with it.
 
-    weight   λ at the first step …
-    end      … and at the last, changed linearly in between; None keeps it. With ĉ_k unscaled (0 to
-             some hundreds, the paper's choice) λ must be tiny; with scale 81 they are near 1
-    layer    whose heads; negative counts from the last
-    heads    which of them; None for all. The paper takes two of the second layer and does not say
-    which scale    what ĉ_k is divided by columns  which answer digits; None for all
+    weight    λ at the first step …
+    end       … and at the last, changed linearly in between; None keeps it. With ĉ_k unscaled (0 to
+              some hundreds, the paper's choice) λ must be tiny; with scale 81 they are near 1
+    layer     whose heads; negative counts from the last
+    heads     which of them; None for all. The paper takes two of the second layer, and does not say
+              which
+    position  "before": where c_k is predicted; "after": at the token c_k itself
+    scale     what ĉ_k is divided by
+    columns   which answer digits; None for all
 
     Does not show: that the model uses the sum. A head can know ĉ_k while c_k stays at chance.
     """
@@ -49,6 +52,7 @@ class RunningSumLoss(Objective):
     end: float | None = None
     layer: int = -1
     heads: tuple[int, ...] | None = None
+    position: str = "before"
     scale: float = 81.0
     columns: tuple[int, ...] | None = None
 
@@ -63,6 +67,11 @@ class RunningSumLoss(Objective):
             raise InputError(f"the objective {self.kind!r} reads the heads of family='gpt2' only")
         if not (self.scale > 0 and self.weight >= 0 and (self.end is None or self.end >= 0)):
             raise InputError("scale must be above 0, and weight and end not below 0")
+        if self.position not in ("before", "after"):
+            raise InputError(
+                f"position={self.position!r}: 'before' is where c_k is predicted, 'after' is the "
+                "token c_k"
+            )
         _check_indices("layer", (self.layer % recipe.n_layers,), recipe.n_layers)
         if not -recipe.n_layers <= self.layer < recipe.n_layers:
             raise InputError(f"layer={self.layer}: the model has {recipe.n_layers} layers")
@@ -85,9 +94,10 @@ class RunningSumLoss(Objective):
         offsets: Tensor | None = None,
     ) -> Losses:
         layer = self.layer % model.config.n_layer
-        tokens = rows.tokens[:, :-1]
+        learnt = rows.tokens.shape[1] - 1  # nothing is learnt from what the last token predicts
+        tokens = rows.tokens if self.position == "after" else rows.tokens[:, :learnt]
         out = forward(model, tokens, rows.start, offsets=offsets, z_layer=layer)
-        answer = answer_losses(out.logits, rows)
+        answer = answer_losses(out.logits[:, : learnt - rows.start], rows)
         if out.z is None:
             raise AssertionError("the forward pass of a GPT-2 gives z where z_layer is set")
         known = self.read(out.z, extra["readout"], rows)
@@ -98,8 +108,9 @@ class RunningSumLoss(Objective):
         return answer._replace(total=answer.total + weight * error, terms=terms)
 
     def read(self, z: Tensor, readout: Tensor, rows: Rows) -> Tensor:
-        """w_h · z_k^h as float32 [n, K, H], from z [n, T - 1 - start, n_heads, d_head]."""
-        places = rows.digits[:, self._role_columns(rows)] - 1 - rows.start  # where c_k is predicted
+        """w_h · z_k^h as float32 [n, K, H], from z [n, positions from start, n_heads, d_head]."""
+        back = 1 if self.position == "before" else 0
+        places = rows.digits[:, self._role_columns(rows)] - rows.start - back
         chosen = z if self.heads is None else z[:, :, list(self.heads)]
         index = places[:, :, None, None].expand(-1, -1, *chosen.shape[2:])
         return (chosen.float().gather(1, index) * readout).sum(-1)
