@@ -12,6 +12,7 @@ import torch
 
 from interp.ablation.answers import Answers, Reader, best_constant
 from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.masks import specs
 from interp.ablation.picture import picture
 from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
@@ -54,7 +55,8 @@ def evaluate(
             those that the ablated model itself said (and so does the full model that its KL is
             taken from). Whether a whole answer is right is the same under both; single digits are
             not.
-        masks: further `MaskAttention`, as of `ablation.knock_out`.
+        masks: further `MaskAttention`, as of `ablation.knock_out`, on top of the schedule; the
+            Result's settings, picture, verdict and code tell them.
         seed: of the table's prompts, of `resample`, and of the intervals.
         memory, savings, cancel, progress: as in `engine.run`.
 
@@ -65,19 +67,21 @@ def evaluate(
 
     Raises:
         InputError: where the model answers no prompt rightly, for layers that it has not, a token
-            that the table has never seen, prompts without answers.
+            that the table has never seen, prompts without answers, masks of another type.
         ModelError: for a wrapped module, whose attention cannot be masked.
         RoleError: for a sink that these prompts lack.
     """
     if answers not in get_args(AnswerMode):
         raise InputError(f"unknown answers {answers!r}: choose 'forced' or 'generated'.")
+    masks = tuple(masks)
+    specs(masks)  # its check, before anything runs
     resources = Resources(memory, cancel, progress)
     setting = Setting.of(model, batch, replacement, sink, seed, resources)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     found = score(setting, schedule, masks=masks, savings=savings)
     if answers == "generated":
         found["ablated"] = _generated(setting, schedule, masks)
-    return result(setting, schedule, found["full"], found["ablated"], answers)
+    return result(setting, schedule, found["full"], found["ablated"], answers, masks)
 
 
 def score(
@@ -128,14 +132,19 @@ def _read(setting: Setting, places: Places, what: Sequence[Intervention]) -> tor
 
 
 def result(
-    setting: Setting, schedule: Schedule, full: Answers, ablated: Answers, answers: str = "forced"
+    setting: Setting,
+    schedule: Schedule,
+    full: Answers,
+    ablated: Answers,
+    answers: str = "forced",
+    masks: Sequence[MaskAttention] = (),
 ) -> AblationScore:
     """The Result of a schedule from what both runs said."""
     right = setting.right(full)
     beside = setting.beside(right)
     batch = setting.batch
     return AblationScore(
-        **setting.common(schedule=schedule.spec(), answers=answers),
+        **setting.common(schedule=schedule.spec(), answers=answers, masks=specs(masks)),
         by_role=_by_role(setting, full, ablated),
         right=right,
         kept=ablated.all_right,
@@ -146,7 +155,7 @@ def result(
         group=setting.groups,
         resampled=beside["resampled"],
         constant=beside["constant"],
-        picture=picture(schedule, setting.places, setting.model.shape.n_layers),
+        picture=picture(schedule, setting.places, setting.model.shape.n_layers, masks),
     )
 
 

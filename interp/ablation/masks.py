@@ -7,6 +7,7 @@ renormalises what is left, which equals scores of −inf before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,18 @@ def knock_out(batch: PromptBatch, edges: Iterable[tuple[str, str]], layers: Laye
     if not out:
         raise InputError("no edge to cut: name pairs such as ('eq', 'a0').")
     return tuple(out)
+
+
+def specs(masks: Sequence[MaskAttention]) -> list[dict[str, Any]]:
+    """As JSON values, for a Result's settings. Raises InputError for anything but masks."""
+    for mask in masks:
+        if not isinstance(mask, MaskAttention):
+            raise InputError(
+                f"masks are MaskAttention, as ablation.knock_out makes them, not "
+                f"{type(mask).__name__}: other interventions are for engine.run."
+            )
+    names = ("roles", "keys", "layers", "heads", "mode")
+    return [{name: getattr(mask, name) for name in names} for mask in masks]
 
 
 def cut(

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from interp.ablation.masks import specs
 from interp.ablation.places import Places
 from interp.ablation.schedule import Schedule
 from interp.ablation.visible import OPEN, visible
+from interp.engine import MaskAttention
+from interp.results.ablation_masks import edges_text
+
+Cuts = tuple[MaskAttention, ...]
 
 
-def picture(schedule: Schedule, places: Places, n_layers: int) -> str:
+def picture(
+    schedule: Schedule, places: Places, n_layers: int, masks: Sequence[MaskAttention] = ()
+) -> str:
     """One matrix for each run of layers that are alike; rows are queries, columns keys.
 
     `o` may look, `·` is cut, `▪` marks a token that is replaced before the first layer that does
     not wait. Roles are those of the first prompt; runs of template text are drawn like any token.
+    `masks` beside the schedule's own are named in the heading of their layers; what they cut in all
+    heads is drawn as cut.
     """
     blocks = []
-    for kind, layers in _runs(schedule, n_layers):
-        blocks.append(
-            "\n".join([_heading(schedule, kind, layers), *_matrix(schedule, places, kind)])
-        )
+    for kind, cuts, layers in _runs(schedule, n_layers, masks):
+        heading = _heading(schedule, kind, layers)
+        if cuts:
+            heading += f"; further cut: {', '.join(map(edges_text, specs(cuts)))}"
+        blocks.append("\n".join([heading, *_matrix(schedule, places, kind, cuts)]))
     return "\n\n".join(blocks)
 
 
@@ -29,14 +41,17 @@ def _kind(schedule: Schedule, layer: int) -> str:
     return "compute" if layer in schedule.compute else "as it is"
 
 
-def _runs(schedule: Schedule, n_layers: int) -> list[tuple[str, list[int]]]:
-    out: list[tuple[str, list[int]]] = []
+def _runs(
+    schedule: Schedule, n_layers: int, masks: Sequence[MaskAttention]
+) -> list[tuple[str, Cuts, list[int]]]:
+    out: list[tuple[str, Cuts, list[int]]] = []
     for layer in range(n_layers):
         kind = _kind(schedule, layer)
-        if out and out[-1][0] == kind:
-            out[-1][1].append(layer)
+        cuts = tuple(mask for mask in masks if mask.layers is None or layer in mask.layers)
+        if out and out[-1][:2] == (kind, cuts):
+            out[-1][2].append(layer)
         else:
-            out.append((kind, [layer]))
+            out.append((kind, cuts, [layer]))
     return out
 
 
@@ -54,7 +69,7 @@ def _heading(schedule: Schedule, kind: str, layers: list[int]) -> str:
     return told
 
 
-def _matrix(schedule: Schedule, places: Places, kind: str) -> list[str]:
+def _matrix(schedule: Schedule, places: Places, kind: str, cuts: Cuts) -> list[str]:
     batch = places.batch
     end = int(places.ends[0])
     roles = batch.layouts[int(batch.layout_of[0])][:end]
@@ -69,7 +84,17 @@ def _matrix(schedule: Schedule, places: Places, kind: str) -> list[str]:
     header = " " * wide + "  " + " ".join(f"{role:>{max(len(role), 1)}}" for role in roles)
     rows = [header]
     for i, role in enumerate(roles):
-        marks = [("o" if seen[i, j] else "·") if j <= i else " " for j in range(end)]
+        hidden = [any(_hides(mask, role, key) for mask in cuts) for key in roles]
+        marks = [
+            ("o" if seen[i, j] and not hidden[j] else "·") if j <= i else " " for j in range(end)
+        ]
         cells = " ".join(f"{m:>{len(r)}}" for m, r in zip(marks, roles, strict=True))
         rows.append(f"{role:>{wide}}  {cells}".rstrip())
     return rows
+
+
+def _hides(mask: MaskAttention, query: str, key: str) -> bool:
+    """Whether a mask keeps every head from looking from one role at another."""
+    if mask.heads is not None or (mask.roles is not None and query not in mask.roles):
+        return False
+    return (mask.keys is None or key in mask.keys) == (mask.mode == "block")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.figures.ablation_masks import add_masks, add_strip, n_layers
+from interp.figures.ablation_masks import add_masks, add_strip, masks, n_layers
 from interp.figures.ablation_rows import CONSTANT, FAITHFULNESS, dots, marks
 from interp.figures.registry import renders
 from interp.figures.theme import frame
@@ -23,14 +23,15 @@ def ablation_score(result: AblationScore) -> go.Figure:
     roles = [ALL, *(role for role in table.index if role != ALL)]
     heights = [_ROW * max(3, len(roles)), _STRIP, _MASKS]
     total = sum(heights) + 2 * _GAP
-    wide = [{"colspan": 3}, None, None]
+    cols = max(3, len(masks(result.picture)))
+    wide = [{"colspan": cols}, *[None] * (cols - 1)]
     figure = make_subplots(
         rows=3,
-        cols=3,
-        specs=[wide, wide, [{}, {}, {}]],
+        cols=cols,
+        specs=[wide, wide, [{}] * cols],
         row_heights=heights,
         vertical_spacing=_GAP / total,
-        horizontal_spacing=0.09,
+        horizontal_spacing=0.27 / cols,
     )
     table = table.loc[roles]
     for trace in (

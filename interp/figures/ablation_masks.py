@@ -23,6 +23,7 @@ LOOKS = "looks at "
 _LOOKS_AT = {"full-peek": "all before it", "open": "all before it", "operands": "operand digits"}
 
 _HEADING = re.compile(r"layers? (\d+)(?:–(\d+))? \(\d+\): (wait|transfer|compute|as it is)")
+_CUT = "; further cut: "  # in a heading, what masks beside the schedule's own cut
 _MAX_COUNTS = 40  # layers; beyond that a number in a cell would not be legible
 _MAX_TICKS = 32
 _MAX_ROLES = 16  # beyond that every other role is named
@@ -39,7 +40,7 @@ class State(NamedTuple):
 class Mask(NamedTuple):
     """Who sees whom in layers that are alike: `seen` [query, key], NaN for keys that come later."""
 
-    kind: str
+    kind: str  # with what is further cut
     layers: tuple[int, ...]
     roles: tuple[str, ...]
     seen: npt.NDArray[np.float64]
@@ -62,8 +63,10 @@ def masks(picture: str) -> list[Mask]:
         seen = np.full((len(roles), len(roles)), np.nan)
         for query, row in enumerate(rows[1:]):
             seen[query, : query + 1] = [mark == "o" for mark in row.split()[1:]]
-        before = kinds[found[3]].layers if found[3] in kinds else ()
-        kinds[found[3]] = Mask(found[3], (*before, *_layers(found)), roles, seen)
+        _, cut, edges = heading.partition(_CUT)
+        kind = f"{found[3]}{cut and ', cut: '}{edges}"
+        before = kinds[kind].layers if kind in kinds else ()
+        kinds[kind] = Mask(kind, (*before, *_layers(found)), roles, seen)
     return list(kinds.values())
 
 

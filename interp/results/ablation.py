@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from interp.results.ablation_masks import masks_code, masks_text
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -61,6 +62,12 @@ def about_sink(settings: Mapping[str, Any]) -> str:
         " The sink differs between prompts, and every token sees it: begin them alike with "
         "model.starting_with to leave that out."
     )
+
+
+def about_masks(settings: Mapping[str, Any]) -> str:
+    """What is cut beside the schedule, for a sentence; "" where nothing is."""
+    told = masks_text(settings.get("masks", ()))
+    return f", with attention further cut ({told})," if told else ""
 
 
 def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
@@ -200,6 +207,7 @@ class AblationScore(Result):
             schedule_code(self.settings["schedule"]),
             replacement_code(self.settings, self.seed),
             **options,
+            masks=masks_code(self.settings.get("masks", ())),
             seed=self.seed,
         )
         return model_code(self.model, self.settings, last)
@@ -208,6 +216,7 @@ class AblationScore(Result):
         m = self.metrics
         if not np.isfinite(m["faithfulness"]):
             return None
+        under = f"Under this schedule{about_masks(self.settings)}"
         told = (
             f"{number(100 * m['faithfulness'])} % of the answers that the model gets right stay "
             f"right (at least {number(100 * m['faithfulness_low'])} %), against "
@@ -215,8 +224,8 @@ class AblationScore(Result):
         )
         sink = about_sink(self.settings)
         if m["faithfulness_low"] > m["constant"]:
-            return f"Under this schedule {told}.{sink}"
-        return f"Under this schedule nothing tells the answers from a constant one: {told}.{sink}"
+            return f"{under} {told}.{sink}"
+        return f"{under} nothing tells the answers from a constant one: {told}.{sink}"
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -119,6 +119,8 @@ def test_other_prompts_and_choices(planted: Any, batch: Any) -> None:
         ablation.evaluate(model, batch, Schedule(), sink="last")
     with pytest.raises(InputError, match="unknown answers"):
         ablation.evaluate(model, batch, Schedule(), answers="said")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"masks are MaskAttention, .* not Scale"):
+        ablation.evaluate(model, batch, Schedule(), masks=[interp.engine.Scale("z", 0.0)])  # type: ignore[list-item]
     with pytest.raises(InputError, match="unknown route"):
         ablation.grid(model, batch, route="slow")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="target=0"):

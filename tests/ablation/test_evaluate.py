@@ -84,6 +84,33 @@ def test_a_score_survives_the_disk_and_its_code_makes_it_again(
     assert space["result"] == found
 
 
+def test_masks_beside_the_schedule_are_told_and_made_again(planted: Any, tmp_path: Path) -> None:
+    model, key, batch = planted
+    layer = key.transfer_layers[0]
+    masks = (
+        *ablation.knock_out(batch, [("eq", "a0"), ("eq", "b0")], [layer]),
+        engine.MaskAttention(roles=("eq",), keys=("bos", "eq"), mode="only", heads=(0,)),
+    )
+    plain = ablation.evaluate(model, batch, the_schedule(key, 4))
+    found = ablation.evaluate(model, batch, the_schedule(key, 4), masks=masks)
+    assert found.metrics["faithfulness"] < plain.metrics["faithfulness"]
+    assert "further cut" not in f"{plain.verdict}{plain.picture}"
+    cut = f"eq from a0 in layer {layer}; eq from b0 in layer {layer}; eq from all but bos, eq"
+    assert f"further cut ({cut} (heads 0) in all layers)" in str(found.verdict)
+    (there,) = [x for x in found.picture.split("\n\n") if x.startswith(f"layer {layer} ")]
+    assert "further cut: eq from a0, eq from b0, eq from all but bos, eq (heads 0)" in there
+    (looks,) = [x.split() for x in there.splitlines() if x.strip().startswith("eq ")]
+    roles = [x.split() for x in there.splitlines()][1]
+    assert [role for role, mark in zip(roles, looks[1:], strict=True) if mark == "·"] == [
+        "a0", "b0",
+    ]  # fmt: skip
+    assert found.figure() is not None
+    assert Result.load(found.save(tmp_path / "masked")) == found
+    space: dict[str, Any] = {}
+    exec(found.code, space)
+    assert space["result"] == found
+
+
 def test_a_sink_that_tells_of_the_prompt_is_told(planted: Any, add5: Any) -> None:
     found = ablation.evaluate(*add5, Schedule(2), replacement="zero")  # begins with a digit
     assert found.settings["sink_differs"]
