@@ -14,10 +14,18 @@ from interp.models.loading import _OPENING, _quiet, assemble
 from interp.models.model import Model
 from interp.models.weights import weight_hash
 
+_NO_NORM = 1e9
+"""A normalisation with an ε at least this large divides by the same number whatever it is given:
+it was set up not to normalise."""
+
 
 def untrained(model: Model, *, seed: int = 0) -> Model:
     """A model of the same shape, tokenizer, precision and task, its weights drawn anew from `seed`
     the way its architecture draws them.
+
+    What its config cannot say and no training changes is taken over: the gains of normalisations
+    that do not normalise (their ε is 1e12, and with a gain of 1 the blocks would write nothing),
+    and position embeddings that are all 0, of a model without positions.
 
     What a probe finds there is due to the architecture and the tokens, not to training.
 
@@ -36,6 +44,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
         module = AutoModelForCausalLM.from_config(
             config, dtype=model.dtype, attn_implementation="eager"
         )
+    _keep_frozen(module, model.adapter.module)
     digest = weight_hash(module.state_dict())
     # What opens a model up reads its tokenizer from disk again, and its folder may be gone.
     with tempfile.TemporaryDirectory() as folder:
@@ -46,3 +55,16 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
             f"untrained {model.name}", digest, module.to(model.device), tokenizer, card=model.card
         )
     return replace(made, tokens=model.tokens)
+
+
+def _keep_frozen(module: Any, trained: Any) -> None:
+    """Copy what is part of the architecture, though it is stored as weights."""
+    normalises = float(getattr(module.config, "layer_norm_epsilon", 0.0)) < _NO_NORM
+    # What opened the trained model up put its own parts around those of the architecture.
+    known = {n.replace("._original_component", ""): p for n, p in trained.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            off = ".ln_" in name and not normalises
+            no_positions = name.endswith(".wpe.weight") and not known[name].any()
+            if off or no_positions:
+                parameter.copy_(known[name])
