@@ -125,21 +125,14 @@ def _bar(constant: float) -> dict[str, Any]:
     return {"x": 0.415, "tickvals": ticks, "ticktext": text}
 
 
-def _no_better(result: AblationGrid) -> npt.NDArray[np.bool_]:
-    """Cells whose interval reaches down to the best constant answer, [width, wait]."""
-    grid = result.faithfulness
-    low = grid.values if grid.low is None else grid.low
-    return np.asarray(low <= result.constant).T  # False where the cell does not exist
-
-
 def _numbers(result: AblationGrid, values: Floats, *, crossed: bool) -> npt.NDArray[np.object_]:
     text = signed_text(values)
-    return np.where(_no_better(result), text + " ×", text) if crossed else text
+    return np.where(result.not_above_constant.T, text + " ×", text) if crossed else text
 
 
 def _crosses(result: AblationGrid) -> go.Scatter:
     waits, widths = (result.faithfulness.axis(name).labels for name in ("wait", "width"))
-    at = np.argwhere(_no_better(result))
+    at = np.argwhere(result.not_above_constant.T)
     bright = [result.faithfulness.values[i, j] > 0.5 for j, i in at]
     return go.Scatter(
         x=[waits[i] for _, i in at],

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from interp.results.ablation import OfRightAnswers, about_sink, replacement_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
+
+KEEPS = 0.9  # of the right answers: what a cell of the grid must keep to be told of
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -57,17 +60,53 @@ class AblationGrid(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """longest_wait: the deepest wait of some cell that keeps 90 %, and narrowest_width: the
-        fewest transfer layers at that depth (NaN where no cell keeps as much)."""
-        good = self.frame[self.frame["faithfulness"] >= 0.9]
-        longest = float(good["wait"].max()) if len(good) else float("nan")
-        narrowest = float(good.loc[good["wait"] == longest, "width"].min())
+        """longest_wait: the deepest wait of some cell that keeps 90 % and whose interval lies above
+        the best constant answer, and narrowest_width: the fewest transfer layers at that depth
+        (NaN where there is no such cell)."""
+        chosen = self._deepest
+        wait, width = (float("nan"), float("nan")) if chosen is None else chosen
         return {
-            "longest_wait": longest,
-            "narrowest_width": narrowest,
+            "longest_wait": wait,
+            "narrowest_width": width,
             "best_faithfulness": float(np.nanmax(self.faithfulness.values)),
             **self.beside,
         }
+
+    @property
+    def not_above_constant(self) -> npt.NDArray[np.bool_]:
+        """Cells whose interval reaches down to the best constant answer's faithfulness, bool [wait,
+        width]; False where the cell does not exist."""
+        return np.asarray(self._low <= self.constant)
+
+    @property
+    def _low(self) -> npt.NDArray[np.float64]:
+        grid = self.faithfulness
+        return grid.values if grid.low is None else grid.low
+
+    @property
+    def _deepest(self) -> tuple[int, int] | None:
+        """The (wait, width) that is told of: of the cells that keep 90 % and are surely above the
+        best constant answer the deepest wait, and the fewest transfer layers there."""
+        good = (self.faithfulness.values >= KEEPS) & (self._low > self.constant)
+        cells = [
+            (int(wait), -int(width))
+            for i, wait in enumerate(self.faithfulness.axis("wait").labels)
+            for j, width in enumerate(self.faithfulness.axis("width").labels)
+            if good[i, j]
+        ]
+        return None if not cells else (max(cells)[0], -max(cells)[1])
+
+    def _told(self, *cell: int) -> str:
+        """Faithfulness of a cell with its bounds, against the best constant answer's."""
+        grid = self.faithfulness
+        bounds = ""
+        if grid.low is not None and grid.high is not None:
+            low, high = (100 * float(bound[cell]) for bound in (grid.low, grid.high))
+            bounds = f" ({number(low)} to {number(high)} %)"
+        return (
+            f"{number(100 * float(grid.values[cell]))} %{bounds}, the best constant answer "
+            f"{number(100 * self.constant)} %"
+        )
 
     @property
     def code(self) -> str:
@@ -78,18 +117,21 @@ class AblationGrid(OfRightAnswers):
         return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:
-        m = self.metrics
-        if np.isnan(m["longest_wait"]):
+        chosen, values = self._deepest, self.faithfulness.values
+        if chosen is None:
+            best = np.unravel_index(np.nanargmax(values), values.shape)
             return (
-                "No cell keeps 90 % of the right answers; the best keeps "
-                f"{number(100 * m['best_faithfulness'])} %, the best constant answer "
-                f"{number(100 * m['constant'])} %."
+                f"No cell keeps {100 * KEEPS:.0f} % of the right answers and is surely above the "
+                f"best constant answer; the best keeps {self._told(*map(int, best))}."
             )
-        wait, width = int(m["longest_wait"]), int(m["narrowest_width"])
+        wait, width = chosen
+        grid = self.faithfulness
+        cell = grid.axis("wait").index(wait), grid.axis("width").index(width)
         return (
-            f"90 % of the right answers survive while tokens wait through {wait} layers "
-            f"({_layers(0, wait)}) and then {width} layers transfer ({_layers(wait, width)}); the "
-            f"cell was chosen on these prompts, so `af1` says what it keeps on others."
+            f"{100 * KEEPS:.0f} % of the right answers survive while tokens wait through {wait} "
+            f"layers ({_layers(0, wait)}) and then {width} layers transfer "
+            f"({_layers(wait, width)}): {self._told(*cell)}. The cell was chosen on these "
+            f"prompts, so `af1` says what it keeps on others."
         )
 
 

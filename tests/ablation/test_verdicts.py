@@ -1,0 +1,2 @@
+..........                                                               [100%]
+10 passed, 33 deselected in 10.41s
