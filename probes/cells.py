@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.models.prompts import PromptBatch
+from interp.results.probes import ENOUGH_TYPES
 from interp.results.resampling import resampling
 from probes.activations import Hook
 from probes.design import Design
@@ -133,9 +134,19 @@ def _scores(shared: Frame, i: int, found: Found) -> dict[str, float]:
     for name in ("shuffled", "control_task"):
         out[name] = nothing
         if name in found.wrong:
-            labels = design.wrong[name][design.split.test, i]
-            out[name] = score(target, labels, found.wrong[name])
+            out[name] = _control_score(design, i, name, found.wrong[name])
+    out["types_shared"] = nothing
+    if "control_task" in design.scored:
+        out["types_shared"] = float(design.scored["control_task"][:, i].mean())
     return out
+
+
+def _control_score(design: Design, i: int, name: str, said: Floats) -> float:
+    """On the held-out rows where its labels can be known; NaN where these are too few."""
+    rows = design.scored[name][:, i]
+    if rows.mean() < ENOUGH_TYPES:
+        return float("nan")
+    return score(design.targets[i], design.wrong[name][design.split.test, i][rows], said[rows])
 
 
 def shown_values(target: Target, predicted: Floats) -> npt.NDArray[np.float32]:

@@ -1,8 +1,7 @@
 """What all probes at one role have in common: targets, their values, their split, their controls.
 
 Targets with the same split share one factorisation of every site, and the controls ride along as
-further targets: labels shuffled over the rows, and Hewitt and Liang's control task (1909.03368), a
-random label for each input type, here for each value of the digits that the target is made from.
+further targets: labels shuffled over the rows, and the control task (`probes.control_task`).
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from interp.arithmetic.problems import Problems, as_keys
+from interp.arithmetic.problems import Problems
 from interp.errors import InputError, RoleError
 from interp.models.prompts import PromptBatch
-from probes.needs import own_digits
+from probes.control_task import control_labels, input_types, recurring
 from probes.places import positions
-from probes.splits import Split, digit_values, split, split_name
+from probes.splits import Split, split, split_name
 from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +31,8 @@ class Design:
 
     values   [n, targets]; rows outside the split do not count
     wrong    the same under each control that is asked for
+    scored   under each control, the held-out rows that it can be scored on, [held-out rows,
+             targets]: of the control task those whose input type recurs
     """
 
     place: str
@@ -39,6 +40,7 @@ class Design:
     split: Split
     values: Floats
     wrong: dict[str, Floats]
+    scored: dict[str, npt.NDArray[np.bool_]]
 
     @property
     def test_values(self) -> Floats:
@@ -133,15 +135,19 @@ def _design(
     values = np.stack([target.values(problems) for target in targets], axis=1)
     for target, column in zip(targets, values.T, strict=True):
         _check_values(target, column, mine)
-    wrong = {}
+    wrong, scored = {}, {}
     if "shuffled" in scheme.wrong:
         wrong["shuffled"] = _shuffled(values, mine, scheme.seed)
+        scored["shuffled"] = np.ones((len(mine.test), len(targets)), dtype=bool)
     if "control_task" in scheme.wrong:
+        pairs = list(zip(targets, values.T, strict=True))
+        types = [input_types(problems, target, column) for target, column in pairs]
         wrong["control_task"] = np.stack(
-            [_control_labels(problems, target, column, scheme.seed)
-             for target, column in zip(targets, values.T, strict=True)], axis=1
+            [control_labels(mine_of, column, scheme.seed)
+             for mine_of, (_, column) in zip(types, pairs, strict=True)], axis=1
         )  # fmt: skip
-    return Design(place, tuple(targets), mine, values, wrong)
+        scored["control_task"] = np.stack([recurring(x, mine) for x in types], axis=1)
+    return Design(place, tuple(targets), mine, values, wrong, scored)
 
 
 def _check_values(target: Target, values: Floats, mine: Split) -> None:
@@ -180,16 +186,3 @@ def _shuffled(values: Floats, mine: Split, seed: int) -> Floats:
     out = values.copy()
     out[rows] = values[rng.permutation(rows)]
     return out
-
-
-def _control_labels(problems: Problems, target: Target, values: Floats, seed: int) -> Floats:
-    """A value of the target, drawn at random, for each combination of the digits it leans on."""
-    digits = own_digits(problems.task, target.name)
-    if not digits:
-        digits = tuple(sorted(name for name in target.needs if not name.startswith("op")))
-    if digits:
-        kinds = np.unique(as_keys(digit_values(problems, digits)), return_inverse=True)[1].ravel()
-    else:
-        kinds = np.unique(values, return_inverse=True)[1].ravel()
-    rng = np.random.default_rng([seed, 2])
-    return rng.choice(values, size=int(kinds.max()) + 1)[kinds]

@@ -27,6 +27,8 @@ from probes.resample import Resamples
 from probes.scores import score
 from probes.targets import Target
 
+FORM = 2  # of finished hooks on disk; those of another form are made again
+
 Step = Callable[[], None]
 Designs = Mapping[str, Sequence[Design]]
 Probes = dict[str, list[list[Found]]]  # place → design → target
@@ -59,7 +61,11 @@ def measure(
 ) -> list[Cell]:
     """The cells of every hook of the study, those found in the folder `resume` not made again."""
     what = {**settings, "shard": None, "model": study.model.hash, "seed": study.seed}
-    what |= {"rows": study.batch.problems.rows.tobytes().hex(), "bos": bos_tokens(study.batch)}
+    what |= {
+        "form": FORM,
+        "rows": study.batch.problems.rows.tobytes().hex(),
+        "bos": bos_tokens(study.batch),
+    }
     parts = Parts(resume, what)
     missing = [hook for hook in study.hooks if not parts.has(hook)]
     if missing:
@@ -74,7 +80,7 @@ def _make(
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> None:
-    with_other = "untrained" in study.controls
+    with_other = "untrained" in study.controls and not study.model.adapter.whole
     step = _steps(study, missing, with_other, progress)
     scores = _untrained_scores(study, missing, step, cancel) if with_other else {}
     with_embedding = "embedding" in study.controls

@@ -194,6 +194,8 @@ def _caption(result: ProbeSweep, cell: Mapping[str, Any]) -> str:
         f"bar: interval of the gain, drawn from {cell['reference']} (dotted)",
     ]
     parts += ["index 0 least significant"]
+    if "control_task" in result.unmeasured and np.isnan(cell["control_task"]):
+        parts += ["no control task: the split holds out the digits that it labels"]
     parts += ["the token there shows it"] if cell["visible"] else []
     parts += ["a loss of its training asked for it"] if cell["trained_in"] else []
     return " · ".join(parts)

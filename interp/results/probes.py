@@ -22,6 +22,12 @@ from interp.results.result import Result
 FALSE_DISCOVERIES = 0.05
 """The share of false findings that is accepted among the cells called represented."""
 
+ENOUGH_TYPES = 0.5
+"""Share of held-out prompts whose input type must have been fitted on for a control task."""
+
+CONTROLS = {"untrained": "random weights", "control_task": "control task"}
+"""Controls that cannot always be measured, in words."""
+
 
 def split_option(settings: Mapping[str, Any]) -> Any:
     """`split=` as `call` writes it: its name, or the Split whose rows `settings` hold."""
@@ -106,8 +112,10 @@ class ProbeSweep(Result):
 
         score; mae beside constant_mae, of the training median; cv, the mean score of the training
         folds; constant, one_hot, shown, embedding, untrained (the same architecture with random
-        weights), shuffled (labels), control_task (a random label for each input type) and
-        selectivity = score − control_task, comparable among targets of one kind only (`notes`);
+        weights; NaN for a wrapped module), shuffled (labels), control_task (a random label for each
+        input type) and selectivity = score − control_task, comparable among targets of one kind
+        only (`notes`); types_shared, the share of held-out prompts whose input type was fitted on:
+        control_task is scored on these, and NaN where they are fewer than half (`unmeasured`);
         reference, gain with its bounds, p, q, represented; alpha, n_train, n_test; trained_in,
         whether a loss of the model's training asked for it.
         """
@@ -142,7 +150,32 @@ class ProbeSweep(Result):
         last = call("probes.probe", "model", problems, **options, seed=self.seed)
         return probe_code(self.model, last, self.settings.get("starting_with"))
 
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """Controls that were asked for and could not be measured, each with the reason."""
+        asked, found = self.settings.get("controls") or (), {}
+        if "untrained" in asked and bool(self.cells["untrained"].isna().all()):
+            found["untrained"] = (
+                "how a wrapped module draws its weights is not known, so wrap an untrained one and "
+                "probe it too"
+            )
+        if "control_task" in asked:
+            shared = self.cells.groupby("target", sort=False)["types_shared"].max()
+            few = shared[shared < ENOUGH_TYPES]
+            if len(few):
+                found["control_task"] = (
+                    "a random label is learnt only for digits that were fitted on, and of the "
+                    "held-out prompts' own these are, for "
+                    + ", ".join(f"{name}, {number(100 * part)} %" for name, part in few.items())
+                )
+        return found
+
     def conclusion(self) -> str | None:
+        told = [self._headline() or ""]
+        told += [f"No {CONTROLS[name]}: {why}." for name, why in self.unmeasured.items()]
+        return " ".join(filter(None, told)) or None
+
+    def _headline(self) -> str | None:
         frame = self._frame
         frame = frame[frame["reference"] == "shown"]
         found = frame[frame["represented"]]

@@ -92,7 +92,7 @@ def _cell(
         "one_hot": shown - 0.02, "one_hot_mae": 10.0 if kind == "real" else np.nan,
         "shown": shown, "shown_mae": 9.5 if kind == "real" else np.nan,
         "embedding": 0.2, "untrained": 0.45, "shuffled": -0.05 if real else 0.35,
-        "control_task": 0.1, "reference": "shown", "gain": gain, "gain_low": gain - bound,
+        "control_task": 0.1, "types_shared": 1.0, "reference": "shown", "gain": gain, "gain_low": gain - bound,
         "gain_high": gain + bound, "p": 0.001 if gain > bound else 0.4, "alpha": 1.0,
         "n_train": 180, "n_test": HELD_OUT, "trained_in": target == "running_sum[2]",
     }  # fmt: skip
