@@ -125,27 +125,28 @@ def _cells(names: list[str], results: list[Result], exchangeable: tuple[str, ...
     """One row a Grid, cell and model."""
     parts = []
     for name, result in zip(names, results, strict=True):
-        for field in fields(result):
-            value = getattr(result, field.name)
-            if isinstance(value, Grid):
-                table = _totals(value, exchangeable).frame("value")
-                axes = [axis for axis in table.columns if not axis.startswith("value")]
-                label = table[axes].astype(str).agg(" ".join, axis=1) if axes else "all"
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "grid": field.name,
-                            "cell": label,
-                            "model": name,
-                            "value": table["value"],
-                        }
-                    )
-                )
+        for grid, value in _grids(result).items():
+            table = _totals(value, exchangeable).frame("value")
+            axes = [axis for axis in table.columns if not axis.startswith("value")]
+            label = table[axes].astype(str).agg(" ".join, axis=1) if axes else "all"
+            parts.append(
+                pd.DataFrame({"grid": grid, "cell": label, "model": name, "value": table["value"]})
+            )
     if not parts:
         return pd.DataFrame(
             {"grid": np.array([], str), "cell": np.array([], str), "model": np.array([], str)}
         ).assign(value=np.array([], float))
     return pd.concat(parts, ignore_index=True)
+
+
+def _grids(result: Result) -> dict[str, Grid]:
+    """The Grids among its fields; of a Result whose numbers stand in a table, its `grids`."""
+    found = {field.name: getattr(result, field.name) for field in fields(result)}
+    return {
+        name: value
+        for name, value in (found | getattr(result, "grids", {})).items()
+        if isinstance(value, Grid)
+    }
 
 
 def _totals(grid: Grid, exchangeable: tuple[str, ...]) -> Grid:

@@ -1,7 +1,8 @@
 """One analysis on several models: how it is called, what it is called, and what it must return.
 
 An analysis here is a function whose first argument is a model and that returns a Result: those of
-this package (`interp.attribution.counterfactual`, `interp.behaviour.accuracy`, …), or one's own.
+this package (`interp.attribution.counterfactual`, `interp.behaviour.accuracy`, …), `probes.probe`,
+or one's own.
 """
 
 from __future__ import annotations
@@ -67,19 +68,20 @@ def apply(
 
 
 def named(name: str) -> Analysis:
-    """The analysis of a public name, "attribution.counterfactual" of `interp`.
+    """The analysis of a public name, "attribution.counterfactual" of `interp` or "probes.probe".
 
     Raises InputError for a name that is no function of a room.
     """
     room, _, function = name.removeprefix("interp.").rpartition(".")
     try:
-        found = getattr(import_module(f"interp.{room}"), function)
+        # `probes` stands beside `interp` and above it, and so is looked up only when asked for.
+        found = getattr(import_module(room if room == "probes" else f"interp.{room}"), function)
     except (ImportError, AttributeError, ValueError):
         found = None
     if not inspect.isfunction(found):
         raise InputError(
             f"no analysis {name!r}: name a function of a room, such as attribution.counterfactual, "
-            "attribution.logit_lens or behaviour.accuracy"
+            "attribution.logit_lens, behaviour.accuracy or probes.probe"
         )
     return found
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from interp.results.calls import function_code
 from interp.results.display import number
 from interp.results.result import Result
 
@@ -88,7 +89,7 @@ class Agreement(Result):
         given = [repr(list(self.models)), self.function]
         given += [self.settings["problems"]] if self.settings.get("problems") else []
         given += [f"{name}={value}" for name, value in options.items()]
-        return f"import interp\n\nresult = interp.across({', '.join(given)})"
+        return function_code(self.function, f"interp.across({', '.join(given)})")
 
     def conclusion(self) -> str | None:
         known = self.told.dropna(subset=["rank_correlation"])

@@ -69,6 +69,13 @@ def model_code(model: ModelId | None, settings: Mapping[str, Any], last: str) ->
     return "\n".join([*lines, f"result = {last}"])
 
 
+def function_code(function: str, last: str) -> str:
+    """A script that imports the package of `function`, "interp.behaviour.accuracy" or
+    "probes.probe", and makes the call `last`."""
+    others = "import probes\n" if function.startswith("probes.") else ""
+    return f"import interp\n{others}\nresult = {last}"
+
+
 def model_call(name: str, starting_with: str | None = None) -> str:
     """An expression that loads a model, its prompts begun as they were where that was changed."""
     start = "" if starting_with is None else f".starting_with({starting_with!r})"

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from interp.results.calls import function_code
 from interp.results.result import Result
 
 
@@ -71,4 +72,4 @@ class OverSeries(Result):
         given += [self.settings["problems"]] if self.settings.get("problems") else []
         given += [f"steps={list(self.steps)}"] if self.settings.get("steps") else []
         given += [f"{name}={value}" for name, value in options.items()]
-        return f"import interp\n\nresult = interp.over({', '.join(given)})"
+        return function_code(self.function, f"interp.over({', '.join(given)})")

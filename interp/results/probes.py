@@ -233,6 +233,17 @@ class ProbeSweep(Result):
         values, *bounds = (table.to_numpy(dtype=float) for table in tables)
         return Grid(values, axes, *bounds)
 
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """What is compared between models, cell by cell: the gain as [target, site, layer, head,
+        role], NaN where not measured; head -1 where the site has none."""
+        names = ("target", "site", "layer", "head", "role")
+        axes = [Axis(name, tuple(self.cells[name].unique().tolist())) for name in names]
+        values = np.full([len(axis.labels) for axis in axes], np.nan)
+        at = [[axis.index(x) for x in self.cells[axis.name]] for axis in axes]
+        values[tuple(at)] = self.cells["gain"]
+        return {"gain": Grid(values, tuple(axes))}
+
     def scatter(self, cell: int) -> pd.DataFrame:
         """`row`, `true` and `predicted` of the held-out prompts in one cell (a row of `frame`)."""
         if not 0 <= cell < len(self.cells):
