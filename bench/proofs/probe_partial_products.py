@@ -5,7 +5,7 @@ and on held-out pairs (a_i, b_j), which no probe has seen multiplied. What the o
 is subtracted. The cell that the training folds like best is then edited: the product is moved to
 another prompt's value, and the answer compared with the one that follows, beside random edits.
 
-    python -m bench.proofs.probe_partial_products aux=mul3x3-aux
+    python -m bench.proofs.probe_partial_products mul3x3-aux
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 import interp
 import probes
 from bench.harness import record
-from bench.proofs.probe_running_sums import SHIPPED, named
+from bench.proofs.probe_running_sums import SIZES, shipped
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.results import ProbeSweep
@@ -26,14 +26,15 @@ from interp.results import ProbeSweep
 def main() -> None:
     """Sweep, edit the best cell of each product, and write both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", help="NAME=MODEL; those that ship unless given")
+    parser.add_argument("models", nargs="*", help="those that ship unless given")
     parser.add_argument("--n", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sites", nargs="+", default=["resid_mid", "resid_post", "z"])
     parser.add_argument("--splits", nargs="+", default=["operand", "combination"])
     options = parser.parse_args()
-    for name, source in named(options.models, SHIPPED).items():
-        record(f"probe_partial_products_{name}", options.seed, _products(source, options))
+    known = [name for size in SIZES for name in shipped(size).values()]
+    for name in options.models or known:
+        record(f"probe_partial_products_{name}", options.seed, _products(name, options))
 
 
 def _products(source: str, options: argparse.Namespace) -> dict[str, object]:

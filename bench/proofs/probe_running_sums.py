@@ -15,27 +15,30 @@ import interp
 import probes
 from bench.harness import record
 
-SHIPPED = {"aux": "mul3x3-aux", "sft": "mul3x3-sft", "icot": "mul3x3-icot"}
+KINDS, SIZES = ("aux", "sft", "icot"), ("3x3", "4x4")
 
 
-def named(given: list[str], shipped: dict[str, str]) -> dict[str, str]:
-    """KIND=MODEL arguments as a mapping; without any, those of `shipped` that are there."""
-    if given:
-        return dict(each.split("=", 1) for each in given)
+def shipped(size: str) -> dict[str, str]:
+    """The models of products of that size that are there, by the way they were trained."""
     known = set(interp.list_models()["name"])
-    return {kind: name for kind, name in shipped.items() if name in known}
+    return {kind: name for kind in KINDS if (name := f"mul{size}-{kind}") in known}
 
 
 def main() -> None:
-    """Probe the models and write every digit's errors beside its baselines."""
+    """Write every digit's errors beside its baselines, a file for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help="KIND=MODEL; those that ship unless given")
     parser.add_argument("--n", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    wanted = named(options.models, SHIPPED)
-    if not wanted:
-        parser.exit(message="no model of products ships: name some, KIND=MODEL\n")
+    given = dict(each.split("=", 1) for each in options.models)
+    for wanted in [given] if given else [shipped(size) for size in SIZES]:
+        if wanted:
+            measure(wanted, options)
+
+
+def measure(wanted: dict[str, str], options: argparse.Namespace) -> None:
+    """The running sums of models of one task."""
     models = {kind: interp.load(source) for kind, source in wanted.items()}
     found = probes.running_sums(models, n=options.n, seed=options.seed)
     frame = found.frame
@@ -51,7 +54,7 @@ def main() -> None:
         "published_mae_over_constant": {"sft": [3.23, 3.39, 2.48, 3.21, 1.64]},
         "conclusion": found.conclusion(),
     }
-    record("probe_running_sums", options.seed, body)
+    record(f"probe_running_sums_{found.task.replace(':', '')}", options.seed, body)
 
 
 if __name__ == "__main__":
