@@ -1,2 +1,40 @@
-..........                                                               [100%]
-10 passed, 33 deselected in 10.41s
+"""What Results say in a sentence: each claim with its control and its interval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from interp.results import AblationComparison, AblationGrid
+from tests.figures import ablation_results as made
+
+
+def grid_of(keeps: float, constant: float) -> AblationGrid:
+    """Width 0 keeps what the constant answer does, width 1 and more keep `keeps`."""
+    result = made.grid(4, kl=False)
+    exists = np.isfinite(result.faithfulness.values)
+    values = np.where(exists, keeps, np.nan)
+    values[:, 0] = constant
+    axes = result.faithfulness.axes
+    return replace(result, faithfulness=made.banded(values, *axes), constant=constant)
+
+
+def test_a_cell_no_better_than_a_constant_answer_is_none_that_keeps_answers() -> None:
+    found = grid_of(keeps=0.95, constant=0.95)
+    assert found.not_above_constant.sum() == np.isfinite(found.faithfulness.values).sum()
+    assert np.isnan(found.metrics["longest_wait"])
+    told = str(found.verdict)
+    assert told.startswith("No cell keeps 90 % of the right answers and is surely above")
+    assert "the best keeps 95 % (90 to 100 %), the best constant answer 95 %" in told
+
+
+def test_the_cell_that_is_told_of_is_not_crossed_out() -> None:
+    found = grid_of(keeps=0.99, constant=0.91)
+    assert (found.metrics["longest_wait"], found.metrics["narrowest_width"]) == (3, 1)
+    told = str(found.verdict)
+    assert "wait through 3 layers (indices 0 to 2) and then 1 layers transfer (index 3)" in told
+    assert ": 99 % (94 to 100 %), the best constant answer 91 %." in told
+    wait, width = (found.faithfulness.axis(name).labels for name in ("wait", "width"))
+    assert not found.not_above_constant[wait.index("3"), width.index("1")]
+    assert found.not_above_constant[wait.index("4"), width.index("0")]
