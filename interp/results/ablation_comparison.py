@@ -56,16 +56,32 @@ class AblationComparison(OfRightAnswers):
 
     def conclusion(self) -> str | None:
         known = self.table.dropna(subset="faithfulness")
-        if not len(known):
+        without = _without_number(self.table)
+        if not len(known) and (self.table["status"] == "none").all():
             return "Under none of these alternatives is there such a subgraph."
+        if not len(known):
+            return f"Whether there is such a subgraph is open. {without}"
         best = known.loc[known["faithfulness"].idxmax()]
         above = known[known["low"] > self.constant]
         return (
             f"Most is kept with {best['replacement']} and {best['mask']}: "
             f"{number(100 * best['faithfulness'])} % (at least {number(100 * best['low'])} %). "
             f"{len(above)} of {len(self.table)} alternatives keep more than the best constant "
-            f"answer ({number(100 * self.constant)} %)."
-        )
+            f"answer ({number(100 * self.constant)} %). {without}"
+        ).rstrip()
+
+
+def _without_number(table: pd.DataFrame) -> str:
+    """How many alternatives have no faithfulness, by status, with the first reason of each."""
+    missing = table[table["faithfulness"].isna()]
+    told = []
+    for status, rows in missing.groupby("status", sort=True):
+        reasons = [reason for reason in dict.fromkeys(rows["reason"]) if reason]
+        several = "among others: " * (len(reasons) > 1)
+        named = "without such a subgraph" if status == "none" else status
+        why = f" ({several}{reasons[0].rstrip('.')})" if reasons else ""
+        told.append(f"{len(rows)} {named}{why}")
+    return f"Of {len(table)} alternatives, {'; '.join(told)}." if told else ""
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -38,3 +38,23 @@ def test_the_cell_that_is_told_of_is_not_crossed_out() -> None:
     wait, width = (found.faithfulness.axis(name).labels for name in ("wait", "width"))
     assert not found.not_above_constant[wait.index("3"), width.index("1")]
     assert found.not_above_constant[wait.index("4"), width.index("0")]
+
+
+def compared(*statuses: str) -> AblationComparison:
+    """Alternatives without a schedule, each with its status as reason."""
+    result = made.comparison()
+    rows = result.table.iloc[: len(statuses)].copy()
+    rows[["faithfulness", "low", "high"]] = np.nan
+    return replace(result, table=rows.assign(status=statuses, reason=[f"{s}!" for s in statuses]))
+
+
+def test_only_searches_that_came_to_their_end_say_that_there_is_no_subgraph() -> None:
+    assert str(compared("none", "none").verdict).startswith("Under none of these alternatives is")
+    told = str(compared("none", "uninformative", "uninformative", "refused").verdict)
+    assert told == (
+        "Whether there is such a subgraph is open. Of 4 alternatives, 1 without such a subgraph "
+        "(none!); 1 refused (refused!); 2 uninformative (uninformative!)."
+    )
+    mixed = str(made.comparison().verdict)
+    assert "of 12 alternatives keep more than the best constant answer (12 %)" in mixed
+    assert "1 uninformative" in mixed and "1 refused (these prompts hold no such" in mixed
