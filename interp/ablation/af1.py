@@ -24,6 +24,7 @@ from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.results import MIN_DISTINCT, AblationScore, AllForOne, Axis, Grid
+from interp.results.ablation_search import below_target
 
 Ints = npt.NDArray[np.int64]
 
@@ -54,6 +55,8 @@ def af1(
     Returns:
         The subgraph with its curve of waits, its windows, the heads in the order in which they were
         cut, and the removals; or that there is none; or that these prompts cannot say, and why.
+        What was found on one half may fall below the target on the other: reason and verdict say
+        so.
 
     Does not show: that no other subgraph exists; the search is greedy.
 
@@ -161,7 +164,11 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: boo
             found,
             scored,
         )
-    reason = f"found on {len(halves.searched.batch)} prompts, measured on {len(told.batch)} others."
+    told_of = below_target(m["faithfulness"], m["faithfulness_low"], m["faithfulness_high"], target)
+    reason = (
+        f"found on {len(halves.searched.batch)} prompts, measured on {len(told.batch)} others"
+        f"{told_of and f': {told_of}'}."
+    )
     return Attempt("found", reason, found, scored)
 
 

@@ -261,17 +261,29 @@ class LayerRemoval(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The layer whose removal costs the full model most (-1: none costs anything), its
-        faithfulness then, and how many layers cost it more than its interval allows."""
-        values, high = self.full.values, self.full.high
-        worst = int(np.nanargmin(values))
-        needed = int((high < 1).sum()) if high is not None else 0
+        """The layer whose removal costs the full model most (-1 where no layer's interval lies
+        below 1), the least faithfulness with its interval, and for how many layers it lies below
+        1."""
+        low, high = self._bounds
+        worst = self._worst
         return {
-            "worst_layer": float(worst if values[worst] < 1 else -1),
-            "worst_faithfulness": float(values[worst]),
-            "needed_layers": float(needed),
+            "worst_layer": float(worst if high[worst] < 1 else -1),
+            "worst_faithfulness": float(self.full.values[worst]),
+            "worst_faithfulness_low": float(low[worst]),
+            "worst_faithfulness_high": float(high[worst]),
+            "needed_layers": float((high < 1).sum()),
             **self.beside,
         }
+
+    @property
+    def _worst(self) -> int:
+        return int(np.nanargmin(self.full.values))
+
+    @property
+    def _bounds(self) -> tuple[Floats, Floats]:
+        low, high = self.full.low, self.full.high
+        nothing = np.full_like(self.full.values, np.nan)
+        return nothing if low is None else low, nothing if high is None else high
 
     @property
     def code(self) -> str:
@@ -288,10 +300,16 @@ class LayerRemoval(OfRightAnswers):
 
     def conclusion(self) -> str | None:
         m = self.metrics
+        low, high = (100 * m[f"worst_faithfulness_{end}"] for end in ("low", "high"))
+        kept = (
+            f"Without the transfer of layer {self._worst} alone, the one that costs most of "
+            f"{len(self.full.values)}, the full model keeps "
+            f"{number(100 * m['worst_faithfulness'])} % ({number(low)} to {number(high)} %) of its "
+            f"right answers (the best constant answer {number(100 * m['constant'])} %)"
+        )
         if m["worst_layer"] < 0:
-            return "No single layer's transfer to the last token is necessary in the full model."
+            return f"No single layer's transfer to the last token is surely necessary. {kept}."
         return (
-            f"Without the transfer of layer {int(m['worst_layer'])} alone, the full model keeps "
-            f"{number(100 * m['worst_faithfulness'])} % of its right answers (the best constant "
-            f"answer {number(100 * m['constant'])} %)."
+            f"{kept}; the intervals of {int(m['needed_layers'])} layers lie below 100 %. The layer "
+            f"was chosen on these prompts."
         )

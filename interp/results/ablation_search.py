@@ -145,7 +145,8 @@ class AllForOne(OfRightAnswers):
     Args:
         status: "found", "none" (no such subgraph keeps the target) or "uninformative".
         reason: why, in a sentence.
-        target: the faithfulness that the search may not fall below.
+        target: the faithfulness that the search may not fall below on its half; on the told one it
+            may, and then reason and verdict say so.
         wait: layers that wait (0 … wait−1), -1 where none was found.
         transfer: the transfer layers, by index.
         heads: (layer, head) that look in them, [m, 2].
@@ -245,8 +246,27 @@ class AllForOne(OfRightAnswers):
             f"that is needed to where the answer is emitted, and the rest is computed there: on "
             f"prompts that the search did not see, {number(100 * m['faithfulness'])} % of the "
             f"right answers stay right (at least {number(100 * m['faithfulness_low'])} %; the best "
-            f"constant answer {number(100 * m['constant'])} %).{about_sink(self.settings)}"
+            f"constant answer {number(100 * m['constant'])} %){self._beside_target}."
+            f"{about_sink(self.settings)}"
         )
+
+    @property
+    def _beside_target(self) -> str:
+        m = self.metrics
+        bounds = (m["faithfulness_low"], m["faithfulness_high"])
+        told = below_target(m["faithfulness"], *bounds, self.target)
+        return f"; {told}" if told else f"; the target was {number(100 * self.target)} %"
+
+
+def below_target(value: float, low: float, high: float, target: float) -> str:
+    """What must be said where prompts that the search did not see are kept less well than its
+    target, or may be; "" where the interval lies above it."""
+    bounds = f"{number(100 * value)} % ({number(100 * low)} to {number(100 * high)} %)"
+    if value < target:
+        return f"there {bounds} are kept, below the target of {number(100 * target)} %"
+    if low < target:
+        return f"there {bounds} are kept, not surely the target of {number(100 * target)} %"
+    return ""
 
 
 def _layers(first: int, count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,15 @@ def ablation_right(model: Any, batch: Any) -> Any:
     logits = interp.engine.run(model, batch).logits
     labels = [batch.labels(role) for role in batch.answer_roles]
     return sum((logits[:, i].argmax(-1) == x).int() for i, x in enumerate(labels)) == len(labels)
+
+
+def test_what_the_told_half_says_of_the_target_is_in_the_reason(planted: Any) -> None:
+    model, _, batch = planted
+    found = ablation.af1(model, batch, target=1.0, heads=False)
+    assert found.status == "found"
+    assert re.search(r"there 100 % \(9\d\.\d+ to 100 %\) .* not surely the target", found.reason)
+    assert "not surely the target of 100 %" in str(found.verdict)
+    assert "target of 90 %" not in ablation.af1(model, batch, heads=False).reason  # surely above it
 
 
 def test_few_right_prompts_are_uninformative(planted: Any) -> None:

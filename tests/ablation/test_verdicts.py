@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from interp.results import AblationComparison, AblationGrid
 from tests.figures import ablation_results as made
@@ -58,3 +59,35 @@ def test_only_searches_that_came_to_their_end_say_that_there_is_no_subgraph() ->
     mixed = str(made.comparison().verdict)
     assert "of 12 alternatives keep more than the best constant answer (12 %)" in mixed
     assert "1 uninformative" in mixed and "1 refused (these prompts hold no such" in mixed
+
+
+@pytest.mark.parametrize(
+    ("kept", "target", "said"),
+    [
+        (0.95, 0.97, "95 % (85 to 99 %) are kept, below the target of 97 %"),
+        (0.95, 0.9, "95 % (85 to 99 %) are kept, not surely the target of 90 %"),
+        (0.95, 0.8, "the target was 80 %"),
+    ],
+)
+def test_what_a_search_found_is_held_to_its_target_on_prompts_that_it_did_not_see(
+    kept: float, target: float, said: str
+) -> None:
+    result = made.found()
+    scores = result.scores.assign(
+        faithfulness=kept, faithfulness_low=kept - 0.1, faithfulness_high=kept + 0.04
+    )
+    told = str(replace(result, scores=scores, target=target).verdict)
+    assert said in told
+    assert "below the target" in told or kept >= target
+
+
+def test_the_layer_that_costs_most_is_told_with_its_interval() -> None:
+    result = made.removal(20)
+    told = str(result.verdict)
+    assert "layer 14 alone, the one that costs most of 20, the full model keeps 30 % (25 to" in told
+    assert "intervals of 3 layers lie below 100 %" in told  # 0.95 reaches up to it
+    one_lost = np.where(np.arange(20) == 3, 0.99, 1.0)
+    nearly = replace(result, full=made.banded(one_lost, *result.full.axes))
+    assert nearly.metrics["worst_layer"] == -1
+    assert "surely necessary. Without the transfer of layer 3 alone" in str(nearly.verdict)
+    assert "99 % (94 to 100 %)" in str(nearly.verdict)
