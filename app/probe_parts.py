@@ -16,6 +16,7 @@ from app.study import Study
 from interp.figures.probes import FLOW
 from interp.figures.probes_cell import measured, probe_cell
 from interp.figures.probes_layers import score_by_layer
+from probes.consequences import answer_follows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,20 +117,25 @@ def layers(result: ProbeSweep, row: pd.Series) -> None:
 
 def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
     """A button first, since the model runs again; then what the answer did."""
-    place = place_of(row)
+    place, modes = place_of(row), modes_of(chosen.task, asked.target)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     mode = cast(
         computed.Mode,
         left.segmented_control(
             "What the probe reads",
-            list(MODES),
-            default="move",
+            modes,
+            default=modes[0],
             required=True,
             format_func=MODES.__getitem__,
-            key="probe mode",
+            key="probe mode" if len(modes) > 1 else "probe mode alone",
             persist_state="session",
         ),
     )
+    if "move" not in modes:
+        st.caption(
+            f"No answer follows from another {asked.target}, which many problems share: it can be "
+            "taken out. Of a digit, sum, carry or borrow the answer is worked out beforehand."
+        )
     this = (chosen, asked, place, mode)
     right.button("Edit it, and see the answer", on_click=_edit, args=this, width="stretch")
     if st.session_state.get(EDITED) != this:
@@ -143,6 +149,12 @@ def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
     parts.chart(result, "probe use")
     parts.below(result)
     parts.take_away(result)
+
+
+def modes_of(task: str, target: str) -> list[computed.Mode]:
+    """What can be done with a reading, the default first; it is moved only where an answer follows
+    from another value."""
+    return ["move", "remove"] if answer_follows(interp.task(task), target) else ["remove"]
 
 
 def place_of(row: pd.Series) -> Place:

@@ -2,7 +2,10 @@
 model is asked.
 
 Everything above the changed intermediate is done again by the schoolbook algorithm; what stands
-beside or below it stays.
+beside or below it stays. A signed sum is worked out as larger minus smaller, as it was: which of
+the two is the larger, and so the sign, stays too, and with r = carry − borrow
+
+    ĉ_k = s_k + carry_{k-1} − borrow_{k-1}      c_k = ĉ_k mod 10      r_k = floor(ĉ_k / 10)
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy.typing as npt
 
 from interp.arithmetic.digits import to_digits
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.schoolbook import sum_carry_range
 from interp.arithmetic.tasks import Task
 from interp.errors import InputError
 
@@ -24,18 +28,47 @@ def answer_if(problems: Problems, name: str, values: npt.NDArray[np.floating]) -
     """Answer digits [n, answer_digits] if the target `name` had `values` [n] instead.
 
     product[i,j] and product_last[i,j] change the column sum they stand in; column_sum[k],
-    running_sum[k] and carry[k] what comes out of column k; c[k] that digit alone; an operand digit
-    the operand.
+    running_sum[k], carry[k] and borrow[k] what comes out of column k (of carry and borrow, the
+    other stays); c[k] that digit alone; an operand digit the operand.
 
-    Raises InputError for signed tasks, and targets from which no answer follows.
+    Raises InputError for targets from which no answer follows; `keeps_sign` says in which rows the
+    digits are an answer of the same sign.
     """
     task, new = problems.task, np.rint(values).astype(np.int64)
     _check_follows(task, name)
     family, index = _split(name)
     if family in task.operand_names and index:
-        return _with_operand(problems, family, index[0], new)
+        return _operand_moved(problems, family, index[0], new).answer.astype(np.int64)
     if task.arithmetic == "modular":
         return _modular(problems, family, new)
+    return _columns(problems, name, new)[0]
+
+
+def keeps_sign(
+    problems: Problems, name: str, values: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Rows [n] in which a signed answer keeps its sign: nothing would be borrowed that no column
+    has (in 52 − 50 with a borrow out of the units and no tens to take it from), no other operand
+    digit makes the smaller number the larger, and no minus is left before a zero. All rows of an
+    unsigned task.
+
+    Raises InputError as `answer_if`.
+    """
+    task, new = problems.task, np.rint(values).astype(np.int64)
+    _check_follows(task, name)
+    if not task.signed:
+        return np.ones(len(problems), dtype=bool)
+    family, index = _split(name)
+    if family in task.operand_names:
+        other = _operand_moved(problems, family, index[0], new)
+        return np.asarray((other.sign < 0) == (problems.sign < 0))
+    digits, over = _columns(problems, name, new)
+    return np.asarray((over >= 0) & (digits.any(axis=1) | (problems.sign >= 0)))
+
+
+def _columns(problems: Problems, name: str, new: Ints) -> tuple[Ints, Ints]:
+    """Digits [n, columns] of a sum or product, and what is left over above the highest [n]."""
+    family, index = _split(name)
     sums = problems.columns("column_sum").T.astype(np.int64)
     if family.startswith("product"):
         own = problems.column(name.replace("product_last", "product")).astype(np.int64)
@@ -45,67 +78,120 @@ def answer_if(problems: Problems, name: str, values: npt.NDArray[np.floating]) -
     return _work_out(sums, family, index[0], new)
 
 
-def largest_value(task: Task, name: str) -> int:
-    """The largest value that a target takes in the task; the least is 0.
+def value_range(task: Task, name: str) -> tuple[int, int]:
+    """The least and the largest value that a target takes in the task.
 
     Raises InputError for targets from which no answer follows.
     """
     _check_follows(task, name)
     family, index = _split(name)
     if family in (*task.operand_names, "product_last"):
-        return 9
+        return 0, 9
     if task.arithmetic == "modular":
-        return (task.operand_limits[0] - 1) * (2 if family == "sum" else 1)
+        return 0, (task.operand_limits[0] - 1) * (2 if family == "sum" else 1)
+    if task.signed:
+        return _signed_range(task, family, index[0])
     largest = task.problems(*(limit - 1 for limit in task.operand_limits))  # no carry is larger
     if family == "c":
-        return min(9, int(largest.column(f"running_sum[{index[0]}]")[0]))
-    return int(largest.column(name)[0])
+        return 0, min(9, int(largest.column(f"running_sum[{index[0]}]")[0]))
+    return 0, int(largest.column(name)[0])
+
+
+def _signed_range(task: Task, family: str, k: int) -> tuple[int, int]:
+    """Of larger minus smaller, under every choice of operators.
+
+    Below the operands' highest column whatever a column lacks can be made up for above it; from
+    there on nothing can, and no running sum is negative.
+    """
+    count, width = len(task.operand_digits), max(task.operand_digits)
+    minuses = {written for written in range(count) if _can_write(task, written)}
+    minuses |= {count - written for written in minuses if written}  # where the result is negative
+    least, most, running_least, running_most = [], [], [], []
+    for number in minuses:
+        low, high = sum_carry_range(task, number)
+        below, above = (int(low[k - 1]), int(high[k - 1])) if k else (0, 0)
+        own = (-9 * number, 9 * (count - number)) if k < width else (0, 0)
+        top = k >= width - 1
+        least.append(max(own[0], -above) if top else own[0])
+        most.append(own[1])
+        running_least.append(0 if top else own[0] + below)
+        running_most.append(own[1] + above)
+    running = min(running_least), max(running_most)
+    return {
+        "column_sum": (min(least), max(most)),
+        "running_sum": running,
+        "carry": (0, running[1] // 10),
+        "borrow": (0, -(running[0] // 10)),
+        "c": (0, 9 if k < width else min(9, running[1])),
+    }[family]
+
+
+def _can_write(task: Task, minuses: int) -> bool:
+    """Whether the task's operators can be so many minus signs."""
+    forced = sum(set(gap) == {"-"} for gap in task.operators)
+    return forced <= minuses <= sum("-" in gap for gap in task.operators)
 
 
 _RESIDUES = ("a_value", "b_value", "sum", "c_value")
-_ABOVE = ("product", "product_last", "column_sum", "running_sum", "carry", "c")
+_ABOVE = ("product", "product_last", "column_sum", "running_sum", "carry", "borrow", "c")
+
+
+def answer_follows(task: Task, name: str) -> bool:
+    """Whether another value of the target gives another answer, worked out beforehand.
+
+    Not of facts about a whole number (magnitude, parity, residue, near), which many numbers share;
+    nor of what only describes a problem (its operator, sign, classes, cascades).
+    """
+    family, index = _split(name)
+    known = _RESIDUES if task.arithmetic == "modular" else _ABOVE
+    return (family in task.operand_names and bool(index)) or family in known
 
 
 def _check_follows(task: Task, name: str) -> None:
-    family, index = _split(name)
-    if family in task.operand_names and index:
-        return
-    modular = task.arithmetic == "modular"
-    if family not in (_RESIDUES if modular else _ABOVE) or task.signed:
+    if not answer_follows(task, name):
+        other = (
+            "residue" if task.arithmetic == "modular" else "digit, product, sum, carry or borrow"
+        )
         raise InputError(
-            f"which answer follows from another {name} is not known: use mode='remove', or a "
-            + ("residue" if modular else "product, sum, carry or digit of an unsigned task")
+            f"no answer follows from another {name}, which many problems share: use mode='remove', "
+            f"or probe a {other} instead"
         )
 
 
 def named_digit(name: str) -> str | None:
-    """The lowest answer digit that a target can change: c2 for running_sum[2] or carry[1]."""
+    """The lowest answer digit that a target can change: c2 for running_sum[2], carry[1] or
+    borrow[1]."""
     family, index = _split(name)
     if not index:
         return None
     if family.startswith("product"):
         return f"c{sum(index)}"
-    return f"c{index[0] + (family == 'carry')}"
+    return f"c{index[0] + (family in ('carry', 'borrow'))}"
 
 
-def _work_out(sums: Ints, family: str, column: int, new: Ints) -> Ints:
-    """Digits [n, columns] of column sums [columns, n], with one intermediate given."""
+def _work_out(sums: Ints, family: str, column: int, new: Ints) -> tuple[Ints, Ints]:
+    """Digits [n, columns] of column sums [columns, n] with one intermediate given, and what comes
+    out of the highest column [n]."""
     digits = np.empty_like(sums)
     incoming = np.zeros(sums.shape[1], dtype=np.int64)
     for k in range(len(sums)):
         own = new if (family, column) == ("column_sum", k) else sums[k]
         running = new if (family, column) == ("running_sum", k) else own + incoming
         digits[k] = new if (family, column) == ("c", k) else running % 10
-        incoming = new if (family, column) == ("carry", k) else running // 10
-    return digits.T
+        incoming = running // 10
+        if (family, column) == ("carry", k):
+            incoming = new + np.minimum(incoming, 0)
+        elif (family, column) == ("borrow", k):
+            incoming = np.maximum(incoming, 0) - new
+    return digits.T, incoming
 
 
-def _with_operand(problems: Problems, name: str, digit: int, new: Ints) -> Ints:
+def _operand_moved(problems: Problems, name: str, digit: int, new: Ints) -> Problems:
     if new.min() < 0 or new.max() > 9:
         raise InputError(f"a digit is 0 to 9, not {new[(new < 0) | (new > 9)][0]}")
     operands = [x.copy() for x in problems.operands]
     operands[problems.task.operand_names.index(name)][:, digit] = new
-    return Problems(problems.task, operands, problems.operators).answer.astype(np.int64)
+    return Problems(problems.task, operands, problems.operators)
 
 
 def _modular(problems: Problems, family: str, new: Ints) -> Ints:

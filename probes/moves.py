@@ -10,7 +10,7 @@ import numpy.typing as npt
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError
 from interp.models.tokens import digits_in
-from probes.consequences import answer_if, largest_value, named_digit
+from probes.consequences import answer_if, keeps_sign, named_digit, value_range
 from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +40,7 @@ def new_values(
     seed: int,
 ) -> tuple[Floats, Mask]:
     """A new value for each problem, and the rows in which it changes the named answer digit (or,
-    where no digit is named, the answer).
+    where no digit is named, the answer) and leaves the answer's sign.
 
     Drawn values are those of other problems, so that each is one that the target takes.
 
@@ -62,12 +62,12 @@ def _check_possible(problems: Problems, target: Target, new: Floats) -> None:
         raise InputError("to= holds NaN or infinity: give a value that the target takes")
     if target.kind == "class":  # a class without a prompt is refused where its reading is looked up
         return
-    most = largest_value(problems.task, target.name)
-    wrong = new[(new != np.rint(new)) | (new < 0) | (new > most)]
+    least, most = value_range(problems.task, target.name)
+    wrong = new[(new != np.rint(new)) | (new < least) | (new > most)]
     if len(wrong):
         raise InputError(
             f"{target.name} is never {wrong[0]:g} in {problems.task.name}: give whole numbers from "
-            f"0 to {most}"
+            f"{least} to {most}"
         )
 
 
@@ -91,4 +91,5 @@ def _changes(problems: Problems, target: Target, new: Floats, named: str) -> Mas
     before = problems.answer.astype(np.int64)
     held = digits_in(named)
     columns = list(held[1]) if held else list(range(before.shape[1]))
-    return np.asarray((after[:, columns] != before[:, columns]).any(axis=1))
+    changed = (after[:, columns] != before[:, columns]).any(axis=1)
+    return np.asarray(changed & keeps_sign(problems, target.name, new))

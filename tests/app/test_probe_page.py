@@ -126,6 +126,17 @@ def test_the_causal_test_plots_the_librarys_shares(
             np.testing.assert_allclose(numbers(panel["y"]), shares)
 
 
+def test_what_has_no_predicted_answer_is_only_taken_out(page: AppTest) -> None:
+    page.session_state["probe cell chosen"] = ("L1", "last")
+    page.session_state["probe closer"] = "Does the model use it?"
+    page.selectbox(key=KEY).set_value("parity(a)").run()
+    assert not page.exception
+    assert page.segmented_control(key="probe mode alone").options == ["Take it out"]
+    assert "No answer follows from another parity(a)" in words(page)
+    press(page, "Edit it, and see the answer")
+    assert "mode='remove'" in "".join(block.value for block in page.code)
+
+
 def test_another_target_and_site_make_another_call(page: AppTest) -> None:
     press(page, "Show me one")
     page.selectbox(key=KEY).set_value("parity(a)").run()
