@@ -23,7 +23,7 @@ from interp.models.model import Model
 from interp.results import ProbeSweep, RunningSums, mean_interval
 from interp.results.resampling import resampling
 from probes.splits import Split
-from probes.sweep import probe
+from probes.sweep import CONTROLS, probe
 from probes.targets import resolve
 
 PUBLISHED: Mapping[str, Mapping[int, float]] = {
@@ -131,7 +131,7 @@ def _sweep(
         split=split,
         test=test,
         folds=folds,
-        controls=("shuffled",),
+        controls=CONTROLS,
         memory=memory,
         cancel=cancel,
     )
@@ -166,13 +166,14 @@ def _cells(
             groups = resampling(asked[points["row"].to_numpy()]).groups
             bounds = mean_interval(wrong, groups, seed=seed)
             own: dict[str, object] = {
-                "model": name, "hash": model.hash, "digit": k, "when": when, "role": place,
+                "model": name, "source": model.id.name, "hash": model.hash, "digit": k,
+                "when": when, "role": place,
                 "r2": row["score"], "mae": row["mae"], "mae_low": float(bounds.low),
                 "mae_high": float(bounds.high), "constant_mae": row["constant_mae"],
                 "one_hot_r2": row["one_hot"], "one_hot_mae": row["one_hot_mae"],
                 "shown_r2": row["shown"], "shown_mae": row["shown_mae"],
                 "gain": row["gain"], "gain_low": row["gain_low"], "gain_high": row["gain_high"],
-                "shuffled_r2": row["shuffled"],
+                "p": row["p"], **{f"{control}_r2": row[control] for control in CONTROLS},
                 "published_mae": _published(asked, published, k),
                 "trained_in": row["trained_in"], "n_train": row["n_train"],
                 "n_test": row["n_test"],

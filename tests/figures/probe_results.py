@@ -92,8 +92,9 @@ def _cell(
         "one_hot": shown - 0.02, "one_hot_mae": 10.0 if kind == "real" else np.nan,
         "shown": shown, "shown_mae": 9.5 if kind == "real" else np.nan,
         "embedding": 0.2, "untrained": 0.45, "shuffled": -0.05 if real else 0.35,
-        "control_task": 0.1, "types_shared": 1.0, "reference": "shown", "gain": gain, "gain_low": gain - bound,
-        "gain_high": gain + bound, "p": 0.001 if gain > bound else 0.4, "alpha": 1.0,
+        "control_task": 0.1, "types_shared": 1.0, "reference": "shown", "gain": gain,
+        "gain_low": gain - bound, "gain_high": gain + bound,
+        "p": 0.001 if gain > bound else 0.4, "alpha": 1.0,
         "n_train": 180, "n_test": HELD_OUT, "trained_in": target == "running_sum[2]",
     }  # fmt: skip
 
@@ -180,11 +181,13 @@ def sums(models: tuple[str, ...] = ("aux", "sft"), **changes: Any) -> RunningSum
 def _sum(model: str, digit: int, when: str, error: float) -> dict[str, Any]:
     r2 = 1 - (error / 30) ** 2
     return {
-        "model": model, "hash": f"{model}-hash", "digit": digit, "when": when,
+        "model": model, "source": f"mul4x4-{model}", "hash": f"{model}-hash",
+        "digit": digit, "when": when,
         "role": f"c{digit}" if when == "after" else f"predicts(c{digit})",
         "r2": r2, "r2_low": r2 - 0.01, "r2_high": r2 + 0.01, "mae": 0.8 * error,
         "mae_low": 0.75 * error, "mae_high": 0.85 * error, "constant_mae": 28.0 + digit,
-        "shuffled_r2": -0.02, "one_hot_r2": 0.85, "one_hot_mae": 11.5, "shown_r2": 0.86,
+        "shuffled_r2": -0.02, "embedding_r2": 0.2, "untrained_r2": 0.4, "control_task_r2": 0.1,
+        "p": 0.001 if r2 > 0.88 else 0.4, "one_hot_r2": 0.85, "one_hot_mae": 11.5, "shown_r2": 0.86,
         "shown_mae": 11.0,
         "gain": r2 - 0.86, "gain_low": r2 - 0.88, "gain_high": r2 - 0.84,
         "published_mae": 1.5 if model == "aux" and when == "after" else np.nan,

@@ -253,6 +253,29 @@ def test_running_sums_have_a_panel_a_model_and_digit_and_every_error() -> None:
     assert "trained to hold ĉ: aux" in caption(sums.figure())
 
 
+def test_the_verdict_on_running_sums_names_what_it_stands_beside() -> None:
+    sums = made.sums()
+    verdict = str(sums.verdict)
+    assert "aux (trained in) holds ĉ beyond the digits shown at 3 of 3 digits" in verdict
+    assert "sft holds ĉ beyond the digits shown at 0 of 3" in verdict
+    assert "q ≤ 0.05): R² 0.982; the one-hot digits 0.85, random weights 0.4" in verdict
+    assert "0.05 to 0.373 times those of a constant, none above a constant's" in verdict
+    assert "1.6 to 3.4 times a constant's (arXiv 2510.00184" in verdict
+
+
+def test_a_gain_of_one_digit_in_many_is_no_finding() -> None:
+    """An interval above 0 alone does not count: p is corrected over all rows."""
+    cells = made.sums().cells
+    many = cells.assign(p=np.where(np.arange(len(cells)) == 0, 0.02, 0.9), gain_low=0.01)
+    sums = made.sums(cells=many)
+    assert (sums.frame["q"] > 0.05).all() and not sums.frame["represented"].any()
+    assert "at 0 of 3 digits" in str(sums.verdict)
+    worse = cells.assign(mae=90.0, mae_low=80.0, mae_high=99.0, trained_in=cells["digit"] == 2)
+    told = str(made.sums(cells=worse).verdict)
+    assert "above a constant's: aux in 6 of 6, sft in 6 of 6;" in told
+    assert "aux (trained in at 2) holds" in told
+
+
 def test_bad_names_are_told_with_what_there_is() -> None:
     sweep = made.sweep()
     with pytest.raises(InputError, match="'poem' was not probed; there are carry"):
