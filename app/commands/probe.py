@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from typer import Option
+from typer import Context, Option
 
 from app.commands.analyses import whole_numbers
 from app.commands.finish import finish
@@ -77,15 +77,25 @@ Shard = Annotated[
     str | None, Option("--shard", help="i/n: only every n-th site, from the i-th (0/4 to 3/4).")
 ]
 Jobs = Annotated[int, Option("--jobs", "-j", help="Processes that fit probes.")]
+Backend = Annotated[
+    Literal["loky", "threading", "multiprocessing"],
+    Option("--backend", help="Of --jobs: how joblib runs them."),
+]
 PlanFile = Annotated[
-    Path | None, Option("--plan", help="A YAML file that describes a run; goes with --out.")
+    Path | None,
+    Option(
+        "--plan",
+        help="A YAML file that describes a run; goes with --out, --shard and --jobs alone.",
+    ),
 ]
 Merge = Annotated[
-    list[Path] | None, Option("--merge", help="Folders of finished shards, to be joined.")
+    list[Path] | None,
+    Option("--merge", help="Folders of finished shards, to be joined; goes with --out alone."),
 ]
 
 
 def probe(
+    context: Context,
     model: ModelOrNone = None,
     task: TaskName = None,
     targets: Targets = None,
@@ -103,6 +113,7 @@ def probe(
     resume: Resume = None,
     shard: Shard = None,
     jobs: Jobs = 1,
+    backend: Backend = "loky",
     plan: PlanFile = None,
     merge: Merge = None,
     device: Device = "cpu",
@@ -119,6 +130,7 @@ def probe(
             "say what to probe, in one way: --model NAME, --plan FILE.yaml, or --merge FOLDER "
             "for each shard"
         )
+    _check_beside(context, ways[0])
     if plan is not None:
         run_plan(plan, out, shard, jobs)
         return
@@ -146,6 +158,7 @@ def probe(
             result = probes.probe(
                 loaded, chosen, targets=wanted, seed=seed, format=format, split=split,
                 memory=int(memory * 2**30), store=store, resume=kept, jobs=jobs,
+                backend=backend,
                 progress=watch.progress, cancel=watch.cancel, **options,
             )  # fmt: skip
         except Cancelled as error:
@@ -154,6 +167,23 @@ def probe(
     report(result, out)
     if kept is not None and resume is None:
         shutil.rmtree(kept, ignore_errors=True)
+
+
+def _check_beside(context: Context, way: str) -> None:
+    """Raise InputError for a flag that a plan or a merge would not look at."""
+    beside = {"plan": ("out", "shard", "jobs"), "merge": ("out",)}.get(way)
+    if beside is None:
+        return
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and name not in (way, *beside):
+            other = "write it in the file" if way == "plan" else "the shards have theirs"
+            raise InputError(
+                f"--{way} takes no {parameter.opts[0]}: {other}; beside --{way} go "
+                + " and ".join(f"--{each}" for each in beside)
+            )
 
 
 def report(result: ProbeSweep, out: Path | None) -> None:
