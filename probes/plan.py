@@ -8,6 +8,7 @@ probe:                           # arguments of probes.probe
   targets: ["carry[1]", "running_sum[2]"]
   sites: [resid_mid, resid_post]
   controls: [embedding, shuffled]
+  memory: 4294967296             # bytes, of running_sums too; store and backend stand here as well
 use:                             # a causal test each: a cell, and arguments of probes.use
   - {target: "carry[1]:real", site: resid_post, layer: 0, role: predicts(c2)}
 baseline: true                   # probes.one_hot_baseline of the same targets
@@ -29,8 +30,8 @@ from probes.fitted import fit
 from probes.sweep import probe
 from probes.usage import use
 
-_GIVEN = {"model", "problems", "n", "seed", "memory", "store", "resume", "shard", "jobs", "backend",
-          "progress", "cancel", "fitted", "target"}  # fmt: skip
+_GIVEN = {"model", "problems", "n", "seed", "resume", "shard", "jobs", "progress", "cancel",
+          "fitted", "target"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         _check_names("probe", self.probe, _arguments(probe))
+        for part in (self.probe, *self.use):
+            _check_memory(part.get("memory", 1))
         for wanted in self.use:
             _check_names("use", wanted, {"target", "n"} | _arguments(fit) | _arguments(use))
             if missing := {"target", "site", "layer", "role"} - set(wanted):
@@ -88,6 +91,11 @@ def use_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def _arguments(function: Any) -> set[str]:
     return set(signature(function).parameters) - _GIVEN
+
+
+def _check_memory(given: object) -> None:
+    if not isinstance(given, int) or given < 1:
+        raise InputError(f"memory={given!r}: write a whole number of bytes, 4294967296 for 4 GiB")
 
 
 def _check_names(what: str, given: Mapping[str, Any], known: set[str]) -> None:

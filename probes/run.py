@@ -105,7 +105,8 @@ def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list
         found.append(("baseline", "What the question alone tells", alone))
     if plan.running_sums:
         models = {name: load(source) for name, source in plan.running_sums.items()}
-        sums = running_sums(models, task, n=plan.n, seed=plan.seed, cancel=cancel)
+        spent = {"memory": plan.probe["memory"]} if "memory" in plan.probe else {}
+        sums = running_sums(models, task, n=plan.n, seed=plan.seed, cancel=cancel, **spent)
         found.append(("running_sums", "Running sums, true against predicted", sums))
     return found
 

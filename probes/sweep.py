@@ -27,6 +27,7 @@ from probes.study import Study, measure
 from probes.targets import Target, computed, resolve
 
 CONTROLS = ("embedding", "untrained", *WRONG_LABELS)
+BACKENDS = ("loky", "threading", "multiprocessing")
 
 
 def probe(
@@ -64,12 +65,12 @@ def probe(
             the prompt's end and every answer digit.
         split, test, folds: as `probes.split`.
         controls: of "embedding", "untrained" (a second model and pass), "shuffled",
-            "control_task".
+            "control_task"; what cannot be measured is NaN, with its reason in `unmeasured`.
         memory: bytes that activations may take; beyond two thirds of it they go to files in
             `store` (or a temporary folder). Fitting takes that of one site and role besides.
         resume: a folder in which finished hooks are kept and found again.
         shard: (i, of): only every of-th hook, from the i-th; `probes.merge` joins the shards.
-        jobs, backend: joblib's, over hooks.
+        jobs, backend: joblib's, over hooks; "loky", "threading" or "multiprocessing".
 
     Returns:
         The sweep; a target is skipped at roles where arithmetic cannot know it yet.
@@ -83,6 +84,8 @@ def probe(
     """
     if unknown := set(controls) - set(CONTROLS):
         raise InputError(f"unknown control {min(unknown)!r}: choose from {', '.join(CONTROLS)}")
+    if backend not in BACKENDS:
+        raise InputError(f"unknown backend {backend!r}: choose from {', '.join(BACKENDS)}")
     drawn = sample(problems, n, seed)
     asked = each_once(drawn, split)
     batch = model.prompts(asked, format=format)

@@ -159,6 +159,7 @@ def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:
         ({"layers": [7]}, InputError, "layer 7 does not exist"),
         ({"heads": [0]}, InputError, "site 'z'"),
         ({"controls": ["magic"]}, InputError, "unknown control"),
+        ({"backend": "magic"}, InputError, "unknown backend"),
         ({"shard": (5, 2)}, InputError, "shards go from 0"),
         ({"targets": ["carry[5]"]}, InputError, "always 0"),
         ({"targets": ["c[1]"], "n": 14}, InputError, r"classes|in one fold"),
