@@ -27,8 +27,9 @@ from probes.activations import Hook, extracted, hooks
 from probes.cells import shown_values
 from probes.design import Scheme, check_known, check_varying, designs
 from probes.estimators import LinearMap, SoftmaxMaps
-from probes.fitting import fit_design
+from probes.fitting import constant_guess, fit_design
 from probes.places import bos_tokens, check_places, positions
+from probes.references import references
 from probes.scores import score
 from probes.splits import Split, each_once, split_settings
 from probes.targets import Target, resolve
@@ -46,6 +47,9 @@ class FittedProbe:
     pattern    [outputs, d], the step that the training rows take with the reading, (WᵀΣW)⁺·WᵀΣ
     typical    for each class, the mean reading of the training rows that have it
     score      R² or accuracy on `held_out`, problems that it was not fitted on
+    constant, one_hot, shown   what needs no model has on the same problems: the training mean or
+               majority; probes of the one-hot operand digits seen by then; and of these with the
+               printed answer and every other token that differs. An operand digit they have whole
     settings   how it was fitted, as JSON values
     """
 
@@ -59,6 +63,9 @@ class FittedProbe:
     pattern: Floats
     typical: Mapping[float, Floats] = field(repr=False)
     score: float
+    constant: float
+    one_hot: float
+    shown: float
     held_out: Problems
     settings: Mapping[str, Any] = field(repr=False)
 
@@ -185,13 +192,18 @@ def fit(
         "head": head, "seed": seed, "format": batch.format, "test": test, "folds": folds,
         **split_settings(split), "starting_with": model.tokens.start,
     }  # fmt: skip
-    value = score(wanted, design.test_values[:, 0], probe.predicted)
-    held_out = batch.problems[design.split.test]
     known = design.values[design.split.train, 0]
+    (against,) = references(batch, possible, None, memory)
+    said = {"score": probe, "one_hot": against.one_hot[0], "shown": against.shown[0]}
+    true = design.test_values[:, 0]
+    scores = {name: score(wanted, true, found.predicted) for name, found in said.items()}
+    always = np.tile(constant_guess(wanted, known), (len(true), 1))
     return FittedProbe(
-        model.id, hook, place, batch.format, bos_tokens(batch), wanted, probe.map,
-        _pattern(probe.map, train), _typical(wanted, probe.map, train, known), value, held_out,
-        settings,
+        model=model.id, hook=hook, role=place, format=batch.format, bos=bos_tokens(batch),
+        target=wanted, map=probe.map, pattern=_pattern(probe.map, train),
+        typical=_typical(wanted, probe.map, train, known), **scores,
+        constant=score(wanted, true, always), held_out=batch.problems[design.split.test],
+        settings=settings,
     )  # fmt: skip
 
 

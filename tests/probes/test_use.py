@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import interp
@@ -16,7 +17,9 @@ from interp.errors import InputError, ModelError
 from interp.models.planted import build
 from interp.models.untrained import untrained
 from interp.results import Result
+from probes.plan import fit_arguments
 from probes.steps import edit, random_edit, wanted_reading
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,20 @@ def test_it_reads_what_it_was_fitted_for(model: Any, fitted: probes.FittedProbe)
     assert fitted.score == 1.0
     fresh = interp.Addition(2).sample(50, seed=9)
     assert (fitted.predict(model, fresh) == fresh.column("carry[0]")).all()
+
+
+@pytest.mark.parametrize("target", ["carry[0]", "column_sum[0]", "a[0]"])
+def test_its_score_stands_beside_what_needs_no_model(model: Any, target: str) -> None:
+    where: dict[str, Any] = {"n": 300, "split": "problem", "seed": 2}
+    fitted = probes.fit(
+        model, "add:2", target, site="resid_post", layer=0, role="predicts(c1)", **where
+    )
+    sweep = probes.probe(
+        model, "add:2", targets=[target], layers=[0], roles=["predicts(c1)"], controls=(), **where
+    )
+    row = sweep.frame.iloc[0]
+    for name in ("score", "constant", "one_hot", "shown"):
+        assert getattr(fitted, name) == pytest.approx(row[name], abs=1e-4), name
 
 
 def test_it_refuses_anything_else(model: Any, fitted: probes.FittedProbe) -> None:
@@ -127,6 +144,24 @@ def test_values_that_no_problem_has_are_refused(model: Any, to: Any, message: st
         probes.use(model, probe, n=40, to=to)
 
 
+def test_a_difference_is_moved_only_where_its_sign_stays(tmp_path: Path) -> None:
+    small = interp.load(str(tiny.save("gpt2", tmp_path / "tiny")))
+    probe = probes.fit(
+        small, "sub:2", "borrow[0]", site="resid_post", layer=1, role="last", n=300,
+        format="padded", split="problem",
+    )  # fmt: skip
+    found = probes.use(small, probe, n=60, randoms=1)
+    asked = probe.held_out[:60]
+    larger = np.maximum(asked.values(0), asked.values(1)).astype(int)
+    smaller = np.minimum(asked.values(0), asked.values(1)).astype(int)
+    other = 1 - (larger % 10 < smaller % 10)  # every borrow the other way
+    left = larger // 10 - smaller // 10 - other
+    units = (larger - smaller) % 10
+    possible = (left >= 0) & ((left > 0) | (units > 0) | (asked.answers() >= 0))
+    assert found.named == "c1" and found.mode == "move"
+    assert found.n == possible.sum() < 60
+
+
 def test_places_that_are_refused(model: Any) -> None:
     with pytest.raises(InputError, match="say which, head=0"):
         probes.fit(model, "add:2", "carry[0]", site="z", layer=0, role="last", n=100)
@@ -172,6 +207,12 @@ def test_running_sums(add5: Any, tmp_path: Path) -> None:
     wrong = (points["true"] - points["predicted"]).abs().mean()
     assert row["mae"].iloc[0] == pytest.approx(wrong, rel=1e-4)
     assert (frame["mae_low"] <= frame["mae"]).all() and (frame["mae"] <= frame["mae_high"]).all()
+    controls = ("embedding_r2", "untrained_r2", "shuffled_r2", "control_task_r2")
+    assert np.isfinite(frame[list(controls)]).all(axis=None)
+    assert found.code.count("interp.load('add5')") == 2
+    scope: dict[str, Any] = {}
+    exec(found.code, scope)
+    pd.testing.assert_frame_equal(scope["result"].frame, frame)
     with pytest.raises(InputError, match="no model"):
         probes.running_sums({})
     with pytest.raises(InputError, match="no running sum 9"):
@@ -186,6 +227,8 @@ def test_plans(tmp_path: Path) -> None:
         "model: x\nprobe: {sight: 3}": "knows no 'sight'",
         "model: x\nuse: [{target: a}]": "needs layer, role, site",
         "model: [": "is no YAML",
+        "model: x\nprobe: {memory: 4e9}": "whole number of bytes",
+        "model: x\nprobe: {resume: here}": "knows no 'resume'",
     }
     for text, message in cases.items():
         path.write_text(text)
@@ -193,6 +236,28 @@ def test_plans(tmp_path: Path) -> None:
             probes.Plan.read(path)
     with pytest.raises(InputError, match="cannot be read"):
         probes.Plan.read(tmp_path / "none.yaml")
+
+
+def test_a_plan_says_how_much_may_be_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Enough(Exception):
+        """The sweep was called, and that is all that is looked at."""
+
+    def probe(model: Any, task: Any, **options: Any) -> Any:
+        given.update(options)
+        raise Enough
+
+    monkeypatch.setattr("probes.run.probe", probe)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "model: add5\nprobe: {memory: 5000000, store: big, backend: threading}\n"
+        "use: [{target: a, site: z, layer: 0, role: last, memory: 7}]\n"
+    )
+    with pytest.raises(Enough):
+        probes.run_file(plan, tmp_path / "out", load=lambda name: interp.load(name))
+    assert {"memory": 5_000_000, "store": "big", "backend": "threading"}.items() <= given.items()
+    assert fit_arguments(probes.Plan.read(plan).use[0])["memory"] == 7
 
 
 def test_a_scripted_run(tmp_path: Path) -> None:
