@@ -70,6 +70,7 @@ def cama(
             "format": batch.format,
             "problems": problems_call(batch.problems, (0, seed)),
             "given": given,
+            "starting_with": model.tokens.start,
         },
         given=given,
         exact=table.exact,
@@ -81,11 +82,19 @@ def cama(
 
 def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """The share of variance between keys, and the largest relative standard error of a mean, both
-    [roles, n_layers]. Positions of one role are kept apart: each has a mean of its own."""
+    [roles, n_layers]. Positions of one role are kept apart: each has a mean of its own.
+
+        exact      η² = between / (between + within)
+        sampled    ε² = 1 − (within / (N − K)) / ((between + within) / (N − 1)), at least 0
+
+    for N prompts and K keys: η² of a sample grows with the number of keys alone, to exactly 1 where
+    each is seen once; ε² (Kelley 1935) does not. NaN where N = K.
+    """
     share = np.full((len(roles), len(table.sums)), np.nan)
     error = np.zeros_like(share)
     for i, role in enumerate(roles):
         between = within = length = torch.zeros(len(table.sums), dtype=torch.float64)
+        free = total = 0  # degrees of freedom, within keys and in all
         for numbers in _by_position(table, role):
             sums, counts = table.sums[:, numbers], table.counts[numbers]
             of_means = ((sums**2).sum(-1) / counts).sum(-1)
@@ -94,10 +103,14 @@ def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
             within = within + squares.sum(-1) - of_means
             length = length + squares.sum(-1)
             if not table.exact:
-                error[i] = np.fmax(error[i], _relative_error(sums, squares, counts))
+                error[i] = np.maximum(error[i], _relative_error(sums, squares, counts))
+            free += int(counts.sum()) - len(counts)
+            total += int(counts.sum()) - 1
         varies = (between + within) > _FLOOR * length
-        found = (between / (between + within)).clamp(0, 1)
-        share[i] = np.where(varies, found, np.nan)
+        left = within / (between + within)
+        if not table.exact:
+            left = left * total / max(free, 1)
+        share[i] = np.where(varies & (free > 0), (1 - left).clamp(0, 1), np.nan)
     return share, error
 
 
@@ -110,16 +123,19 @@ def _by_position(table: Table, role: str) -> list[torch.Tensor]:
 
 
 def _relative_error(sums: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> np.ndarray:
-    """max over keys of  √(tr Var / n) / ‖mean‖,  [n_layers]; NaN for keys seen once."""
+    """max over keys of  √(tr Var / n) / ‖mean‖,  [n_layers]; NaN where a key was seen once, which
+    says nothing of its spread."""
     mean = (sums / counts[:, None]).norm(dim=-1)
-    variance = (squares / counts - mean**2).clamp(min=0) * counts / (counts - 1)
+    variance = (squares / counts - mean**2).clamp(min=0) * counts / (counts - 1).clamp(min=1)
     relative = (variance / counts).sqrt() / mean
-    return np.asarray(relative.nan_to_num(nan=0.0, posinf=0.0).amax(-1))
+    return np.asarray(relative.masked_fill(counts < 2, torch.nan).amax(-1))
 
 
 def _values(table: Table, roles: list[str]) -> pd.DataFrame:
     rows = []
     for role in roles:
         counts = [int(table.counts[i]) for key, i in table.index.items() if key.role == role]
-        rows.append({"role": role, "values": len(counts), "fewest": min(counts)})
+        positions = len(_by_position(table, role))
+        row = {"role": role, "values": len(counts), "fewest": min(counts), "positions": positions}
+        rows.append(row)
     return pd.DataFrame(rows)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
 from interp.results.result import Result
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -31,11 +27,13 @@ class CamaTable(Result):
         given: the key, "token", "value" or "nothing".
         exact: whether the prompts are all that the task has.
         own_share: Grid over `role` and `depth` (layers passed): the share of the state's variance
-            between prompts that the key explains; 1 means that the role knows nothing else yet,
-            NaN that its state never varies.
+            between prompts that the key explains, of a sample corrected for the number of keys
+            (ε², at least 0); 1 means that the role knows nothing else yet. NaN where the state
+            never varies or each key has one prompt; 0 by construction where there is one key.
         error: Grid over the same: the largest standard error of a mean over the keys, as a share
-            of the means' size. 0 where the table is exact.
-        values: columns `role`, `values` (how many keys), `fewest` (prompts behind the rarest).
+            of the means' size. 0 where the table is exact, NaN where a key was seen once.
+        values: columns `role`, `values` (how many keys), `fewest` (prompts behind the rarest),
+            `positions` (where the role stands; a key belongs to one).
     """
 
     analysis: ClassVar[str] = "cama_table"
@@ -58,35 +56,51 @@ class CamaTable(Result):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """values (keys in all), fewest (prompts behind the rarest), largest_error, and
-        lowest_own_share over roles and depths."""
+        """values (keys in all), fewest (prompts behind the rarest), largest_error (NaN where that
+        of some key is unknown), and lowest_own_share over depths and the roles with several
+        keys."""
         return {
             "values": float(self.values["values"].sum()),
             "fewest": float(self.values["fewest"].min()),
-            "largest_error": _known(self.error.values, np.max),
-            "lowest_own_share": _known(self.own_share.values, np.min),
+            "largest_error": float(np.max(self.error.values)),
+            "lowest_own_share": self._lowest[2],
         }
+
+    @property
+    def _lowest(self) -> tuple[str, str, float]:
+        """Role, depth and share where the key explains least, among roles with several keys: one
+        that never varies explains nothing whatever the model does."""
+        keys, positions = self.values["values"], self.values.get("positions", 1)
+        varied = dict(zip(self.values["role"], keys > positions, strict=True))
+        roles, depths = self.own_share.axes
+        rows = [[varied.get(role, False)] for role in roles.labels]
+        share = np.where(rows, self.own_share.values, np.nan)
+        if np.isnan(share).all():
+            return "", "", float("nan")
+        role, depth = np.unravel_index(np.nanargmin(share), share.shape)
+        return roles.labels[role], depths.labels[depth], float(share[role, depth])
 
     @property
     def code(self) -> str:
         options = {name: self.settings.get(name) for name in ("format", "given", "n")}
         problems = self.settings["problems"]
         last = call("interp.ablation.cama", "model", problems, **options, seed=self.seed)
-        return model_code(self.model, {}, last)
+        start = {"starting_with": self.settings.get("starting_with")}
+        return model_code(self.model, start, last)
 
     def conclusion(self) -> str | None:
-        share = self.own_share.values
-        if np.isnan(share).all():
+        role, depth, share = self._lowest
+        if np.isnan(share):
             return None
-        role, depth = np.unravel_index(np.nanargmin(share), share.shape)
-        roles, depths = self.own_share.axes
         return (
-            f"The state depends least on its own {self.given} at {roles.labels[role]} after "
-            f"{depths.labels[depth]} layers: "
-            f"{number(100 * float(share[role, depth]))} % of its variance."
+            f"The state depends least on its own {self.given} at {role} after {depth} layers: "
+            f"{number(100 * share)} % of its variance ({self._error(role, depth)})."
         )
 
-
-def _known(values: Floats, of: Callable[[Floats], Any]) -> float:
-    known = values[np.isfinite(values)]
-    return float(of(known)) if known.size else float("nan")
+    def _error(self, role: str, depth: str) -> str:
+        if self.exact:
+            return "exact, over all problems"
+        error = float(self.error.at(role=role, depth=depth))  # type: ignore[arg-type]
+        if np.isnan(error):
+            return "the error of some means is unknown: their keys were seen once"
+        return f"standard errors of the means up to {number(100 * error)} % of their size"

@@ -103,12 +103,46 @@ def test_what_the_own_token_explains(tiny_model: Callable[..., Any], tmp_path: P
     assert share["a0"] == pytest.approx(1.0)  # has seen nothing else
     assert 0 < share["b0"] < 1
     assert share["eq"] == 0  # one token, so all that varies is of others
-    told = re.search(r"at (\w+) after (\w+) layers", found.conclusion() or "")
+    told = re.search(r"at (\w+) after (\w+) layers: .* \(exact, over", found.conclusion() or "")
     assert told is not None
-    lowest = np.nanmin(found.own_share.values)
+    assert told[1] in ("b0", "c1")  # "op", "eq" explain nothing whatever the model does
+    varied = [
+        i for i, role in enumerate(found.own_share.axes[0].labels) if role not in ("op", "eq")
+    ]
+    lowest = np.nanmin(found.own_share.values[varied])
     assert found.own_share.at(role=told[1], depth=told[2]) == lowest
+    assert found.metrics["lowest_own_share"] == lowest > 0
     sampled = ablation.cama(model, interp.Addition(2), format="padded", n=200)
     assert not sampled.exact
-    assert sampled.error.values.max() > 0
+    assert np.nanmax(sampled.error.values) > 0
     assert interp.results.Result.load(found.save(tmp_path / "table")) == found
     assert "interp.ablation.cama(model, interp.task('add:1').grid()" in found.code
+
+
+def test_keys_say_nothing_by_their_number_alone(tiny_model: Callable[..., Any]) -> None:
+    """b0 after layer 1 of sampled sums, by hand: a share corrected for degrees of freedom, and the
+    errors of means; keys that are seen once have neither."""
+    model, _ = tiny_model("gpt2")
+    problems = interp.Addition(2).sample(60, seed=0, full_width=True)
+    found = ablation.cama(model, problems, format="padded")
+    table = model.prompts(problems, format="padded")
+    table = table[np.unique(table.tokens.numpy(), axis=0, return_index=True)[1]]
+    at = int(table.positions["b0"])
+    states = streams(model, table)[:, at, 0].numpy()
+    key = np.unique(table.tokens.numpy()[:, at], return_inverse=True)[1]
+    means = np.array([states[key == k].mean(axis=0) for k in range(key.max() + 1)])
+    within = ((states - means[key]) ** 2).sum() / (len(states) - len(means))
+    total = ((states - states.mean(axis=0)) ** 2).sum() / (len(states) - 1)
+    assert found.own_share.at(role="b0", depth="1") == pytest.approx(1 - within / total)
+    spread = [
+        np.sqrt(((states[key == k] - m) ** 2).sum() / ((n := (key == k).sum()) - 1) / n)
+        / np.linalg.norm(m)
+        for k, m in enumerate(means)
+    ]
+    assert found.error.at(role="b0", depth="1") == pytest.approx(max(spread))
+    assert "(standard errors of the means up to " in str(found.verdict)
+
+    alone = ablation.cama(model, problems[:8], format="padded", given="value")
+    assert np.isnan(alone.own_share.at(role="b0", depth="1"))  # 8 values, each seen once
+    assert np.isnan(alone.error.at(role="b0", depth="1"))
+    assert np.isnan(alone.metrics["largest_error"])
