@@ -206,6 +206,7 @@ def _result(
         pruning=_pruning(found.search),
         removal=_removal(told, kept),
         scores=pd.DataFrame([] if found.score is None else [found.score.metrics]),
+        searched=tuple(dict.fromkeys(halves.searched.batch.texts)),
         searched_faithfulness=found.search.faithfulness if found.search else float("nan"),
         n_layers=depth,
         picture="" if kept is None else picture(kept, told.places, depth),

@@ -81,6 +81,7 @@ class Setting:
         batch = self.batch
         settings = {
             "format": batch.format,
+            "starting_with": self.model.tokens.start,
             "problems": problems_call(batch.problems, (0, self.seed)),
             "replacement": self.replacement.label,
             "table_prompts": self.replacement.n,

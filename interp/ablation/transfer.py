@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from interp.ablation.complete import Resources
@@ -21,6 +22,7 @@ from interp.models.prompts import PromptBatch
 from interp.results import MIN_DISTINCT, AblationTransfer, AllForOne
 from interp.results.calls import problems_call
 
+Ints = npt.NDArray[np.int64]
 Target = PromptBatch | tuple[Model, PromptBatch]
 
 
@@ -29,8 +31,8 @@ def transfer(
     schedule: Schedule | AllForOne,
     targets: Mapping[str, Target],
     *,
-    replacement: str | Replacement = "cama",
-    sink: str = "first",
+    replacement: str | Replacement | None = None,
+    sink: str | None = None,
     seed: int = 0,
     memory: int = 2**30,
     cancel: Cancel | None = None,
@@ -39,35 +41,45 @@ def transfer(
     """The schedule on each set of prompts, its tables built anew for them.
 
     Args:
-        schedule: or the `AllForOne` that found it.
+        schedule: or the `AllForOne` that found it. Prompts that its search saw are left out of what
+            it is scored on, whatever the model; `left_out` in the table counts them.
         targets: name → prompts of `model`, or (another model, its prompts).
+        replacement, sink: as in `evaluate`; None: those of the search, else "cama" and "first".
         Others as in `evaluate`.
 
     Does not show: whether another schedule would do better there.
 
     Raises:
-        InputError: for no targets, and a search that found nothing. What a single set of prompts
-            refuses (none answered rightly, a layer its model has not) is told in the table.
+        InputError: for no targets, a search that found nothing, and one that saw all of the
+            prompts. What a single set of prompts refuses (none answered rightly, a layer its model
+            has not) is told in the table.
     """
-    if isinstance(schedule, AllForOne):
-        if schedule.status != "found":
-            raise InputError(f"there is no subgraph to transfer ({schedule.reason})")
-        schedule = Schedule.from_spec(schedule.settings["schedule"])
     if not targets:
         raise InputError("there is nothing to transfer to: name sets of prompts.")
-    resources, what = Resources(memory, cancel, None), Replacement.of(replacement, seed)
-    rows, batches = [], []
-    for done, (name, target) in enumerate(targets.items()):
-        own, batch = target if isinstance(target, tuple) else (model, target)
-        rows.append(_row(name, own, batch, schedule, what, sink, seed, resources))
-        batches.append(batch)
+    found = schedule if isinstance(schedule, AllForOne) else None
+    if isinstance(schedule, AllForOne):
+        schedule, searched_with, searched_sink = _of_search(schedule)
+        replacement = searched_with if replacement is None else replacement
+        sink = sink or searched_sink
+    what, sink = Replacement.of(replacement or "cama", seed), sink or "first"
+    pairs = [
+        target if isinstance(target, tuple) else (model, target) for target in targets.values()
+    ]
+    kept = [_unseen(batch, found) for _, batch in pairs]
+    if not any(len(rows) for rows in kept):
+        raise InputError("the search saw all of these prompts: draw others, with another seed.")
+    resources, table = Resources(memory, cancel, None), []
+    for done, (name, (own, batch), rows) in enumerate(zip(targets, pairs, kept, strict=True)):
+        row = _row(name, own, batch, rows, schedule, what, sink, seed, resources)
+        table.append(row)
         if progress is not None:
             progress(done + 1, len(targets))
+    batches = [batch for _, batch in pairs]
     return AblationTransfer(
         model=model.id,
         task=", ".join(dict.fromkeys(batch.problems.task.name for batch in batches)),
-        n=sum(map(len, batches)),
-        n_distinct=sum(batch.n_distinct for batch in batches),
+        n=sum(row["n"] for row in table),
+        n_distinct=sum(row["n_distinct"] for row in table),
         seed=seed,
         settings={
             "schedule": schedule.spec(),
@@ -75,17 +87,41 @@ def transfer(
             "table_prompts": what.n,
             "table_seed": what.seed,
             "sink": sink,
+            "starting_with": model.tokens.start,
+            "search": None if found is None else found.code,
             "problems_of": [problems_call(batch.problems, (0, seed)) for batch in batches],
+            "models_of": [None if own is model else _about(own) for own, _ in pairs],
         },
-        table=pd.DataFrame(rows),
+        table=pd.DataFrame(table),
         resampled="operand values where they repeat, else distinct problems",
     )
+
+
+def _of_search(found: AllForOne) -> tuple[Schedule, Replacement, str]:
+    """What a search found, and the replacement and sink under which it did."""
+    if found.status != "found":
+        raise InputError(f"there is no subgraph to transfer ({found.reason})")
+    told = found.settings
+    name, _, given = told["replacement"].partition(":")
+    what = Replacement(name, given, told["table_prompts"], told["table_seed"])
+    return Schedule.from_spec(told["schedule"]), what, told["sink"]
+
+
+def _unseen(batch: PromptBatch, found: AllForOne | None) -> Ints:
+    """The rows that the search did not see."""
+    seen = set() if found is None else set(found.searched)
+    return np.array([i for i, text in enumerate(batch.texts) if text not in seen], dtype=np.int64)
+
+
+def _about(model: Model) -> dict[str, Any]:
+    return {"name": model.name, "starting_with": model.tokens.start}
 
 
 def _row(
     name: str,
     model: Model,
     batch: PromptBatch,
+    rows: Ints,
     schedule: Schedule,
     replacement: Replacement,
     sink: str,
@@ -97,9 +133,13 @@ def _row(
         "model": model.name,
         "task": batch.problems.task.name,
         "format": batch.format,
-        "n": len(batch),
-        "n_distinct": batch.n_distinct,
+        "n": len(rows),
+        "n_distinct": batch[rows].n_distinct if len(rows) else 0,
+        "left_out": len(batch) - len(rows),
     }
+    if not len(rows):
+        return about | _nothing("the search saw all of these prompts")
+    batch = batch if len(rows) == len(batch) else batch[rows]
     try:
         setting = Setting.of(model, batch, replacement, sink, seed, resources)
         schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)

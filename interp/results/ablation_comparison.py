@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interp.results.ablation import INTERVAL, OfRightAnswers, replacement_code, schedule_code
-from interp.results.calls import call, model_code
+from interp.results.calls import call, model_call, model_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -90,8 +90,9 @@ class AblationTransfer(Result):
 
     Args:
         table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
-            `base_accuracy`, `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`,
-            `high`, `logit_difference`, `kl`, and `reason` where there is no number or no verdict.
+            `left_out` (prompts that the search of the schedule saw, beside n), `base_accuracy`,
+            `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`, `high`,
+            `logit_difference`, `kl`, and `reason` where there is no number or no verdict.
     """
 
     analysis: ClassVar[str] = "ablation_transfer"
@@ -121,23 +122,39 @@ class AblationTransfer(Result):
 
     @property
     def code(self) -> str:
-        schedule = schedule_code(self.settings["schedule"])
-        targets = ", ".join(
-            f"{row.name!r}: {call('model.prompts', problems, format=row.format)}"
-            for row, problems in zip(
-                self.table.itertuples(index=False), self.settings["problems_of"], strict=True
-            )
-        )
+        search = self.settings.get("search")
+        models, targets = self._targets()
         last = call(
             "interp.ablation.transfer",
             "model",
-            schedule,
-            f"{{{targets}}}",
+            "found" if search else schedule_code(self.settings["schedule"]),
+            f"{{{', '.join(targets)}}}",
             replacement_code(self.settings, self.seed),
             sink=self.settings.get("sink"),
             seed=self.seed,
         )
-        return model_code(self.model, {}, last)
+        start = {"starting_with": self.settings.get("starting_with")}
+        head, made = model_code(self.model, start, last).rsplit("\n", 1)
+        if search:
+            found = search.replace("\nresult = ", "\nfound = ")
+            head = f"{found}\n{head.removeprefix('import interp').lstrip()}"
+        return "\n".join([head, *models, made])
+
+    def _targets(self) -> tuple[list[str], list[str]]:
+        """Lines that load the other models, and an item of the targets for each row."""
+        problems = self.settings["problems_of"]
+        others = self.settings.get("models_of") or [None] * len(problems)
+        lines, items = [], []
+        for row, asked, other in zip(
+            self.table.itertuples(index=False), problems, others, strict=True
+        ):
+            name = "model" if other is None else f"model_{len(lines) + 1}"
+            prompts = call(f"{name}.prompts", asked, format=row.format)
+            if other is not None:
+                lines.append(f"{name} = {model_call(other['name'], other['starting_with'])}")
+                prompts = f"({name}, {prompts})"
+            items.append(f"{row.name!r}: {prompts}")
+        return lines, items
 
     def conclusion(self) -> str | None:
         enough = self.table[self.table["n_right_distinct"] >= MIN_DISTINCT]
@@ -148,5 +165,10 @@ class AblationTransfer(Result):
         return (
             f"Of {len(enough)} sets of prompts with {MIN_DISTINCT} distinct right answers, "
             f"{len(above)} keep more than their best constant answer; the least that is kept is "
-            f"{number(100 * least)} %."
+            f"{number(100 * least)} %.{self._left_out}"
         )
+
+    @property
+    def _left_out(self) -> str:
+        gone = int(np.sum(self.table.get("left_out", 0)))
+        return f" Left out are {gone} prompts that the search of the schedule saw." if gone else ""

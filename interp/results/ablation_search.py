@@ -159,6 +159,7 @@ class AllForOne(OfRightAnswers):
             `faithfulness`, `low`, `high`: necessity.
         scores: the told half's metrics (`AblationScore.metrics`), empty where none was found.
         picture: who may see whom at each layer.
+        searched: the distinct prompts that the search saw, as text.
     """
 
     analysis: ClassVar[str] = "all_for_one"
@@ -181,6 +182,7 @@ class AllForOne(OfRightAnswers):
     searched_faithfulness: float
     n_layers: int
     picture: str
+    searched: tuple[str, ...] = ()
 
     @property
     def schedule(self) -> dict[str, object]:

@@ -244,4 +244,57 @@ def test_transfer_to_other_prompts(planted: Any, add5: Any) -> None:
         "does not exist" in rows.loc["shallow", "reason"]
         or "past the last" in rows.loc["shallow", "reason"]
     )
-    assert "{'same': model.prompts(" in found.code
+    assert found.settings["starting_with"] is None
+    space: dict[str, Any] = {}
+    exec(found.code, space)
+    assert space["result"] == found
+    assert "model_1 = interp.load('add5')" in found.code
+
+
+def test_a_subgraph_is_scored_as_it_was_found_on_prompts_that_the_search_did_not_see(
+    planted: Any, tmp_path: Path
+) -> None:
+    model, _, batch = planted
+    how = ablation.Replacement("cama", "value", 900)
+    searched = ablation.af1(model, batch, replacement=how, heads=False)
+    assert set(searched.searched) < set(batch.texts)
+    found = ablation.transfer(model, searched, {"same": batch, "half": batch[:60]})
+    assert found.settings["replacement"] == "cama:value"
+    assert (found.settings["table_prompts"], found.settings["sink"]) == (900, "first")
+    altered = replace(searched, settings=dict(searched.settings) | {"sink": "none"})
+    assert ablation.transfer(model, altered, {"same": batch}).settings["sink"] == "none"
+    row = found.table.set_index("name").loc["same"]
+    assert (row["n"], row["left_out"]) == (50, 50) == (searched.n, len(searched.searched))
+    assert row["faithfulness"] == searched.metrics["faithfulness"]
+    assert row["low"] == pytest.approx(searched.metrics["faithfulness_low"])
+    assert Result.load(found.save(tmp_path / "transfer")) == found
+    space: dict[str, Any] = {}
+    exec(found.code, space)
+    assert space["result"] == found
+    assert f"Left out are {found.table['left_out'].sum()} prompts" in str(found.verdict)
+    other = ablation.transfer(model, searched, {"same": batch}, replacement="zero", sink="first")
+    assert (other.settings["replacement"], other.settings["sink"]) == ("zero", "first")
+    seen = batch[np.array([text in searched.searched for text in batch.texts])]
+    with pytest.raises(InputError, match="saw all of these prompts"):
+        ablation.transfer(model, searched, {"seen": seen})
+
+
+def test_a_text_before_every_prompt_is_in_the_code(planted: Any) -> None:
+    first, _, _ = planted
+    own = "".join(first.pieces(first.tokens.bos))  # what it begins with anyway, but by name
+    model = first.starting_with(own)
+    batch = model.prompts(interp.Addition(1).grid())
+    calls = (
+        lambda: ablation.evaluate(model, batch, Schedule(1, (1,))),
+        lambda: ablation.removal(model, batch),
+        lambda: ablation.grid(model, batch, waits=[1], widths=[1]),
+        lambda: ablation.compare(model, batch, Schedule(1), replacements=["cama"], masks=["open"]),
+        lambda: ablation.transfer(model, Schedule(1), {"here": batch}),
+        lambda: ablation.cama(model, "add:1"),
+    )
+    for ask in calls:
+        found = ask()
+        assert f".starting_with({own!r})" in found.code, found.code
+        space: dict[str, Any] = {}
+        exec(found.code, space)
+        assert space["result"] == found
