@@ -13,7 +13,8 @@ The paper's models are 768 wide and see a fixed set of 80,800 problems. These ar
 128) and see fresh problems. A third have operands of every length: of uniform 4×4 problems 18 %
 have a running sum ĉ_3 below 46, of these 68 %, with one to four products in the column, so that its
 last digit can be learnt step by step. A part has one non-zero digit in the multiplier, as
-2407.15360 found to help. The cards say what each reached.
+2407.15360 found to help. The blocks' matrices are trained with Muon: at 3×3 it had after 2,500
+steps what AdamW alone had after 12,500. The cards say what each reached.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ _SHARED = Recipe(
     batch=256,
     mix=(draw("uniform", 0.5), draw("lengths", 0.35), draw("simple", 0.15, share=1.0)),
     objective=AnswerLoss(),
-    steps=60_000,
-    target=0.995,
+    learning_rate=1.5e-3,
+    muon_rate=2.5,
+    steps=20_000,
+    target=0.997,
     gradients_every=500,
     evaluate_every=1000,
     card_n=10_000,
@@ -42,18 +45,16 @@ _RUNNING_SUMS = RunningSumLoss(weight=5.0, end=30.0)
 
 _AUX = replace(_SHARED, name="mul4x4-aux", objective=_RUNNING_SUMS)
 
-_STAGE = 2_500  # steps: 80,800 / 32, an epoch of the paper
-
+# The chain must be known before it is taken away: 1,500 steps with all of its 46 tokens, then eight
+# tokens every 1,200 steps, then 4,000 steps and more without.
 _ICOT = replace(
     _SHARED,
     name="mul4x4-icot",
     format="icot",
     batch=128,
-    learning_rate=3e-4,
-    decay="constant",
-    steps=_STAGE * 16,
-    target=None,
-    objective=ImplicitChain(stage=_STAGE, removed=8, pretrain=_STAGE),
+    decay="linear",
+    steps=13_000,
+    objective=ImplicitChain(stage=1_200, removed=8, pretrain=1_500),
 )
 
 # The siblings for tests and notebooks: the same methods at half the width.
@@ -63,25 +64,22 @@ _SFT_3 = replace(
     task="mul:3x3",
     d_model=128,
     learning_rate=2e-3,
-    steps=20_000,
+    steps=8_000,
     target=0.9995,
     evaluate_every=500,
 )
 
 _AUX_3 = replace(_SFT_3, name="mul3x3-aux", objective=_RUNNING_SUMS)
 
-# The chain must be known before it is taken away: 4,000 steps with all of it, then a token every
-# 250 steps, then 5,000 steps without.
 _ICOT_3 = replace(
     _SFT_3,
     name="mul3x3-icot",
     format="icot",
     batch=128,
-    learning_rate=1e-3,
-    decay="constant",
-    steps=15_000,
+    decay="linear",
+    steps=7_000,
     target=None,
-    objective=ImplicitChain(stage=1_000, removed=4, pretrain=4_000),
+    objective=ImplicitChain(stage=600, removed=4, pretrain=1_000),
 )
 
 FOUR_DIGITS = (_SHARED, _AUX, _ICOT)
