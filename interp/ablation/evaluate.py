@@ -61,13 +61,15 @@ def evaluate(
         memory, savings, cancel, progress: as in `engine.run`.
 
     Returns:
-        The score, with the full model's accuracy and the best constant answer's beside it.
+        The score, with the full model's accuracy and the best constant answer's beside it. Where
+        few prompts are answered rightly it concludes from the logit difference and KL, which are
+        over all prompts; where none is, faithfulness is NaN.
 
     Does not show: that the model works this way.
 
     Raises:
-        InputError: where the model answers no prompt rightly, for layers that it has not, a token
-            that the table has never seen, prompts without answers, masks of another type.
+        InputError: for layers that the model has not, a token that the table has never seen,
+            prompts without answers, masks of another type.
         ModelError: for a wrapped module, whose attention cannot be masked.
         RoleError: for a sink that these prompts lack.
     """
@@ -140,7 +142,7 @@ def result(
     masks: Sequence[MaskAttention] = (),
 ) -> AblationScore:
     """The Result of a schedule from what both runs said."""
-    right = setting.right(full)
+    right = full.all_right
     beside = setting.beside(right)
     batch = setting.batch
     return AblationScore(

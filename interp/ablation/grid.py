@@ -56,7 +56,9 @@ def grid(
         Others as in `evaluate`.
 
     Returns:
-        Both grids with intervals; NaN where w + t is more layers than there are.
+        Both grids with intervals; NaN where w + t is more layers than there are. Where few prompts
+        are answered rightly the logit difference, which is over all prompts, is concluded from;
+        where none is, faithfulness is NaN.
 
     Does not show: whether each layer of a window is needed.
 
@@ -97,7 +99,6 @@ def run_schedules(
             setting.model.shape.n_layers, setting.model.shape.n_heads, setting.model.name
         )
     full, log_p = full_answers(setting, kl=kl)
-    setting.right(full)
     cells = Cells(setting, setting.filling(), schedules[0].transfer_mask, log_p)
     depth = setting.model.shape.n_layers
     return full, cells.run([Cell.of(schedule, depth) for schedule in schedules])
@@ -125,7 +126,6 @@ def _complete(setting: Setting, schedules: Sequence[Schedule]) -> tuple[Answers,
         for i, schedule in enumerate(schedules)
     }
     found = run_all(setting.model, setting.places, variants, setting.resources, truth=setting.truth)
-    setting.right(found["full"])
     return found["full"], [found[name] for name in variants]
 
 
@@ -146,7 +146,7 @@ def _result(
     chosen: list[list[int]],
     settings: Mapping[str, object],
 ) -> AblationGrid:
-    right = setting.right(full)
+    right = full.all_right
     axes = (Axis("wait", tuple(map(str, chosen[0]))), Axis("width", tuple(map(str, chosen[1]))))
     roles = Axis("role", setting.batch.answer_roles)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from interp.ablation.answers import Answers
 from interp.ablation.setting import Setting
-from interp.results import ratio_interval
+from interp.results import mean_interval, ratio_interval
 from interp.results.ablation import share_interval
 
 Floats = npt.NDArray[np.float64]
@@ -18,23 +18,26 @@ Estimate = tuple[Floats, Floats, Floats]  # value, low, high
 
 
 def faithfulness(setting: Setting, right: Bools, answers: Sequence[Answers]) -> Estimate:
-    """Of each run, on the prompts that the full model gets right: [runs] with bounds."""
+    """Of each run, on the prompts that the full model gets right: [runs] with bounds; NaN where it
+    is none."""
     kept = np.stack([found.all_right[right] for found in answers], axis=1)
     low, high = share_interval(kept, setting.groups[right], seed=setting.seed)
-    return kept.mean(axis=0), low, high
+    mean = kept.mean(axis=0) if len(kept) else np.full(len(answers), np.nan)
+    return mean, low, high
 
 
 def logit_difference(
     setting: Setting, full: Answers, answers: Sequence[Answers], *, bounds: bool = True
 ) -> Estimate:
-    """The normalised logit difference of each run on all prompts, [runs] with bounds."""
+    """The normalised logit difference of each run on all prompts, [runs] with bounds; these are NaN
+    where the full model's own is not surely above 0, so that nothing is a share of it."""
     base = full.mean_difference
     means = np.array([found.mean_difference.mean() for found in answers])
     values = means / base.mean() if base.mean() else np.full(len(means), np.nan)
-    if not bounds:
+    groups = setting.groups
+    if not bounds or not mean_interval(base, groups, seed=setting.seed).low > 0:
         nothing = np.full_like(values, np.nan)
         return values, nothing, nothing
-    groups = setting.groups
     ends = [
         ratio_interval(found.mean_difference, base, groups, seed=setting.seed, resamples=200)
         for found in answers

@@ -113,7 +113,7 @@ class Setting:
         """What stands beside every faithfulness."""
         _, over = resampling(self.batch.problems)
         return {
-            "constant": best_constant(self.places, right),
+            "constant": best_constant(self.places, right),  # NaN where none is right
             "base_accuracy": float(right.mean()),
             "n_right": int(right.sum()),
             "n_right_distinct": n_distinct(self.batch, right),

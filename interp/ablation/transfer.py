@@ -51,8 +51,8 @@ def transfer(
 
     Raises:
         InputError: for no targets, a search that found nothing, and one that saw all of the
-            prompts. What a single set of prompts refuses (none answered rightly, a layer its model
-            has not) is told in the table.
+            prompts. What a single set of prompts refuses (a layer its model has not, a token that
+            the table has never seen) is told in the table.
     """
     if not targets:
         raise InputError("there is nothing to transfer to: name sets of prompts.")
@@ -148,7 +148,11 @@ def _row(
     except InputError as error:  # these prompts can't be had under it: the table says why
         return about | _nothing(str(error))
     m = told.metrics
-    few = m["n_right_distinct"] < MIN_DISTINCT
+    reason = ""
+    if m["n_right"] == 0:
+        reason = f"{model.name} answers none of these prompts rightly"
+    elif m["n_right_distinct"] < MIN_DISTINCT:
+        reason = f"fewer than {MIN_DISTINCT} distinct prompts right: no verdict"
     return about | {
         "base_accuracy": m["base_accuracy"],
         "n_right": int(m["n_right"]),
@@ -159,7 +163,7 @@ def _row(
         "high": m["faithfulness_high"],
         "logit_difference": m["logit_difference"],
         "kl": m["kl"],
-        "reason": f"fewer than {MIN_DISTINCT} distinct prompts right: no verdict" if few else "",
+        "reason": reason,
     }
 
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.ablation_masks import add_masks, add_strip, masks, n_layers
-from interp.figures.ablation_rows import CONSTANT, FAITHFULNESS, dots, marks
+from interp.figures.ablation_rows import CONSTANT, FAITHFULNESS, dots, marks, percent
 from interp.figures.registry import renders
 from interp.figures.theme import frame
 from interp.results import AblationScore
@@ -49,9 +49,10 @@ def ablation_score(result: AblationScore) -> go.Figure:
         figure,
         title="What is left of the answers under this schedule?",
         caption=f"{result.caption} · base accuracy {m['base_accuracy']:.1%}, {m['n_right']:,.0f} "
-        f"right ({result.n_right_distinct:,} distinct) · best constant answer {result.constant:.1%}"
-        f" · replacement: {result.settings['replacement']}, sink: {result.settings['sink']} · "
-        "“all”: every answer token right · masks: blue sees, grey is cut",
+        f"right ({result.n_right_distinct:,} distinct) · best constant answer "
+        f"{percent(result.constant)} · replacement: {result.settings['replacement']}, sink: "
+        f"{result.settings['sink']} · “all”: every answer token right · masks: blue sees, grey is "
+        "cut",
         notes=result.notes,
         verdict=result.verdict,
         height=total,

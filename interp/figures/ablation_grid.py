@@ -10,6 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interp.figures.ablation_rows import percent
 from interp.figures.matrix import heatmap, signed_text
 from interp.figures.registry import renders
 from interp.figures.theme import INK, frame, magnitude_range, signed_range
@@ -62,7 +63,7 @@ def ablation_grid(result: AblationGrid) -> go.Figure:
         figure,
         title="Until which layer may tokens wait, and in how many must information move?",
         caption=f"{result.caption} · {basis(result)} · best constant answer "
-        f"{result.constant:.1%} (×: a cell not surely above it) · replacement: "
+        f"{percent(result.constant)} (×: a cell not surely above it) · replacement: "
         f"{result.settings['replacement']}, sink: {result.settings['sink']}, mask: "
         f"{result.settings['transfer_mask']}",
         notes=result.notes,
@@ -119,6 +120,8 @@ def basis(result: Any) -> str:
 
 def _bar(constant: float) -> dict[str, Any]:
     """A colour bar on which the constant answer's faithfulness is a tick of its own."""
+    if np.isnan(constant):  # no prompt is answered rightly
+        return {"x": 0.415, "tickformat": ".0%"}
     regular = [x for x in (0, 0.25, 0.5, 0.75, 1) if abs(x - constant) > _NEAR]
     ticks = sorted([*regular, constant])
     text = [f"{x:.0%}" if x in regular else f"<b>{x:.0%}</b> const." for x in ticks]
@@ -153,8 +156,9 @@ def _cells(result: AblationGrid) -> npt.NDArray[np.object_]:
         kl = "" if result.kl is None else f"<br>KL {row.kl:.3g} nats"
         text[widths.index(str(row.width)), waits.index(str(row.wait))] = (
             f"<b>wait {row.wait}, transfer {row.width}</b><br>"
-            f"faithfulness {row.faithfulness:.1%} [{row.faithfulness_low:.1%}, "
-            f"{row.faithfulness_high:.1%}]<br>best constant answer {result.constant:.1%}<br>"
+            f"faithfulness {percent(row.faithfulness)} [{percent(row.faithfulness_low)}, "
+            f"{percent(row.faithfulness_high)}]<br>best constant answer "
+            f"{percent(result.constant)}<br>"
             f"logit difference {row.logit_difference:.3f} [{row.logit_difference_low:.3f}, "
             f"{row.logit_difference_high:.3f}]{kl}"
         )

@@ -85,6 +85,11 @@ def ablation_transfer(result: AblationTransfer) -> go.Figure:
     return figure.update_layout(margin={"r": 250})
 
 
+def percent(share: float) -> str:
+    """A share as text, a dash where it is not defined."""
+    return "–" if pd.isna(share) else f"{share:.1%}"
+
+
 def dots(
     table: pd.DataFrame,
     labels: Sequence[str],
@@ -201,12 +206,13 @@ def _story(row: Any) -> str:
 
 
 def _prompts(row: Any) -> str:
-    kept = f"faithfulness {row.faithfulness:.1%} [{row.low:.1%}, {row.high:.1%}]"
+    bounds = f"[{percent(row.low)}, {percent(row.high)}]"
+    kept = f"faithfulness {percent(row.faithfulness)} {bounds}"
     return (
         f"<b>{row.name}</b><br>{row.model} · {row.task} · {row.format}<br>{kept}<br>"
-        f"best constant answer {row.constant:.1%}<br>base accuracy {row.base_accuracy:.1%} of "
-        f"{row.n:,} prompts ({row.n_distinct:,} distinct)<br>logit difference "
-        f"{row.logit_difference:.3f}, KL {row.kl:.3g} nats"
+        f"best constant answer {percent(row.constant)}<br>base accuracy "
+        f"{percent(row.base_accuracy)} of {row.n:,} prompts ({row.n_distinct:,} distinct)<br>"
+        f"logit difference {row.logit_difference:.3f}, KL {row.kl:.3g} nats"
     )
 
 

@@ -70,6 +70,28 @@ def about_masks(settings: Mapping[str, Any]) -> str:
     return f", with attention further cut ({told})," if told else ""
 
 
+def few_right(n: int) -> str:
+    """Why a conclusion is drawn from logits, and what may help."""
+    return (
+        f"The full model gets {n} distinct prompts right, too few to tell a share of right answers "
+        f"(interp.behaviour.search_prompts finds the prompts that it reads best)."
+    )
+
+
+def margin_left(value: float, low: float, high: float, kl: float, n: int) -> str:
+    """What is left of the full model's Δ, and KL from it (NaN: unknown), over all `n` prompts.
+
+    Bounds are NaN where the full model's Δ is not surely above 0: nothing is a share of that.
+    """
+    divergence = "" if np.isnan(kl) else f"; KL from the full model {number(kl)} nats"
+    margin = "the margin by which the full model's logits prefer right answers to other prompts'"
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return f"nothing can be told by logits: {margin} is not surely above 0{divergence}"
+    told = f"{number(100 * value)} % ({number(100 * low)} to {number(100 * high)} %)"
+    less = "" if low > 0 else "perhaps no more than a constant output leaves, "
+    return f"{told} of {margin} is left, {less}over all {n} prompts{divergence}"
+
+
 def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
     """The argument that names the replacement: its label, or more where its table was another than
     the one that the label means."""
@@ -163,20 +185,18 @@ class AblationScore(Result):
         """Distinct prompts among those that the full model gets right."""
         return len(np.unique(self.prompt[self.right]))
 
-    @property
-    def enough(self) -> bool:
-        return self.n_right_distinct >= MIN_DISTINCT
-
     @cached_property
     def metrics(self) -> dict[str, float]:
         """faithfulness with its interval, constant (of the best constant answer), base_accuracy,
         accuracy (of the ablated run, on all prompts), n_right, n_right_distinct, logit_difference
-        (normalised, 1 is the full model and 0 a constant output) with its interval, kl (mean, in
-        nats)."""
+        (normalised, 1 is the full model and 0 a constant output) with its interval (NaN where the
+        full model's own Δ is not surely above 0), kl (mean, in nats)."""
         seed = self.seed or 0
         kept = self.kept[self.right]
         low, high = share_interval(kept, self.group[self.right], seed=seed)
-        bounds = ratio_interval(self.difference_ablated, self.difference, self.group, seed=seed)
+        bounds = Interval(np.asarray(np.nan), np.asarray(np.nan))
+        if mean_interval(self.difference, self.group, seed=seed).low > 0:
+            bounds = ratio_interval(self.difference_ablated, self.difference, self.group, seed=seed)
         full = float(self.difference.mean())
         return {
             "faithfulness": float(kept.mean()) if len(kept) else float("nan"),
@@ -214,9 +234,12 @@ class AblationScore(Result):
 
     def conclusion(self) -> str | None:
         m = self.metrics
-        if not np.isfinite(m["faithfulness"]):
-            return None
         under = f"Under this schedule{about_masks(self.settings)}"
+        if self.n_right_distinct < MIN_DISTINCT:
+            names = ("logit_difference", "logit_difference_low", "logit_difference_high", "kl")
+            left = margin_left(*(m[name] for name in names), self.n)
+            sink = about_sink(self.settings)
+            return f"{few_right(self.n_right_distinct)} {under} {left}.{sink}"
         told = (
             f"{number(100 * m['faithfulness'])} % of the answers that the model gets right stay "
             f"right (at least {number(100 * m['faithfulness_low'])} %), against "

@@ -9,10 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.ablation import OfRightAnswers, about_sink, replacement_code
+from interp.results.ablation import (
+    OfRightAnswers,
+    about_sink,
+    few_right,
+    margin_left,
+    replacement_code,
+)
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
+from interp.results.result import MIN_DISTINCT
 
 KEEPS = 0.9  # of the right answers: what a cell of the grid must keep to be told of
 
@@ -68,9 +75,14 @@ class AblationGrid(OfRightAnswers):
         return {
             "longest_wait": wait,
             "narrowest_width": width,
-            "best_faithfulness": float(np.nanmax(self.faithfulness.values)),
+            "best_faithfulness": _largest(self.faithfulness.values),
             **self.beside,
         }
+
+    @property
+    def enough(self) -> bool:
+        """By all prompts: where few are answered rightly, logits are concluded from."""
+        return self.n_distinct >= MIN_DISTINCT
 
     @property
     def not_above_constant(self) -> npt.NDArray[np.bool_]:
@@ -87,7 +99,10 @@ class AblationGrid(OfRightAnswers):
     def _deepest(self) -> tuple[int, int] | None:
         """The (wait, width) that is told of: of the cells that keep 90 % and are surely above the
         best constant answer the deepest wait, and the fewest transfer layers there."""
-        good = (self.faithfulness.values >= KEEPS) & (self._low > self.constant)
+        return self._deepest_of((self.faithfulness.values >= KEEPS) & (self._low > self.constant))
+
+    def _deepest_of(self, good: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
+        """Of the cells chosen, bool [wait, width], the deepest wait and the fewest layers there."""
         cells = [
             (int(wait), -int(width))
             for i, wait in enumerate(self.faithfulness.axis("wait").labels)
@@ -95,6 +110,28 @@ class AblationGrid(OfRightAnswers):
             if good[i, j]
         ]
         return None if not cells else (max(cells)[0], -max(cells)[1])
+
+    def _index(self, wait: int, width: int) -> tuple[int, int]:
+        grid = self.faithfulness
+        return grid.axis("wait").index(wait), grid.axis("width").index(width)
+
+    def _by_logits(self) -> str:
+        """The conclusion where few prompts are answered rightly: the deepest wait that keeps 90 %
+        of the logit difference, its interval above a constant output's, or else the best cell."""
+        grid = self.logit_difference
+        nothing = np.full(grid.shape, np.nan)
+        low, high = (nothing if bound is None else bound for bound in (grid.low, grid.high))
+        chosen = self._deepest_of((grid.values >= KEEPS) & (low > 0))
+        if chosen is not None:
+            cell, (wait, width) = self._index(*chosen), chosen
+            where = f"With {wait} layers of waiting and {width} of transfer behind them"
+        else:
+            best = np.unravel_index(np.nanargmax(grid.values), grid.shape)
+            cell, where = (int(best[0]), int(best[1])), f"In the best cell (none keeps {KEEPS:.0%})"
+        kl = float("nan") if self.kl is None else float(self.kl.values[cell])
+        left = margin_left(*(float(x[cell]) for x in (grid.values, low, high)), kl, self.n)
+        why = few_right(self.n_right_distinct)
+        return f"{why} {where}, chosen on these prompts, {left}."
 
     def _told(self, *cell: int) -> str:
         """Faithfulness of a cell with its bounds, against the best constant answer's."""
@@ -117,6 +154,8 @@ class AblationGrid(OfRightAnswers):
         return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:
+        if self.n_right_distinct < MIN_DISTINCT:
+            return self._by_logits()
         chosen, values = self._deepest, self.faithfulness.values
         if chosen is None:
             best = np.unravel_index(np.nanargmax(values), values.shape)
@@ -125,12 +164,11 @@ class AblationGrid(OfRightAnswers):
                 f"best constant answer; the best keeps {self._told(*map(int, best))}."
             )
         wait, width = chosen
-        grid = self.faithfulness
-        cell = grid.axis("wait").index(wait), grid.axis("width").index(width)
+        told = self._told(*self._index(wait, width))
         return (
             f"{100 * KEEPS:.0f} % of the right answers survive while tokens wait through {wait} "
             f"layers ({_layers(0, wait)}) and then {width} layers transfer "
-            f"({_layers(wait, width)}): {self._told(*cell)}. The cell was chosen on these "
+            f"({_layers(wait, width)}): {told}. The cell was chosen on these "
             f"prompts, so `af1` says what it keeps on others."
         )
 
@@ -258,6 +296,10 @@ class AllForOne(OfRightAnswers):
         bounds = (m["faithfulness_low"], m["faithfulness_high"])
         told = below_target(m["faithfulness"], *bounds, self.target)
         return f"; {told}" if told else f"; the target was {number(100 * self.target)} %"
+
+
+def _largest(values: npt.NDArray[np.float64]) -> float:
+    return float("nan") if np.isnan(values).all() else float(np.nanmax(values))
 
 
 def below_target(value: float, low: float, high: float, target: float) -> str:

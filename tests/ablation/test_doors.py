@@ -75,8 +75,7 @@ def test_no_prompt_answered_rightly(tiny_model: Callable[..., Any]) -> None:
     model, _ = tiny_model("gpt2")
     batch = model.prompts(interp.Addition(2).sample(8, seed=0), format="padded")
     for call in (
-        lambda: ablation.evaluate(model, batch, Schedule(1), replacement="zero"),
-        lambda: ablation.grid(model, batch, replacement="zero"),
+        lambda: ablation.compare(model, batch, Schedule(1)),
         lambda: ablation.af1(model, batch, replacement="zero"),
         lambda: ablation.removal(model, batch),
     ):

@@ -298,3 +298,25 @@ def test_a_text_before_every_prompt_is_in_the_code(planted: Any) -> None:
         space: dict[str, Any] = {}
         exec(found.code, space)
         assert space["result"] == found
+
+
+def test_where_none_is_right_logits_are_concluded_from(tiny_model: Any, tmp_path: Path) -> None:
+    model, _ = tiny_model("gpt2")
+    batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="padded")
+    score = ablation.evaluate(model, batch, Schedule(1), replacement="zero")
+    cells = ablation.grid(model, batch, replacement="zero", waits=[0, 1], widths=[1, 2], kl=True)
+    assert not score.right.any()
+    assert np.isnan([score.metrics["faithfulness"], score.constant, cells.constant]).all()
+    assert np.isnan(cells.faithfulness.values).all()
+    assert np.isfinite([score.metrics["logit_difference"], score.metrics["kl"]]).all()
+    assert cells.kl is not None and np.isfinite(cells.kl.values).all()
+    assert np.isfinite(cells.logit_difference.values).all()
+    for found in (score, cells):
+        told = str(found.verdict)
+        assert told.startswith("The full model gets 0 distinct prompts right, too few to tell")
+        assert " nats." in told
+        assert "nan" not in str(found.figure().layout)
+        assert Result.load(found.save(tmp_path / found.analysis)) == found
+    moved = ablation.transfer(model, Schedule(1), {"here": batch}, replacement="zero").table.iloc[0]
+    assert "none of these prompts rightly" in moved["reason"]
+    assert moved["logit_difference"] == score.metrics["logit_difference"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from interp.results import AblationComparison, AblationGrid
+from interp.results import AblationComparison, AblationGrid, AblationScore, Grid
 from tests.figures import ablation_results as made
 
 
@@ -91,3 +91,42 @@ def test_the_layer_that_costs_most_is_told_with_its_interval() -> None:
     assert nearly.metrics["worst_layer"] == -1
     assert "surely necessary. Without the transfer of layer 3 alone" in str(nearly.verdict)
     assert "99 % (94 to 100 %)" in str(nearly.verdict)
+
+
+def few_right(difference: np.ndarray, ablated: np.ndarray) -> AblationScore:
+    """12 of 80 prompts right."""
+    right = np.arange(80) < 12
+    return replace(
+        made.score(), right=right, kept=right, difference=difference, difference_ablated=ablated
+    )
+
+
+def test_where_few_are_right_a_score_concludes_from_logits() -> None:
+    rng = np.random.default_rng(0)
+    full, noise = rng.normal(5, 1, 80), rng.normal(0, 1, 80)
+    for ablated, said in (
+        (full / 2, "50 % (50 to 50 %) of the margin"),
+        (noise, "is left, perhaps no more than a constant output leaves, over all 80 prompts; KL"),
+    ):
+        told = str(few_right(full, ablated).verdict)
+        assert told.startswith("The full model gets 12 distinct prompts right, too few to tell")
+        assert said in told
+    unsure = few_right(noise, noise)
+    assert np.isnan(unsure.metrics["logit_difference_low"])
+    assert "nothing can be told by logits" in str(unsure.verdict)
+    assert "above 0; KL from the full model" in str(unsure.verdict)
+
+
+def test_where_few_are_right_a_grid_concludes_from_logits() -> None:
+    few = replace(made.grid(4), n_right_distinct=12)
+    values = np.where(np.isfinite(few.faithfulness.values), 0.5, np.nan)
+    values[2, 1] = 0.95
+    axes = few.faithfulness.axes
+    kept = replace(few, logit_difference=Grid(values, axes, values - 0.1, values + 0.1))
+    told = str(kept.verdict)
+    assert "With 2 layers of waiting and 1 of transfer behind them, chosen on these" in told
+    assert "95 % (85 to 105 %) of the margin" in told and " nats." in told
+    lost = replace(few, logit_difference=Grid(values - 0.4, axes, values - 0.6, values))
+    assert "In the best cell (none keeps 90%)" in str(lost.verdict)
+    unknown = replace(few, logit_difference=Grid(values, axes))
+    assert "nothing can be told by logits" in str(unknown.verdict)

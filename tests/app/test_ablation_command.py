@@ -166,7 +166,7 @@ def test_a_model_that_answers_nothing_rightly_is_told_so(
         "--n",
         "8",
     )
-    assert run(monkeypatch, "ablate", "cama", *where) == 2
+    assert run(monkeypatch, "ablate", "af1", *where) == 2
     assert "answers none of these 8 prompts rightly" in capsys.readouterr().err
 
 

@@ -234,13 +234,13 @@ def test_other_prompts_and_what_tokens_know_are_the_librarys(
     assert "at least one other format" in words(page)  # this model reads one alone
 
 
-def test_a_model_that_answers_nothing_rightly_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_of_a_model_that_answers_nothing_rightly_logits_are_told(tmp_path: Path) -> None:
     at = visit(tiny.save("gpt2", tmp_path, seed=1))
     at.query_params["task"] = "add:5"  # nothing that a random model could say by chance
     open_page(at, "ablation")
-    assert "answers none of these" in at.warning[0].value
-    assert not at.get("plotly_chart")
-    assert len(at.slider) == 3  # another schedule or model can still be chosen
+    assert "The full model gets 0 distinct prompts right" in words(at)
+    assert "search_prompts finds the prompts that it reads best" in words(at)
+    assert len(at.slider) == 3
 
 
 def test_a_stopped_page_offers_to_run_it(page: AppTest) -> None:
