@@ -65,6 +65,10 @@ Replaced = Annotated[
         "several, by commas.",
     ),
 ]
+TableN = Annotated[
+    int | None,
+    Option("--table-n", help="Prompts behind the table of means, where a task has over 1024."),
+]
 Sink = Annotated[
     str | None,
     Option("--sink", help="What all may see: first, shots (and the solved examples) or none."),
@@ -103,6 +107,7 @@ def ablate(
     compute: Compute = None,
     mask: Mask = None,
     replacement: Replaced = None,
+    table_n: TableN = None,
     sink: Sink = None,
     answers: Answers = None,
     target: Target = None,
@@ -121,6 +126,7 @@ def ablate(
         compute=compute,
         mask=mask,
         replacement=replacement,
+        table_n=table_n,
         sink=sink,
         answers=answers,
         target=target,

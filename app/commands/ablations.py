@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from app.commands.options import task_of
@@ -11,7 +11,7 @@ from interp.errors import InputError
 
 if TYPE_CHECKING:
     from app.commands.watch import Watch
-    from interp.ablation import Schedule
+    from interp.ablation import Replacement, Schedule
     from interp.models import Model, PromptBatch
     from interp.results import Result
 
@@ -28,6 +28,7 @@ class Flags:
     compute: str | None = None
     mask: str | None = None
     replacement: str | None = None
+    table_n: int | None = None
     sink: str | None = None
     answers: str | None = None
     target: float | None = None
@@ -110,12 +111,26 @@ def layers(
     return tuple(dict.fromkeys(found))
 
 
+def replaced(flags: Flags, seed: int) -> dict[str, Any]:
+    """--replacement and --table-n as the option of a library call; nothing where both are left
+    out."""
+    if flags.replacement is None and flags.table_n is None:
+        return {}
+    return {"replacement": _with_table(flags.replacement or "cama", flags.table_n, seed)}
+
+
+def _with_table(text: str, n: int | None, seed: int) -> str | Replacement:
+    from interp.ablation import Replacement
+
+    return text if n is None else replace(Replacement.of(text, seed), n=n)
+
+
 def _cama(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
 
     n_layers = model.shape.n_layers
     schedule = schedule_of(flags, n_layers, wait=(n_layers + 1) // 2)
-    options = flags.chosen("replacement", "sink", "answers")
+    options = flags.chosen("sink", "answers") | replaced(flags, asked.seed)
     return interp.ablation.evaluate(model, asked.prompts(model), schedule, **options, **run)
 
 
@@ -130,14 +145,15 @@ def _abp(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
 def _af1(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
 
-    options = flags.chosen("target", "replacement", "sink", "heads", transfer_mask="mask")
+    options = flags.chosen("target", "sink", "heads", transfer_mask="mask")
+    options |= replaced(flags, asked.seed)
     return interp.ablation.af1(model, asked.prompts(model), **options, **run)
 
 
 def _grid(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
 
-    options = flags.chosen("replacement", "sink", transfer_mask="mask")
+    options = flags.chosen("sink", transfer_mask="mask") | replaced(flags, asked.seed)
     return interp.ablation.grid(model, asked.prompts(model), **options, **run)
 
 
@@ -145,22 +161,27 @@ def _removal(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
 
     schedule = schedule_of(flags, model.shape.n_layers)
-    options = flags.chosen("replacement", "sink")
+    options = flags.chosen("sink") | replaced(flags, asked.seed)
     return interp.ablation.removal(model, asked.prompts(model), schedule, **options, **run)
 
 
 def _compare(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     """The schedule drawn under each alternative, or a search under each where none is drawn."""
     import interp
+    from interp.ablation.compare import replacements_for
 
     drawn = {"wait", "transfer", "compute"} & set(flags.given)
     plain = Flags(wait=flags.wait, transfer=flags.transfer, compute=flags.compute)
     schedule = schedule_of(plain, model.shape.n_layers) if drawn else None
     options = flags.chosen("target", "sink")
-    for option, text in (("replacements", flags.replacement), ("masks", flags.mask)):
-        if text:
-            options[option] = tuple(text.split(","))
-    return interp.ablation.compare(model, asked.prompts(model), schedule, **options, **run)
+    if flags.mask:
+        options["masks"] = tuple(flags.mask.split(","))
+    batch = asked.prompts(model)
+    if flags.replacement or flags.table_n is not None:
+        names = flags.replacement.split(",") if flags.replacement else replacements_for(batch)
+        named = tuple(_with_table(name, flags.table_n, asked.seed) for name in names)
+        options["replacements"] = named
+    return interp.ablation.compare(model, batch, schedule, **options, **run)
 
 
 def _transfer(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
@@ -178,7 +199,7 @@ def _transfer(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
             "say where to: --style af1-verbal, --other-task sub:2 or --other-model NAME, each as "
             "often as you like"
         )
-    shared = flags.chosen("replacement", "sink")
+    shared = flags.chosen("sink") | replaced(flags, asked.seed)
     found: Any
     if {"wait", "transfer", "compute"} & set(flags.given):
         found = schedule_of(flags, model.shape.n_layers)
@@ -199,14 +220,15 @@ def _table(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     return interp.ablation.cama(model, name, format=asked.format, given=key, n=asked.n, **run)
 
 
+FILLED = ("replacement", "table_n")
 DRAWN = ("wait", "transfer", "compute", "mask")
 METHODS: dict[str, tuple[Callable[[Model, Asked, Flags, Run], Result], tuple[str, ...]]] = {
-    "cama": (_cama, (*DRAWN, "replacement", "sink", "answers")),
+    "cama": (_cama, (*DRAWN, *FILLED, "sink", "answers")),
     "abp": (_abp, (*DRAWN[1:], "sink", "answers")),
-    "af1": (_af1, ("mask", "replacement", "sink", "target", "heads")),
-    "compare": (_compare, (*DRAWN, "replacement", "sink", "target")),
-    "grid": (_grid, ("mask", "replacement", "sink")),
-    "removal": (_removal, (*DRAWN, "replacement", "sink")),
+    "af1": (_af1, ("mask", *FILLED, "sink", "target", "heads")),
+    "compare": (_compare, (*DRAWN, *FILLED, "sink", "target")),
+    "grid": (_grid, ("mask", *FILLED, "sink")),
+    "removal": (_removal, (*DRAWN, *FILLED, "sink")),
     "transfer": (_transfer, tuple(f.name for f in fields(Flags) if f.name != "answers")),
     "table": (_table, ("replacement",)),
 }

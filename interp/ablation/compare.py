@@ -34,7 +34,7 @@ def compare(
     batch: PromptBatch,
     schedule: Schedule | None = None,
     *,
-    replacements: Sequence[str] | None = None,
+    replacements: Sequence[str | Replacement] | None = None,
     masks: Sequence[str] | None = None,
     target: float = 0.9,
     sink: str = "first",
@@ -57,7 +57,8 @@ def compare(
 
     Raises: as `af1`. An alternative that refuses these prompts has its reason in the table.
     """
-    names = tuple(replacements) if replacements is not None else _replacements(batch)
+    given = tuple(replacements) if replacements is not None else replacements_for(batch)
+    names = tuple(Replacement.of(name, seed) for name in given)
     kinds = tuple(masks) if masks is not None else (PEEK, OPERANDS, "window:2")
     if masks is None and schedule is not None:
         kinds = (*kinds, OPEN)
@@ -77,26 +78,32 @@ def compare(
         told, right = setting, setting.right(full_answers(setting)[0])
         rows = _rows(pairs, progress, lambda name, mask: _scored(setting, schedule, name, mask))
     spec = None if schedule is None else schedule.spec()
-    common = setting.common(replacements=names, masks=kinds, target=target, schedule=spec)
+    common = setting.common(
+        replacements=[name.label for name in names],
+        tables=[(name.n, name.seed) for name in names],
+        masks=kinds,
+        target=target,
+        schedule=spec,
+    )
     sizes = {"n": len(told.batch), "n_distinct": told.batch.n_distinct}
     return AblationComparison(**common | sizes, table=pd.DataFrame(rows), **told.beside(right))
 
 
-def _replacements(batch: PromptBatch) -> tuple[str, ...]:
+def replacements_for(batch: PromptBatch) -> tuple[str, ...]:
+    """Every replacement, `cama:value` where a number of these prompts spans tokens."""
     letters = [found[0] for role in batch.roles if (found := digits_in(role))]
     spans = any(letters.count(letter) > 1 for letter in set(letters) - {"c"})
     return ("cama", "cama:value", *_ALWAYS[1:]) if spans else _ALWAYS
 
 
 def _rows(
-    pairs: Sequence[tuple[str, str]], progress: Progress | None, measure: Any
+    pairs: Sequence[tuple[Replacement, str]], progress: Progress | None, measure: Any
 ) -> list[dict[str, Any]]:
     rows = []
-    for done, (name, mask) in enumerate(pairs):
-        what = Replacement.of(name)
+    for done, (what, mask) in enumerate(pairs):
         row: dict[str, Any] = {"replacement": what.label, "given": what.given, "mask": mask}
         try:
-            row |= measure(name, mask)
+            row |= measure(what, mask)
         except InputError as error:  # this alternative cannot be had here: the table says why
             row |= _nothing("refused", str(error))
         rows.append(row)
@@ -115,7 +122,7 @@ def _nothing(status: str, reason: str) -> dict[str, Any]:
     }
 
 
-def _searched(halves: Halves, name: str, mask: str, target: float) -> dict[str, Any]:
+def _searched(halves: Halves, name: Replacement, mask: str, target: float) -> dict[str, Any]:
     here = Halves(
         with_replacement(halves.searched, name), with_replacement(halves.told, name),
         halves.right, halves.why,
@@ -128,16 +135,16 @@ def _searched(halves: Halves, name: str, mask: str, target: float) -> dict[str, 
     return out | _about(schedule, halves.told) | _measures(found.score)
 
 
-def _scored(setting: Setting, schedule: Schedule, name: str, mask: str) -> dict[str, Any]:
+def _scored(setting: Setting, schedule: Schedule, name: Replacement, mask: str) -> dict[str, Any]:
     here, changed = with_replacement(setting, name), replace(schedule, transfer_mask=mask)
     answers = score(here, changed)
     told = result(here, changed, answers["full"], answers["ablated"])
     return _nothing("scored", "") | _about(schedule, setting) | _measures(told)
 
 
-def with_replacement(setting: Setting, name: str) -> Setting:
+def with_replacement(setting: Setting, name: Replacement) -> Setting:
     """The same prompts with another replacement."""
-    return replace(setting, replacement=Replacement.of(name, setting.seed))
+    return replace(setting, replacement=name)
 
 
 def _about(schedule: Schedule, setting: Setting) -> dict[str, Any]:

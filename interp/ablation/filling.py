@@ -207,7 +207,8 @@ def _check_others(
         raise InputError(
             f"no other prompt of the table has what {places.batch.texts[row]!r} has at "
             f"{str(places.roles[row, column])!r}, so nothing is left when it is left out: "
-            f"condition on less (given='token' or 'nothing') or take more prompts."
+            f"condition on less (given='token' or 'nothing') or take more prompts for the table: "
+            f"replacement=Replacement(n=…), on the command line --table-n."
         )
 
 

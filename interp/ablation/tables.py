@@ -63,7 +63,10 @@ class Table:
     def _unseen(self, key: Key, model: Model) -> str:
         same_role = {k.position for k in self.index if k.role == key.role}
         text = "".join(model.pieces(key.given))
-        remedy = "build the table from more prompts (Replacement(n=…), or problems that hold it)"
+        remedy = (
+            "build the table from more prompts: replacement=Replacement(n=…), on the command line "
+            "--table-n"
+        )
         if not same_role:
             return (
                 f"the table has no role {key.role!r}: it was built in the format {self.format!r}."

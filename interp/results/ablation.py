@@ -95,13 +95,16 @@ def margin_left(value: float, low: float, high: float, kl: float, n: int) -> str
 def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
     """The argument that names the replacement: its label, or more where its table was another than
     the one that the label means."""
-    label = settings["replacement"]
     own = (settings["table_prompts"], settings["table_seed"])
-    if own == (1024, seed):
-        return f"replacement={label!r}"
+    return f"replacement={named_replacement(settings['replacement'], *own, seed)}"
+
+
+def named_replacement(label: str, n: int, table_seed: int, seed: int | None) -> str:
+    """A replacement by its label, or by a call where its table is another than that stands for."""
+    if (n, table_seed) == (1024, seed):
+        return repr(label)
     name, _, given = label.partition(":")
-    made = call("interp.ablation.Replacement", repr(name), repr(given), n=own[0], seed=own[1])
-    return f"replacement={made}"
+    return call("interp.ablation.Replacement", repr(name), repr(given), n=n, seed=table_seed)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

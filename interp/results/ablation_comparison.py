@@ -8,8 +8,14 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL, OfRightAnswers, replacement_code, schedule_code
-from interp.results.calls import call, model_call, model_code
+from interp.results.ablation import (
+    INTERVAL,
+    OfRightAnswers,
+    named_replacement,
+    replacement_code,
+    schedule_code,
+)
+from interp.results.calls import Expression, call, model_call, model_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -49,10 +55,19 @@ class AblationComparison(OfRightAnswers):
     def code(self) -> str:
         schedule = self.settings.get("schedule")
         positional = ["model", "batch"] + ([schedule_code(schedule)] if schedule else [])
-        names = ("replacements", "masks", "target", "sink")
-        options = {name: self.settings.get(name) for name in names}
+        options = {name: self.settings.get(name) for name in ("masks", "target", "sink")}
+        named = self._replacements()
+        options["replacements"] = Expression(f"({', '.join(named)},)") if named else None
         last = call("interp.ablation.compare", *positional, **options, seed=self.seed)
         return model_code(self.model, self.settings, last)
+
+    def _replacements(self) -> list[str]:
+        labels = self.settings.get("replacements", ())
+        tables = self.settings.get("tables") or [(1024, self.seed)] * len(labels)
+        return [
+            named_replacement(label, *table, self.seed)
+            for label, table in zip(labels, tables, strict=True)
+        ]
 
     def conclusion(self) -> str | None:
         known = self.table.dropna(subset="faithfulness")

@@ -226,6 +226,12 @@ def test_alternatives_in_one_table(planted: Any) -> None:
     assert kept["cama:token", "full-peek"] == 1
     assert kept["zero", "full-peek"] < 0.4
     assert kept["cama:token", "operands"] == 1
+    other = ablation.Replacement("cama", "value", 900, 2)
+    named = ablation.compare(model, batch, the_schedule(key, 4), replacements=[other, "zero"])
+    space: dict[str, Any] = {}
+    exec(named.code, space)
+    assert space["result"] == named
+    assert "n=900, seed=2), 'zero',)" in named.code
     searched = ablation.compare(model, batch, replacements=["cama", "zero"], masks=["full-peek"])
     status = searched.table.set_index("replacement")["status"]
     assert status["cama:token"] == "found"

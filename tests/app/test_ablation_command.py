@@ -66,16 +66,20 @@ LIBRARY: dict[str, tuple[tuple[str, ...], Callable[[Any, Any, Any], Result]]] = 
         ("--target", "0.8", "--no-heads"),
         lambda a, m, b: a.af1(m, b, target=0.8, heads=False, seed=SEED),
     ),
-    "grid": ((), lambda a, m, b: a.grid(m, b, seed=SEED)),
+    "grid": (
+        ("--table-n", "900"),
+        lambda a, m, b: a.grid(m, b, replacement=a.Replacement(n=900, seed=SEED), seed=SEED),
+    ),
     "removal": (
         ("--wait", "1", "--transfer", "1,2"),
         lambda a, m, b: a.removal(m, b, Schedule(1, (1, 2), (3,)), seed=SEED),
     ),
     "compare": (
-        ("--wait", "1", "--transfer", "all", "--replacement", "cama,zero", "--mask", "full-peek"),
+        ("--wait", "1", "--transfer", "all", "--replacement", "cama,zero", "--mask", "full-peek",
+         "--table-n", "900"),
         lambda a, m, b: a.compare(
-            m, b, Schedule(1, (1, 2, 3)), replacements=("cama", "zero"), masks=("full-peek",),
-            seed=SEED,
+            m, b, Schedule(1, (1, 2, 3)), masks=("full-peek",), seed=SEED,
+            replacements=[a.Replacement(name, n=900, seed=SEED) for name in ("cama", "zero")],
         ),
     ),
     "table": ((), lambda a, m, b: a.cama(m, "add:1", n=N, seed=SEED)),
@@ -125,6 +129,8 @@ def test_a_schedule_is_tried_on_other_prompts(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (("abp", "--table-n", "9"), "ablate abp takes no --table-n: it is for cama, af1, compare"),
+        (("cama", "--table-n", "1"), "a table needs at least 2 prompts, not n=1"),
         (("abp", "--wait", "1"), "ablate abp takes no --wait: it is for cama, compare"),
         (("grid", "--target", "0.5"), "takes no --target: it is for af1, compare, transfer"),
         (("cama", "--other-task", "sub:2"), "takes no --other-task: it is for transfer"),
