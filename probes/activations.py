@@ -154,7 +154,7 @@ def extracted(
             for site, layer in keys
         }
         rows = chunks(model, keys, n, len(places), memory)
-        share = max(min(memory, total) // ENGINE_SHARE, 2**20)
+        share = max(memory // ENGINE_SHARE, 2**20)  # with less it would run row by row
         readers = [_reader(batch, place) for place in places]
         roles = tuple(dict.fromkeys(role for reader in readers for role in reader[0]))
         reads = [

@@ -148,6 +148,22 @@ def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:
     assert np.abs(got - want).max() < 1e-3 * np.abs(want).max()
 
 
+def test_small_activations_are_not_read_row_by_row(
+    add5: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine may take its share of the budget, however little is read."""
+    batch, given = add5.prompts(add5.task.sample(40, seed=0)), []
+
+    def run(*args: Any, **options: Any) -> Any:
+        given.append(options["memory"])
+        return engine.run(*args, **options)
+
+    monkeypatch.setattr("probes.activations.run", run)
+    for memory in (2**30, 2**20):
+        with extracted(add5, batch, hooks(add5, ["resid_mid"], [0]), ["last"], memory=memory):
+            assert given[-1] == max(memory // 8, 2**20)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
