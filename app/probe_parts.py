@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -119,17 +119,14 @@ def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
     """A button first, since the model runs again; then what the answer did."""
     place, modes = place_of(row), modes_of(chosen.task, asked.target)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    mode = cast(
-        computed.Mode,
-        left.segmented_control(
-            "What the probe reads",
-            modes,
-            default=modes[0],
-            required=True,
-            format_func=MODES.__getitem__,
-            key="probe mode" if len(modes) > 1 else "probe mode alone",
-            persist_state="session",
-        ),
+    mode = left.segmented_control(
+        "What the probe reads",
+        modes,
+        default=modes[0],
+        required=True,
+        format_func=MODES.__getitem__,
+        key="probe mode" if len(modes) > 1 else "probe mode alone",
+        persist_state="session",
     )
     if "move" not in modes:
         st.caption(

@@ -164,8 +164,8 @@ class ProbeSweep(Result):
             few = shared[shared < ENOUGH_TYPES]
             if len(few):
                 found["control_task"] = (
-                    "a random label is learnt only for digits that were fitted on, and of the "
-                    "held-out prompts' own these are, for "
+                    "a random label is learnt only for digits that were fitted on, which of the "
+                    "held-out prompts have, for "
                     + ", ".join(f"{name}, {number(100 * part)} %" for name, part in few.items())
                 )
         return found
