@@ -191,7 +191,7 @@ def _result(
         "n_searched": len(halves.searched.batch),
     }
     beside = told.beside(halves.right)
-    common = setting.common(**settings)
+    common = setting.common(table=True, **settings)
     sizes = {"n": len(told.batch), "n_distinct": told.batch.n_distinct}
     return AllForOne(
         **common | sizes,

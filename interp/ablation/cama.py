@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from interp.ablation.replacements import Given, Replacement
-from interp.ablation.tables import Table, build_table, table_problems
+from interp.ablation.tables import Table, build_table, relative_error, table_problems
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.tasks import task as task_named
@@ -103,7 +103,9 @@ def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
             within = within + squares.sum(-1) - of_means
             length = length + squares.sum(-1)
             if not table.exact:
-                error[i] = np.maximum(error[i], _relative_error(sums, squares, counts))
+                error[i] = np.maximum(
+                    error[i], relative_error(sums, squares, counts).amax(-1).numpy()
+                )
             free += int(counts.sum()) - len(counts)
             total += int(counts.sum()) - 1
         varies = (between + within) > _FLOOR * length
@@ -120,15 +122,6 @@ def _by_position(table: Table, role: str) -> list[torch.Tensor]:
         torch.tensor([i for k, i in table.index.items() if k.role == role and k.position == p])
         for p in positions
     ]
-
-
-def _relative_error(sums: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> np.ndarray:
-    """max over keys of  √(tr Var / n) / ‖mean‖,  [n_layers]; NaN where a key was seen once, which
-    says nothing of its spread."""
-    mean = (sums / counts[:, None]).norm(dim=-1)
-    variance = (squares / counts - mean**2).clamp(min=0) * counts / (counts - 1).clamp(min=1)
-    relative = (variance / counts).sqrt() / mean
-    return np.asarray(relative.masked_fill(counts < 2, torch.nan).amax(-1))
 
 
 def _values(table: Table, roles: list[str]) -> pd.DataFrame:

@@ -146,7 +146,9 @@ def result(
     beside = setting.beside(right)
     batch = setting.batch
     return AblationScore(
-        **setting.common(schedule=schedule.spec(), answers=answers, masks=specs(masks)),
+        **setting.common(
+            table=schedule.wait > 0, schedule=schedule.spec(), answers=answers, masks=specs(masks)
+        ),
         by_role=_by_role(setting, full, ablated),
         right=right,
         kept=ablated.all_right,

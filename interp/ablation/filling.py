@@ -76,11 +76,9 @@ def filling(
     Raises InputError for a key that the table has never seen, or saw in the evaluated prompt alone,
     and for `resample` where no other prompt has the role and key.
     """
-    if replacement.table_key is not None and table is None:
-        problems = table_problems(places.batch.problems, replacement.n, replacement.seed)
-        prompts = model.prompts(problems, format=places.batch.format)
-        table = build_table(
-            model, prompts, replacement.table_key, memory=memory, cancel=cancel, progress=progress
+    if table is None:
+        table = table_for(
+            model, places, replacement, memory=memory, cancel=cancel, progress=progress
         )
     name = replacement.name
     if name == "resample":
@@ -98,6 +96,25 @@ def filling(
     total = table.counts.sum()
     means = table.sums.sum(dim=1) / total  # [n_layers, d_model]
     return numbered.filling(model, lambda depth: means[depth - 1].expand(len(numbered.tokens), -1))
+
+
+def table_for(
+    model: Model,
+    places: Places,
+    replacement: Replacement,
+    *,
+    memory: int,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> Table | None:
+    """The table that a replacement reads for these prompts, None where it reads none."""
+    if replacement.table_key is None:
+        return None
+    problems = table_problems(places.batch.problems, replacement.n, replacement.seed)
+    prompts = model.prompts(problems, format=places.batch.format)
+    return build_table(
+        model, prompts, replacement.table_key, memory=memory, cancel=cancel, progress=progress
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,7 +161,7 @@ def _result(
     difference = [spread(x) for x in logit_difference(setting, full, answers)]
     divergence = np.array([found.total_kl.mean() for found in answers])
     return AblationGrid(
-        **setting.common(**settings),
+        **setting.common(table=True, **settings),
         faithfulness=Grid(kept[0], axes, kept[1], kept[2]),
         logit_difference=Grid(difference[0], axes, difference[1], difference[2]),
         by_role=Grid(spread(token_faithfulness(full, answers)), (roles, *axes)),

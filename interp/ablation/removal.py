@@ -51,7 +51,7 @@ def removal(
     grids = {where: _grid(table[table["where"] == where], axes) for where in ("full", "schedule")}
     together = table[table["layer"] < 0]
     return LayerRemoval(
-        **setting.common(schedule=schedule.spec()),
+        **setting.common(table=schedule.wait > 0, schedule=schedule.spec()),
         full=grids["full"],
         schedule=grids["schedule"],
         all_removed=together.drop(columns="layer").reset_index(drop=True),

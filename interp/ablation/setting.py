@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from interp.ablation.answers import Answers, Truth, best_constant
 from interp.ablation.complete import Resources
-from interp.ablation.filling import Filling, filling
+from interp.ablation.filling import Filling, filling, table_for
 from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
@@ -76,8 +76,11 @@ class Setting:
             self.resources,
         )  # fmt: skip
 
-    def common(self, **more: Any) -> dict[str, Any]:
-        """The fields that every Result of this room has, and its settings."""
+    def common(self, *, table: bool = False, **more: Any) -> dict[str, Any]:
+        """The fields that every Result of this room has, and its settings; `table`: also how well
+        the means are known that waiting tokens are given."""
+        if table:
+            more |= self._of_table()
         batch = self.batch
         settings = {
             "format": batch.format,
@@ -96,6 +99,22 @@ class Setting:
             "n_distinct": batch.n_distinct,
             "seed": self.seed,
             "settings": settings | more,
+        }
+
+    def _of_table(self) -> dict[str, Any]:
+        """`table_error`, the largest relative standard error of a mean (None: unknown, as where a
+        key was seen once), and `table_fewest`, the prompts behind the rarest key."""
+        resources = self.resources
+        table = table_for(
+            self.model, self.places, self.replacement,
+            memory=resources.memory, cancel=resources.cancel,
+        )  # fmt: skip
+        if table is None:
+            return {}
+        error = table.largest_error()
+        return {
+            "table_error": error if np.isfinite(error) else None,
+            "table_fewest": int(table.counts.min()),
         }
 
     def right(self, full: Answers) -> Bools:

@@ -60,6 +60,13 @@ class Table:
             return self.index[key]
         raise InputError(self._unseen(key, model))
 
+    def largest_error(self) -> float:
+        """The largest relative standard error of its means over keys and depths: 0 where the table
+        is exact, NaN where a key was seen once."""
+        if self.exact:
+            return 0.0
+        return float(relative_error(self.sums, self.squares, self.counts).max())
+
     def _unseen(self, key: Key, model: Model) -> str:
         same_role = {k.position for k in self.index if k.role == key.role}
         text = "".join(model.pieces(key.given))
@@ -77,6 +84,14 @@ class Table:
                 f"its numbers have other lengths. Use a format of fixed width, or {remedy}."
             )
         return f"no prompt of the table has {text!r} at {key.role!r}: {remedy}."
+
+
+def relative_error(sums: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """√(tr Var / n) / ‖mean‖ of each key's mean, [n_layers, keys]; NaN for a key seen once, which
+    says nothing of its spread."""
+    mean = (sums / counts[:, None]).norm(dim=-1)
+    variance = (squares / counts - mean**2).clamp(min=0) * counts / (counts - 1).clamp(min=1)
+    return ((variance / counts).sqrt() / mean).masked_fill(counts < 2, torch.nan)
 
 
 def members(places: Places) -> list[bytes]:

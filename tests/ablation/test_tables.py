@@ -146,3 +146,22 @@ def test_keys_say_nothing_by_their_number_alone(tiny_model: Callable[..., Any]) 
     assert np.isnan(alone.own_share.at(role="b0", depth="1"))  # 8 values, each seen once
     assert np.isnan(alone.error.at(role="b0", depth="1"))
     assert np.isnan(alone.metrics["largest_error"])
+
+
+def test_how_well_the_means_are_known_stands_in_the_settings(
+    tiny_model: Callable[..., Any],
+) -> None:
+    model, _ = tiny_model("gpt2")
+    batch = model.prompts(interp.Addition(2).sample(6, seed=1, full_width=True), format="padded")
+    known = ablation.Replacement("cama", "token", 300)
+    told = ablation.evaluate(model, batch, ablation.Schedule(1), replacement=known).settings
+    table = ablation.cama(
+        model, interp.Addition(2).sample(300, seed=0, full_width=True), format="padded"
+    )
+    assert told["table_error"] == pytest.approx(table.metrics["largest_error"]) != 0
+    assert told["table_fewest"] == table.metrics["fewest"]
+    assert "table_error" not in ablation.evaluate(model, batch, ablation.Schedule()).settings
+    zero = ablation.evaluate(model, batch, ablation.Schedule(1), replacement="zero")
+    assert "table_error" not in zero.settings
+    small = model.prompts(TASK.grid()[:20], format="padded")
+    assert ablation.grid(model, small, waits=[1], widths=[1]).settings["table_error"] == 0
