@@ -23,7 +23,15 @@ _LARGE: dict[str, dict[str, Any]] = {
 }
 """Sizes whose population is large enough for a held-out R² to come within 0.01."""
 
-PROOFS = {"probe_r2": prove_r2, "probe_use": prove_use}
+_SITES = (("resid_pre", "attn_out"), ("resid_mid", "z"), ("resid_post", "mlp_out"))
+"""Two sites a kind, others at other seeds; all of them in the test of every site."""
+
+
+def _prove_r2(about: Subject) -> None:
+    prove_r2(about, ("resid_mid",))
+
+
+PROOFS = {"probe_r2": _prove_r2, "probe_use": prove_use}
 
 
 def _specimen() -> Subject:
@@ -32,8 +40,13 @@ def _specimen() -> Subject:
 
 @pytest.mark.parametrize("kind", list(_LARGE))
 def test_r2_is_what_a_linear_map_can_reach(kind: str) -> None:
-    seed = SEEDS[list(_LARGE).index(kind) % len(SEEDS)]
-    prove_r2(subject(kind, seed, **_LARGE[kind]))
+    number = list(_LARGE).index(kind)
+    seed = SEEDS[number % len(SEEDS)]
+    prove_r2(subject(kind, seed, **_LARGE[kind]), _SITES[(FIRST_SEED + number) % len(_SITES)])
+
+
+def test_r2_is_the_keys_at_every_site_and_head() -> None:
+    prove_r2(_specimen())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
