@@ -163,10 +163,10 @@ class ProbeSweep(Result):
             shared = self.cells.groupby("target", sort=False)["types_shared"].max()
             few = shared[shared < ENOUGH_TYPES]
             if len(few):
+                shares = ", ".join(f"{name} {number(100 * part)} %" for name, part in few.items())
                 found["control_task"] = (
-                    "a random label is learnt only for digits that were fitted on, which of the "
-                    "held-out prompts have, for "
-                    + ", ".join(f"{name}, {number(100 * part)} %" for name, part in few.items())
+                    "fewer than half of the held-out prompts have input digits that were fitted on "
+                    f"({shares}), and a random label is learnt for no others"
                 )
         return found
 
