@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from interp.results.ablation_margin import few_right, margin_left
 from interp.results.ablation_masks import masks_code, masks_text
 from interp.results.calls import call, model_code
 from interp.results.display import number
@@ -68,28 +69,6 @@ def about_masks(settings: Mapping[str, Any]) -> str:
     """What is cut beside the schedule, for a sentence; "" where nothing is."""
     told = masks_text(settings.get("masks", ()))
     return f", with attention further cut ({told})," if told else ""
-
-
-def few_right(n: int) -> str:
-    """Why a conclusion is drawn from logits, and what may help."""
-    return (
-        f"The full model gets {n} distinct prompts right, too few to tell a share of right answers "
-        f"(interp.behaviour.search_prompts finds the prompts that it reads best)."
-    )
-
-
-def margin_left(value: float, low: float, high: float, kl: float, n: int) -> str:
-    """What is left of the full model's Δ, and KL from it (NaN: unknown), over all `n` prompts.
-
-    Bounds are NaN where the full model's Δ is not surely above 0: nothing is a share of that.
-    """
-    divergence = "" if np.isnan(kl) else f"; KL from the full model {number(kl)} nats"
-    margin = "the margin by which the full model's logits prefer right answers to other prompts'"
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return f"nothing can be told by logits: {margin} is not surely above 0{divergence}"
-    told = f"{number(100 * value)} % ({number(100 * low)} to {number(100 * high)} %)"
-    less = "" if low > 0 else "perhaps no more than a constant output leaves, "
-    return f"{told} of {margin} is left, {less}over all {n} prompts{divergence}"
 
 
 def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
@@ -239,8 +218,8 @@ class AblationScore(Result):
         m = self.metrics
         under = f"Under this schedule{about_masks(self.settings)}"
         if self.n_right_distinct < MIN_DISTINCT:
-            names = ("logit_difference", "logit_difference_low", "logit_difference_high", "kl")
-            left = margin_left(*(m[name] for name in names), self.n)
+            names = ("logit_difference", "logit_difference_low", "logit_difference_high")
+            left = margin_left(*(m[name] for name in names), kl=m["kl"], n=self.n)
             sink = about_sink(self.settings)
             return f"{few_right(self.n_right_distinct)} {under} {left}.{sink}"
         told = (

@@ -12,10 +12,9 @@ import pandas as pd
 from interp.results.ablation import (
     OfRightAnswers,
     about_sink,
-    few_right,
-    margin_left,
     replacement_code,
 )
+from interp.results.ablation_margin import few_right, margin_left
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -129,7 +128,7 @@ class AblationGrid(OfRightAnswers):
             best = np.unravel_index(np.nanargmax(grid.values), grid.shape)
             cell, where = (int(best[0]), int(best[1])), f"In the best cell (none keeps {KEEPS:.0%})"
         kl = float("nan") if self.kl is None else float(self.kl.values[cell])
-        left = margin_left(*(float(x[cell]) for x in (grid.values, low, high)), kl, self.n)
+        left = margin_left(*(float(x[cell]) for x in (grid.values, low, high)), kl=kl, n=self.n)
         why = few_right(self.n_right_distinct)
         return f"{why} {where}, chosen on these prompts, {left}."
 
