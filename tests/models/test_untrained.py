@@ -56,5 +56,5 @@ def test_the_weights_are_those_that_the_recipe_starts_from(shape: str, tmp_path:
 def test_the_blocks_of_a_model_without_layer_norm_write(tmp_path: Path) -> None:
     model = untrained(_trained("no layer norm", tmp_path), seed=1)
     batch = model.prompts(interp.task("add:2").sample(20, seed=0), format="padded")
-    found = engine.run(model, batch, reads=[Read("mlp_out", 0, "last")], logits=None)
+    found = engine.run(model, batch, reads=[Read("mlp_out", (0,), ("last",))], logits=None)
     assert float(found.activations["mlp_out", 0].std()) > 1e-3
