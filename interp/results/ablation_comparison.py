@@ -65,8 +65,8 @@ class AblationComparison(OfRightAnswers):
         labels = self.settings.get("replacements", ())
         tables = self.settings.get("tables") or [(1024, self.seed)] * len(labels)
         return [
-            named_replacement(label, *table, self.seed)
-            for label, table in zip(labels, tables, strict=True)
+            named_replacement(label, n, table_seed, self.seed)
+            for label, (n, table_seed) in zip(labels, tables, strict=True)
         ]
 
     def conclusion(self) -> str | None:
@@ -159,7 +159,8 @@ class AblationTransfer(Result):
         """Lines that load the other models, and an item of the targets for each row."""
         problems = self.settings["problems_of"]
         others = self.settings.get("models_of") or [None] * len(problems)
-        lines, items = [], []
+        lines: list[str] = []
+        items: list[str] = []
         for row, asked, other in zip(
             self.table.itertuples(index=False), problems, others, strict=True
         ):
