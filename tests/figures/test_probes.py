@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from functools import cache
 from pathlib import Path
@@ -340,7 +341,7 @@ def test_the_report_holds_everything_and_escapes_it(tmp_path: Path) -> None:
     for section in sections():
         result: Result = section.result
         assert result.verdict is not None
-        assert result.verdict in text
+        assert html.escape(result.verdict) in text
         assert all(note.replace("'", "&#x27;") in text for note in result.notes)
         assert result.code.splitlines()[-1].replace("'", "&#x27;") in text
         assert f"Table ({len(result.frame):,} rows)" in text
