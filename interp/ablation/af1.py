@@ -24,7 +24,7 @@ from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.results import MIN_DISTINCT, AblationScore, AllForOne, Axis, Grid
-from interp.results.ablation_search import below_target
+from interp.results.ablation_search import beside_target
 
 Ints = npt.NDArray[np.int64]
 
@@ -164,10 +164,11 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: boo
             found,
             scored,
         )
-    told_of = below_target(m["faithfulness"], m["faithfulness_low"], m["faithfulness_high"], target)
     reason = (
-        f"found on {len(halves.searched.batch)} prompts, measured on {len(told.batch)} others"
-        f"{told_of and f': {told_of}'}."
+        f"found on {len(halves.searched.batch)} prompts, measured on {len(told.batch)} others: "
+        f"{100 * m['faithfulness']:.1f} % ({100 * m['faithfulness_low']:.1f} to "
+        f"{100 * m['faithfulness_high']:.1f} %) are kept there, "
+        f"{beside_target(m['faithfulness'], m['faithfulness_low'], target)}."
     )
     return Attempt("found", reason, found, scored)
 

@@ -284,32 +284,22 @@ class AllForOne(OfRightAnswers):
             f"{len(self.heads)} heads in {len(self.transfer)} layers (indices {indices}) carry all "
             f"that is needed to where the answer is emitted, and the rest is computed there: on "
             f"prompts that the search did not see, {number(100 * m['faithfulness'])} % of the "
-            f"right answers stay right (at least {number(100 * m['faithfulness_low'])} %; the best "
-            f"constant answer {number(100 * m['constant'])} %){self._beside_target}."
+            f"right answers stay right ({number(100 * m['faithfulness_low'])} to "
+            f"{number(100 * m['faithfulness_high'])} %, "
+            f"{beside_target(m['faithfulness'], m['faithfulness_low'], self.target)}; the best "
+            f"constant answer {number(100 * m['constant'])} %)."
             f"{about_sink(self.settings)}"
         )
-
-    @property
-    def _beside_target(self) -> str:
-        m = self.metrics
-        bounds = (m["faithfulness_low"], m["faithfulness_high"])
-        told = below_target(m["faithfulness"], *bounds, self.target)
-        return f"; {told}" if told else f"; the target was {number(100 * self.target)} %"
 
 
 def _largest(values: npt.NDArray[np.float64]) -> float:
     return float("nan") if np.isnan(values).all() else float(np.nanmax(values))
 
 
-def below_target(value: float, low: float, high: float, target: float) -> str:
-    """What must be said where prompts that the search did not see are kept less well than its
-    target, or may be; "" where the interval lies above it."""
-    bounds = f"{number(100 * value)} % ({number(100 * low)} to {number(100 * high)} %)"
-    if value < target:
-        return f"there {bounds} are kept, below the target of {number(100 * target)} %"
-    if low < target:
-        return f"there {bounds} are kept, not surely the target of {number(100 * target)} %"
-    return ""
+def beside_target(value: float, low: float, target: float) -> str:
+    """How a faithfulness told with its lower bound stands to the target of its search."""
+    where = "below" if value < target else "not surely at" if low < target else "above"
+    return f"{where} the target of {number(100 * target)} %"
 
 
 def _layers(first: int, count: int) -> str:

@@ -92,9 +92,10 @@ def test_what_the_told_half_says_of_the_target_is_in_the_reason(planted: Any) ->
     model, _, batch = planted
     found = ablation.af1(model, batch, target=1.0, heads=False)
     assert found.status == "found"
-    assert re.search(r"there 100 % \(9\d\.\d+ to 100 %\) .* not surely the target", found.reason)
-    assert "not surely the target of 100 %" in str(found.verdict)
-    assert "target of 90 %" not in ablation.af1(model, batch, heads=False).reason  # surely above it
+    said = "not surely at the target of 100 %"
+    assert re.search(rf": 100\.0 % \(9\d\.\d to 100\.0 %\) are kept there, {said}", found.reason)
+    assert said in str(found.verdict)
+    assert "above the target of 90 %" in ablation.af1(model, batch, heads=False).reason
 
 
 def test_few_right_prompts_are_uninformative(planted: Any) -> None:
