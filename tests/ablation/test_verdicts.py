@@ -64,9 +64,9 @@ def test_only_searches_that_came_to_their_end_say_that_there_is_no_subgraph() ->
 @pytest.mark.parametrize(
     ("kept", "target", "said"),
     [
-        (0.95, 0.97, "95 % (85 to 99 %) are kept, below the target of 97 %"),
-        (0.95, 0.9, "95 % (85 to 99 %) are kept, not surely the target of 90 %"),
-        (0.95, 0.8, "the target was 80 %"),
+        (0.95, 0.97, "95 % of the right answers stay right (85 to 99 %, below the target of 97 %"),
+        (0.95, 0.9, "stay right (85 to 99 %, not surely at the target of 90 %"),
+        (0.95, 0.8, "stay right (85 to 99 %, above the target of 80 %"),
     ],
 )
 def test_what_a_search_found_is_held_to_its_target_on_prompts_that_it_did_not_see(
