@@ -20,7 +20,6 @@ from interp.ablation.sink import Sink
 from interp.ablation.tables import Table, build_table, members, table_problems
 from interp.engine import Cancel
 from interp.engine.lanes import embed, prefix_states, step
-from interp.engine.requests import Progress
 from interp.errors import InputError
 from interp.models.model import Model
 
@@ -64,22 +63,17 @@ def filling(
     replacement: Replacement,
     sink: Sink,
     *,
-    table: Table | None = None,
+    table: Table | None,
     known: bool = True,
     memory: int,
     cancel: Cancel | None = None,
-    progress: Progress | None = None,
 ) -> Filling:
-    """The filling of a batch. `table` replaces the one that the replacement would build; without
-    `known`, a token that the table has never seen is given zeros.
+    """The filling of a batch. `table` is that of `table_for`; without `known`, a token that it has
+    never seen is given zeros.
 
     Raises InputError for a key that the table has never seen, or saw in the evaluated prompt alone,
     and for `resample` where no other prompt has the role and key.
     """
-    if table is None:
-        table = table_for(
-            model, places, replacement, memory=memory, cancel=cancel, progress=progress
-        )
     name = replacement.name
     if name == "resample":
         return _resampled(model, places, replacement, sink, memory, cancel)
@@ -105,16 +99,13 @@ def table_for(
     *,
     memory: int,
     cancel: Cancel | None = None,
-    progress: Progress | None = None,
 ) -> Table | None:
     """The table that a replacement reads for these prompts, None where it reads none."""
     if replacement.table_key is None:
         return None
     problems = table_problems(places.batch.problems, replacement.n, replacement.seed)
     prompts = model.prompts(problems, format=places.batch.format)
-    return build_table(
-        model, prompts, replacement.table_key, memory=memory, cancel=cancel, progress=progress
-    )
+    return build_table(model, prompts, replacement.table_key, memory=memory, cancel=cancel)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from interp.ablation.filling import Filling, filling, table_for
 from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
+from interp.ablation.tables import Table
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -62,11 +64,20 @@ class Setting:
     def batch(self) -> PromptBatch:
         return self.places.batch
 
-    def filling(self, **options: Any) -> Filling:
-        """What waiting tokens are given."""
+    @cached_property
+    def table(self) -> Table | None:
+        """The table that the replacement reads, None where it reads none."""
+        return table_for(
+            self.model, self.places, self.replacement,
+            memory=self.resources.memory, cancel=self.resources.cancel,
+        )  # fmt: skip
+
+    def filling(self, *, table: Table | None = None, known: bool = True) -> Filling:
+        """What waiting tokens are given, from this table in place of the replacement's own."""
         return filling(
             self.model, self.places, self.replacement, self.sink,
-            memory=self.resources.memory, cancel=self.resources.cancel, **options,
+            table=self.table if table is None else table, known=known,
+            memory=self.resources.memory, cancel=self.resources.cancel,
         )  # fmt: skip
 
     def rows(self, rows: Ints) -> Setting:
@@ -104,17 +115,12 @@ class Setting:
     def _of_table(self) -> dict[str, Any]:
         """`table_error`, the largest relative standard error of a mean (None: unknown, as where a
         key was seen once), and `table_fewest`, the prompts behind the rarest key."""
-        resources = self.resources
-        table = table_for(
-            self.model, self.places, self.replacement,
-            memory=resources.memory, cancel=resources.cancel,
-        )  # fmt: skip
-        if table is None:
+        if self.table is None:
             return {}
-        error = table.largest_error()
+        error = self.table.largest_error()
         return {
             "table_error": error if np.isfinite(error) else None,
-            "table_fewest": int(table.counts.min()),
+            "table_fewest": int(self.table.counts.min()),
         }
 
     def right(self, full: Answers) -> Bools:

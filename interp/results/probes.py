@@ -44,6 +44,13 @@ def probe_code(model: ModelId | None, last: str, starting_with: str | None = Non
     )
 
 
+def with_represented(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells with q over all of them and `represented`: interval of the gain above 0 and q small."""
+    q = benjamini_hochberg(cells["p"].to_numpy())
+    above = cells["gain_low"].to_numpy() > 0
+    return cells.assign(q=q, represented=above & (q <= FALSE_DISCOVERIES))
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ProbeSweep(Result):
     """A probe for each target at each site, layer, head and role, with its controls.
@@ -93,12 +100,8 @@ class ProbeSweep(Result):
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        cells = self.cells.copy()
-        cells["q"] = benjamini_hochberg(cells["p"].to_numpy())
-        low = cells["gain_low"].to_numpy()
-        cells["represented"] = (low > 0) & (cells["q"].to_numpy() <= FALSE_DISCOVERIES)
-        cells["selectivity"] = cells["score"] - cells["control_task"]
-        return cells
+        cells = with_represented(self.cells)
+        return cells.assign(selectivity=cells["score"] - cells["control_task"])
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -13,8 +13,12 @@ import pandas as pd
 from interp.errors import InputError
 from interp.results.calls import call, model_call
 from interp.results.display import number
-from interp.results.intervals import benjamini_hochberg
-from interp.results.probes import FALSE_DISCOVERIES, probe_code, split_option
+from interp.results.probes import (
+    FALSE_DISCOVERIES,
+    probe_code,
+    split_option,
+    with_represented,
+)
 from interp.results.result import Result
 
 
@@ -100,11 +104,7 @@ class RunningSums(Result):
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        cells = self.cells.copy()
-        cells["q"] = benjamini_hochberg(cells["p"].to_numpy())
-        low = cells["gain_low"].to_numpy()
-        cells["represented"] = (low > 0) & (cells["q"].to_numpy() <= FALSE_DISCOVERIES)
-        return cells
+        return with_represented(self.cells)
 
     @property
     def frame(self) -> pd.DataFrame:
