@@ -106,7 +106,7 @@ def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any
     full, _ = full_answers(setting)
     filling = setting.filling()  # the table is the peer's too, and timed apart
     clock = Clock()
-    cells = Cells(setting, filling, PEEK)
+    cells = Cells(setting, filling, PEEK, full)
     found = cells.run([Cell.of(schedule, depth) for schedule in schedules])
     ours = clock.stop()
     print(f"{len(pairs)} cells in {ours.wall:.1f} s", flush=True)
@@ -147,15 +147,16 @@ def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any
 
 def compare(setting: Setting, ours: Answers, logits: torch.Tensor) -> tuple[float, int]:
     """The largest difference of Δ, as a share of the largest |logit|, and how many answers are
-    right in one and wrong in the other though the peer's lead is more than rounding."""
+    right in one and wrong in the other though the peer's lead is more than rounding, of those that
+    the full model has right."""
     log_q = torch.log_softmax(logits.float(), -1)
     theirs = read(setting.truth, logits, log_q, log_q, setting.truth.labels)
     largest = float(logits.abs().max())
     off = np.nanmax(np.abs(ours.difference - theirs[..., 1].numpy())) / largest
     top = logits.topk(2, dim=-1).values
     clear = (top[..., 0] - top[..., 1] > tolerance(logits.dtype) * largest).numpy()
-    present = (setting.truth.labels >= 0).numpy()
-    return float(off), int(((ours.right != theirs[..., 0].numpy()) & clear & present).sum())
+    read_too = ~np.isnan(ours.right)  # where the full model is right
+    return float(off), int(((ours.right != theirs[..., 0].numpy()) & clear & read_too).sum())
 
 
 def measure_table(model: Any, batch: Any) -> dict[str, Any]:

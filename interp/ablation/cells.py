@@ -59,14 +59,21 @@ class Cells:
     """The cells of one setting, under one transfer mask.
 
     `log_p` [n, answers, d_vocab] of the full model asks for KL, and so for the whole vocabulary in
-    every cell; without it the vocabulary is read only where the right token leads the other
-    answers' tokens, which decides the same.
+    every cell. Without it the vocabulary is read only where the right token leads the other
+    answers' tokens, which decides the same; and only where the `full` model has it right, since
+    faithfulness asks no more: elsewhere `right` is NaN.
     """
 
     def __init__(
-        self, setting: Setting, filling: Filling, mask: str, log_p: torch.Tensor | None = None
+        self,
+        setting: Setting,
+        filling: Filling,
+        mask: str,
+        full: Answers,
+        log_p: torch.Tensor | None = None,
     ) -> None:
         self.setting, self.filling, self.log_p = setting, filling, log_p
+        self.asked = torch.from_numpy(full.right == 1)  # bool [n, answers]
         self.model, places = setting.model, setting.places
         lengths = torch.from_numpy(places.batch.prompt_lengths)
         width = int((places.ends - places.batch.prompt_lengths).max()) + 1
@@ -182,12 +189,12 @@ class Cells:
         own = few.gather(-1, column[..., None])[..., 0]
         best = few.amax(-1)
         close = tolerance(self.model.dtype) * few.abs().amax(-1)
-        leads = (own >= best - close) & (labels >= 0)
+        leads = (own >= best - close) & self.asked
         right = torch.zeros_like(own, dtype=torch.float64)
         if leads.any():
             first = self._first(streams[leads.to(streams.device)])
             right[leads] = (first == labels[leads]).double()
-        right.masked_fill_(labels < 0, torch.nan)
+        right.masked_fill_(~self.asked, torch.nan)
         unknown = torch.full_like(right[0], torch.nan).numpy()
         return [
             Answers(kept.numpy(), truth.difference(values, truth.labels).numpy(), unknown)

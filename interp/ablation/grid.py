@@ -99,7 +99,7 @@ def run_schedules(
             setting.model.shape.n_layers, setting.model.shape.n_heads, setting.model.name
         )
     full, log_p = full_answers(setting, kl=kl)
-    cells = Cells(setting, setting.filling(), schedules[0].transfer_mask, log_p)
+    cells = Cells(setting, setting.filling(), schedules[0].transfer_mask, full, log_p)
     depth = setting.model.shape.n_layers
     return full, cells.run([Cell.of(schedule, depth) for schedule in schedules])
 

@@ -67,7 +67,7 @@ def search(setting: Setting, target: float, mask: str, *, heads: bool, curve: bo
     staged = replace(setting, resources=resources.stage(5, 60))
     found = _sweep_waits(staged, target, mask, curve=curve)
     quiet = replace(setting, resources=replace(resources, progress=None))
-    cells = Cells(quiet, setting.filling(), mask)
+    cells = Cells(quiet, setting.filling(), mask, found.full)
     wait = _deepest_wait(found, cells)
     resources.told(65)
     if wait is None:

@@ -67,9 +67,19 @@ class Encoder:
             if len(word) == 1:
                 self._by_character[ord(word)] = token
         self.roles = self._answer_roles(task)
+        self._last: tuple[Problems, bool, Rows] | None = None
 
     def __call__(self, problems: Problems, *, thoughts: bool = False) -> Rows:
-        """The rows of some problems. With `thoughts` the chain of thought is learnt too."""
+        """The rows of some problems. With `thoughts` the chain of thought is learnt too.
+
+        The same object again gives the same rows: a run over a whole grid writes it once.
+        """
+        last = self._last
+        if last is None or last[0] is not problems or last[1] != thoughts:
+            last = self._last = (problems, thoughts, self._encode(problems, thoughts))
+        return last[2]
+
+    def _encode(self, problems: Problems, thoughts: bool) -> Rows:
         groups: dict[Spans, list[tuple[int, str]]] = {}
         for row, one in enumerate(self.format.render(problems)):
             groups.setdefault(one.spans, []).append((row, one.text))

@@ -93,8 +93,8 @@ def test_both_routes_give_the_numbers_of_the_reference(
     want = told(by_hand(folder, family, batch, table, schedule), full, batch)
     here = setting(model, batch)
     assert_equal(score(here, schedule)["ablated"], want, close(model, family))
-    _, log_p = full_answers(here, kl=True)
-    cells = Cells(here, here.filling(), "full-peek", log_p)
+    whole, log_p = full_answers(here, kl=True)
+    cells = Cells(here, here.filling(), "full-peek", whole, log_p)
     assert_equal(cells.run([Cell.of(schedule, tiny.N_LAYERS)])[0], want, close(model, family))
 
 
@@ -147,13 +147,35 @@ def test_cells_equal_complete_forwards_under_other_masks(tiny_model: Callable[..
         assert_routes_agree(setting(model, batch), schedules, 1e-9)
 
 
+def fewer_readings(here: Setting, schedules: Any, full: Any) -> list[Any]:
+    """The cells' answers without KL, read where `full` is right."""
+    cells = Cells(here, here.filling(), schedules[0].transfer_mask, full)
+    return cells.run([Cell.of(schedule, here.model.shape.n_layers) for schedule in schedules])
+
+
+def test_the_vocabulary_is_read_where_the_full_model_is_right(
+    tiny_model: Callable[..., Any],
+) -> None:
+    model, _ = tiny_model("gpt2")
+    here = setting(model, model.prompts(interp.Addition(2).sample(16, seed=4), format="padded"))
+    full, _ = full_answers(here)
+    claimed = replace(full, right=np.where(np.arange(16)[:, None] < 5, 1.0, full.right * 0))
+    for found in fewer_readings(here, SCHEDULES[:2], claimed):
+        assert np.isnan(found.right[5:]).all()
+        assert not np.isnan(found.right[:5]).any()
+        assert not np.isnan(found.difference).any()
+
+
 def assert_routes_agree(here: Setting, schedules: Any, share: float) -> None:
     with patch.object(Setting, "right", lambda self, full: full.all_right):  # random: none is
-        _, slow = run_schedules(here, schedules, route="complete")
+        full, slow = run_schedules(here, schedules, route="complete")
         _, fast = run_schedules(here, schedules, kl=True)
-    for a, b in zip(slow, fast, strict=True):
+    everywhere = replace(full, right=np.where(np.isnan(full.right), np.nan, 1.0))
+    seldom = fewer_readings(here, schedules, everywhere)
+    for a, b, c in zip(slow, fast, seldom, strict=True):
         scale = np.nanmax(np.abs(a.difference))
-        assert np.array_equal(a.right, b.right, equal_nan=True)
-        assert np.nanmax(np.abs(a.difference - b.difference)) <= share * scale
+        for other in (b, c):
+            assert np.array_equal(a.right, other.right, equal_nan=True)
+            assert np.nanmax(np.abs(a.difference - other.difference)) <= share * scale
         assert np.nanmax(np.abs(a.kl - b.kl)) <= 10 * share * max(1.0, np.nanmax(a.kl))
     assert np.nanmax(np.abs(slow[0].difference - slow[1].difference)) > 1e-3  # they do differ
