@@ -13,6 +13,7 @@ from interp.ablation.af1 import Attempt, Halves, attempt, check_searchable, spli
 from interp.ablation.complete import Resources
 from interp.ablation.evaluate import result, score
 from interp.ablation.grid import full_answers
+from interp.ablation.measured import MEASURES, measures
 from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
@@ -23,10 +24,9 @@ from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
-from interp.results import AblationComparison, AblationScore
+from interp.results import AblationComparison
 
 _ALWAYS = ("cama", "role-mean", "mean", "zero", "resample", "resample:token", "own")
-_MEASURES = ("faithfulness", "low", "high", "logit_difference", "kl")
 
 
 def compare(
@@ -118,7 +118,7 @@ def _nothing(status: str, reason: str) -> dict[str, Any]:
         "status": status,
         "reason": reason,
         **dict.fromkeys(counts, -1),
-        **dict.fromkeys(_MEASURES, np.nan),
+        **dict.fromkeys(MEASURES, np.nan),
     }
 
 
@@ -132,14 +132,14 @@ def _searched(halves: Halves, name: Replacement, mask: str, target: float) -> di
     schedule = found.search.schedule if found.search is not None else None
     if schedule is None or found.score is None:
         return out
-    return out | _about(schedule, halves.told) | _measures(found.score)
+    return out | _about(schedule, halves.told) | measures(found.score)
 
 
 def _scored(setting: Setting, schedule: Schedule, name: Replacement, mask: str) -> dict[str, Any]:
     here, changed = with_replacement(setting, name), replace(schedule, transfer_mask=mask)
     answers = score(here, changed)
     told = result(here, changed, answers["full"], answers["ablated"])
-    return _nothing("scored", "") | _about(schedule, setting) | _measures(told)
+    return _nothing("scored", "") | _about(schedule, setting) | measures(told)
 
 
 def with_replacement(setting: Setting, name: Replacement) -> Setting:
@@ -158,9 +158,3 @@ def _about(schedule: Schedule, setting: Setting) -> dict[str, Any]:
         "transfer_layers": len(transfer),
         "heads": every if heads is None else len(heads),
     }
-
-
-def _measures(told: AblationScore) -> dict[str, float]:
-    m = told.metrics
-    bounds = {"low": m["faithfulness_low"], "high": m["faithfulness_high"]}
-    return {name: m[name] for name in ("faithfulness", "logit_difference", "kl")} | bounds

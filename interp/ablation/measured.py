@@ -1,4 +1,4 @@
-"""Answers of many schedules as grids with intervals."""
+"""Answers of many schedules as grids, and scores as rows of a table, with intervals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ import numpy.typing as npt
 
 from interp.ablation.answers import Answers
 from interp.ablation.setting import Setting
-from interp.results import mean_interval, ratio_interval
+from interp.results import AblationScore, mean_interval, ratio_interval
 from interp.results.ablation import share_interval
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Estimate = tuple[Floats, Floats, Floats]  # value, low, high
+
+# The columns that a score has in a table of several; `low` and `high` are faithfulness's.
+_BOUNDED = ("logit_difference", "kl")
+MEASURES = (
+    "faithfulness", "low", "high",
+    *(f"{name}{end}" for name in _BOUNDED for end in ("", "_low", "_high")),
+)  # fmt: skip
+
+
+def measures(score: AblationScore) -> dict[str, float]:
+    """A score as a row's `MEASURES`."""
+    found = score.metrics
+    bounds = {"low": found["faithfulness_low"], "high": found["faithfulness_high"]}
+    return {name: bounds[name] if name in bounds else found[name] for name in MEASURES}
 
 
 def faithfulness(setting: Setting, right: Bools, answers: Sequence[Answers]) -> Estimate:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from interp.ablation.complete import Resources
 from interp.ablation.evaluate import result, score
+from interp.ablation.measured import MEASURES, measures
 from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
@@ -158,19 +159,14 @@ def _row(
         "n_right": int(m["n_right"]),
         "n_right_distinct": int(m["n_right_distinct"]),
         "constant": m["constant"],
-        "faithfulness": m["faithfulness"],
-        "low": m["faithfulness_low"],
-        "high": m["faithfulness_high"],
-        "logit_difference": m["logit_difference"],
-        "kl": m["kl"],
+        **measures(told),
         "reason": reason,
     }
 
 
 def _nothing(reason: str) -> dict[str, Any]:
-    names = ("base_accuracy", "constant", "faithfulness", "low", "high", "logit_difference", "kl")
     return {
-        **dict.fromkeys(names, np.nan),
+        **dict.fromkeys(("base_accuracy", "constant", *MEASURES), np.nan),
         "n_right": 0,
         "n_right_distinct": 0,
         "reason": reason,

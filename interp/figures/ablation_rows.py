@@ -97,8 +97,7 @@ def dots(
     hover: Sequence[str] | None = None,
     name: str = "faithfulness",
 ) -> go.Scatter:
-    """`faithfulness` with `low` and `high`, one label a row; filled where it is above a constant
-    answer's for sure (column `constant`, where there is one)."""
+    """`faithfulness` with `low` and `high`, one label a row."""
     value = table["faithfulness"]
     return go.Scatter(
         x=value,
@@ -106,27 +105,35 @@ def dots(
         mode="markers",
         cliponaxis=False,
         name=name,
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": table["high"] - value,
-            "arrayminus": value - table["low"],
-            "thickness": 1.2,
-            "width": 3,
-            "color": ACCENT,
-        },
+        error_x=_bars(value, table["low"], table["high"], ACCENT),
         marker={"symbol": "square", "size": 8, "color": ACCENT},
         text=list(hover) if hover is not None else list(labels),
         hovertemplate="%{text}<extra></extra>",
     )
 
 
+def _bars(
+    value: pd.Series[float], low: pd.Series[float], high: pd.Series[float], color: str
+) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": high - value,
+        "arrayminus": value - low,
+        "thickness": 1.2,
+        "width": 3,
+        "color": color,
+    }
+
+
 def _difference(table: pd.DataFrame, labels: Sequence[str]) -> go.Scatter:
+    value, low, high = (table[f"logit_difference{end}"] for end in ("", "_low", "_high"))
     return go.Scatter(
-        x=table["logit_difference"],
+        x=value,
         y=list(labels),
         mode="markers",
         cliponaxis=False,
+        error_x=_bars(value, low, high, INK),
         marker={"symbol": "diamond", "size": 8, "color": INK},
         customdata=table["kl"],
         hovertemplate="%{y}<br>logit difference %{x:.3f}<br>KL %{customdata:.3g} nats"

@@ -172,7 +172,7 @@ class AblationScore(Result):
         """faithfulness with its interval, constant (of the best constant answer), base_accuracy,
         accuracy (of the ablated run, on all prompts), n_right, n_right_distinct, logit_difference
         (normalised, 1 is the full model and 0 a constant output) with its interval (NaN where the
-        full model's own Δ is not surely above 0), kl (mean, in nats)."""
+        full model's own Δ is not surely above 0), kl (mean, in nats) with its interval."""
         seed = self.seed or 0
         kept = self.kept[self.right]
         low, high = share_interval(kept, self.group[self.right], seed=seed)
@@ -180,6 +180,7 @@ class AblationScore(Result):
         if mean_interval(self.difference, self.group, seed=seed).low > 0:
             bounds = ratio_interval(self.difference_ablated, self.difference, self.group, seed=seed)
         full = float(self.difference.mean())
+        divergence = mean_interval(self.kl, self.group, seed=seed)
         return {
             "faithfulness": float(kept.mean()) if len(kept) else float("nan"),
             "faithfulness_low": float(low),
@@ -193,6 +194,8 @@ class AblationScore(Result):
             "logit_difference_low": float(bounds.low),
             "logit_difference_high": float(bounds.high),
             "kl": float(self.kl.mean()),
+            "kl_low": float(divergence.low),
+            "kl_high": float(divergence.high),
         }
 
     @property

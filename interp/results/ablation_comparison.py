@@ -27,7 +27,8 @@ class AblationComparison(OfRightAnswers):
     Args:
         table: one row an alternative: `replacement`, `given`, `mask` (of the transfer layers),
             `status`, `reason`, `wait`, `first_transfer`, `last_transfer`, `transfer_layers` (a
-            count), `heads`, `faithfulness`, `low`, `high`, `logit_difference`, `kl`.
+            count), `heads`, `faithfulness`, `low`, `high`, and `logit_difference` and `kl`, each
+            with its own `_low` and `_high`.
         constant, base_accuracy, n_right, n_right_distinct: of the prompts told of.
     """
 
@@ -107,7 +108,8 @@ class AblationTransfer(Result):
         table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
             `left_out` (prompts that the search of the schedule saw, beside n), `base_accuracy`,
             `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`, `high`,
-            `logit_difference`, `kl`, and `reason` where there is no number or no verdict.
+            `logit_difference` and `kl` (each with `_low` and `_high`), and `reason` where there is
+            no number or no verdict.
     """
 
     analysis: ClassVar[str] = "ablation_transfer"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -219,6 +220,14 @@ def test_the_grid(planted: Any, tmp_path: Path) -> None:
         assert np.allclose(a, b, atol=1e-3, equal_nan=True), name
 
 
+def inside_their_bounds(table: pd.DataFrame) -> None:
+    for name, low in {"faithfulness": "low", "logit_difference": "", "kl": ""}.items():
+        bounds = (low, "high") if low else (f"{name}_low", f"{name}_high")
+        assert (table[bounds[0]] <= table[name] + 1e-12).all(), name
+        assert (table[name] <= table[bounds[1]] + 1e-12).all(), name
+        assert (table[bounds[1]] > table[bounds[0]]).any() or name == "faithfulness"
+
+
 def test_alternatives_in_one_table(planted: Any) -> None:
     model, key, batch = planted
     found = ablation.compare(model, batch, the_schedule(key, 4))
@@ -226,6 +235,7 @@ def test_alternatives_in_one_table(planted: Any) -> None:
     assert kept["cama:token", "full-peek"] == 1
     assert kept["zero", "full-peek"] < 0.4
     assert kept["cama:token", "operands"] == 1
+    inside_their_bounds(found.table)
     other = ablation.Replacement("cama", "value", 900, 2)
     named = ablation.compare(model, batch, the_schedule(key, 4), replacements=[other, "zero"])
     space: dict[str, Any] = {}
@@ -245,6 +255,7 @@ def test_transfer_to_other_prompts(planted: Any, add5: Any) -> None:
     found = ablation.transfer(model, the_schedule(key, 4), targets)
     rows = found.table.set_index("name")
     assert rows.loc["same", "faithfulness"] == 1
+    inside_their_bounds(rows.loc[["same", "few"]])
     assert "no verdict" in rows.loc["few", "reason"]
     assert (
         "does not exist" in rows.loc["shallow", "reason"]

@@ -258,6 +258,9 @@ def comparison() -> AblationComparison:
     kept = np.where(found_, np.linspace(0.05, 0.97, 12), np.nan)
     table = table.assign(faithfulness=kept, low=kept - 0.05, high=np.minimum(kept + 0.03, 1))
     table = table.assign(logit_difference=kept - 0.1, kl=1 - kept)
+    for name in ("logit_difference", "kl"):
+        bounds = {f"{name}_low": table[name] - 0.1, f"{name}_high": table[name] + 0.1}
+        table = table.assign(**bounds)
     return AblationComparison(**about(schedule=None), **RIGHT, table=table)
 
 
