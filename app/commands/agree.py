@@ -7,7 +7,16 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from app.commands.finish import finish
-from app.commands.options import Count, FormatName, Out, SamplerName, Seed, TaskName, task_of
+from app.commands.options import (
+    Count,
+    FormatName,
+    Out,
+    SamplerName,
+    Seed,
+    TaskName,
+    assignments,
+    task_of,
+)
 from app.commands.watch import Watch
 
 AnalysisName = Annotated[
@@ -16,6 +25,15 @@ AnalysisName = Annotated[
         "--analysis",
         help="A function of the library: attribution.counterfactual, attribution.logit_lens, "
         "behaviour.accuracy, …",
+    ),
+]
+
+Arguments = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="An argument of the analysis, as JSON: --set targets='[\"carry[0]\"]'.",
     ),
 ]
 
@@ -30,6 +48,7 @@ def agree(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
+    changes: Arguments = None,
     out: Out = None,
 ) -> None:
     """Which of an analysis' findings do all seeds share?"""
@@ -43,7 +62,7 @@ def agree(
         first = interp.load(names[0])
         sample = problems(task_of(first, task), n, seed=seed, sampler=sampler)
         watch.step(f"{analysis} of {len(names)} models")
-        options: dict[str, Any] = {"seed": seed} | ({"format": format} if format else {})
+        options = arguments(seed, format, changes)
         result = interp.across(
             [first, *names[1:]],
             function,
@@ -53,3 +72,9 @@ def agree(
             **options,
         )
     finish(result, out)
+
+
+def arguments(seed: int, format: str | None, changes: list[str] | None) -> dict[str, Any]:
+    """The keywords of the analysis; what `--set` says comes last."""
+    chosen = {"seed": seed} | ({"format": format} if format else {})
+    return chosen | assignments(changes)

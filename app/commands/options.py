@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
 
@@ -55,3 +57,21 @@ def task_of(model: Model, name: str | None) -> str:
             f"{model.name} was trained for no one task: say which, such as --task add:1"
         )
     return model.task.name
+
+
+def assignments(texts: Iterable[str] | None) -> dict[str, Any]:
+    """What `--set NAME=VALUE …` says by name, each value as JSON where it is JSON.
+
+    Raises:
+        InputError: where there is no `=`.
+    """
+    out: dict[str, Any] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InputError(f"--set takes NAME=VALUE, such as --set steps=2000, not {text!r}")
+        try:
+            out[name] = json.loads(value)
+        except ValueError:  # a bare word is a string
+            out[name] = value
+    return out

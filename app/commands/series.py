@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from typer import Argument
 
-from app.commands.agree import AnalysisName
+from app.commands.agree import AnalysisName, Arguments, arguments
 from app.commands.finish import finish
 from app.commands.options import Count, FormatName, Out, SamplerName, Seed, TaskName, task_of
 from app.commands.watch import Watch
@@ -20,6 +20,7 @@ def series(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
+    changes: Arguments = None,
     out: Out = None,
 ) -> None:
     """How does an analysis' finding come about during training?"""
@@ -33,9 +34,9 @@ def series(
         chosen = task_of(found.load(found.steps[-1]), task)
         sample = problems(chosen, n, seed=seed, sampler=sampler)
         watch.step(f"{analysis} of {len(found)} checkpoints")
-        options: dict[str, Any] = {"seed": seed} | ({"format": format} if format else {})
+        options = arguments(seed, format, changes)
         # Before it has learnt its format a model's answers cannot be read, and are wrong.
-        options |= {"strict": False} if analysis == "behaviour.accuracy" else {}
+        options = ({"strict": False} if analysis == "behaviour.accuracy" else {}) | options
         result = interp.over(
             found, function, sample, progress=watch.progress, cancel=watch.cancel, **options
         )

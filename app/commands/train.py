@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 from rich.markup import escape
 from typer import Argument, Option
 
+from app.commands.options import assignments
 from app.commands.watch import Watch
-from interp.errors import InputError
 
 if TYPE_CHECKING:
     from interp.training import Validation
 
 Changes = Annotated[
     list[str] | None,
-    Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe: --set steps=2000."),
+    Option("--set", metavar="NAME=VALUE", help="Change a field of the recipe: --set steps=2000."),
 ]
 
 
@@ -39,7 +38,7 @@ def train(
     with Watch("preparing") as watch:
         import interp
 
-        overrides = dict(change(text) for text in changes or [])
+        overrides = assignments(changes)
         overrides |= {"seed": seed} if seed is not None else {}
         chosen = interp.training.recipe(recipe, **overrides)
         folder = out or Path("runs") / chosen.name
@@ -74,18 +73,3 @@ def standing(validation: Validation) -> str:
     """How it stands, in a line: whole problems that are right, and each digit (or task)."""
     parts = " ".join(f"{name} {share:.0%}" for name, share in validation.by_digit.items())
     return f"{validation.exact:.2%} exact ({parts})"
-
-
-def change(text: str) -> tuple[str, Any]:
-    """A field and its value from `FIELD=VALUE`, the value as JSON where it is JSON.
-
-    Raises:
-        InputError: where there is no `=`.
-    """
-    field, equals, value = text.partition("=")
-    if not (field and equals):
-        raise InputError(f"--set takes FIELD=VALUE, such as --set steps=2000, not {text!r}")
-    try:
-        return field, json.loads(value)
-    except ValueError:  # a bare word is a string
-        return field, value

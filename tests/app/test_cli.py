@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from app.commands.train import change
+from app.commands.options import assignments
 from app.commands.watch import Watch
 from interp.errors import Cancelled, InputError
 
@@ -66,12 +66,13 @@ def test_an_unknown_recipe_names_those_there_are(
     assert "add5" in error
 
 
-def test_a_field_of_a_recipe_is_read_as_json_or_as_a_word() -> None:
-    assert change("steps=2000") == ("steps", 2000)
-    assert change("learning_rate=1e-3") == ("learning_rate", 1e-3)
-    assert change("family=llama") == ("family", "llama")
-    with pytest.raises(InputError, match="--set takes FIELD=VALUE"):
-        change("steps")
+def test_what_is_set_is_read_as_json_or_as_a_word() -> None:
+    texts = ["steps=2000", "learning_rate=1e-3", "family=llama", "heads=[[0, 1]]"]
+    want = {"steps": 2000, "learning_rate": 1e-3, "family": "llama", "heads": [[0, 1]]}
+    assert assignments(texts) == want
+    assert assignments(None) == {}
+    with pytest.raises(InputError, match="--set takes NAME=VALUE"):
+        assignments(["steps"])
 
 
 def interrupt() -> None:

@@ -45,6 +45,23 @@ def test_series(
     assert "add5 has no checkpoint series" in capsys.readouterr().err
 
 
+def test_an_argument_of_the_analysis_can_be_set(
+    trained: tuple[Path, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names, out = [str(folder) for folder in trained[:2]], tmp_path / "out"
+    given = ("--analysis", "behaviour.accuracy", "--n", "30", "--set", "strict=false")
+    assert run(monkeypatch, "agree", *names, *given, "-o", str(out)) == 0
+    wanted = interp.across(
+        names, interp.behaviour.accuracy, problems("add:2", 30, seed=0), seed=0, strict=False
+    )
+    assert Result.load(out) == wanted
+    assert run(monkeypatch, "agree", *names, *given[:-1], "magic=1") == 2
+    assert "cannot be called so" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["counterfactual", "attribution.magic", "models.Model", "a.b.c"])
 def test_what_is_no_analysis(name: str) -> None:
     with pytest.raises(InputError, match=f"no analysis '{name}': name a function of a room"):
