@@ -3,7 +3,7 @@
 After "Why can't transformers learn multiplication?" (2510.00184): two layers and four heads, all
 numbers least digit first. The three share shape, data and optimiser; what differs is the objective.
 
-    sft    the answer alone. Expected to fail in the middle digits, as in the paper
+    sft    the answer alone. The paper's fails in the middle digits for good; here they come last
     aux    the answer, while the heads of the second layer know the running sums. The paper's λ and
            heads are not stated: here λ goes from 5 to 30 on sums divided by 81, at all four heads
     icot   a chain of thought that is taken away from the left, eight tokens a stage. The paper
