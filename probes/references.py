@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,13 +58,3 @@ def references(
             )
         )
     return out
-
-
-def trained_in(card: Mapping[str, Any] | None, target: Target) -> bool:
-    """Whether a loss of the model's training asked for the target by name: the running sums of the
-    auxiliary loss (`interp.training.objectives.RunningSumLoss`)."""
-    objective = ((card or {}).get("recipe") or {}).get("objective") or {}
-    if objective.get("kind") != "running-sum" or not target.name.startswith("running_sum["):
-        return False
-    columns = objective.get("columns")
-    return columns is None or int(target.name[len("running_sum[") : -1]) in columns

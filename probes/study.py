@@ -22,12 +22,13 @@ from probes.design import Design
 from probes.fitting import Found, fit_design
 from probes.parts import Parts
 from probes.places import bos_tokens
-from probes.references import references, trained_in
+from probes.references import references
 from probes.resample import Resamples
 from probes.scores import score
 from probes.targets import Target
+from probes.trained import trained_in
 
-FORM = 2  # of finished hooks on disk; those of another form are made again
+FORM = 3  # of finished hooks on disk; those of another form are made again
 
 Step = Callable[[], None]
 Designs = Mapping[str, Sequence[Design]]
@@ -129,6 +130,7 @@ def _untrained_scores(
 def _frames(study: Study, activations: Activations | None) -> dict[str, list[Frame]]:
     """What the cells of each place are compared with."""
     weights: dict[bytes, Resamples] = {}
+    trained = trained_in(study.model.card, study.targets, study.batch.problems.task)
     out = {}
     for place in study.places:
         embedding = None if activations is None else activations.at(EMBEDDING, place)
@@ -136,7 +138,7 @@ def _frames(study: Study, activations: Activations | None) -> dict[str, list[Fra
         out[place] = [
             frame(
                 study.batch, design, against, weights,
-                [trained_in(study.model.card, target) for target in design.targets], study.seed,
+                [target.name in trained for target in design.targets], study.seed,
             )
             for design, against in zip(study.designs[place], found, strict=True)
         ]  # fmt: skip

@@ -20,6 +20,7 @@ from interp.figures.probes_layers import score_by_layer
 from interp.figures.registry import renders
 from interp.figures.theme import INK, PALE, SIGNED, WIDTH, frame
 from interp.results import ProbeSweep
+from interp.results.probes import ASKED_FOR
 
 FLOW = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid_post")
 """Sites in the order in which a block computes them."""
@@ -203,7 +204,7 @@ def _hover(cell: Mapping[Any, Any]) -> str:
     """Everything that was measured in a cell."""
     shows = "as a chain of thought does" if cell["visible"] == "chain" else cell["visible"]
     seen = f"<br>the token shows it: {shows}" if shows else ""
-    asked = "<br>a loss of its training asked for it" if cell["trained_in"] else ""
+    asked = f"<br>{ASKED_FOR}" if cell["trained_in"] else ""
     return (
         f"<b>{cell['target']}, {cell['row']}, {cell['role']}</b><br>{measured(cell)}<br>"
         f"gain over {cell['reference']} {cell['gain']:.3g} [{cell['gain_low']:.3g}, "

@@ -14,6 +14,7 @@ from interp.figures.matrix import heatmap, outline
 from interp.figures.theme import ACCENT, GREY, INK, frame, magnitude_range, translucent
 from interp.results import ProbeSweep
 from interp.results.display import number
+from interp.results.probes import ASKED_FOR
 
 CONTROLS = {
     "shown": "one-hot digits<br>and printed answer",
@@ -197,5 +198,5 @@ def _caption(result: ProbeSweep, cell: Mapping[str, Any]) -> str:
     if "control_task" in result.unmeasured and np.isnan(cell["control_task"]):
         parts += ["no control task: the split holds out the digits that it labels"]
     parts += ["the token there shows it"] if cell["visible"] else []
-    parts += ["a loss of its training asked for it"] if cell["trained_in"] else []
+    parts += [ASKED_FOR] if cell["trained_in"] else []
     return " · ".join(parts)

@@ -13,6 +13,7 @@ from interp.errors import InputError
 from interp.figures.probes_cell import CONTROLS
 from interp.figures.theme import CATEGORIES, GREY, INK, SYMBOLS, frame, translucent
 from interp.results import ProbeSweep
+from interp.results.probes import ASKED_FOR
 
 _MAX_ROLES = 9
 _LOWEST = -0.5  # an R² below it is off the page
@@ -137,7 +138,7 @@ def _caption(result: ProbeSweep, mine: pd.DataFrame, cut: bool) -> str:
         "index 0 least significant",
     ]
     parts += [f"below {_LOWEST:g} not drawn".replace("-", "−")] if cut else []
-    parts += ["a loss of its training asked for it"] if mine["trained_in"].any() else []
+    parts += [ASKED_FOR] if mine["trained_in"].any() else []
     hidden = mine["role"].nunique() - _MAX_ROLES
     parts += [f"the first {_MAX_ROLES} of {hidden + _MAX_ROLES} roles"] if hidden > 0 else []
     return " · ".join(parts)

@@ -25,6 +25,9 @@ FALSE_DISCOVERIES = 0.05
 ENOUGH_TYPES = 0.5
 """Share of held-out prompts whose input type must have been fitted on for a control task."""
 
+ASKED_FOR = "a loss of its training asked for it, or for what decides it"
+"""Said of a target with `trained_in`."""
+
 CONTROLS = {"untrained": "random weights", "control_task": "control task"}
 """Controls that cannot always be measured, in words."""
 
@@ -120,7 +123,7 @@ class ProbeSweep(Result):
         only (`notes`); types_shared, the share of held-out prompts whose input type was fitted on:
         control_task is scored on these, and NaN where they are fewer than half (`unmeasured`);
         reference, gain with its bounds, p, q, represented; alpha, n_train, n_test; trained_in,
-        whether a loss of the model's training asked for it.
+        whether a loss of the model's training asked for it, or for a running sum that decides it.
         """
         return self._frame.copy()
 
@@ -192,7 +195,7 @@ class ProbeSweep(Result):
         row = found.loc[found["cv"].idxmax()]
         what = "R²" if row["metric"] == "r2" else "accuracy"
         head = f" head {row['head']}" if row["head"] >= 0 else ""
-        asked = " It was trained in." if row["trained_in"] else ""
+        asked = f" {ASKED_FOR.capitalize()}." if row["trained_in"] else ""
         return (
             f"{len(found)} of {len(frame)} cells hold more of their target than a linear map finds "
             f"in the question itself. {row['target']} at {row['site']} of layer {row['layer']}"

@@ -122,7 +122,7 @@ def test_a_layer_figure_has_the_probe_and_every_control_as_a_line() -> None:
     first = next(trace for trace in figure.data if trace.fill == "toself")
     part = mine[mine["role"] == "c2"]
     np.testing.assert_allclose(first.y[:3], part["shown"] + part["gain_high"])
-    assert "a loss of its training asked for it" in caption(figure)
+    assert "a loss of its training asked for it, or for what decides it" in caption(figure)
 
 
 def test_a_control_that_was_not_made_is_no_line() -> None:
