@@ -6,12 +6,18 @@ removals on the other, the same search under every replacement and mask, and the
 found on the other styles, operators and ranges. Everything is told with the number of distinct
 right prompts, intervals and the best constant's score; where the search says that there is no such
 subgraph, or nothing, that is the result.
+
+What the search found is saved whole beside the numbers (`…_search`, for `Result.load`): `transfer`
+leaves out the problems that it saw, whichever run it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
 import interp
@@ -19,6 +25,7 @@ from bench.harness import RESULTS, record
 from interp.ablation import Schedule
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError
+from interp.results import AllForOne
 
 STYLES = ("plain", "calculate", "qa-short", "af1-verbal", "af1-qa", "af1-instruction", "af1-word",
           "af1-python")  # fmt: skip
@@ -45,7 +52,7 @@ def main() -> None:
         model = model.starting_with(options.bos)
     problems = draw(options.task, options.n, options.seed)
     batch = model.prompts(problems, format=options.format)
-    name = f"af1_{options.model.replace('/', '_')}_{options.task.replace(':', '')}"
+    name = named(options)
     about = {
         "model": dict(model.id._asdict()),
         "task": options.task,
@@ -56,22 +63,37 @@ def main() -> None:
         "n_distinct": batch.n_distinct,
         "target": options.target,
         "replacement": options.replacement,
+        "sink": options.sink,
     }
     body = {**about, **finished(name, options.seed, about)}
     for part in (part for part in PARTS if part in options.parts):
         body[part] = PARTS[part](model, batch, options, body)
+        body["commands"] = {**body.get("commands", {}), part: command()}
+        body["command"] = " && ".join(dict.fromkeys(body["commands"].values()))
         record(name, options.seed, body)
 
 
+def named(options: Any) -> str:
+    """What the files of these options are called."""
+    return f"af1_{options.model.replace('/', '_')}_{options.task.replace(':', '')}"
+
+
+def command() -> str:
+    """The command that runs now."""
+    return shlex.join(["python", "-m", "bench.proofs.af1_smollm2", *sys.argv[1:]])
+
+
 def finished(name: str, seed: int, about: dict[str, Any]) -> dict[str, Any]:
-    """The parts that an earlier run about the very same prompts wrote."""
+    """The parts that earlier runs about the very same prompts wrote, and their `commands`."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
         return {}
     before = json.loads(path.read_text(encoding="utf-8"))
     if before["seed"] != seed or any(before.get(key) != value for key, value in about.items()):
         return {}
-    return {part: before[part] for part in PARTS if part in before}
+    parts = {part: before[part] for part in PARTS if part in before}
+    commands = before.get("commands", {})
+    return parts | {"commands": {part: commands[part] for part in parts if part in commands}}
 
 
 def grid(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +104,7 @@ def grid(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[st
 def search(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[str, Any]:
     """The sparsest schedule, found on one half and told of the other, and its layers' removals."""
     found = interp.ablation.af1(model, batch, target=options.target, **_common(options))
+    found.save(saved(options))
     schedule = Schedule.from_spec(spec) if (spec := found.settings["schedule"]) else None
     removed = interp.ablation.removal(model, batch, schedule, **_common(options))
     return told(found) | {
@@ -105,8 +128,8 @@ def compare(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict
 
 def transfer(model: Any, _batch: Any, options: Any, body: dict[str, Any]) -> dict[str, Any]:
     """The schedule on the other styles of its task, and on other tasks in its own style."""
-    spec = body.get("search", {}).get("schedule")
-    if spec is None:
+    found = searched(options, body)
+    if found.status != "found":
         return {"reason": "no subgraph was found, so there is none to transfer"}
     kinds = [(options.task, style) for style in STYLES]
     kinds += [(task, options.format) for task in OTHERS]
@@ -117,8 +140,26 @@ def transfer(model: Any, _batch: Any, options: Any, body: dict[str, Any]) -> dic
             targets[f"{task} {style}"] = model.prompts(problems, format=style)
         except InputError as error:  # this style cannot write that task
             refused[f"{task} {style}"] = str(error)
-    result = interp.ablation.transfer(model, Schedule.from_spec(spec), targets, **_common(options))
+    result = interp.ablation.transfer(model, found, targets, seed=options.seed)
     return told(result) | {"refused": refused}
+
+
+def saved(options: Any) -> Path:
+    """Where what the search found is kept."""
+    return RESULTS / f"{named(options)}_search"
+
+
+def searched(options: Any, body: dict[str, Any]) -> AllForOne:
+    """What the search of these prompts found, in this run or an earlier one. Raises InputError
+    where nothing was searched, or the saved search is another than that of `body`."""
+    folder = saved(options)
+    found = AllForOne.load(folder) if folder.exists() else None
+    if found is None or found.code != body.get("search", {}).get("code"):
+        raise InputError(
+            f"{folder} does not hold the search of these prompts, and without it nothing says "
+            f"which problems it saw: run --parts search with the same options first."
+        )
+    return found
 
 
 PARTS = {"grid": grid, "search": search, "compare": compare, "transfer": transfer}

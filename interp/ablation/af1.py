@@ -12,6 +12,7 @@ from interp.ablation.complete import Resources
 from interp.ablation.evaluate import result, score
 from interp.ablation.grid import full_answers
 from interp.ablation.picture import picture
+from interp.ablation.problems import named
 from interp.ablation.removal import measure
 from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
@@ -207,7 +208,7 @@ def _result(
         pruning=_pruning(found.search),
         removal=_removal(told, kept),
         scores=pd.DataFrame([] if found.score is None else [found.score.metrics]),
-        searched=tuple(dict.fromkeys(halves.searched.batch.texts)),
+        searched=tuple(dict.fromkeys(named(halves.searched.batch.problems))),
         searched_faithfulness=found.search.faithfulness if found.search else float("nan"),
         n_layers=depth,
         picture="" if kept is None else picture(kept, told.places, depth),

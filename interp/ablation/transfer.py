@@ -12,6 +12,7 @@ import pandas as pd
 from interp.ablation.complete import Resources
 from interp.ablation.evaluate import result, score
 from interp.ablation.measured import MEASURES, measures
+from interp.ablation.problems import named
 from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
@@ -42,8 +43,12 @@ def transfer(
     """The schedule on each set of prompts, its tables built anew for them.
 
     Args:
-        schedule: or the `AllForOne` that found it. Prompts that its search saw are left out of what
-            it is scored on, whatever the model; `left_out` in the table counts them.
+        schedule: or the `AllForOne` that found it. Prompts that ask a problem which its search saw
+            (same operands and operators) are left out of what it is scored on, whatever their
+            wording and whatever the model: the layers were chosen for what they do on those
+            operands, and models that share training may share it too. One left out without need
+            costs a prompt; one left in would make the others look better than they are.
+            `left_out` in the table counts them. Of a bare `Schedule` nothing is known to be seen.
         targets: name → prompts of `model`, or (another model, its prompts).
         replacement, sink: as in `evaluate`; None: those of the search, else "cama" and "first".
         Others as in `evaluate`.
@@ -52,7 +57,7 @@ def transfer(
 
     Raises:
         InputError: for no targets, a search that found nothing, and one that saw all of the
-            prompts. What a single set of prompts refuses (a layer its model has not, a token that
+            problems. What a single set of prompts refuses (a layer its model has not, a token that
             the table has never seen) is told in the table.
     """
     if not targets:
@@ -68,7 +73,7 @@ def transfer(
     ]
     kept = [_unseen(batch, found) for _, batch in pairs]
     if not any(len(rows) for rows in kept):
-        raise InputError("the search saw all of these prompts: draw others, with another seed.")
+        raise InputError("the search saw all of these problems: draw others, with another seed.")
     resources, table = Resources(memory, cancel, None), []
     for done, (name, (own, batch), rows) in enumerate(zip(targets, pairs, kept, strict=True)):
         row = _row(name, own, batch, rows, schedule, what, sink, seed, resources)
@@ -109,9 +114,10 @@ def _of_search(found: AllForOne) -> tuple[Schedule, Replacement, str]:
 
 
 def _unseen(batch: PromptBatch, found: AllForOne | None) -> Ints:
-    """The rows that the search did not see."""
-    seen = set() if found is None else set(found.searched)
-    return np.array([i for i, text in enumerate(batch.texts) if text not in seen], dtype=np.int64)
+    """The rows whose problem the search did not see."""
+    if found is None:
+        return np.arange(len(batch))
+    return np.flatnonzero(~np.isin(named(batch.problems), found.searched))
 
 
 def _about(model: Model) -> dict[str, Any]:
@@ -139,7 +145,7 @@ def _row(
         "left_out": len(batch) - len(rows),
     }
     if not len(rows):
-        return about | _nothing("the search saw all of these prompts")
+        return about | _nothing("the search saw all of these problems")
     batch = batch if len(rows) == len(batch) else batch[rows]
     try:
         setting = Setting.of(model, batch, replacement, sink, seed, resources)

@@ -106,7 +106,7 @@ class AblationTransfer(Result):
 
     Args:
         table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
-            `left_out` (prompts that the search of the schedule saw, beside n), `base_accuracy`,
+            `left_out` (prompts whose problem the schedule's search saw, beside n), `base_accuracy`,
             `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`, `high`,
             `logit_difference` and `kl` (each with `_low` and `_high`), and `reason` where there is
             no number or no verdict.
@@ -189,4 +189,4 @@ class AblationTransfer(Result):
     @property
     def _left_out(self) -> str:
         gone = int(np.sum(self.table.get("left_out", 0)))
-        return f" Left out are {gone} prompts that the search of the schedule saw." if gone else ""
+        return f" Left out are {gone} prompts whose problem the search saw." if gone else ""

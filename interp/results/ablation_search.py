@@ -196,7 +196,7 @@ class AllForOne(OfRightAnswers):
             `faithfulness`, `low`, `high`: necessity.
         scores: the told half's metrics (`AblationScore.metrics`), empty where none was found.
         picture: who may see whom at each layer.
-        searched: the distinct prompts that the search saw, as text.
+        searched: the distinct problems that the search saw, as text (`12+5`).
     """
 
     analysis: ClassVar[str] = "all_for_one"

@@ -16,6 +16,7 @@ from interp import ablation, engine
 from interp.ablation import Schedule
 from interp.ablation.answers import Truth
 from interp.ablation.complete import Resources
+from interp.ablation.problems import named
 from interp.ablation.setting import Setting
 from interp.errors import InputError
 from interp.models.planted import build
@@ -274,7 +275,8 @@ def test_a_subgraph_is_scored_as_it_was_found_on_prompts_that_the_search_did_not
     model, _, batch = planted
     how = ablation.Replacement("cama", "value", 900)
     searched = ablation.af1(model, batch, replacement=how, heads=False)
-    assert set(searched.searched) < set(batch.texts)
+    asked = np.array([batch.problems.text(row) for row in range(len(batch))])
+    assert set(searched.searched) < set(asked)
     found = ablation.transfer(model, searched, {"same": batch, "half": batch[:60]})
     assert found.settings["replacement"] == "cama:value"
     assert (found.settings["table_prompts"], found.settings["sink"]) == (900, "first")
@@ -291,9 +293,25 @@ def test_a_subgraph_is_scored_as_it_was_found_on_prompts_that_the_search_did_not
     assert f"Left out are {found.table['left_out'].sum()} prompts" in str(found.verdict)
     other = ablation.transfer(model, searched, {"same": batch}, replacement="zero", sink="first")
     assert (other.settings["replacement"], other.settings["sink"]) == ("zero", "first")
-    seen = batch[np.array([text in searched.searched for text in batch.texts])]
-    with pytest.raises(InputError, match="saw all of these prompts"):
+    seen = batch[np.isin(asked, searched.searched)]
+    with pytest.raises(InputError, match="saw all of these problems"):
         ablation.transfer(model, searched, {"seen": seen})
+
+
+def test_a_problem_that_the_search_saw_is_left_out_in_other_words_too(planted: Any) -> None:
+    model, _, batch = planted
+    searched = ablation.af1(model, batch, heads=False)
+    reworded = batch.with_tokens(batch.tokens, [f"{text} " for text in batch.texts])
+    row = ablation.transfer(model, searched, {"reworded": reworded}).table.iloc[0]
+    assert (row["n"], row["left_out"]) == (50, 50)
+
+
+def test_problems_are_the_same_by_operands_and_operators() -> None:
+    one, two = interp.Addition(1).problems(3, 4), interp.Addition(2).problems(3, 4)
+    assert named(one) == named(two) == ("3+4",)
+    others = [interp.Addition(1).problems(4, 3), interp.Subtraction(1).problems(4, 3)]
+    others += [interp.ModularAddition(p).problems(3, 4) for p in (5, 7)]
+    assert len({name for problems in (one, *others) for name in named(problems)}) == 5
 
 
 def test_a_text_before_every_prompt_is_in_the_code(planted: Any) -> None:
