@@ -4,10 +4,13 @@ numpy, pandas and pyarrow only; figures are found at call time. Importing the ro
 Result type known, so `Result.load` can read any saved folder.
 """
 
-from interp.results.ablation import AblationScore, LayerRemoval
-from interp.results.ablation_comparison import AblationComparison, AblationTransfer
-from interp.results.ablation_search import AblationGrid, AllForOne
+from interp.results.ablation import AblationScore
+from interp.results.ablation_comparison import AblationComparison
+from interp.results.ablation_grid import AblationGrid
+from interp.results.ablation_removal import LayerRemoval
+from interp.results.ablation_search import AllForOne
 from interp.results.ablation_table import CamaTable
+from interp.results.ablation_transfer import AblationTransfer
 from interp.results.agreement import Agreement
 from interp.results.approximation import Approximation
 from interp.results.atomic import folder_atomic, write_atomic
