@@ -16,6 +16,7 @@ from app.study import Study
 from interp.figures.probes import FLOW
 from interp.figures.probes_cell import measured, probe_cell
 from interp.figures.probes_layers import score_by_layer
+from interp.results.probes import REFERENCES
 from probes.consequences import answer_follows
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def cell(result: ProbeSweep, row: pd.Series) -> None:
     """True against predicted in one cell, and its controls."""
     place = place_of(row)
     head = f" head {place.head}" if place.head >= 0 else ""
-    verdict = "**Represented**" if row["represented"] else "Not more than the question itself tells"
+    reference = REFERENCES[str(row["reference"])]
+    verdict = "**Represented**" if row["represented"] else f"Not more than {reference} tells"
     st.markdown(
         f"{verdict}: **{row['target']}** at {place.site} of layer {place.layer}{head}, role "
         f"{place.role}, has {measured(row.to_dict())}; "

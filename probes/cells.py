@@ -83,7 +83,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
     """The cells of one hook, one a target of the design."""
     design = shared.design
     values = design.test_values
-    refs = [shared.against.of(target, i) for i, target in enumerate(design.targets)]
+    refs = [shared.against.of(target, i, values[:, i]) for i, target in enumerate(design.targets)]
     mine, theirs, sizes = [], [], []
     for i, target in enumerate(design.targets):
         mine.append(quality(target, values[:, i], found[i].predicted))
@@ -96,6 +96,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
     for i, target in enumerate(design.targets):
         row = {
             "target": target.name, "kind": target.kind, "metric": target.metric,
+            "copied": target.copied,
             "site": hook.site, "layer": hook.layer, "head": hook.head, "role": design.place,
             "predicts": shared.predicts, "emitted": shared.emitted[i],
             "visible": shared.visible[i],

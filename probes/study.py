@@ -84,7 +84,7 @@ def _make(
     with_other = "untrained" in study.controls and not study.model.adapter.whole
     step = _steps(study, missing, with_other, progress)
     scores = _untrained_scores(study, missing, step, cancel) if with_other else {}
-    with_embedding = "embedding" in study.controls
+    with_embedding = _with_embedding(study)
     wanted = [*missing, EMBEDDING] if with_embedding else missing
     with extracted(
         study.model, study.batch, wanted, study.places, memory=study.memory, store=study.store,
@@ -100,6 +100,12 @@ def _make(
                 key = (hook, str(cell.row["role"]), str(cell.row["target"]))
                 cell.row["untrained"] = scores.get(key, float("nan"))
             parts.write(hook, made)
+
+
+def _with_embedding(study: Study) -> bool:
+    """Whether the token's embedding is read: as a control, or as what a fact about a whole number
+    must beat, which one token may hold."""
+    return "embedding" in study.controls or any(target.about for target in study.targets)
 
 
 def _untrained_scores(
@@ -187,7 +193,7 @@ def _steps(study: Study, missing: Sequence[Hook], twice: bool, progress: Progres
     """Calls `progress` once a minibatch and once a hook, of a total that is known beforehand."""
     n = len(study.batch)
     total = 0
-    for wanted in [[*missing, EMBEDDING] if "embedding" in study.controls else missing,
+    for wanted in [[*missing, EMBEDDING] if _with_embedding(study) else missing,
                    *([missing] if twice else [])]:  # fmt: skip
         rows = chunks(study.model, keys_of(wanted), n, len(study.places), study.memory)
         total += -(-n // rows) + len(missing)

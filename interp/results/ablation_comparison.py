@@ -16,6 +16,9 @@ from interp.results.display import number
 class AblationComparison(OfRightAnswers):
     """The same search, or the same schedule, with every alternative in one table.
 
+    Each search is held to the same target, so that what differs between alternatives is how deep
+    tokens may wait and how many layers must transfer; of one schedule it is the faithfulness.
+
     Args:
         table: one row an alternative: `replacement`, `given`, `mask` (of the transfer layers),
             `status`, `reason`, `wait`, `first_transfer`, `last_transfer`, `transfer_layers` (a
@@ -37,11 +40,15 @@ class AblationComparison(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The faithfulness of each alternative by name, and the constant's."""
-        out = {
-            f"faithfulness {row.replacement} {row.mask}": float(row.faithfulness)
-            for row in self.table.itertuples()
-        }
+        """By name of each alternative its faithfulness, and its wait and transfer_layers (counts;
+        NaN where it has no schedule); and the constant's."""
+        out: dict[str, float] = {}
+        for row in self.table.itertuples():
+            name = f"{row.replacement} {row.mask}"
+            known = row.status in ("found", "scored")
+            out[f"faithfulness {name}"] = float(row.faithfulness)
+            for what in ("wait", "transfer_layers"):
+                out[f"{what} {name}"] = float(getattr(row, what)) if known else float("nan")
         return out | self.beside
 
     @property
@@ -69,14 +76,41 @@ class AblationComparison(OfRightAnswers):
             return "Under none of these alternatives is there such a subgraph."
         if not len(known):
             return f"Whether there is such a subgraph is open. {without}"
-        best = known.loc[known["faithfulness"].idxmax()]
+        lead = self._depths if self.settings.get("schedule") is None else self._most
         above = known[known["low"] > self.constant]
         return (
-            f"Most is kept with {best['replacement']} and {best['mask']}: "
-            f"{number(100 * best['faithfulness'])} % (at least {number(100 * best['low'])} %). "
-            f"{len(above)} of {len(self.table)} alternatives keep more than the best constant "
-            f"answer ({number(100 * self.constant)} %). {without}"
+            f"{lead} {len(above)} of {len(self.table)} alternatives keep more than the best "
+            f"constant answer ({number(100 * self.constant)} %). {without}"
         ).rstrip()
+
+    @property
+    def _most(self) -> str:
+        """Of one schedule: under which alternative most is kept."""
+        best = self.table.loc[self.table["faithfulness"].idxmax()]
+        return (
+            f"Most is kept with {best['replacement']} and {best['mask']}: "
+            f"{number(100 * best['faithfulness'])} % (at least {number(100 * best['low'])} %)."
+        )
+
+    @property
+    def _depths(self) -> str:
+        """Of searches, the deepest wait first: what each alternative allows. How much it then keeps
+        ranks nothing, for each was searched to keep the same target."""
+        found = self.table[self.table["status"] == "found"]
+        if not len(found):
+            return "No alternative has a subgraph that surely beats a constant answer."
+        told = []
+        for (wait, layers), rows in sorted(
+            found.groupby(["wait", "transfer_layers"]), key=lambda at: (-at[0][0], at[0][1])
+        ):
+            names = ", ".join(f"{row.replacement} {row.mask}" for row in rows.itertuples())
+            told.append(f"{int(wait)} and {int(layers)} with {names}")
+        low, high = found["faithfulness"].min(), found["faithfulness"].max()
+        return (
+            f"Layers that tokens may wait through, and layers of transfer behind them: "
+            f"{'; '.join(told)}. On prompts that the searches did not see these keep "
+            f"{number(100 * low)} to {number(100 * high)} % of the right answers."
+        )
 
 
 def _without_number(table: pd.DataFrame) -> str:

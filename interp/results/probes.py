@@ -28,6 +28,9 @@ ENOUGH_TYPES = 0.5
 ASKED_FOR = "a loss of its training asked for it, or for what decides it"
 """Said of a target with `trained_in`."""
 
+REFERENCES = {"shown": "the question itself", "embedding": "the token's embedding"}
+"""What a gain is over, in words, by `reference`."""
+
 CONTROLS = {"untrained": "random weights", "control_task": "control task"}
 """Controls that cannot always be measured, in words."""
 
@@ -60,13 +63,16 @@ class ProbeSweep(Result):
 
     The score of a cell is R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)² (real targets; for angles summed over
     cosine and sine) or the share of right classes, on rows that no probe was fitted on. `gain` is
-    the score less that of the reference, on the same rows:
+    the score less that of the reference on the same rows, which is the stronger of two probes there
+    (of operand digits and operators, which the digits shown have whole, the second):
 
     - `shown`, a linear probe of the one-hot operand digits seen by then, the answer digits printed
-      by then and every other token by then that differs from prompt to prompt (a chain of thought),
-      for everything that is computed from digits;
-    - `embedding`, a probe of the token's own embedding, for operand digits, which the one-hot
-      digits have whole.
+      by then and every other token by then that differs from prompt to prompt (a chain of thought);
+    - `embedding`, a probe of the token's own embedding. It is read wherever it is asked for as a
+      control or a target is a fact about a whole number (`near(a,5)`), which a token may be.
+
+    A fact about a number that a later position has copied whole from the number's own token is a
+    gain there, as a copied digit is.
 
     A target is called represented where the gain's interval lies above 0 and q ≤ 0.05 (Benjamini
     and Hochberg over all cells of the sweep).
@@ -110,7 +116,8 @@ class ProbeSweep(Result):
     def frame(self) -> pd.DataFrame:
         """One row a cell.
 
-        target, kind ("real", "class", "angle"), metric ("r2", "accuracy"), site, layer, head (-1
+        target, kind ("real", "class", "angle"), metric ("r2", "accuracy"); `copied`, whether the
+        question says the target outright (an operand digit, an operator); site, layer, head (-1
         where the site has none), role; `predicts`, the answer digit whose logits that position
         gives; `emitted`, whether the answer digit of the target's column was printed by then
         ("before", "after"); `visible`, what the input token itself tells ("", "mod 10", "whole";
@@ -183,14 +190,16 @@ class ProbeSweep(Result):
 
     def _headline(self) -> str | None:
         frame = self._frame
-        frame = frame[frame["reference"] == "shown"]
+        frame = frame[~frame["copied"]]
         found = frame[frame["represented"]]
         if frame.empty:
             return None
+        both = bool(frame["embedding"].notna().any())
+        beaten = REFERENCES["shown"] + (f" or in {REFERENCES['embedding']}" if both else "")
         if found.empty:
             return (
                 f"None of {len(frame)} cells holds more of its target than a linear map finds in "
-                "the question itself."
+                f"{beaten}."
             )
         row = found.loc[found["cv"].idxmax()]
         what = "R²" if row["metric"] == "r2" else "accuracy"
@@ -198,9 +207,9 @@ class ProbeSweep(Result):
         asked = f" {ASKED_FOR.capitalize()}." if row["trained_in"] else ""
         return (
             f"{len(found)} of {len(frame)} cells hold more of their target than a linear map finds "
-            f"in the question itself. {row['target']} at {row['site']} of layer {row['layer']}"
+            f"in {beaten}. {row['target']} at {row['site']} of layer {row['layer']}"
             f"{head}, role {row['role']}: {what} {number(row['score'])} against "
-            f"{number(row[str(row['reference'])])} "
+            f"{number(row[str(row['reference'])])} from {REFERENCES[str(row['reference'])]} "
             f"(gain {number(row['gain_low'])} to {number(row['gain_high'])}).{asked}"
         )
 

@@ -1,7 +1,8 @@
 """Recipes of long multiplication: one task, three ways to learn it.
 
 After "Why can't transformers learn multiplication?" (2510.00184): two layers and four heads, all
-numbers least digit first. The three share shape, data and optimiser; what differs is the objective.
+numbers least digit first. The three share shape, data and optimiser; what differs is the objective
+and, for the chain of thought, the schedule: half the batch, a linear decay.
 
     sft    the answer alone. The paper's fails in the middle digits for good; here they come last
     aux    the answer, while the heads of the second layer know the running sums. The paper's λ and
@@ -13,8 +14,8 @@ The paper's models are 768 wide and see a fixed set of 80,800 problems. These ar
 128) and see fresh problems. A third have operands of every length: of uniform 4×4 problems 18 %
 have a running sum ĉ_3 below 46, of these 68 %, with one to four products in the column, so that its
 last digit can be learnt step by step. A part has one non-zero digit in the multiplier, as
-2407.15360 found to help. The blocks' matrices are trained with Muon: at 3×3 it had after 2,500
-steps what AdamW alone had after 12,500. The cards say what each reached.
+2407.15360 found to help. The blocks' matrices are trained with Muon, which needs far fewer steps
+here than AdamW alone. The cards say what each reached.
 """
 
 from __future__ import annotations

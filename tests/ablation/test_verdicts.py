@@ -61,6 +61,26 @@ def test_only_searches_that_came_to_their_end_say_that_there_is_no_subgraph() ->
     assert "1 uninformative" in mixed and "1 refused (these prompts hold no such" in mixed
 
 
+def test_searches_are_told_by_how_deep_tokens_wait_and_not_by_what_is_kept() -> None:
+    """A search that finds no wait at all may keep the most."""
+    result = made.comparison()
+    shallow = result.table["replacement"] == "own"
+    table = result.table.iloc[:6].assign(wait=np.where(shallow[:6], 0, 14))
+    table.loc[shallow[:6], ["faithfulness", "low", "high"]] = 1.0
+    searched = replace(result, table=table)
+    told = str(searched.verdict)
+    assert told.startswith("Layers that tokens may wait through, and layers of transfer behind")
+    others = "zero full-peek, mean full-peek, role-mean full-peek, resample full-peek, cama"
+    assert f": 14 and 3 with {others} full-peek; 0 and 3 with own full-peek." in told
+    assert "Most is kept" not in told
+    m = searched.metrics
+    assert (m["wait own full-peek"], m["wait cama full-peek"]) == (0, 14)
+    assert m["transfer_layers cama full-peek"] == 3
+    assert np.isnan(result.metrics["wait cama window:2"])  # uninformative
+    scored = replace(searched, settings=dict(result.settings) | {"schedule": made.SPEC})
+    assert str(scored.verdict).startswith("Most is kept with own and full-peek: 100 %")
+
+
 @pytest.mark.parametrize(
     ("kept", "target", "said"),
     [

@@ -82,7 +82,8 @@ def _cell(
     gain = 0.12 * layer - 0.05 + 0.03 * at - 0.1 * (site == "attn_out")
     bound = 0.04 + 0.01 * at
     return {
-        "target": target, "kind": kind, "metric": "r2" if real else "accuracy", "site": site,
+        "target": target, "kind": kind, "metric": "r2" if real else "accuracy",
+        "copied": False, "site": site,
         "layer": layer, "head": head, "role": role,
         "predicts": "c0" if role == "predicts(c0)" else "", "emitted": "before",
         "visible": "whole" if (target, role) == ("c[1]", "c1") else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,26 @@ def test_what_the_chain_tells_is_no_gain(model: Model, problems: Any) -> None:
         assert row["one_hot"] < 0.88 and row["shown"] > 0.98
         assert row["gain"] == pytest.approx(row["score"] - row["shown"])
         assert row["visible"] == "" and frame.loc[(target, "t2"), "visible"] == "chain"
+
+
+@pytest.mark.parametrize("controls", [(), ("embedding",)])
+def test_what_one_token_codes_of_a_number_is_no_gain(tmp_path: Path, controls: Any) -> None:
+    """Random embeddings of whole numbers tell 7·a's remainder better than digits do; nothing was
+    computed, whether or not the control was asked for."""
+    model = interp.load(str(tiny.save("gpt2", tmp_path, pattern="[0-9]{1,3}|.")))
+    asked = interp.Addition(2).sample(1500, seed=0)
+    sweep = probes.probe(
+        model, asked, targets=["residue(a,7)", "a[0]"], sites=["resid_pre"], layers=[0],
+        roles=["a[0:2]", "last"], split="problem", controls=controls,
+    )  # fmt: skip
+    frame = sweep.frame.set_index(["target", "role"])
+    row = frame.loc[("residue(a,7)", "a[0:2]")]
+    assert row["score"] > row["shown"] + 0.1
+    assert row["reference"] == "embedding" and row["gain"] == 0 and not row["represented"]
+    assert frame.loc[("residue(a,7)", "last"), "reference"] == "shown"
+    assert frame["copied"].to_dict() == {key: key[0] == "a[0]" for key in frame.index}
+    assert "None of 2 cells" in str(sweep.conclusion())
+    assert "in the question itself or in the token's embedding" in str(sweep.conclusion())
 
 
 def test_without_a_chain_nothing_more_is_shown(model: Model, problems: Any) -> None:

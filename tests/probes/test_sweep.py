@@ -58,7 +58,9 @@ def test_the_table_is_consistent(sweep: ProbeSweep) -> None:
     gain = frame["score"] - [row[row["reference"]] for _, row in frame.iterrows()]
     assert frame["gain"].to_numpy() == pytest.approx(gain.to_numpy())
     assert ((frame["gain_low"] <= frame["gain"]) & (frame["gain"] <= frame["gain_high"])).all()
-    assert (frame["reference"] == "embedding").tolist() == (frame["target"] == "a[2]").tolist()
+    assert frame["copied"].tolist() == (frame["target"] == "a[2]").tolist()
+    stronger = frame["copied"] | (frame["embedding"] > frame["shown"])
+    assert (frame["reference"] == "embedding").tolist() == stronger.tolist()
     known = frame[frame["target"] == "running_sum[2]"].set_index("role")
     assert known["emitted"].to_dict() == {
         "last": "before", "predicts(c2)": "before", "c2": "after",
