@@ -82,8 +82,8 @@ def read_card(folder: Path, kind: type[AnyCard]) -> AnyCard:
         ) from error
 
 
-def measure(recipe: Recipe, model: Any, tokenizer: Any) -> dict[str, Any]:
-    """The fields of a card that are measured on held-out problems."""
+def measure(recipe: Recipe, model: Any, tokenizer: Any, steps: int) -> dict[str, Any]:
+    """The fields of a card that are measured on held-out problems, after `steps` steps."""
     stream = Stream(recipe)
     encoder = Encoder(tokenizer, stream.task, recipe.objective.final_format(recipe))
     # Another seed than any that training draws with, so that the card's problems are its own.
@@ -94,7 +94,7 @@ def measure(recipe: Recipe, model: Any, tokenizer: Any) -> dict[str, Any]:
     known = ~np.isnan(scores.loss)
     shares = {name: share(scores.correct[mask & known]) for name, mask in groups.items()}
     return {
-        "data": _data(recipe, stream, problems),
+        "data": _data(recipe, stream, problems, steps),
         "accuracy": share(scores.exact) | {"n_distinct": problems.n_distinct},
         "by_carries": {}
         if carries is None
@@ -133,13 +133,13 @@ def _cascades(recipe: Recipe, stream: Stream, model: Any, encoder: Encoder) -> d
     return found
 
 
-def _data(recipe: Recipe, stream: Stream, problems: Problems) -> dict[str, Any]:
+def _data(recipe: Recipe, stream: Stream, problems: Problems, steps: int) -> dict[str, Any]:
     drawn = (
         "every training problem at every step" if recipe.batch is None else "fresh at every step"
     )
     return {
         "training": drawn,
-        "rows_trained_on": None if recipe.batch is None else recipe.batch * recipe.steps,
+        "rows_trained_on": None if recipe.batch is None else recipe.batch * steps,
         "held_out": asdict(stream.split),
         "scored_on": f"{problems.n} distinct test problems, uniform over {stream.task.name}",
     }

@@ -102,6 +102,7 @@ def test_carries_are_counted():
 def test_a_model_is_measured_on_what_it_did_not_see(tiny):
     from interp.training import build_model, build_tokenizer
 
-    measured = measure(tiny, build_model(tiny), build_tokenizer(tiny))
+    measured = measure(tiny, build_model(tiny), build_tokenizer(tiny), 7)
+    assert measured["data"]["rows_trained_on"] == 7 * 32  # of the steps taken, not those asked for
     assert measured["accuracy"]["n"] <= 200
     assert "distinct test problems" in measured["data"]["scored_on"]

@@ -253,6 +253,7 @@ def test_early_stop_on_the_target(tiny, tmp_path):
     assert reached.step < 400
     assert reached.card is not None
     assert (reached.card.stopped, reached.card.steps) == ("target", reached.step)
+    assert reached.card.data["rows_trained_on"] == one_digit.batch * reached.step
 
 
 def test_progress_and_validation_are_told(tiny, tmp_path):

@@ -20,6 +20,15 @@ def test_the_catalogue_still_has_the_recipe_of_the_card(name):
 
 
 @pytest.mark.parametrize("name", TRAINED)
+def test_the_rows_of_the_card_are_those_of_the_steps_taken(name):
+    card = read_card(fixture_folders()[name])
+    assert card is not None
+    batch = card["recipe"]["batch"]
+    rows = None if batch is None else batch * card["steps"]
+    assert card["data"]["rows_trained_on"] == rows
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_weights_are_those_of_the_card(name):
     folder = fixture_folders()[name]
     card = read_card(folder)
