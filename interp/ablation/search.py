@@ -150,9 +150,12 @@ def _narrowest_window(found: Search, cells: Cells, wait: int) -> tuple[int, int]
     good = [pair for i, pair in enumerate(pairs) if values[i] >= found.target]
     narrowest = min(width for _, width in good)
     if narrowest == 0:
+        why = "they do not depend on the operands"
+        if found.setting.places.tells:
+            why = "the sink, which differs between these prompts, may tell of the operands"
         found.reason = (
             f"with no transfer at all {100 * found.windows[wait, 0][0]:.0f} % of the right answers "
-            f"are kept: they do not depend on the operands."
+            f"are kept: {why}."
         )
         return None
     return max(

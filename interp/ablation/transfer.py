@@ -166,6 +166,7 @@ def _row(
         "n_right_distinct": int(m["n_right_distinct"]),
         "constant": m["constant"],
         **measures(told),
+        "sink_differs": told.sink_differs,
         "reason": reason,
     }
 
@@ -175,5 +176,6 @@ def _nothing(reason: str) -> dict[str, Any]:
         **dict.fromkeys(("base_accuracy", "constant", *MEASURES), np.nan),
         "n_right": 0,
         "n_right_distinct": 0,
+        "sink_differs": False,
         "reason": reason,
     }

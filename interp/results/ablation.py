@@ -54,12 +54,13 @@ def schedule_code(spec: Mapping[str, Any]) -> str:
     return call("interp.ablation.Schedule", **given)
 
 
-def about_sink(settings: Mapping[str, Any]) -> str:
-    """What must be said where the sink tells something of the prompt, else nothing."""
-    if not settings.get("sink_differs"):
+def about_sink(differs: bool, of: str = "") -> str:
+    """What must be said where the sink tells something of the prompt, else nothing; `of` names the
+    prompts where not all are meant."""
+    if not differs:
         return ""
     return (
-        " The sink differs between prompts, and every token sees it: begin them alike with "
+        f" The sink differs between prompts{of}, and every token sees it: begin them alike with "
         "model.starting_with to leave that out."
     )
 
@@ -107,6 +108,10 @@ class OfRightAnswers(Result):
     @property
     def interval(self) -> str:
         return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def sink_differs(self) -> bool:
+        return bool(self.settings.get("sink_differs"))
 
     @property
     def beside(self) -> dict[str, float]:
@@ -202,6 +207,10 @@ class AblationScore(Result):
         return f"{INTERVAL} {self.resampled}"
 
     @property
+    def sink_differs(self) -> bool:
+        return bool(self.settings.get("sink_differs"))
+
+    @property
     def code(self) -> str:
         options = {name: self.settings.get(name) for name in ("sink", "answers")}
         last = call(
@@ -222,14 +231,14 @@ class AblationScore(Result):
         if self.n_right_distinct < MIN_DISTINCT:
             names = ("logit_difference", "logit_difference_low", "logit_difference_high")
             left = margin_left(*(m[name] for name in names), kl=m["kl"], n=self.n)
-            sink = about_sink(self.settings)
+            sink = about_sink(self.sink_differs)
             return f"{few_right(self.n_right_distinct)} {under} {left}.{sink}"
         told = (
             f"{number(100 * m['faithfulness'])} % of the answers that the model gets right stay "
             f"right (at least {number(100 * m['faithfulness_low'])} %), against "
             f"{number(100 * m['constant'])} % for the best constant answer"
         )
-        sink = about_sink(self.settings)
+        sink = about_sink(self.sink_differs)
         if m["faithfulness_low"] > m["constant"]:
             return f"{under} {told}.{sink}"
         return f"{under} nothing tells the answers from a constant one: {told}.{sink}"

@@ -7,7 +7,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from interp.results.ablation import OfRightAnswers, named_replacement, schedule_code
+from interp.results.ablation import (
+    OfRightAnswers,
+    about_sink,
+    named_replacement,
+    schedule_code,
+)
 from interp.results.calls import Expression, call, model_code
 from interp.results.display import number
 
@@ -70,6 +75,9 @@ class AblationComparison(OfRightAnswers):
         ]
 
     def conclusion(self) -> str | None:
+        return f"{self._told()}{about_sink(self.sink_differs)}"
+
+    def _told(self) -> str:
         known = self.table.dropna(subset="faithfulness")
         without = _without_number(self.table)
         if not len(known) and (self.table["status"] == "none").all():

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.ablation import OfRightAnswers, replacement_code
+from interp.results.ablation import OfRightAnswers, about_sink, replacement_code
 from interp.results.ablation_margin import few_right, margin_left
 from interp.results.calls import call, model_code
 from interp.results.display import number
@@ -149,8 +149,12 @@ class AblationGrid(OfRightAnswers):
         return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:
-        if self.n_right_distinct < MIN_DISTINCT:
-            return self._by_logits()
+        few = self.n_right_distinct < MIN_DISTINCT
+        told = self._by_logits() if few else self._by_answers()
+        return f"{told}{about_sink(self.sink_differs)}"
+
+    def _by_answers(self) -> str:
+        """The conclusion from the answers that are kept."""
         chosen, values = self._deepest, self.faithfulness.values
         if chosen is None:
             best = np.unravel_index(np.nanargmax(values), values.shape)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.ablation import OfRightAnswers, replacement_code, schedule_code
+from interp.results.ablation import OfRightAnswers, about_sink, replacement_code, schedule_code
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -96,9 +96,12 @@ class LayerRemoval(OfRightAnswers):
             f"{number(100 * m['worst_faithfulness'])} % ({number(low)} to {number(high)} %) of its "
             f"right answers (the best constant answer {number(100 * m['constant'])} %)"
         )
+        sink = about_sink(self.sink_differs)
         if m["worst_layer"] < 0:
-            return f"No single layer's transfer to the last token is surely necessary. {kept}."
+            return (
+                f"No single layer's transfer to the last token is surely necessary. {kept}.{sink}"
+            )
         return (
             f"{kept}; the intervals of {int(m['needed_layers'])} layers lie below 100 %. The layer "
-            f"was chosen on these prompts."
+            f"was chosen on these prompts.{sink}"
         )

@@ -119,7 +119,7 @@ class AllForOne(OfRightAnswers):
     def conclusion(self) -> str | None:
         if self.status != "found":
             what = "No such subgraph" if self.status == "none" else "Uninformative"
-            return f"{what}: {self.reason}"
+            return f"{what}: {self.reason}{about_sink(self.sink_differs)}"
         m = self.metrics
         indices = ", ".join(str(layer) for layer in self.transfer)
         return (
@@ -131,7 +131,7 @@ class AllForOne(OfRightAnswers):
             f"{number(100 * m['faithfulness_high'])} %, "
             f"{beside_target(m['faithfulness'], m['faithfulness_low'], self.target)}; the best "
             f"constant answer {number(100 * m['constant'])} %)."
-            f"{about_sink(self.settings)}"
+            f"{about_sink(self.sink_differs)}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.ablation import INTERVAL, replacement_code, schedule_code
+from interp.results.ablation import INTERVAL, about_sink, replacement_code, schedule_code
 from interp.results.calls import call, model_call, model_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
@@ -22,8 +22,9 @@ class AblationTransfer(Result):
         table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
             `left_out` (prompts whose problem the schedule's search saw, beside n), `base_accuracy`,
             `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`, `high`,
-            `logit_difference` and `kl` (each with `_low` and `_high`), and `reason` where there is
-            no number or no verdict.
+            `logit_difference` and `kl` (each with `_low` and `_high`), `sink_differs` (whether the
+            sink tells these prompts apart; False where there is no number), and `reason` where
+            there is no number or no verdict.
     """
 
     analysis: ClassVar[str] = "ablation_transfer"
@@ -97,8 +98,13 @@ class AblationTransfer(Result):
         return (
             f"Of {len(enough)} sets of prompts with {MIN_DISTINCT} distinct right answers, "
             f"{len(above)} keep more than their best constant answer; the least that is kept is "
-            f"{number(100 * least)} %.{self._left_out}"
+            f"{number(100 * least)} %.{self._left_out}{self._sinks}"
         )
+
+    @property
+    def _sinks(self) -> str:
+        names = self.table.loc[self.table["sink_differs"], "name"]
+        return about_sink(len(names) > 0, f" of {', '.join(names)}")
 
     @property
     def _left_out(self) -> str:

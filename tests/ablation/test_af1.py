@@ -113,6 +113,23 @@ def test_one_answer_is_uninformative(planted: Any) -> None:
     assert found.status == "uninformative"
 
 
+def test_without_transfer_a_sink_that_differs_may_tell_of_the_operands(
+    planted: Any, monkeypatch: Any
+) -> None:
+    """As though nothing were lost without any transfer."""
+    model, _, batch = planted
+    everything = lambda _found, _cells, schedules: (np.ones(len(schedules)),) * 3  # noqa: E731
+    monkeypatch.setattr(search, "_faithfulness", everything)
+    assert "they do not depend on the operands." in ablation.af1(model, batch).reason
+    add5 = interp.load("add5")
+    sums = add5.prompts(interp.Addition(5).sample(80, seed=3, full_width=True))
+    found = ablation.af1(add5, sums, replacement="own")  # begins with a digit
+    assert found.reason.endswith("the sink, which differs between these prompts, may tell of the "
+                                 "operands.")  # fmt: skip
+    assert "do not depend" not in str(found.verdict)
+    assert "model.starting_with" in str(found.verdict)
+
+
 def test_progress_and_cancel(planted: Any) -> None:
     model, _, batch = planted
     told: list[tuple[int, int]] = []

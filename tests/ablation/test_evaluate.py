@@ -119,6 +119,9 @@ def test_a_sink_that_tells_of_the_prompt_is_told(planted: Any, add5: Any) -> Non
     assert "The sink differs between prompts" in str(found.conclusion())
     model, _, batch = planted
     assert "sink differs" not in str(ablation.evaluate(model, batch, Schedule(4)).conclusion())
+    targets = {"digit first": add5, "word first": batch}
+    rows = ablation.transfer(model, Schedule(2), targets, replacement="zero").table
+    assert rows["sink_differs"].tolist() == [True, False]
 
 
 def test_answers_of_several_tokens(add5: Any) -> None:

@@ -113,6 +113,23 @@ def test_the_layer_that_costs_most_is_told_with_its_interval() -> None:
     assert "99 % (94 to 100 %)" in str(nearly.verdict)
 
 
+def test_every_result_tells_of_a_sink_that_differs_between_prompts() -> None:
+    few = replace(made.grid(4), n_right_distinct=12)
+    for result in (
+        made.score(), made.grid(4), few, made.removal(), made.found(), made.refused(),
+        made.comparison(),
+    ):  # fmt: skip
+        said = "The sink differs between prompts, and every token sees it"
+        assert said not in str(result.verdict)
+        told = replace(result, settings=dict(result.settings) | {"sink_differs": True})
+        assert str(told.verdict).count(said) == 1, type(result)
+    moved = made.transferred()
+    assert "sink" not in str(moved.verdict)
+    rows = moved.table.assign(sink_differs=[False, True, False, True, False, False])
+    said = "The sink differs between prompts of af1-verbal, af1-instruction, and every token"
+    assert said in str(replace(moved, table=rows).verdict)
+
+
 def few_right(difference: np.ndarray, ablated: np.ndarray) -> AblationScore:
     """12 of 80 prompts right."""
     right = np.arange(80) < 12

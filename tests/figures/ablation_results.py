@@ -284,6 +284,7 @@ def transferred() -> AblationTransfer:
             "high": np.minimum(kept + 0.05, 1),
             "logit_difference": kept - 0.05,
             "kl": 1 - kept,
+            "sink_differs": False,
             "reason": [""] * 4
             + ["fewer than 30 distinct right prompts", "no prompt is answered rightly"],
         }
