@@ -1,20 +1,24 @@
-"""What the answer digits became, counted: to the predicted digit, still the original, or right."""
+"""What the answer digits became, counted: to the predicted digit, still the original, or right.
+
+Of an answer that is only disturbed one in nine changes is to the predicted digit. How often that
+happens is counted too: `mismatched` is the share that becomes what was predicted for another row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from probes.resample import Resamples, resamples
+from probes.resample import Estimate, Resamples, resamples
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SHARES = ("predicted", "original", "right", "other", "logit")
+SHARES = ("predicted", "mismatched", "original", "right", "other", "logit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,7 @@ class Arms:
         choice = np.rint(arm[..., 0]).astype(np.int64)
         found = {
             "predicted": (choice == self.wanted).astype(float),
+            "mismatched": self._mismatched(choice),
             "original": (choice == self.original).astype(float),
             "right": (choice == self.right).astype(float),
             "logit": arm[..., 1] - arm[..., 2],
@@ -52,10 +57,41 @@ class Arms:
         neither = (choice != self.wanted) & (choice != self.original)
         found["other"] = neither.astype(float)
         if not self.moved:  # nothing was predicted
-            found["predicted"] = np.full(choice.shape, np.nan)
-            found["logit"] = np.full(choice.shape, np.nan)
+            for name in ("predicted", "mismatched", "logit"):
+                found[name] = np.full(choice.shape, np.nan)
             found["other"] = (choice != self.original).astype(float)
         return {k: v.mean(axis=0) if v.ndim == 3 else v for k, v in found.items()}
+
+    def _mismatched(self, choice: Ints) -> Floats:
+        """How often `choice` [..., n, roles] is the prediction of another row, expected over those
+        other rows whose prediction is not this row's own digit; `predicted` where there is none."""
+        out = np.zeros(choice.shape)
+        for k in range(choice.shape[-1]):
+            said, own, wanted = choice[..., k], self.original[:, k], self.wanted[:, k]
+            others = self._predictions(k)
+            possible = self.counted[:, k].sum() - 1 - others(own)
+            hits = np.where(said == own, 0, others(said) - (said == wanted))
+            out[..., k] = np.where(possible > 0, hits / np.maximum(possible, 1), said == wanted)
+        return out
+
+    def compared(self, k: int) -> int:
+        """How many counted rows some other row's prediction tells apart: it is neither this row's
+        own digit nor its prediction. With none, every change is as predicted."""
+        mine, others = self.counted[:, k], self._predictions(k)
+        either = others(self.original[:, k]) + others(self.wanted[:, k])
+        return int((mine & (mine.sum() > either)).sum())
+
+    def _predictions(self, k: int) -> Callable[[Ints], Ints]:
+        """For tokens of any shape, of how many counted rows each is the prediction."""
+        tokens, counts = np.unique(self.wanted[self.counted[:, k], k], return_counts=True)
+
+        def of(wanted: Ints) -> Ints:
+            if not len(tokens):
+                return np.zeros(wanted.shape, dtype=np.int64)
+            at = np.searchsorted(tokens, wanted).clip(max=len(tokens) - 1)
+            return np.where(tokens[at] == wanted, counts[at], 0)
+
+        return of
 
 
 def outcomes(
@@ -72,10 +108,19 @@ def outcomes(
 def differences(
     arms: Arms, roles: Sequence[str], groups: npt.NDArray[np.int64], seed: int
 ) -> pd.DataFrame:
-    """Probe minus random, row by row, for each answer digit."""
+    """Row by row and for each answer digit: probe minus random; `followed`, the probe's predicted
+    minus its mismatched; `p`, the larger of the one-sided p-values of predicted and followed; and
+    `compared` (`Arms.compared`)."""
     probe, random = arms.of(arms.probe), arms.of(arms.random)
-    paired = {name: probe[name] - random[name] for name in SHARES}
-    return pd.DataFrame(_table(arms, paired, roles, resamples(groups, seed=seed), {}))
+    paired = {name: probe[name] - random[name] for name in SHARES if name != "mismatched"}
+    paired["followed"] = probe["predicted"] - probe["mismatched"]
+    again = resamples(groups, seed=seed)
+    rows = _table(arms, paired, roles, again, {})
+    for k, row in enumerate(rows):
+        both = [_mean(arms, paired[name], k, again) for name in ("predicted", "followed")]
+        row["p"] = float(np.max([mean.p[0] for mean in both]))
+        row["compared"] = arms.compared(k)
+    return pd.DataFrame(rows)
 
 
 def _table(
@@ -85,16 +130,20 @@ def _table(
     again: Resamples,
     labels: dict[str, str],
 ) -> list[dict[str, object]]:
-    counted = arms.counted
     rows: list[dict[str, object]] = []
     for k, role in enumerate(roles):
-        mine = counted[:, k].astype(float)
-        row: dict[str, object] = {**labels, "answer_digit": role, "n": int(mine.sum())}
-        for name in SHARES:
-            values = np.where(counted[:, k], found[name][:, k], 0.0)
-            bounds = again.ratio(values[:, None], mine[:, None])
-            row[name] = float(bounds.value[0])
-            row[f"{name}_low"] = float(bounds.low[0])
-            row[f"{name}_high"] = float(bounds.high[0])
+        counted = int(arms.counted[:, k].sum())
+        row: dict[str, object] = {**labels, "answer_digit": role, "n": counted}
+        for name, values in found.items():
+            mean = _mean(arms, values, k, again)
+            row[name] = float(mean.value[0])
+            row[f"{name}_low"] = float(mean.low[0])
+            row[f"{name}_high"] = float(mean.high[0])
         rows.append(row)
     return rows
+
+
+def _mean(arms: Arms, values: Floats, k: int, again: Resamples) -> Estimate:
+    """Of values [n, roles] over the counted rows of one role."""
+    mine = arms.counted[:, k]
+    return again.ratio(np.where(mine, values[:, k], 0.0)[:, None], mine[:, None].astype(float))

@@ -51,9 +51,18 @@ def edit(probe: FittedProbe, reading: Floats, wanted: Floats, along: Along) -> F
     return np.asarray((wanted - reading) @ back)
 
 
-def random_edit(delta: Floats, rng: np.random.Generator) -> Floats:
-    """`delta` turned into a random subspace of its own dimension: every row keeps its norm."""
+def random_edit(delta: Floats, rng: np.random.Generator, X: Floats | None = None) -> Floats:
+    """`delta` [n, d] turned into a random subspace of its own dimension: every row keeps its norm.
+
+    The directions are drawn with the covariance of the activations X [m, d], as the data vary; all
+    directions are alike without them. A step along a pattern is where the data vary much, and a
+    model may hear such steps better than those in which nothing ever varies.
+    """
     left, sizes, _ = np.linalg.svd(delta, full_matrices=False)
     rank = max(1, int((sizes > 1e-9 * sizes[0]).sum()))
-    turned = np.linalg.qr(rng.normal(size=(delta.shape[1], rank)))[0].T
+    if X is None:
+        drawn = rng.normal(size=(rank, delta.shape[1]))
+    else:
+        drawn = rng.normal(size=(rank, len(X))) @ (X - X.mean(axis=0))
+    turned = np.linalg.qr(drawn.T)[0].T
     return np.asarray((left[:, :rank] * sizes[:rank]) @ turned)

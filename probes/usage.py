@@ -2,7 +2,9 @@
 
 A direction may be readable and yet inert, as in every distractor of a planted model. So the reading
 is moved to another value, or taken to its mean, and the answer compared with the one arithmetic
-gives for that value, worked out beforehand, and with what random edits of the same length do.
+gives for that value, worked out beforehand. Two controls stand beside it: the answers predicted for
+the other prompts, since one that is merely disturbed also falls on its own prediction now and then;
+and random edits of the same length.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ def use(
         along: "pattern", the step that the data take with the reading; "probe", the shortest step.
             A probe's weights spread over everything that tells of the target, so its shortest step
             may leave what the model reads nearly where it was, and miss a use that is there.
-        randoms: how many random edits are averaged.
+        randoms: how many random edits are averaged. Along the pattern their directions are drawn
+            with the covariance of the edited activations, along the probe's weights uniformly.
 
     Raises:
         InputError: for another model than the probe's, a new value that no prompt has (classes), a
@@ -102,7 +105,8 @@ def use(
     batch, asked = batch[rows], asked[rows]
     predicted = None if new is None else answer_if(asked, fitted.target.name, new[rows])
     rng = np.random.default_rng(seed)
-    edits = [delta, *(random_edit(delta, rng) for _ in range(randoms))]
+    data = X if along == "pattern" else None
+    edits = [delta, *(random_edit(delta, rng, data) for _ in range(randoms))]
     resources = Resources(memory, progress, cancel)
     arms = _measure(model, batch, fitted, edits, roles, predicted, resources)
     groups = resampling(asked)

@@ -20,6 +20,7 @@ _ARMS = {  # colour, symbol, whether filled
     "random": ("random step as long", GREY, "square", False),
     "clean": ("no step", INK, "x-thin", False),
 }
+_OTHERS = ("the same, to what is predicted for another prompt", ACCENT, "circle", False)
 _PANELS = {
     "predicted": "Becomes the predicted digit",
     "original": "Stays the model's own digit",
@@ -30,8 +31,9 @@ _PANELS = {
 @renders(ProbeUse)
 def probe_use(result: ProbeUse) -> go.Figure:
     """Shares of prompts by answer digit: predicted, original (removing: original, right), for the
-    probe's step, random steps and none; the digit that the target names is shaded. A digit that no
-    edit is to change is left out."""
+    probe's step, random steps and none, and beside predicted how often the probe's step leads to
+    what was predicted for another prompt; the digit that the target names is shaded. A digit that
+    no edit is to change is left out."""
     table = result.outcomes
     panels = ("predicted", "original") if result.mode == "move" else ("original", "right")
     counted = table[table["n"] > 0] if table["n"].any() else table
@@ -46,6 +48,9 @@ def probe_use(result: ProbeUse) -> go.Figure:
         for arm in [arm for arm in _ARMS if arm in set(table["arm"])]:
             part = table[table["arm"] == arm].set_index("answer_digit").loc[digits]
             figure.add_trace(_points(part, panel, arm, legend=col == 1), row=1, col=col)
+        if panel == "predicted":
+            stepped = table[table["arm"] == "probe"].set_index("answer_digit").loc[digits]
+            figure.add_trace(_points(stepped, "mismatched", "others", legend=True), row=1, col=col)
         if result.named in digits and len(digits) > 1:
             at = digits.index(result.named)
             figure.add_vrect(
@@ -84,7 +89,7 @@ def _index(role: str) -> int:
 
 
 def _points(part: pd.DataFrame, panel: str, arm: str, legend: bool) -> go.Scatter:
-    name, colour, symbol, filled = _ARMS[arm]
+    name, colour, symbol, filled = _ARMS.get(arm, _OTHERS)
     value = part[panel]
     bars: dict[str, Any] = {
         "type": "data",

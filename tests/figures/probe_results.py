@@ -111,6 +111,7 @@ def use(mode: str = "move", named: str = "c1", **changes: Any) -> ProbeUse:
             rows.append(
                 {"arm": arm, "answer_digit": digit, "n": 200}
                 | _interval("predicted", moved)
+                | _interval("mismatched", moved / 9)
                 | _interval("original", 0.97 - share)
                 | _interval("right", 0.96 - share)
                 | {"other": 0.03}
@@ -119,6 +120,8 @@ def use(mode: str = "move", named: str = "c1", **changes: Any) -> ProbeUse:
         differences.append(
             {"answer_digit": digit}
             | _interval("predicted", np.nan if mode == "remove" else hit - 0.06)
+            | _interval("followed", np.nan if mode == "remove" else hit - hit / 9)
+            | {"p": np.nan if mode == "remove" else 0.001, "compared": 200}
             | _interval("original", 0.06 - hit)
             | _interval("right", 0.06 - hit)
         )

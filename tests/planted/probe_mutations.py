@@ -43,7 +43,7 @@ def _half_a_step(edit: Function) -> Function:
 
 
 def _control_dropped(random_edit: Function) -> Function:
-    return lambda delta, rng: delta
+    return lambda delta, rng, X=None: delta
 
 
 def _answers_off_by_one(answer_if: Function) -> Function:

@@ -150,6 +150,7 @@ def prove_use(subject: Subject) -> None:
     assert told.named == "c1"
     assert told.metrics["probe_predicted"] > 0.99, "the digit that arithmetic gives"
     assert told.metrics["difference_predicted_low"] > 0, "a random edit does not do it"
+    assert told.followed, "and what is predicted for other prompts is not what comes"
     for along in ("pattern", "probe"):
         found = probes.use(subject.model, ahead, along=along, to=1.0, seed=1).metrics
         assert abs(found["probe_predicted"] - _share_moved(subject, ahead, along)) < 0.02, along

@@ -105,6 +105,11 @@ def test_use_is_kept_and_told(model: Any, fitted: probes.FittedProbe, tmp_path: 
     assert "probes.fit(" in found.code
     conclusion = found.conclusion()
     assert conclusion is not None and "the predicted digit" in conclusion
+    # The data's step takes the carry's own digits along: every answer moves, as chance has it.
+    assert found.outcome("probe")["predicted"] > found.outcome("random")["predicted"]
+    assert not found.followed and "not seen to use" in conclusion
+    direct = probes.use(model, fitted, n=64, randoms=2, along="probe")
+    assert direct.followed and str(direct.conclusion()).startswith("The answer uses")
     with pytest.raises(InputError, match="nothing was measured"):
         found.outcome("clean", "c9")
 
