@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from interp.ablation.replacements import Given, Replacement
-from interp.ablation.tables import Table, build_table, relative_error, table_problems
+from interp.ablation.tables import Table, build_table, table_problems
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.tasks import task as task_named
@@ -81,7 +81,7 @@ def cama(
 
 
 def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The share of variance between keys, and the largest relative standard error of a mean, both
+    """The share of variance between keys, and the largest error of a mean (`Table.error`), both
     [roles, n_layers]. Positions of one role are kept apart: each has a mean of its own.
 
         exact      η² = between / (between + within)
@@ -91,23 +91,25 @@ def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
     each is seen once; ε² (Kelley 1935) does not. NaN where N = K.
     """
     share = np.full((len(roles), len(table.sums)), np.nan)
-    error = np.zeros_like(share)
+    error = np.zeros_like(share) if table.exact else np.full_like(share, np.nan)
+    places = table.places()
     for i, role in enumerate(roles):
         between = within = length = torch.zeros(len(table.sums), dtype=torch.float64)
         free = total = 0  # degrees of freedom, within keys and in all
-        for numbers in _by_position(table, role):
+        errors = []
+        for numbers in _of_role(places, role):
             sums, counts = table.sums[:, numbers], table.counts[numbers]
             of_means = ((sums**2).sum(-1) / counts).sum(-1)
             squares = table.squares[:, numbers]
             between = between + of_means - (sums.sum(1) ** 2).sum(-1) / counts.sum()
             within = within + squares.sum(-1) - of_means
             length = length + squares.sum(-1)
-            if not table.exact:
-                error[i] = np.maximum(
-                    error[i], relative_error(sums, squares, counts).amax(-1).numpy()
-                )
+            if len(numbers) > 1:
+                errors.append(table.error(numbers).numpy())
             free += int(counts.sum()) - len(counts)
             total += int(counts.sum()) - 1
+        if errors and not table.exact:
+            error[i] = np.max(errors, axis=0)
         varies = (between + within) > _FLOOR * length
         left = within / (between + within)
         if not table.exact:
@@ -116,19 +118,15 @@ def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return share, error
 
 
-def _by_position(table: Table, role: str) -> list[torch.Tensor]:
-    positions = sorted({key.position for key in table.index if key.role == role})
-    return [
-        torch.tensor([i for k, i in table.index.items() if k.role == role and k.position == p])
-        for p in positions
-    ]
+def _of_role(places: dict[tuple[str, int], torch.Tensor], role: str) -> list[torch.Tensor]:
+    return [numbers for (name, _), numbers in places.items() if name == role]
 
 
 def _values(table: Table, roles: list[str]) -> pd.DataFrame:
     rows = []
     for role in roles:
         counts = [int(table.counts[i]) for key, i in table.index.items() if key.role == role]
-        positions = len(_by_position(table, role))
+        positions = len(_of_role(table.places(), role))
         row = {"role": role, "values": len(counts), "fewest": min(counts), "positions": positions}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -21,6 +21,7 @@ _BOUNDED = ("logit_difference", "kl")
 MEASURES = (
     "faithfulness", "low", "high",
     *(f"{name}{end}" for name in _BOUNDED for end in ("", "_low", "_high")),
+    "table_error",
 )  # fmt: skip
 
 

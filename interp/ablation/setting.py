@@ -113,8 +113,8 @@ class Setting:
         }
 
     def _of_table(self) -> dict[str, Any]:
-        """`table_error`, the largest relative standard error of a mean (None: unknown, as where a
-        key was seen once), and `table_fewest`, the prompts behind the rarest key."""
+        """`table_error`, the largest error of a mean (`Table.error`; None: unknown, as where a key
+        was seen once), and `table_fewest`, the prompts behind the rarest key."""
         if self.table is None:
             return {}
         error = self.table.largest_error()

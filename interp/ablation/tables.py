@@ -61,11 +61,39 @@ class Table:
         raise InputError(self._unseen(key, model))
 
     def largest_error(self) -> float:
-        """The largest relative standard error of its means over keys and depths: 0 where the table
-        is exact, NaN where a key was seen once."""
+        """The largest `error` over roles and depths: 0 where the table is exact, NaN where a key
+        was seen once, and where no role has several keys."""
         if self.exact:
             return 0.0
-        return float(relative_error(self.sums, self.squares, self.counts).max())
+        found = [self.error(numbers) for numbers in self.places().values() if len(numbers) > 1]
+        return float(torch.stack(found).max()) if found else float("nan")
+
+    def error(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The largest standard error of the means of one role's keys, as a share of the spread
+        between these means, [n_layers]:
+
+            max over keys of √(tr Var(key) / n(key))  /  √(Σ n(key) ‖m̄(key) − m̄‖² / Σ n(key))
+
+        At 1 chance alone parts some mean from the others as far as their keys do. (The length of a
+        mean says nothing of that: a component that all prompts share makes it as long as you like.)
+        NaN where a key was seen once, which says nothing of its spread, and for a single key.
+        """
+        sums, counts = self.sums[:, numbers], self.counts[numbers]
+        means = sums / counts[:, None]
+        within = (self.squares[:, numbers] / counts - (means**2).sum(-1)).clamp(min=0)
+        variance = within * counts / (counts - 1).clamp(min=1)
+        errors = (variance / counts).sqrt().masked_fill(counts < 2, torch.nan)
+        from_mean = ((means - sums.sum(1, keepdim=True) / counts.sum()) ** 2).sum(-1)
+        spread = ((from_mean * counts).sum(-1) / counts.sum()).sqrt()
+        found = errors.amax(-1) / spread
+        return found if len(numbers) > 1 else torch.full_like(found, torch.nan)
+
+    def places(self) -> dict[tuple[str, int], torch.Tensor]:
+        """The numbers of the keys at each role and position."""
+        found: dict[tuple[str, int], list[int]] = {}
+        for key, number in self.index.items():
+            found.setdefault((key.role, key.position), []).append(number)
+        return {place: torch.tensor(numbers) for place, numbers in found.items()}
 
     def _unseen(self, key: Key, model: Model) -> str:
         same_role = {k.position for k in self.index if k.role == key.role}
@@ -84,14 +112,6 @@ class Table:
                 f"its numbers have other lengths. Use a format of fixed width, or {remedy}."
             )
         return f"no prompt of the table has {text!r} at {key.role!r}: {remedy}."
-
-
-def relative_error(sums: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """√(tr Var / n) / ‖mean‖ of each key's mean, [n_layers, keys]; NaN for a key seen once, which
-    says nothing of its spread."""
-    mean = (sums / counts[:, None]).norm(dim=-1)
-    variance = (squares / counts - mean**2).clamp(min=0) * counts / (counts - 1).clamp(min=1)
-    return ((variance / counts).sqrt() / mean).masked_fill(counts < 2, torch.nan)
 
 
 def members(places: Places) -> list[bytes]:

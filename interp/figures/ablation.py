@@ -10,6 +10,7 @@ from interp.figures.ablation_rows import CONSTANT, FAITHFULNESS, dots, marks, pe
 from interp.figures.registry import renders
 from interp.figures.theme import frame
 from interp.results import AblationScore
+from interp.results.ablation import about_replacement
 
 ALL = "all"
 _ROW, _STRIP, _MASKS, _GAP = 24, 56, 225, 104  # pixels: a role, the strip, the masks, in between
@@ -50,9 +51,8 @@ def ablation_score(result: AblationScore) -> go.Figure:
         title="What is left of the answers under this schedule?",
         caption=f"{result.caption} · base accuracy {m['base_accuracy']:.1%}, {m['n_right']:,.0f} "
         f"right ({result.n_right_distinct:,} distinct) · best constant answer "
-        f"{percent(result.constant)} · replacement: {result.settings['replacement']}, sink: "
-        f"{result.settings['sink']} · “all”: every answer token right · masks: blue sees, grey is "
-        "cut",
+        f"{percent(result.constant)} · {about_replacement(result.settings)} · “all”: "
+        "every answer token right · masks: blue sees, grey is cut",
         notes=result.notes,
         verdict=result.verdict,
         height=total,

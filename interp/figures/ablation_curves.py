@@ -13,6 +13,7 @@ from interp.figures.ablation_grid import basis
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, CATEGORIES, GREY, frame, translucent
 from interp.results import Grid, LayerRemoval
+from interp.results.ablation import about_replacement
 
 FULL, WITHIN = "full model", "schedule"
 _COLOURS = {"full": ACCENT, "schedule": CATEGORIES[1]}
@@ -42,7 +43,7 @@ def layer_removal(result: LayerRemoval) -> go.Figure:
         figure,
         title="In which layers must information move?",
         caption=f"{result.caption} · {basis(result)} · dashed: the best constant answer, "
-        f"{result.constant:.1%}",
+        f"{result.constant:.1%} · {about_replacement(result.settings)}",
         notes=result.notes,
         verdict=result.verdict,
         height=320,

@@ -15,6 +15,7 @@ from interp.figures.matrix import heatmap, signed_text
 from interp.figures.registry import renders
 from interp.figures.theme import INK, frame, magnitude_range, signed_range
 from interp.results import AblationGrid, CamaTable
+from interp.results.ablation import about_replacement
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,9 +64,8 @@ def ablation_grid(result: AblationGrid) -> go.Figure:
         figure,
         title="Until which layer may tokens wait, and in how many must information move?",
         caption=f"{result.caption} · {basis(result)} · best constant answer "
-        f"{percent(result.constant)} (×: a cell not surely above it) · replacement: "
-        f"{result.settings['replacement']}, sink: {result.settings['sink']}, mask: "
-        f"{result.settings['transfer_mask']}",
+        f"{percent(result.constant)} (×: a cell not surely above it) · "
+        f"{about_replacement(result.settings)}, mask: {result.settings['transfer_mask']}",
         notes=result.notes,
         verdict=result.verdict,
         height=max(280, min(460, 22 * len(result.faithfulness.axis("width").labels) + 40)),
@@ -78,7 +78,7 @@ def cama_table(result: CamaTable) -> go.Figure:
     panels = [("own share of variance", result.own_share, magnitude_range(np.ones(1), 1.0))]
     if not result.exact:
         scale = magnitude_range(result.error.values)
-        panels.append(("standard error / size of the mean", result.error, scale))
+        panels.append(("standard error / spread of means", result.error, scale))
     figure = make_subplots(
         cols=len(panels),
         shared_yaxes=True,

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, GREY, INK, frame
 from interp.results import AblationComparison, AblationTransfer
+from interp.results.ablation import about_error
 
 CONSTANT = "best constant answer"
 FAITHFULNESS = "faithfulness (share of right answers kept)"
@@ -45,7 +46,7 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
         figure,
         title="How much does the replacement, and the mask, decide?",
         caption=f"{result.caption} · {_basis(result)} · {dashed} · right: the layers that wait and "
-        "that transfer, by index",
+        f"that transfer, by index{_errors(table)}",
         notes=result.notes,
         verdict=result.verdict,
         height=max(200, _ROW * len(labels) + 40),
@@ -76,7 +77,7 @@ def ablation_transfer(result: AblationTransfer) -> go.Figure:
     figure = frame(
         figure,
         title="Does a schedule that was found on some prompts hold on others?",
-        caption=f"{result.caption} · right: prompts that the full model gets right",
+        caption=f"{result.caption} · right: prompts that the full model gets right{_errors(table)}",
         notes=result.notes,
         verdict=result.verdict,
         height=max(180, _ROW * len(labels) + 40),
@@ -208,7 +209,7 @@ def _story(row: Any) -> str:
         return f"{shown}{_found(row)}<br>{'<br>'.join(textwrap.wrap(row.reason, 60))}"
     return (
         f"{shown}faithfulness {row.faithfulness:.1%} [{row.low:.1%}, {row.high:.1%}]<br>"
-        f"{_found(row)}"
+        f"{_found(row)}{_error(row)}"
     )
 
 
@@ -219,8 +220,19 @@ def _prompts(row: Any) -> str:
         f"<b>{row.name}</b><br>{row.model} · {row.task} · {row.format}<br>{kept}<br>"
         f"best constant answer {percent(row.constant)}<br>base accuracy "
         f"{percent(row.base_accuracy)} of {row.n:,} prompts ({row.n_distinct:,} distinct)<br>"
-        f"logit difference {row.logit_difference:.3f}, KL {row.kl:.3g} nats"
+        f"logit difference {row.logit_difference:.3f}, KL {row.kl:.3g} nats{_error(row)}"
     )
+
+
+def _error(row: Any) -> str:
+    """How well this row's means are known, nothing where it has none or the error is unknown."""
+    return "" if pd.isna(row.table_error) else f"<br>{about_error(row.table_error)}"
+
+
+def _errors(table: pd.DataFrame) -> str:
+    """The same of the worst row, for the caption."""
+    known = table["table_error"].dropna()
+    return f" · {about_error(known.max())}" if len(known) else ""
 
 
 def _cut(text: str) -> str:

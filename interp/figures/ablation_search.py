@@ -21,6 +21,7 @@ from interp.figures.matrix import heatmap, outline
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, GREY, INK, frame, magnitude_range
 from interp.results import AllForOne
+from interp.results.ablation import about_replacement
 
 _HEIGHTS = (56, 250, 250)  # pixels: the strip and two rows of panels
 _GAP = 104
@@ -50,8 +51,7 @@ def all_for_one(result: AllForOne) -> go.Figure:
         title="Where and when is the answer computed?",
         caption=f"{result.caption} · {basis(result)} · {told or 'on the half searched'} · "
         f"dashed: the best constant answer, {result.constant:.1%}; dotted: the target, "
-        f"{result.target:.0%} · replacement: {result.settings['replacement']}, sink: "
-        f"{result.settings['sink']}",
+        f"{result.target:.0%} · {about_replacement(result.settings)}",
         notes=result.notes,
         verdict=result.verdict,
         height=total,

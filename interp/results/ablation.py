@@ -65,6 +65,28 @@ def about_sink(differs: bool, of: str = "") -> str:
     )
 
 
+def about_error(error: float) -> str:
+    """How well the means are known that waiting tokens are given, for a sentence or caption."""
+    if np.isnan(error):
+        return "the error of some means is unknown"
+    told = f"up to {number(100 * error)} % of the spread between keys' means" if error else "none"
+    return f"standard errors of the means: {told}"
+
+
+def error_of(settings: Mapping[str, Any]) -> float:
+    """`table_error`, NaN where no table was read or the error is unknown."""
+    error = settings.get("table_error")
+    return float("nan") if error is None else float(error)
+
+
+def about_replacement(settings: Mapping[str, Any]) -> str:
+    """What waiting tokens are given, for a caption."""
+    told = f"replacement: {settings['replacement']}"
+    if "table_error" in settings:
+        told += f" ({about_error(error_of(settings))})"
+    return f"{told}, sink: {settings['sink']}"
+
+
 def about_masks(settings: Mapping[str, Any]) -> str:
     """What is cut beside the schedule, for a sentence; "" where nothing is."""
     told = masks_text(settings.get("masks", ()))
@@ -115,12 +137,13 @@ class OfRightAnswers(Result):
 
     @property
     def beside(self) -> dict[str, float]:
-        """The metrics that every faithfulness is told with."""
+        """The metrics that every faithfulness is told with; `table_error` as in `AblationScore`."""
         return {
             "constant": self.constant,
             "base_accuracy": self.base_accuracy,
             "n_right": float(self.n_right),
             "n_right_distinct": float(self.n_right_distinct),
+            "table_error": error_of(self.settings),
         }
 
 
@@ -176,7 +199,10 @@ class AblationScore(Result):
         """faithfulness with its interval, constant (of the best constant answer), base_accuracy,
         accuracy (of the ablated run, on all prompts), n_right, n_right_distinct, logit_difference
         (normalised, 1 is the full model and 0 a constant output) with its interval (NaN where the
-        full model's own Δ is not surely above 0), kl (mean, in nats) with its interval."""
+        full model's own Δ is not surely above 0), kl (mean, in nats) with its interval,
+        table_error (the largest standard error of a mean that waiting tokens are given, as a share
+        of the spread between keys' means: `CamaTable.error`; NaN where unknown or no mean is
+        read)."""
         seed = self.seed or 0
         kept = self.kept[self.right]
         low, high = share_interval(kept, self.group[self.right], seed=seed)
@@ -200,6 +226,7 @@ class AblationScore(Result):
             "kl": float(self.kl.mean()),
             "kl_low": float(divergence.low),
             "kl_high": float(divergence.high),
+            "table_error": error_of(self.settings),
         }
 
     @property

@@ -28,7 +28,7 @@ class AblationComparison(OfRightAnswers):
         table: one row an alternative: `replacement`, `given`, `mask` (of the transfer layers),
             `status`, `reason`, `wait`, `first_transfer`, `last_transfer`, `transfer_layers` (a
             count), `heads`, `faithfulness`, `low`, `high`, and `logit_difference` and `kl`, each
-            with its own `_low` and `_high`.
+            with its own `_low` and `_high`, and `table_error` (as in `AblationScore`).
         constant, base_accuracy, n_right, n_right_distinct: of the prompts told of.
     """
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from interp.results.ablation import about_error
 from interp.results.calls import call, model_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -30,8 +32,10 @@ class CamaTable(Result):
             between prompts that the key explains, of a sample corrected for the number of keys
             (ε², at least 0); 1 means that the role knows nothing else yet. NaN where the state
             never varies or each key has one prompt; 0 by construction where there is one key.
-        error: Grid over the same: the largest standard error of a mean over the keys, as a share
-            of the means' size. 0 where the table is exact, NaN where a key was seen once.
+        error: Grid over the same: the largest standard error of a key's mean, as a share of the
+            spread between the keys' means (the root of its mean square): at 1 chance alone parts
+            means as far as keys do. 0 where the table is exact, NaN where a key was seen once and
+            where the role has one key.
         values: columns `role`, `values` (how many keys), `fewest` (prompts behind the rarest),
             `positions` (where the role stands; a key belongs to one).
     """
@@ -62,19 +66,32 @@ class CamaTable(Result):
         return {
             "values": float(self.values["values"].sum()),
             "fewest": float(self.values["fewest"].min()),
-            "largest_error": float(np.max(self.error.values)),
+            "largest_error": self._largest_error,
             "lowest_own_share": self._lowest[2],
         }
+
+    @property
+    def _largest_error(self) -> float:
+        """Over the roles with several keys; NaN where that of one is unknown."""
+        if self.exact:
+            return 0.0
+        found = self.error.values[self._varied]
+        return float(np.max(found)) if len(found) else float("nan")
+
+    @property
+    def _varied(self) -> npt.NDArray[np.bool_]:
+        """Which roles have several keys, bool [roles]."""
+        keys, positions = self.values["values"], self.values.get("positions", 1)
+        varied = dict(zip(self.values["role"], keys > positions, strict=True))
+        roles = self.own_share.axis("role").labels
+        return np.array([varied.get(role, False) for role in roles], dtype=bool)
 
     @property
     def _lowest(self) -> tuple[str, str, float]:
         """Role, depth and share where the key explains least, among roles with several keys: one
         that never varies explains nothing whatever the model does."""
-        keys, positions = self.values["values"], self.values.get("positions", 1)
-        varied = dict(zip(self.values["role"], keys > positions, strict=True))
         roles, depths = self.own_share.axes
-        rows = [[varied.get(role, False)] for role in roles.labels]
-        share = np.where(rows, self.own_share.values, np.nan)
+        share = np.where(self._varied[:, None], self.own_share.values, np.nan)
         if np.isnan(share).all():
             return "", "", float("nan")
         role, depth = np.unravel_index(np.nanargmin(share), share.shape)
@@ -103,4 +120,4 @@ class CamaTable(Result):
         error = float(self.error.at(role=role, depth=depth))  # type: ignore[arg-type]
         if np.isnan(error):
             return "the error of some means is unknown: their keys were seen once"
-        return f"standard errors of the means up to {number(100 * error)} % of their size"
+        return about_error(error)

@@ -22,7 +22,8 @@ class AblationTransfer(Result):
         table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
             `left_out` (prompts whose problem the schedule's search saw, beside n), `base_accuracy`,
             `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`, `high`,
-            `logit_difference` and `kl` (each with `_low` and `_high`), `sink_differs` (whether the
+            `logit_difference` and `kl` (each with `_low` and `_high`), `table_error` (as in
+            `AblationScore`), `sink_differs` (whether the
             sink tells these prompts apart; False where there is no number), and `reason` where
             there is no number or no verdict.
     """

@@ -136,11 +136,13 @@ def test_keys_say_nothing_by_their_number_alone(tiny_model: Callable[..., Any]) 
     assert found.own_share.at(role="b0", depth="1") == pytest.approx(1 - within / total)
     spread = [
         np.sqrt(((states[key == k] - m) ** 2).sum() / ((n := (key == k).sum()) - 1) / n)
-        / np.linalg.norm(m)
         for k, m in enumerate(means)
     ]
-    assert found.error.at(role="b0", depth="1") == pytest.approx(max(spread))
-    assert "(standard errors of the means up to " in str(found.verdict)
+    between = np.sqrt(((means[key] - states.mean(axis=0)) ** 2).sum() / len(states))
+    assert found.error.at(role="b0", depth="1") == pytest.approx(max(spread) / between)
+    assert np.isnan(found.error.at(role="eq", depth="1"))  # one key, nothing to compare with
+    assert "(standard errors of the means: up to " in str(found.verdict)
+    assert "% of the spread between keys' means)" in str(found.verdict)
 
     alone = ablation.cama(model, problems[:8], format="padded", given="value")
     assert np.isnan(alone.own_share.at(role="b0", depth="1"))  # 8 values, each seen once
@@ -154,7 +156,11 @@ def test_how_well_the_means_are_known_stands_in_the_settings(
     model, _ = tiny_model("gpt2")
     batch = model.prompts(interp.Addition(2).sample(6, seed=1, full_width=True), format="padded")
     known = ablation.Replacement("cama", "token", 300)
-    told = ablation.evaluate(model, batch, ablation.Schedule(1), replacement=known).settings
+    scored = ablation.evaluate(model, batch, ablation.Schedule(1), replacement=known)
+    told = scored.settings
+    assert scored.metrics["table_error"] == told["table_error"]
+    moved = ablation.transfer(model, ablation.Schedule(1), {"a": batch}, replacement=known)
+    assert moved.table["table_error"].item() == told["table_error"]
     table = ablation.cama(
         model, interp.Addition(2).sample(300, seed=0, full_width=True), format="padded"
     )
@@ -163,5 +169,6 @@ def test_how_well_the_means_are_known_stands_in_the_settings(
     assert "table_error" not in ablation.evaluate(model, batch, ablation.Schedule()).settings
     zero = ablation.evaluate(model, batch, ablation.Schedule(1), replacement="zero")
     assert "table_error" not in zero.settings
+    assert np.isnan(zero.metrics["table_error"])
     small = model.prompts(TASK.grid()[:20], format="padded")
     assert ablation.grid(model, small, waits=[1], widths=[1]).settings["table_error"] == 0

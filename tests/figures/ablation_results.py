@@ -257,7 +257,7 @@ def comparison() -> AblationComparison:
         table[name] = np.where(found_, value, -1)
     kept = np.where(found_, np.linspace(0.05, 0.97, 12), np.nan)
     table = table.assign(faithfulness=kept, low=kept - 0.05, high=np.minimum(kept + 0.03, 1))
-    table = table.assign(logit_difference=kept - 0.1, kl=1 - kept)
+    table = table.assign(logit_difference=kept - 0.1, kl=1 - kept, table_error=0.25)
     for name in ("logit_difference", "kl"):
         bounds = {f"{name}_low": table[name] - 0.1, f"{name}_high": table[name] + 0.1}
         table = table.assign(**bounds)
@@ -284,6 +284,7 @@ def transferred() -> AblationTransfer:
             "high": np.minimum(kept + 0.05, 1),
             "logit_difference": kept - 0.05,
             "kl": 1 - kept,
+            "table_error": 0.25,
             "sink_differs": False,
             "reason": [""] * 4
             + ["fewer than 30 distinct right prompts", "no prompt is answered rightly"],

@@ -56,6 +56,22 @@ def test_a_figure_says_what_it_is_about(make: Any) -> None:
     json.loads(result.figure().to_json())
 
 
+@pytest.mark.parametrize("make", [m for m in EVERY if m is not made.table])
+def test_a_figure_says_how_well_the_means_are_known(make: Any) -> None:
+    result = make()
+    known = {"table_error": 0.25}
+    told = dataclasses.replace(result, settings=dict(result.settings) | known)
+    assert "standard errors of the means: up to 25 % of the spread between keys' means" in below(
+        told
+    )
+    if "table_error" not in result.frame:
+        assert told.metrics["table_error"] == 0.25
+        unknown = dataclasses.replace(result, settings=dict(told.settings) | {"table_error": None})
+        assert "the error of some means is unknown" in below(unknown)
+        assert np.isnan(unknown.metrics["table_error"])
+        assert "standard errors" not in below(result)
+
+
 @pytest.mark.parametrize(
     "make", [made.score, made.grid, made.removal, made.found, made.refused, made.comparison]
 )
