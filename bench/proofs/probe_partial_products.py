@@ -3,7 +3,9 @@
 Every product is probed at every layer, site and answer position, twice: on held-out values of b,
 and on held-out pairs (a_i, b_j), which no probe has seen multiplied. What the one-hot digits give
 is subtracted. The cell that the training folds like best is then edited: the product is moved to
-another prompt's value, and the answer compared with the one that follows, beside random edits.
+another prompt's value, and the answer compared with the one that follows, beside those predicted
+for other prompts and beside random edits. So many products are so many chances to be wrong: they
+count as used at a false-discovery rate q of at most 0.05 over all of them.
 
     python -m bench.proofs.probe_partial_products mul3x3-aux
 """
@@ -11,7 +13,9 @@ another prompt's value, and the answer compared with the one that follows, besid
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import interp
@@ -21,6 +25,8 @@ from bench.proofs.probe_running_sums import SIZES, shipped
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.results import ProbeSweep
+from interp.results.intervals import benjamini_hochberg
+from interp.results.probes import FALSE_DISCOVERIES
 
 
 def main() -> None:
@@ -59,9 +65,26 @@ def _products(source: str, options: argparse.Namespace) -> dict[str, object]:
             "by_product": frame.groupby("target")["represented"].sum().to_dict(),
             "best": best.to_dict("records"),
             "conclusion": sweep.conclusion(),
-            "use": [_use(model, sweep, name, options.n) for name in products],
+            **together([_use(model, sweep, name, options.n) for name in products]),
         }
     return body
+
+
+def together(found: list[dict[str, object]]) -> dict[str, object]:
+    """The causal tests of one model with q (Benjamini and Hochberg over those that were measured)
+    and `used`, where q ≤ 0.05 and the test alone says so; their count, and how many tests alone
+    would say so by chance if nothing were used: at most 0.025 of them, whose interval has 95 %."""
+    measured = [one for one in found if "p" in one]
+    q = benjamini_hochberg(np.array([one["p"] for one in measured], dtype=np.float64))
+    for one, rate in zip(measured, q.tolist(), strict=True):
+        one |= {"q": rate, "used": bool(one["followed"]) and rate <= FALSE_DISCOVERIES}
+    return {
+        "use": found,
+        "tests": len(measured),
+        "used": sum(bool(one["used"]) for one in measured),
+        "used_by_tests_alone": sum(bool(one["followed"]) for one in measured),
+        "expected_by_chance": 0.025 * len(measured),
+    }
 
 
 def _use(model: Model, sweep: ProbeSweep, target: str, n: int) -> dict[str, object]:
@@ -69,11 +92,14 @@ def _use(model: Model, sweep: ProbeSweep, target: str, n: int) -> dict[str, obje
     frame = sweep.frame
     mine = frame[(frame["target"] == target) & (frame["emitted"] == "before")]
     row = mine.loc[mine["cv"].fillna(-1).idxmax()]
-    place = {
+    place: dict[str, Any] = {
         "site": str(row["site"]), "layer": int(row["layer"]), "role": str(row["role"]),
         "head": None if row["head"] < 0 else int(row["head"]),
     }  # fmt: skip
-    told: dict[str, object] = {"target": target, **place, "gain": float(row["gain"])}
+    told: dict[str, object] = {
+        "target": target, **place, "gain": float(row["gain"]),
+        "trained_in": bool(row["trained_in"]), "reference": str(row["reference"]),
+    }  # fmt: skip
     try:
         fitted = probes.fit(
             model, sweep.task, target, n=n, seed=sweep.seed or 0,
@@ -82,8 +108,8 @@ def _use(model: Model, sweep: ProbeSweep, target: str, n: int) -> dict[str, obje
         found = probes.use(model, fitted, seed=sweep.seed or 0)
     except InputError as error:  # a head whose output does not vary, say: that is an answer too
         return told | {"not_measured": str(error)}
-    return told | {"named": found.named, "n": found.n, "conclusion": found.conclusion(),
-                   **found.metrics}  # fmt: skip
+    return told | {"named": found.named, "n": found.n, "followed": found.followed,
+                   "conclusion": found.conclusion(), **found.metrics}  # fmt: skip
 
 
 if __name__ == "__main__":
