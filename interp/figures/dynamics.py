@@ -165,19 +165,25 @@ def _losses(
         line.legend = _legend(row)
         figure.add_trace(line, row=row, col=1)
     title = {"digit": "answer digit", "class": "subtask", "task": "task"}[kind]
-    _place_legend(figure, row, legend_top, title)
+    where = {"train": "training", "validation": "held out"}[result.split_of(kind)]
+    _place_legend(figure, row, legend_top, f"{title}<br>({where})")
     figure.update_yaxes(title="loss (nats)", rangemode="tozero", row=row, col=1)
 
 
 def _totals(figure: go.Figure, result: TrainingDynamics, row: int, legend_top: float) -> None:
-    """The whole's loss on a logarithmic scale, in training and on held-out problems."""
+    """The whole's loss on a logarithmic scale, in training and on held-out problems.
+
+    In training that is what is minimised: no step is marked there where it is another quantity.
+    """
     for number, split in enumerate(result.splits):
         rows = result.totals[result.totals["split"] == split].set_index("step")
         name = "training" if split == "train" else "held out"
-        line = _line(rows["loss"], name, number, result.whole_learnt_at(split))
+        told = split == "validation" or result.same_quantity
+        line = _line(rows["loss"], name, number, result.whole_learnt_at(split) if told else np.nan)
         line.legend = _legend(row)
         figure.add_trace(line, row=row, col=1)
-    _place_legend(figure, row, legend_top, "whole")
+    title = "whole" if result.same_quantity else "whole (training:<br>what is minimised)"
+    _place_legend(figure, row, legend_top, title)
     figure.update_yaxes(title="loss (nats)", type="log", tickformat="~g", nticks=6, row=row, col=1)
 
 

@@ -11,9 +11,12 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import call
-from interp.results.result import Result
+from interp.results.result import MIN_DISTINCT, Result
 
 KINDS = ("total", "digit", "class", "term", "task")
+GRADIENTS = ("grad_norm", "cosine")
+PROBLEMS = {"train": "training batches", "validation": "held-out problems"}
+"""What each split of a log is measured on, as captions say it."""
 
 
 class _Curves(Result):
@@ -35,24 +38,29 @@ class _Curves(Result):
 class TrainingDynamics(_Curves):
     """The curves of one training run, and the order in which its parts were learnt.
 
-    `n` counts logged steps, each a batch of its own. A part is learnt at the first logged step at
+    `n` counts logged steps of `split`. A part is learnt at the first logged step at
     which its smoothed loss is below the threshold (or its accuracy not below it); smoothed is the
     mean of the last `smoothing` logged values, from the first step that has so many. After
     arXiv 2510.00184 (Fig. 7), whose order of digits depends on a threshold that it does not state.
 
     Args:
-        curves: one row a step and group: `step`, `group`, `kind` (one of `KINDS`), `loss` (nats)
-            and `accuracy`, both smoothed, `grad_norm` and `cosine` (with the total gradient) as
-            they were logged, NaN where they were not, and `n`, cells of the group in the batch.
+        curves: one row a step, split and group: `step`, `split`, `group`, `kind` (one of `KINDS`),
+            `loss` (nats) and `accuracy`, both smoothed, `grad_norm` and `cosine` (with the total
+            gradient) as they were logged, NaN where they were not, and `n`, cells of the group.
         totals: one row a step and split: `step`, `split` ("train" and, where it was logged,
-            "validation"), `loss` (nats) and `accuracy` (of whole problems), both smoothed.
-        order: one row a digit, class or task: `group`, `kind`, `learnt_at` (step), `kept_from`
-            (the step from which it stayed learnt to the end), `rank` within its kind (1 the first;
-            equal steps share one); NaN where it never was.
+            "validation"), `loss` (nats) and `accuracy` (of whole problems), both smoothed. In
+            training the loss is what is minimised, in validation the answer's cross-entropy.
+        order: one row a digit, class or task: `group`, `kind`, `split` (on which it was told),
+            `learnt_at` (step), `kept_from` (the step from which it stayed learnt to the end),
+            `rank` within its kind (1 the first; equal steps share one); NaN where it never was.
+        split: "train" or "validation", where digits and tasks count as learnt. What only training
+            batches are logged by (classes, terms, gradients) is of training batches all the same.
+        same_quantity: whether the totals of both splits are the same loss of the same kind of
+            problems; only then is their distance the delay of generalisation.
         threshold: of the measure.
         measure: "loss" (nats, learnt below) or "accuracy" (learnt from there on).
         smoothing: logged values in each mean.
-        batch: problems in the batch of a logged step; 0 where the log does not say.
+        batch: problems of a logged step of `split`; 0 where the log does not say.
     """
 
     analysis: ClassVar[str] = "training_dynamics"
@@ -65,6 +73,8 @@ class TrainingDynamics(_Curves):
     curves: pd.DataFrame
     totals: pd.DataFrame
     order: pd.DataFrame
+    split: str
+    same_quantity: bool
     threshold: float
     measure: str
     smoothing: int
@@ -80,26 +90,44 @@ class TrainingDynamics(_Curves):
             raise InputError(f"no kind {kind!r} of group; there are {', '.join(KINDS)}")
         return tuple(self.curves.loc[self.curves["kind"] == kind, "group"].unique())
 
+    @property
+    def enough(self) -> bool:
+        """A training batch is one measurement; held-out problems are the same at every step, and
+        there it is they that must be enough."""
+        return super().enough or (self.split == "validation" and self.batch >= MIN_DISTINCT)
+
+    def split_of(self, kind: str) -> str:
+        """On which split a kind is told: `split`, or the other where only that one has it."""
+        there = self.curves.loc[self.curves["kind"] == kind, "split"].unique()
+        return self.split if self.split in there or not len(there) else str(there[0])
+
     def wide(self, value: str, kind: str) -> pd.DataFrame:
-        """`value` by step (rows) and group of a kind (columns), steps without any left out."""
-        rows = self.curves[self.curves["kind"] == kind].dropna(subset=[value])
+        """`value` by step (rows) and group of a kind (columns), steps without any left out; of the
+        split that the kind is told on, gradients of training batches."""
+        split = "train" if value in GRADIENTS else self.split_of(kind)
+        chosen = (self.curves["kind"] == kind) & (self.curves["split"] == split)
+        rows = self.curves[chosen].dropna(subset=[value])
         table = rows.pivot(index="step", columns="group", values=value)
         return table[[group for group in self.groups(kind) if group in table]]
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """`steps` and `final_loss` of the log; `digits` and `digits_learnt`; `learnt_at_…` of each
-        digit, class and task, and of the whole on either split (`learnt_at_train`,
-        `learnt_at_validation`), in steps, NaN where it was not learnt."""
+        """`steps` and `final_loss` of the split; `digits` and `digits_learnt`; `learnt_at_…` of
+        each digit, class and task, and of the whole on held-out problems (`learnt_at_validation`),
+        in steps, NaN where it was not learnt. Where both totals are the same quantity also
+        `learnt_at_train` and `delay`, the steps between the two (grokking, 2301.05217)."""
         digits = self.order[self.order["kind"] == "digit"]
-        total = self.curves[self.curves["kind"] == "total"].dropna(subset=["loss"])
+        total = self.totals[self.totals["split"] == self.split].dropna(subset=["loss"])
         found = {
             "steps": float(self.curves["step"].max()),
             "final_loss": float(total["loss"].iloc[-1]) if len(total) else np.nan,
             "digits": float(len(digits)),
             "digits_learnt": float(digits["learnt_at"].notna().sum()),
         }
-        found |= {f"learnt_at_{split}": self.whole_learnt_at(split) for split in self.splits}
+        told = self.splits if self.same_quantity else set(self.splits) & {"validation"}
+        found |= {f"learnt_at_{split}": self.whole_learnt_at(split) for split in told}
+        if {"learnt_at_train", "learnt_at_validation"} <= set(found):
+            found["delay"] = found["learnt_at_validation"] - found["learnt_at_train"]
         learnt = zip(self.order["group"], self.order["learnt_at"], strict=True)
         return found | {f"learnt_at_{group}": float(step) for group, step in learnt}
 
@@ -109,8 +137,7 @@ class TrainingDynamics(_Curves):
         return tuple(self.totals["split"].unique())
 
     def whole_learnt_at(self, split: str) -> float:
-        """The first step at which the total of a split is past the threshold; NaN if none is. The
-        distance between the splits is the delay of generalisation (grokking, 2301.05217)."""
+        """The first step at which the total of a split is past the threshold; NaN if none is."""
         rows = self.totals[self.totals["split"] == split]
         values = rows[self.measure]
         past = values < self.threshold if self.measure == "loss" else values >= self.threshold
@@ -121,7 +148,7 @@ class TrainingDynamics(_Curves):
         parts = [self.model.name] if self.model else [str(self.settings.get("source", ""))]
         parts += [self.task] if self.task else []
         each = f" of {self.batch:,} problems" if self.batch else ""
-        parts += [f"n = {self.n:,} logged steps{each}"]
+        parts += [f"n = {self.n:,} logged steps{each}", f"told on {PROBLEMS[self.split]}"]
         parts += [] if self.seed is None else [f"seed {self.seed}"]
         return " · ".join(part for part in [*parts, self._read_how] if part)
 
@@ -143,15 +170,16 @@ class TrainingDynamics(_Curves):
         known = digits.dropna(subset=["learnt_at"]).sort_values("rank", kind="stable")
         if digits.empty:
             return None
+        where = PROBLEMS[self.split]
         if known.empty:
-            return "None of the answer digits is learnt at this threshold."
+            return f"On {where} none of the answer digits is learnt at this threshold."
         told = ", then ".join(
             " and ".join(str(group) for group in group_of["group"])
             for _, group_of in known.groupby("rank")
         )
         missing = [str(g) for g in digits["group"] if g not in set(known["group"])]
         never = f"; never {', '.join(missing)}" if missing else ""
-        return f"The digits are learnt in the order {told}{never}."
+        return f"On {where} the digits are learnt in the order {told}{never}."
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -166,6 +194,7 @@ class DigitLosses(_Curves):
         order: one row a model and digit: `model`, `group`, `learnt_at`, `kept_from`, `rank`, as in
             `TrainingDynamics`.
         models: the names, in the order given.
+        splits: on which split each was told, "train" or "validation".
         exact: the accuracy that each model's card says, on held-out problems; None without a card.
         threshold, measure, smoothing: as in `TrainingDynamics`.
     """
@@ -178,6 +207,7 @@ class DigitLosses(_Curves):
     curves: pd.DataFrame
     order: pd.DataFrame
     models: tuple[str, ...]
+    splits: tuple[str, ...]
     exact: tuple[float | None, ...]
     threshold: float
     measure: str
@@ -201,9 +231,17 @@ class DigitLosses(_Curves):
     @property
     def caption(self) -> str:
         parts = [self.task] if self.task else []
-        parts += [f"n = {self.n:,} logged steps"]
+        parts += [f"n = {self.n:,} logged steps", f"told on {self._problems}"]
         parts += [] if self.seed is None else [f"seed {self.seed}"]
         return " · ".join([*parts, self._read_how])
+
+    @property
+    def _problems(self) -> str:
+        """What the models were told on: one name, or each model's where they differ."""
+        if len(set(self.splits)) == 1:
+            return PROBLEMS[self.splits[0]]
+        pairs = zip(self.models, self.splits, strict=True)
+        return ", ".join(f"{PROBLEMS[split]} ({model})" for model, split in pairs)
 
     @property
     def code(self) -> str:
@@ -225,4 +263,6 @@ class DigitLosses(_Curves):
             told.append(
                 f"{name} {'misses ' + ', '.join(missing) if missing else 'learns them all'}"
             )
-        return f"Of the answer digits, by this threshold, {'; '.join(told)}."
+        return (
+            f"Of the answer digits, on {self._problems} and by this threshold, {'; '.join(told)}."
+        )

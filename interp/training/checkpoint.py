@@ -115,6 +115,12 @@ def load_checkpoint(
         raise StorageError(_damaged(folder, str(error), folders[:-1])) from error
 
 
+def saved_recipe(folder: Path) -> Mapping[str, Any] | None:
+    """The recipe in a checkpoint's folder, as JSON. Raises StorageError where it is damaged."""
+    found = _read_state(folder, []).get("recipe")
+    return found if isinstance(found, dict) else None
+
+
 def remove_checkpoints(out: Path) -> None:
     """Remove the checkpoints of a run that is finished or is to start again."""
     place = out / "checkpoints"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,10 @@ import pandas as pd
 from interp.errors import InputError
 from interp.results import ModelId
 from interp.results.dynamics import DigitLosses, TrainingDynamics
+from interp.training.evidence import Split, same_quantity, splits_that_tell
 from interp.training.logs import Log, check_source_task, find_log
 
 Measure = Literal["loss", "accuracy"]
-Split = Literal["train", "validation"]
 
 _DIGIT = re.compile(r"c(\d+|\[\d+:\d+\])")  # c3, or c[0:3] where a token packs several
 
@@ -47,8 +47,10 @@ def dynamics(
         measure: by which of the two a part counts as learnt.
         smoothing: logged steps in each mean.
         split: "train", the batches that were learnt from, or "validation", held-out problems
-            (without gradients and classes). None: the first, but the second for an adapter, whose
-            batches mix tasks and are not logged by digit.
+            (without gradients and classes): that split alone. None: digits are told on the one that
+            asks what the model is asked in the end (`evidence.splits_that_tell`: held-out problems
+            where batches mix samplers or still show a chain of thought, and for an adapter), and
+            gradients and classes on training batches.
         task: of a log that has no card beside it, for the caption.
 
     Does not show: the order at another threshold, or in another seed's run.
@@ -57,14 +59,27 @@ def dynamics(
         InputError: for a threshold, measure, split or smoothing that makes no sense.
         ModelError, StorageError: as `read_log`.
     """
-    limit = _threshold(threshold, measure)
     log = find_log(source)
-    split = split or _split_with_parts(log.frame)
-    curves = _curves(log, split, smoothing)
+    told = split or splits_that_tell([log], [_parts(log)])[0]
+    return _dynamics(log, split, told, _threshold(threshold, measure), measure, smoothing, task)
+
+
+def _dynamics(
+    log: Log,
+    asked: Split | None,
+    told: Split,
+    limit: float,
+    measure: Measure,
+    smoothing: int,
+    task: str | None = None,
+) -> TrainingDynamics:
+    """Digits told on `told`; the other split's rows are kept unless one alone was asked for."""
+    curves = _curves(log, get_args(Split) if asked is None else (asked,), told, smoothing)
     card = log.card or {}
     known = all(name in card for name in ("weight_hash", "name"))
-    total = curves[curves["kind"] == "total"]
-    steps = int(curves["step"].nunique())
+    own = curves[curves["split"] == told]
+    total = own[own["kind"] == "total"]
+    steps = int(own["step"].nunique())
     several = (curves["kind"] == "task").any()  # an adapter's card names the first of its tasks
     return TrainingDynamics(
         model=ModelId(log.name, str(card["weight_hash"])) if known else None,
@@ -72,10 +87,12 @@ def dynamics(
         n=steps,
         n_distinct=steps,
         seed=int(card["seed"]) if "seed" in card else None,
-        settings={"source": log.source, "split": split} | ({"task": task} if task else {}),
+        settings={"source": log.source, "split": asked} | ({"task": task} if task else {}),
         curves=curves,
         totals=_totals(log, smoothing),
-        order=learnt_order(curves, limit, measure),
+        order=learnt_order(curves, told, limit, measure),
+        split=told,
+        same_quantity=same_quantity(log.recipe),
         threshold=limit,
         measure=measure,
         smoothing=smoothing,
@@ -97,14 +114,16 @@ def digit_losses(
     """
     if isinstance(sources, str | Path) or not sources:
         raise InputError("give a list of models or logs, such as ['mul4x4-sft', 'mul4x4-aux']")
-    each = [
-        dynamics(source, threshold=threshold, measure=measure, smoothing=smoothing, split=split)
-        for source in sources
-    ]
     logs = [find_log(source) for source in sources]
     names = tuple(log.name for log in logs)
     if len(set(names)) < len(names):
         raise InputError(f"a model is named twice: {', '.join(names)}")
+    limit = _threshold(threshold, measure)
+    told = [split] * len(logs) if split else splits_that_tell(logs, [_parts(log) for log in logs])
+    each = [
+        _dynamics(log, split, on, limit, measure, smoothing)
+        for log, on in zip(logs, told, strict=True)
+    ]
     for name, one in zip(names, each, strict=True):
         if not one.groups("digit"):
             raise InputError(f"the log of {name} has no losses by digit: leave it out")
@@ -116,12 +135,17 @@ def digit_losses(
         n=steps,
         n_distinct=steps,
         seed=seeds.pop() if len(seeds) == 1 else None,
-        settings={"sources": [log.source for log in logs], "split": split or "train"},
-        curves=_digits(names, [one.curves for one in each], ("step", "group", "loss", "accuracy")),
+        settings={"sources": [log.source for log in logs], "split": split},
+        curves=_digits(
+            names,
+            [one.curves[one.curves["split"] == one.split] for one in each],
+            ("step", "group", "loss", "accuracy"),
+        ),
         order=_digits(
             names, [one.order for one in each], ("group", "learnt_at", "kept_from", "rank")
         ),
         models=names,
+        splits=tuple(one.split for one in each),
         exact=tuple(_exact(log) for log in logs),
         threshold=each[0].threshold,
         measure=measure,
@@ -140,10 +164,17 @@ def _digits(
     return pd.concat(parts, ignore_index=True)
 
 
-def learnt_order(curves: pd.DataFrame, threshold: float, measure: Measure) -> pd.DataFrame:
-    """When each digit, class and task was learnt first, and from when on it stayed so."""
+def learnt_order(
+    curves: pd.DataFrame, split: Split, threshold: float, measure: Measure
+) -> pd.DataFrame:
+    """When each digit, class and task was learnt first, and from when on it stayed so: on `split`,
+    or on the other where only that one has the kind."""
     rows = []
     learnable = curves[curves["kind"].isin(("digit", "class", "task"))]
+    on = learnable.groupby("kind")["split"].transform(
+        lambda there: split if split in set(there) else there.iloc[0]
+    )
+    learnable = learnable[learnable["split"] == on]
     for (group, kind), part in learnable.groupby(["group", "kind"], sort=False):
         values = part[measure].to_numpy(float)
         known = ~np.isnan(values)
@@ -155,11 +186,12 @@ def learnt_order(curves: pd.DataFrame, threshold: float, measure: Measure) -> pd
             {
                 "group": group,
                 "kind": kind,
+                "split": part["split"].iloc[0],
                 "learnt_at": steps[learnt.argmax()] if learnt.any() else np.nan,
                 "kept_from": steps[first_kept] if first_kept < len(steps) else np.nan,
             }
         )
-    order = pd.DataFrame(rows, columns=["group", "kind", "learnt_at", "kept_from"])
+    order = pd.DataFrame(rows, columns=["group", "kind", "split", "learnt_at", "kept_from"])
     order["rank"] = order.groupby("kind")["learnt_at"].rank(method="min")
     return order
 
@@ -173,33 +205,35 @@ def kind_of(group: str) -> str:
     return "digit" if group == "sign" or _DIGIT.fullmatch(group) else "task"
 
 
-def _split_with_parts(frame: pd.DataFrame) -> Split:
-    """ "train" where its batches were logged by digit, else "validation"."""
-    groups = frame.loc[frame["split"] == "train", "group"].unique()
-    by_digit = any(kind_of(str(group)) == "digit" for group in groups)
-    return "train" if by_digit or "validation" not in set(frame["split"]) else "validation"
+def _parts(log: Log) -> tuple[bool, bool]:
+    """Whether a log has losses by digit or task, on training batches and on held-out problems."""
+    kinds = log.frame["group"].map(kind_of)
+    parts = set(log.frame.loc[kinds.isin(("digit", "task")), "split"])
+    train, validation = (name in parts for name in get_args(Split))
+    return train, validation
 
 
-def _curves(log: Log, split: str, smoothing: int) -> pd.DataFrame:
-    """The rows of one split with their kind, losses and accuracies smoothed within each group."""
+def _curves(log: Log, splits: Sequence[str], told: str, smoothing: int) -> pd.DataFrame:
+    """The rows of some splits with their kind, losses and accuracies smoothed within each group."""
     if smoothing < 1:
         raise InputError(f"smoothing={smoothing}: a mean needs at least 1 logged step")
-    frame = log.frame[log.frame["split"] == split].drop(columns="split").reset_index(drop=True)
-    if frame.empty:
+    frame = log.frame[log.frame["split"].isin(splits)].reset_index(drop=True)
+    steps = frame.loc[frame["split"] == told, "step"].nunique()
+    if not steps:
         there = ", ".join(sorted(log.frame["split"].unique()))
-        raise InputError(f"the log of {log.name} has no split {split!r}; it has {there}")
-    steps = frame["step"].nunique()
+        raise InputError(f"the log of {log.name} has no split {told!r}; it has {there}")
     if smoothing > steps:
         raise InputError(
             f"smoothing={smoothing} is more than the {steps} logged steps of {log.name}"
         )
-    frame.insert(2, "kind", [kind_of(str(group)) for group in frame["group"]])
+    frame.insert(3, "kind", [kind_of(str(group)) for group in frame["group"]])
     for name in ("loss", "accuracy"):
-        rolling = frame.groupby("group", sort=False)[name].rolling(smoothing)
-        frame[name] = rolling.mean().reset_index(level=0, drop=True)
+        rolling = frame.groupby(["split", "group"], sort=False)[name].rolling(smoothing)
+        frame[name] = rolling.mean().reset_index(level=[0, 1], drop=True)
     place = {group: at for at, group in enumerate(sorted(frame["group"].unique(), key=_place))}
     order = frame["group"].map(place)
-    return frame.iloc[np.lexsort((order, frame["step"]))].reset_index(drop=True)
+    at = np.lexsort((order, frame["split"], frame["step"]))
+    return frame.iloc[at].reset_index(drop=True)
 
 
 def _totals(log: Log, smoothing: int) -> pd.DataFrame:

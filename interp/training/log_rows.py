@@ -8,7 +8,10 @@ One tidy row a step and group:
 | `split`     | "train" (the batch about to be learnt) or "validation"                          |
 | `group`     | "total", a role ("c0"), a subtask class ("class:MC"), a term ("term:answer");   |
 |             | of an adapter, a task ("add:2") or a style ("style:plain")                      |
-| `loss`      | mean cross-entropy over the group's cells, nats; of a term, its value           |
+| `loss`      | mean cross-entropy over the group's cells, nats; of a term, its value; of       |
+|             | "total" in training what is minimised: the mean over all learnt tokens, a chain |
+|             | of thought's too, and the objective's other terms (λ · error, prose); in        |
+|             | validation the mean over answer tokens alone                                    |
 | `accuracy`  | share of the group's cells that are right; of "total", of problems in full      |
 | `grad_norm` | |g_k|, the norm of the gradient of the group's loss                             |
 | `cosine`    | cos(g_k, g), g the gradient of what is minimised, before clipping               |
@@ -16,7 +19,9 @@ One tidy row a step and group:
 
 `grad_norm` and `cosine` are NaN at steps where gradients are not taken. From 2510.00184, whose
 public `grad_probe_log.csv` has the columns loss_per_pos, grad_norm_per_pos and cos_per_pos (there
-with index 0 the *highest* digit). A large gradient does not show that a digit is being learnt.
+with index 0 the *highest* digit). A large gradient does not show that a digit is being learnt. The
+two totals may be subtracted only where they are the same loss of the same kind of problems: see
+`evidence.same_quantity`.
 """
 
 from __future__ import annotations

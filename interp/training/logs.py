@@ -18,9 +18,10 @@ from pyarrow import ArrowInvalid
 
 from interp.errors import InputError, ModelError, StorageError
 from interp.models.fixtures import fixture_folders, read_card
-from interp.training.checkpoint import checkpoint_folders
+from interp.training.checkpoint import checkpoint_folders, saved_recipe
 from interp.training.finish import LOG
 from interp.training.log_rows import COLUMNS
+from interp.training.recipes import Recipe
 
 PUBLISHED = (
     "step", "loss_total", "loss_per_pos", "grad_norm_total", "grad_norm_per_pos", "cos_per_pos",
@@ -35,12 +36,14 @@ class Log:
     source   what it was asked for by
     name     of the model, or of the file
     card     of the finished model beside the log, None where there is none
+    recipe   of the run, by card or checkpoint; None for a log alone or an adapter's
     """
 
     frame: pd.DataFrame
     source: str
     name: str
     card: Mapping[str, Any] | None
+    recipe: Recipe | None = None
 
 
 def read_log(source: str | Path) -> pd.DataFrame:
@@ -67,7 +70,7 @@ def find_log(source: str | Path) -> Log:
         return Log(_read_parquet(path), str(source), path.stem, None)
     card = read_card(folder)
     name = str(card["name"]) if card and "name" in card else folder.name
-    return Log(_read_parquet(path), str(source), name, card)
+    return Log(_read_parquet(path), str(source), name, card, _recipe(path, card))
 
 
 def log_place(source: str | Path) -> Path:
@@ -101,6 +104,12 @@ def has_log(source: str | Path) -> bool:
     except (ModelError, StorageError):
         return False
     return True
+
+
+def _recipe(path: Path, card: Mapping[str, Any] | None) -> Recipe | None:
+    """What the run was asked to do, where it is a small model's."""
+    content = (card or {}).get("recipe") if path.name == LOG else saved_recipe(path.parent)
+    return Recipe.from_json(content) if content and "mix" in content else None
 
 
 def _path(source: str | Path) -> Path:
