@@ -9,9 +9,10 @@ probe:                           # arguments of probes.probe
   sites: [resid_mid, resid_post]
   controls: [embedding, shuffled]
   memory: 4294967296             # bytes, of running_sums too; store and backend stand here as well
-use:                             # a causal test each: a cell, and arguments of probes.use
+use:                             # a causal test each: a cell, and arguments of probes.fit and .use;
+                                 # format, split, test and folds are those of `probe` unless given
   - {target: "carry[1]:real", site: resid_post, layer: 0, role: predicts(c2)}
-baseline: true                   # probes.one_hot_baseline of the same targets
+baseline: true                   # probes.one_hot_baseline of the same targets, prompts and split
 running_sums: {seed 0: add5}     # models by name, for the figure of running sums
 """
 
@@ -30,6 +31,7 @@ from probes.fitted import fit
 from probes.sweep import probe
 from probes.usage import use
 
+_SPLIT = ("split", "test", "folds")
 _GIVEN = {"model", "problems", "n", "seed", "resume", "shard", "jobs", "progress", "cancel",
           "fitted", "target"}  # fmt: skip
 
@@ -79,9 +81,21 @@ class Plan:
         return cls(**(content | {"use": tuple(content.get("use", ()))}))
 
 
-def fit_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a `use` entry that say which cell is fitted."""
-    return {name: value for name, value in wanted.items() if name in _arguments(fit)}
+def fit_arguments(plan: Plan, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What says which cell a `use` entry fits, and on which prompts: its own arguments, and for
+    the rest those of the sweep, so that both are of one cell."""
+    swept = {name: plan.probe[name] for name in ("format", *_SPLIT) if name in plan.probe}
+    own = {name: value for name, value in wanted.items() if name in _arguments(fit)}
+    return {"n": plan.n, "seed": plan.seed} | swept | own
+
+
+def baseline_arguments(plan: Plan) -> dict[str, Any]:
+    """The sweep's own targets, prompts and split: the baseline is its one-hot column then."""
+    usual = signature(probe).parameters
+    return {
+        "targets": plan.probe.get("targets"), "n": plan.n, "seed": plan.seed,
+        **{name: plan.probe.get(name, usual[name].default) for name in _SPLIT},
+    }  # fmt: skip
 
 
 def use_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from interp.results import ProbeSweep, Result
 from probes.assemble import merge
 from probes.baseline import one_hot_baseline
 from probes.fitted import fit
-from probes.plan import Plan, fit_arguments, use_arguments
+from probes.plan import Plan, baseline_arguments, fit_arguments, use_arguments
 from probes.running import running_sums
 from probes.sweep import probe
 from probes.usage import use
@@ -96,12 +96,12 @@ def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list
     task: Any = _task(plan, model)
     found: list[Named] = []
     for number, wanted in enumerate(plan.use):
-        cell = {"n": plan.n, "seed": plan.seed} | fit_arguments(wanted)
+        cell = fit_arguments(plan, wanted)
         fitted = fit(model, task, wanted["target"], cancel=cancel, **cell)
         done = use(model, fitted, seed=plan.seed, cancel=cancel, **use_arguments(wanted))
         found.append((f"use-{number}", f"Does the model use {wanted['target']}?", done))
     if plan.baseline:
-        alone = one_hot_baseline(task, plan.probe.get("targets"), seed=plan.seed, cancel=cancel)
+        alone = one_hot_baseline(task, cancel=cancel, **baseline_arguments(plan))
         found.append(("baseline", "What the question alone tells", alone))
     if plan.running_sums:
         models = {name: load(source) for name, source in plan.running_sums.items()}

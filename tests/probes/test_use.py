@@ -17,7 +17,7 @@ from interp.errors import InputError, ModelError
 from interp.models.planted import build
 from interp.models.untrained import untrained
 from interp.results import Result
-from probes.plan import fit_arguments
+from probes.plan import baseline_arguments, fit_arguments, use_arguments
 from probes.steps import edit, random_edit, wanted_reading
 from tests import tiny
 
@@ -262,23 +262,54 @@ def test_a_plan_says_how_much_may_be_spent(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(Enough):
         probes.run_file(plan, tmp_path / "out", load=lambda name: interp.load(name))
     assert {"memory": 5_000_000, "store": "big", "backend": "threading"}.items() <= given.items()
-    assert fit_arguments(probes.Plan.read(plan).use[0])["memory"] == 7
+    told = probes.Plan.read(plan)
+    assert fit_arguments(told, told.use[0])["memory"] == 7
 
 
 def test_a_scripted_run(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "model: add5\nn: 200\nprobe:\n  targets: ['carry[1]:real']\n  layers: [0]\n"
-        "  roles: [predicts(c2)]\n  split: problem\n  controls: [shuffled]\n"
+        "  roles: [predicts(c2)]\n  split: problem\n  folds: 4\n  test: 0.3\n"
+        "  format: reversed\n  controls: [shuffled]\n"
         "use:\n  - {target: 'carry[1]:real', site: resid_post, layer: 0, role: predicts(c2),"
         " n: 200, randoms: 1}\n"
     )
     report = probes.run_file(plan, tmp_path / "out")
     text = report.read_text(encoding="utf-8")
     assert "carry[1]" in text and "<script src=" not in text
+    sweep, use, alone = (
+        Result.load(tmp_path / "out" / name) for name in ("sweep", "use-0", "baseline")
+    )
+    fitted = use.settings["fitted"]
+    assert {name: fitted[name] for name in ("split", "folds", "test", "format")} == {
+        "split": "problem", "folds": 4, "test": 0.3, "format": "reversed",
+    }  # fmt: skip
+    assert alone.n == sweep.n and alone.settings["split"] == "problem"
+    both = [found.frame.iloc[0] for found in (sweep, alone)]
+    assert both[0]["one_hot"] == pytest.approx(both[1]["score"], abs=1e-6)
+    assert both[0]["n_test"] == both[1]["n_test"]
     for name in ("sweep", "use-0", "baseline"):
         assert (tmp_path / "out" / name / "result.json").is_file()
         assert (tmp_path / "out" / name / "figure.html").is_file()
     plan.write_text("model: no-such-model")
     with pytest.raises(ModelError):
         probes.run_file(plan, tmp_path / "other")
+
+
+def test_a_use_may_be_fitted_otherwise_than_the_sweep(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "model: add5\nn: 90\nprobe: {split: problem, folds: 3, layers: [0]}\n"
+        "use:\n  - {target: a, site: z, layer: 0, role: last, split: combination, n: 50}\n"
+        "  - {target: a, site: z, layer: 0, role: last}\n"
+    )
+    told = probes.Plan.read(plan)
+    first, second = (fit_arguments(told, wanted) for wanted in told.use)
+    assert (first["split"], first["folds"], first["n"]) == ("combination", 3, 90)
+    assert use_arguments(told.use[0])["n"] == 50  # of the edited prompts
+    assert (second["split"], second["folds"], second["n"]) == ("problem", 3, 90)
+    assert "layers" not in first and "format" not in first
+    plan.write_text("model: add5")
+    usual = baseline_arguments(probes.Plan.read(plan))
+    assert (usual["split"], usual["test"], usual["folds"]) == ("operand", 0.25, 5)
