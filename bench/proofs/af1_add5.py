@@ -32,7 +32,7 @@ def main() -> None:
         for wait in range(model.shape.n_layers + 1)
     }
     grid = interp.ablation.grid(model, batch, **common)
-    assert grid.by_role is not None
+    assert grid.by_role is not None and grid.guessed is not None
     body = {
         "model": dict(model.id._asdict()),
         "n": len(batch),
@@ -41,6 +41,7 @@ def main() -> None:
         "grid": {
             "metrics": grid.metrics,
             "rows": grid.frame.to_dict("records"),
+            "guessed": grid.guessed.frame("guessed").to_dict("records"),
             "by_role": grid.by_role.frame("faithfulness").dropna().to_dict("records"),
             "verdict": grid.verdict,
             "code": grid.code,

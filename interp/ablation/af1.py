@@ -119,7 +119,7 @@ def split(setting: Setting) -> Halves:
         )
     full, _ = full_answers(setting)
     right = setting.right(full)
-    prompt = np.unique(setting.batch.tokens.numpy(), axis=0, return_inverse=True)[1].ravel()
+    prompt = setting.prompt
     order = np.random.default_rng(setting.seed).permutation(prompt.max() + 1)
     first = np.isin(prompt, order[: len(order) // 2])
     counts = [n_distinct(setting.batch, right & half) for half in (first, ~first)]

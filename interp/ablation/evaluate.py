@@ -12,6 +12,7 @@ import torch
 
 from interp.ablation.answers import Answers, Reader, best_constant
 from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.guesses import guessed
 from interp.ablation.masks import specs
 from interp.ablation.picture import picture
 from interp.ablation.places import Places
@@ -144,18 +145,17 @@ def result(
     """The Result of a schedule from what both runs said."""
     right = full.all_right
     beside = setting.beside(right)
-    batch = setting.batch
     return AblationScore(
         **setting.common(
             table=schedule.wait > 0, schedule=schedule.spec(), answers=answers, masks=specs(masks)
         ),
-        by_role=_by_role(setting, full, ablated),
+        by_role=_by_role(setting, full, ablated, shown=answers == "forced"),
         right=right,
         kept=ablated.all_right,
         difference=full.mean_difference,
         difference_ablated=ablated.mean_difference,
         kl=ablated.total_kl,
-        prompt=np.unique(batch.tokens.numpy(), axis=0, return_inverse=True)[1].ravel(),
+        prompt=setting.prompt,
         group=setting.groups,
         resampled=beside["resampled"],
         constant=beside["constant"],
@@ -163,21 +163,20 @@ def result(
     )
 
 
-def _by_role(setting: Setting, full: Answers, ablated: Answers) -> pd.DataFrame:
+def _by_role(setting: Setting, full: Answers, ablated: Answers, *, shown: bool) -> pd.DataFrame:
     """One row an answer token, on the prompts where the full model has that token right, then one
-    for whole answers."""
+    for whole answers. `shown`: whether the true tokens before it are."""
     rows = []
     groups, labels = setting.groups, setting.truth.labels.numpy()
+    guesses = guessed(labels, full.right == 1, setting.prompt, shown=shown)
     for i, role in enumerate(setting.batch.answer_roles):
         present = labels[:, i] >= 0
         right = present & (full.right[:, i] == 1)
         kept = ablated.right[:, i] == 1
-        tokens = np.unique(labels[right, i], return_counts=True)[1]
-        constant = float(tokens.max() / right.sum()) if right.any() else np.nan
         means = [
             np.nanmean(x[present, i]) for x in (full.difference, ablated.difference, ablated.kl)
         ]
-        rows.append((role, present, right, kept, groups, setting.seed, constant, *means))
+        rows.append((role, present, right, kept, groups, setting.seed, guesses[i], *means))
     right = full.all_right
     every = (
         full.mean_difference.mean(), ablated.mean_difference.mean(), ablated.total_kl.mean()
@@ -195,7 +194,7 @@ def _told(
     kept: np.ndarray,
     groups: np.ndarray,
     seed: int,
-    constant: float,
+    guess: float,
     full: float,
     ablated: float,
     kl: float,
@@ -208,7 +207,7 @@ def _told(
         "faithfulness": float(kept[right].mean()) if right.any() else np.nan,
         "low": float(low),
         "high": float(high),
-        "constant": constant,
+        "guessed": guess,
         "logit_difference": ablated / full if full else np.nan,
         "kl": kl,
     }

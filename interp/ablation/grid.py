@@ -13,6 +13,7 @@ import torch
 from interp.ablation.answers import Answers
 from interp.ablation.cells import Cell, Cells
 from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.guesses import guessed
 from interp.ablation.measured import faithfulness, logit_difference, token_faithfulness
 from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
@@ -159,12 +160,15 @@ def _result(
 
     kept = [spread(x) for x in faithfulness(setting, right, answers)]
     difference = [spread(x) for x in logit_difference(setting, full, answers)]
+    tokens = [spread(x) for x in token_faithfulness(setting, full, answers)]
+    guesses = guessed(setting.truth.labels.numpy(), full.right == 1, setting.prompt)
     divergence = np.array([found.total_kl.mean() for found in answers])
     return AblationGrid(
         **setting.common(table=True, **settings),
         faithfulness=Grid(kept[0], axes, kept[1], kept[2]),
         logit_difference=Grid(difference[0], axes, difference[1], difference[2]),
-        by_role=Grid(spread(token_faithfulness(full, answers)), (roles, *axes)),
+        by_role=Grid(tokens[0], (roles, *axes), tokens[1], tokens[2]),
+        guessed=Grid(guesses, (roles,)),
         kl=Grid(spread(divergence), axes) if settings["kl"] else None,
         n_layers=setting.model.shape.n_layers,
         **setting.beside(right),

@@ -61,10 +61,14 @@ def logit_difference(
     return values, low, high
 
 
-def token_faithfulness(full: Answers, answers: Sequence[Answers]) -> Floats:
-    """By answer token, on the prompts where the full model has that token right: [roles, runs]."""
+def token_faithfulness(setting: Setting, full: Answers, answers: Sequence[Answers]) -> Estimate:
+    """By answer token, on the prompts where the full model has that token right: [roles, runs] with
+    bounds; NaN where it is none."""
     right = full.right == 1  # [n, roles]
     kept = np.stack([found.right == 1 for found in answers], axis=-1)  # [n, roles, runs]
-    count = right.sum(axis=0)[:, None]
-    share = (kept & right[..., None]).sum(axis=0) / np.maximum(count, 1)
-    return np.asarray(np.where(count > 0, share, np.nan))
+    out = np.full((3, *kept.shape[1:]), np.nan)
+    for role in np.flatnonzero(right.any(axis=0)):
+        here = kept[right[:, role], role]
+        bounds = share_interval(here, setting.groups[right[:, role]], seed=setting.seed)
+        out[:, role] = here.mean(axis=0), *bounds
+    return out[0], out[1], out[2]

@@ -145,6 +145,11 @@ class Setting:
             "resampled": over,
         }
 
+    @cached_property
+    def prompt(self) -> Ints:
+        """A number for each prompt, equal where prompts are, int64 [n]."""
+        return np.unique(self.batch.tokens.numpy(), axis=0, return_inverse=True)[1].ravel()
+
     @property
     def groups(self) -> Ints:
         """What intervals resample, int64 [n, kinds]."""

@@ -6,13 +6,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.ablation_masks import add_masks, add_strip, masks, n_layers
-from interp.figures.ablation_rows import CONSTANT, FAITHFULNESS, dots, marks, percent
+from interp.figures.ablation_rows import FAITHFULNESS, dots, marks, percent
 from interp.figures.registry import renders
 from interp.figures.theme import frame
 from interp.results import AblationScore
 from interp.results.ablation import about_replacement
 
 ALL = "all"
+GUESSED = "guessed without the operands"
 _ROW, _STRIP, _MASKS, _GAP = 24, 56, 225, 104  # pixels: a role, the strip, the masks, in between
 
 
@@ -37,7 +38,7 @@ def ablation_score(result: AblationScore) -> go.Figure:
     table = table.loc[roles]
     for trace in (
         marks(table["base_accuracy"], roles, "base accuracy", "diamond-open"),
-        marks(table["constant"], roles, CONSTANT, "line-ns"),
+        marks(table["guessed"], roles, GUESSED, "line-ns"),
         dots(table, roles),
     ):
         figure.add_trace(trace, row=1, col=1)
@@ -52,7 +53,8 @@ def ablation_score(result: AblationScore) -> go.Figure:
         caption=f"{result.caption} · base accuracy {m['base_accuracy']:.1%}, {m['n_right']:,.0f} "
         f"right ({result.n_right_distinct:,} distinct) · best constant answer "
         f"{percent(result.constant)} · {about_replacement(result.settings)} · “all”: "
-        "every answer token right · masks: blue sees, grey is cut",
+        "every answer token right; guessed is its best constant, a token's also from the true "
+        "answer before it · masks: blue sees, grey is cut",
         notes=result.notes,
         verdict=result.verdict,
         height=total,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.ablation_grid import count_axis
+from interp.figures.ablation_rows import percent
 from interp.figures.gallery import shows
 from interp.figures.matrix import heatmap
 from interp.figures.theme import frame, magnitude_range
@@ -32,7 +34,7 @@ def by_role(result: AblationGrid) -> Mapping[str, go.Figure]:
         rows=rows,
         cols=_COLUMNS,
         shared_yaxes=True,
-        subplot_titles=roles,
+        subplot_titles=[_title(result, role) for role in roles],
         horizontal_spacing=0.05,
         vertical_spacing=_GAP / total if rows > 1 else 0,
     )
@@ -48,7 +50,12 @@ def by_role(result: AblationGrid) -> Mapping[str, go.Figure]:
             scale=magnitude_range(grid.values, 1.0),
             bar={"x": 1.01, "tickformat": ".0%"},
         )
-        trace.hovertemplate = f"{role}: wait %{{x}}, transfer %{{y}}: %{{z:.1%}}<extra></extra>"
+        if grid.low is not None and grid.high is not None:
+            trace.customdata = np.stack([grid.low.T, grid.high.T], axis=-1)
+        trace.hovertemplate = (
+            f"{role}: wait %{{x}}, transfer %{{y}}: %{{z:.1%}} "
+            "[%{customdata[0]:.1%}, %{customdata[1]:.1%}]<extra></extra>"
+        )
         trace.showscale = number == 0
         figure.add_trace(trace, row=row, col=col)
         figure.update_xaxes(**count_axis(waits, _TICKS), title="layers that wait", row=row, col=col)
@@ -60,8 +67,14 @@ def by_role(result: AblationGrid) -> Mapping[str, go.Figure]:
             figure,
             title="Which answer digits can wait?",
             caption=f"{result.caption} · faithfulness of each answer token where the full model "
-            "has that token right, without its interval",
+            "has that token right · guessed: without the operands, from the true answer before it",
             notes=result.notes,
             height=total,
         )
     }
+
+
+def _title(result: AblationGrid, role: str) -> str:
+    if result.guessed is None:
+        return role
+    return f"{role} (guessed: {percent(float(result.guessed.at(role=role)))})"  # type: ignore[arg-type]

@@ -153,8 +153,11 @@ class AblationScore(Result):
 
     Args:
         by_role: columns `role`, `base_accuracy`, `n_right`, `faithfulness`, `low`, `high`,
-            `constant`, `logit_difference`, `kl`; one row an answer token, and "all" for prompts
-            whose every token is right.
+            `guessed`, `logit_difference`, `kl`; one row an answer token, and "all" for prompts
+            whose every token is right. `guessed` is the faithfulness of what needs no operands
+            (`interp.ablation.guesses`): of a token, under forced answers, the commonest one after
+            the same answer so far in other prompts, for the true answer is shown that far; else,
+            and of "all", the best constant.
         right: bool [n], whether the full model answers rightly, every token its first choice.
         kept: bool [n], whether the ablated run does.
         difference, difference_ablated: float [n], Δ of the full and the ablated run: the logit of

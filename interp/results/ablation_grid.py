@@ -28,8 +28,10 @@ class AblationGrid(OfRightAnswers):
 
     Args:
         faithfulness, logit_difference: with intervals; as in `AblationScore`.
-        by_role: faithfulness by answer token, axes `role`, `wait`, `width`, on the prompts where
-            the full model has that token right: which digits can wait.
+        by_role: faithfulness by answer token with intervals, axes `role`, `wait`, `width`, on the
+            prompts where the full model has that token right: which digits can wait.
+        guessed: Grid over `role`: what can be guessed of that token without the operands, from the
+            true answer before it; as in `AblationScore.by_role`.
         kl: mean D(full ‖ ablated) in nats, None where it was not asked for.
         constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
         n_layers: of the model.
@@ -46,6 +48,7 @@ class AblationGrid(OfRightAnswers):
     kl: Grid | None
     n_layers: int
     by_role: Grid | None = None
+    guessed: Grid | None = None
 
     @property
     def frame(self) -> pd.DataFrame:

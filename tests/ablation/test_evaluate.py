@@ -125,16 +125,46 @@ def test_a_sink_that_tells_of_the_prompt_is_told(planted: Any, add5: Any) -> Non
 
 
 def test_answers_of_several_tokens(add5: Any) -> None:
+    """By a run of its own: each token where the full model has it right, "all" where it has all."""
     model, batch = add5
-    found = ablation.evaluate(model, batch, Schedule(wait=1), replacement="cama")
+    masks = ablation.knock_out(batch, [(batch.answer_roles[0], "a4")], [0, 1])
+    found = ablation.evaluate(model, batch, Schedule(), masks=masks)
     frame = found.frame.set_index("role")
     assert list(frame.index) == [*batch.answer_roles, "all"]
-    assert frame.loc["all", "faithfulness"] <= frame["faithfulness"].min() + 1e-9
-    assert frame.loc["all", "base_accuracy"] > 0.9
-    first = ablation.grid(model, batch, widths=[1, 2])
-    assert first.by_role is not None
-    assert first.by_role.axis("role").labels == batch.answer_roles
-    assert first.kl is None
+    first = [
+        engine.run(model, batch, do, logits=batch.answer_roles).logits.argmax(-1)
+        for do in ((), masks)
+    ]
+    full, kept = ((tokens == Truth.of(batch).labels).numpy() for tokens in first)
+    for i, role in enumerate(batch.answer_roles):
+        assert frame.loc[role, "faithfulness"] == pytest.approx(kept[full[:, i], i].mean()), role
+    right = full.all(axis=1)
+    want = kept.all(axis=1)[right].mean()
+    assert frame.loc["all", "faithfulness"] == pytest.approx(want)
+    assert frame.loc["all", "base_accuracy"] == right.mean() > 0.9
+    assert 0.02 < want < min(0.98, frame["faithfulness"][:-1].mean())  # nothing here is all or none
+
+
+def test_a_grid_tells_each_token_with_its_interval_and_what_can_be_guessed(add5: Any) -> None:
+    model, batch = add5
+    found = ablation.grid(model, batch, widths=[0, 1])
+    assert found.by_role is not None and found.guessed is not None and found.kl is None
+    assert found.by_role.axis("role").labels == batch.answer_roles
+    score = ablation.evaluate(model, batch, Schedule(1, (1,)))
+    frame = score.frame.set_index("role")
+    for role in batch.answer_roles:
+        cell = found.by_role.at(role=role, wait=1)
+        row, where = frame.loc[role], cell.axis("width").index("1")
+        assert cell.values[where] == pytest.approx(row["faithfulness"])
+        assert cell.low[where] == pytest.approx(row["low"])
+        assert cell.high[where] == pytest.approx(row["high"])
+        assert found.guessed.at(role=role) == row["guessed"]
+    assert frame.loc["all", "guessed"] == score.constant
+    said = ablation.evaluate(model, batch, Schedule(1, (1,)), answers="generated").frame
+    labels = Truth.of(batch).labels.numpy()
+    for i, guess in enumerate(said["guessed"][:-1]):  # nothing true is shown before it
+        times = np.unique(labels[:, i], return_counts=True)[1]
+        assert guess == pytest.approx(times.max() / len(batch), abs=0.05)
 
 
 def test_generated_answers(add5: Any) -> None:

@@ -108,7 +108,7 @@ def score(roles: tuple[str, ...] = ("c2", "c1", "c0")) -> AblationScore:
             "faithfulness": kept_share,
             "low": kept_share - 0.08,
             "high": np.minimum(kept_share + 0.06, 1),
-            "constant": np.linspace(0.5, 0.12, len(rows)),
+            "guessed": np.linspace(0.5, 0.12, len(rows)),
             "logit_difference": 0.9,
             "kl": 0.2,
         }
@@ -149,7 +149,8 @@ def grid(n_layers: int = 30, kl: bool = True) -> AblationGrid:
         faithfulness=banded(values, *axes),
         logit_difference=Grid(values - 0.1, axes, values - 0.2, values),
         kl=Grid(3 - 3 * values, axes) if kl else None,
-        by_role=Grid(np.stack([values**k for k in (1, 2, 3)]), (DIGITS, *axes)),
+        by_role=banded(np.stack([values**k for k in (1, 2, 3)]), DIGITS, *axes),
+        guessed=Grid(np.array([0.6, 0.2, 0.1]), (DIGITS,)),
         n_layers=n_layers,
     )
 

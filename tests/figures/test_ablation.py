@@ -92,7 +92,7 @@ def test_the_score_shows_each_role_with_its_interval_and_its_controls() -> None:
     np.testing.assert_allclose(kept.x, table.loc[order, "faithfulness"])
     np.testing.assert_allclose(kept.x - kept.error_x.arrayminus, table.loc[order, "low"])
     np.testing.assert_allclose(kept.x + kept.error_x.array, table.loc[order, "high"])
-    np.testing.assert_allclose(constant.x, table.loc[order, "constant"])
+    np.testing.assert_allclose(constant.x, table.loc[order, "guessed"])
     np.testing.assert_allclose(base.x, table.loc[order, "base_accuracy"])
 
 
@@ -211,6 +211,9 @@ def test_each_answer_token_has_a_grid_of_its_own() -> None:
         grid = grids.at(role=role)
         assert not isinstance(grid, float)
         np.testing.assert_array_equal(trace.z, grid.values.T)
+        np.testing.assert_array_equal(trace.customdata[..., 0], grid.low.T)
+    titles = {note.text for note in figure.layout.annotations}
+    assert {"c2 (guessed: 60.0%)", "c1 (guessed: 20.0%)", "c0 (guessed: 10.0%)"} <= titles
     assert figure.layout.title.text == "Which answer digits can wait?"
 
 
