@@ -93,7 +93,7 @@ def layers(
     """Layer indices from text: 14-16,18 or none, or, from `first` on, all or the rest.
 
     Raises:
-        InputError: for anything else.
+        InputError: for anything else, and for a range that runs backwards.
     """
     if text == "none":
         return ()
@@ -103,11 +103,14 @@ def layers(
     for part in text.split(","):
         low, dash, high = part.partition("-")
         try:
-            found += range(int(low), int(high if dash else low) + 1)
+            first, last = int(low), int(high if dash else low)
         except ValueError:
             raise InputError(
                 f"{flag} takes layer indices such as 14-16,18, or all, rest or none, not {text!r}"
             ) from None
+        if last < first:
+            raise InputError(f"{flag} {part} runs backwards: write {last}-{first}")
+        found += range(first, last + 1)
     return tuple(dict.fromkeys(found))
 
 

@@ -197,6 +197,13 @@ def test_what_is_no_layer_is_told(text: str) -> None:
         layers("--compute", text, 0, 6)
 
 
+@pytest.mark.parametrize("text", ["16-14", "2,5-3"])
+def test_a_range_that_runs_backwards_is_told(text: str) -> None:
+    low, high = text.split(",")[-1].split("-")
+    with pytest.raises(InputError, match=f"--transfer {low}-{high} .* write {high}-{low}"):
+        layers("--transfer", text, 0, 20)
+
+
 def test_without_transfer_later_layers_stay_as_they_are() -> None:
     assert schedule_of(Flags(wait=2), 6) == Schedule(2)
     assert schedule_of(Flags(wait=2, transfer="3"), 6) == Schedule(2, (3,), (2, 4, 5))
