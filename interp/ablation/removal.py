@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -37,9 +36,11 @@ def removal(
     """Faithfulness when the last tokens see only themselves and the sink in one layer.
 
     In the full model for every layer (arXiv 2509.09650, Fig. 4), and, with a `schedule`, within it
-    for each of its transfer layers; then for all of these at once, in both.
+    for each of its transfer layers; then for all of these at once, in both. What the other tokens
+    see stays as it was.
 
-    Does not show: that a layer without effect moves nothing; another may move the same.
+    Does not show: that a layer without effect moves nothing; another may move the same. Nor that
+    one with an effect moves operands: whatever else the last tokens fetch there goes too.
 
     Raises: as `evaluate`.
     """
@@ -71,18 +72,18 @@ def _grid(table: pd.DataFrame, axes: tuple[Axis, ...]) -> Grid:
 def measure(setting: Setting, schedule: Schedule) -> tuple[pd.DataFrame, Bools]:
     """The removals (`where`, `layer`, -1 for all transfer layers at once, `faithfulness`, `low`,
     `high`), and which prompts the full model answers rightly."""
-    variants = _variants(setting, schedule)
-    named = {f"{where} {layer}": what for (where, layer), what in variants.items()}
+    asked = variants(setting, schedule)
+    named = {f"{where} {layer}": what for (where, layer), what in asked.items()}
     found = run_all(setting.model, setting.places, named, setting.resources, truth=setting.truth)
     right = setting.right(found["full"])
     kept, low, high = faithfulness(setting, right, [found[name] for name in named])
-    table = pd.DataFrame(list(variants), columns=["where", "layer"])
+    table = pd.DataFrame(list(asked), columns=["where", "layer"])
     return table.assign(faithfulness=kept, low=low, high=high), right
 
 
-def _variants(
-    setting: Setting, schedule: Schedule
-) -> dict[tuple[str, int], Sequence[Intervention]]:
+def variants(setting: Setting, schedule: Schedule) -> dict[tuple[str, int], Sequence[Intervention]]:
+    """The removals as interventions by (where, layer), -1 for all transfer layers at once."""
+
     def blind(layers: Sequence[int]) -> tuple[Intervention, ...]:
         return cut(setting.places, SELF, layers, lasts_only=True)
 
@@ -93,18 +94,7 @@ def _variants(
         return out
     out["full", -1] = blind(schedule.transfer)
     filling = setting.filling() if schedule.wait else None
-
-    def without(gone: Sequence[int]) -> Sequence[Intervention]:
-        left = tuple(layer for layer in schedule.transfer if layer not in gone)
-        heads = schedule.heads
-        changed = replace(
-            schedule,
-            transfer=left,
-            compute=(*schedule.compute, *gone),
-            heads=None if heads is None else tuple(h for h in heads if h[0] not in gone),
-        )
-        return interventions(setting.model, setting.places, changed, filling)
-
-    out |= {("schedule", layer): without([layer]) for layer in schedule.transfer}
-    out["schedule", -1] = without(schedule.transfer)
+    whole = interventions(setting.model, setting.places, schedule, filling)
+    out |= {("schedule", layer): (*whole, *blind([layer])) for layer in schedule.transfer}
+    out["schedule", -1] = (*whole, *blind(schedule.transfer))
     return out

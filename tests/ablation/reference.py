@@ -38,8 +38,10 @@ def all_for_one(
     transfer: Sequence[int],
     last: int,
     sink: int = 1,
+    opened: Sequence[int] = (),
 ) -> torch.Tensor:
-    """Logits [T, V]: wait, look in the transfer layers from position `last` on, compute."""
+    """Logits [T, V]: wait, look in the transfer layers from position `last` on, compute. In
+    `opened` layers the positions before `last` see all before them."""
 
     def overwrite(x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x[:, :sink], waiting[None, sink:]], dim=1)
@@ -47,7 +49,8 @@ def all_for_one(
     def masked(layer: int) -> Any:
         looks = torch.ones(len(ids), len(ids)).tril().bool()
         for query in range(sink, len(ids)):
-            if layer >= wait and not (layer in transfer and query >= last):
+            free = layer in (transfer if query >= last else opened)
+            if layer >= wait and not free:
                 looks[query, sink:query] = False
         mask = torch.zeros_like(looks, dtype=module.dtype).masked_fill(~looks, -torch.inf)
         return lambda part, args, kwargs: (args, {**kwargs, "attention_mask": mask[None, None]})

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 import interp
+from interp import engine
 from interp.ablation import Replacement, Schedule
 from interp.ablation.answers import Answers
 from interp.ablation.cells import Cell, Cells
 from interp.ablation.complete import Resources
 from interp.ablation.evaluate import score
 from interp.ablation.grid import full_answers, run_schedules
+from interp.ablation.removal import variants
 from interp.ablation.setting import Setting
 from tests import tiny
 from tests.ablation import reference
@@ -96,6 +98,27 @@ def test_both_routes_give_the_numbers_of_the_reference(
     whole, log_p = full_answers(here, kl=True)
     cells = Cells(here, here.filling(), "full-peek", whole, log_p)
     assert_equal(cells.run([Cell.of(schedule, tiny.N_LAYERS)])[0], want, close(model, family))
+
+
+def test_removal_blinds_the_last_tokens_alone(tiny_model: Callable[..., Any]) -> None:
+    """Under an open mask the others go on seeing what they saw, in the layer that is cut too."""
+    model, folder = tiny_model("gpt2")
+    batch = model.prompts(TASK.grid()[np.arange(3, 100, 17)], format="padded")
+    schedule = Schedule(0, (1, 2), (0, 3), transfer_mask="open")
+    asked = variants(setting(model, batch), schedule)
+    module, last = tiny.plain(folder), int(batch.positions["last"])
+    end = last + len(batch.answer_roles)
+    for gone in ((1,), (2,), (1, 2)):
+        left = [layer for layer in schedule.transfer if layer not in gone]
+        want = torch.stack([
+            reference.all_for_one(
+                module, "gpt2", ids[:end], None, 0, left, last, opened=schedule.transfer
+            )[last:end]
+            for ids in batch.tokens
+        ])  # fmt: skip
+        what = asked["schedule", gone[0] if len(gone) == 1 else -1]
+        got = engine.run(model, batch, what, logits=batch.answer_roles).logits
+        assert float((got - want).abs().max()) < 1e-9
 
 
 SCHEDULES = (
