@@ -33,6 +33,8 @@ class LayerRemoval(OfRightAnswers):
     analysis: ClassVar[str] = "layer_removal"
     notes: ClassVar[tuple[str, ...]] = (
         "that a layer without effect moves nothing: another may move the same",
+        "that a layer with an effect moves operands: whatever else the last tokens fetch there "
+        "goes too, so that in the full model a layer inside the wait can cost much",
     )
 
     full: Grid

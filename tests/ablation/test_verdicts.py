@@ -130,6 +130,13 @@ def test_every_result_tells_of_a_sink_that_differs_between_prompts() -> None:
     assert said in str(replace(moved, table=rows).verdict)
 
 
+def test_removal_warns_of_both_errors() -> None:
+    """A layer without effect may be doubled; one with an effect may move something else."""
+    without, with_effect = made.removal().notes
+    assert "another may move the same" in without
+    assert "moves operands" in with_effect and "inside the wait can cost much" in with_effect
+
+
 def few_right(difference: np.ndarray, ablated: np.ndarray) -> AblationScore:
     """12 of 80 prompts right."""
     right = np.arange(80) < 12
