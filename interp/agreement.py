@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.analyses import Analysis, apply, arguments, title
+from interp.analyses import Analysis, apply, arguments, of_model, title
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, ModelError
 from interp.loading import load
 from interp.models.fixtures import fixture_folders
 from interp.results import Grid, Result
 from interp.results.agreement import Agreement
+from interp.training.recipes import differing_fields
 
 if TYPE_CHECKING:
     from interp.engine import Cancel
@@ -28,7 +29,10 @@ EXCHANGEABLE = ("head", "neuron")
 
 
 def replicas(name: str) -> tuple[str, ...]:
-    """The shipped models of one recipe: `add5`, `add5-s1`, `add5-s2`.
+    """The shipped models that go by one name: `add5`, `add5-s1`, `add5-s2`.
+
+    They are found by name; whether their recipes are the same but for the seed is for `across` to
+    say, from their cards.
 
     Raises ModelError where none of that name is shipped.
     """
@@ -60,7 +64,9 @@ def across(
     pair of models: Spearman's rank correlation of the cells that both have, and the share whose
     sign agrees; beside it the same correlation with the cells of one model shuffled. Axes that are
     exchangeable (heads, neurons) are summed over first. Grids that are equal in all models, such as
-    an oracle, say nothing about them and are left out of the headlines.
+    an oracle, say nothing about them and are left out of the headlines. Where the models' cards
+    say that their recipes differ in more than name and seed, the settings and the verdict say in
+    which fields: then it is not the seed alone that they agree across.
 
     Args:
         models: names as `interp.load` takes them, or loaded models; at least two.
@@ -68,7 +74,8 @@ def across(
         problems: what all are asked; prompts are written for each model where it wants a batch.
         exchangeable: axes that are summed over, because their numbers mean nothing across seeds.
         shuffles: how often the cells are shuffled for the control (seeded, 0).
-        options: handed to the analysis; `format` to `model.prompts` where it wants a batch.
+        options: handed to the analysis; `format` to `model.prompts` where it wants a batch. A plain
+            function is called with each model, and what it returns is handed on.
         cancel: handed on too. progress: counts models.
 
     Does not show: that models which agree compute alike; and correlations of cells that depend on
@@ -81,10 +88,12 @@ def across(
         raise InputError("agreement needs at least two models: give a list, or interp.replicas(…)")
     results: list[Result] = []
     opened: list[Model] = []
+    own: dict[str, dict[str, Any]] = {}
     for at, each in enumerate(models):
         model = load(each) if isinstance(each, str) else each
         opened.append(model)
-        results.append(apply(analysis, model, problems, options, cancel))
+        own[model.name] = of_model(options, model)
+        results.append(apply(analysis, model, problems, own[model.name], cancel))
         if progress is not None:
             progress(at + 1, len(models))
     names = [model.name for model in opened]
@@ -100,8 +109,9 @@ def across(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options)
-        | {"exchangeable": list(exchangeable), "shuffles": shuffles},
+        settings=arguments(problems, options, own)
+        | {"exchangeable": list(exchangeable), "shuffles": shuffles}
+        | {"recipes_differ_in": _differing(opened)},
         analysed=results[0].analysis,
         function=title(analysis),
         models=tuple(names),
@@ -110,6 +120,14 @@ def across(
         cells=cells,
         pairs=_pairs(names, cells, shuffles),
     )
+
+
+def _differing(models: Sequence[Model]) -> list[str] | None:
+    """In which fields the recipes of the models' cards differ, apart from name and seed; None where
+    a model has no card with a recipe."""
+    recipes = [(model.card or {}).get("recipe") for model in models]
+    known = [recipe for recipe in recipes if recipe]
+    return list(differing_fields(known)) if len(known) == len(recipes) else None
 
 
 def _values(names: list[str], results: list[Result]) -> pd.DataFrame:

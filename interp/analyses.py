@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Analysis = Callable[..., Result]
 
+_ASKED = ("batch", "problems")  # what the second parameter is called where it is what is asked
+
 
 def apply(
     analysis: Analysis,
@@ -67,6 +69,25 @@ def apply(
     return result
 
 
+def takes_problems(analysis: Analysis) -> bool:
+    """Whether its second argument is what the model is asked: `batch` or `problems`."""
+    return list(inspect.signature(analysis).parameters)[1:2] in [[name] for name in _ASKED]
+
+
+def declares(analysis: Analysis, name: str) -> bool:
+    """Whether it has an argument of that name; `format` also where its prompts are written here."""
+    names = list(inspect.signature(analysis).parameters)
+    return name in names or (name == "format" and names[1:2] == ["batch"])
+
+
+def of_model(options: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The options for one model: a plain function among the values is called with the model."""
+    return {
+        name: value(model) if inspect.isfunction(value) else value
+        for name, value in options.items()
+    }
+
+
 def named(name: str) -> Analysis:
     """The analysis of a public name, "attribution.counterfactual" of `interp` or "probes.probe".
 
@@ -97,12 +118,20 @@ def title(analysis: Analysis) -> str:
     return str(name)
 
 
-def arguments(problems: Problems | str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(
+    problems: Problems | str | None, options: Mapping[str, Any], each: Mapping[str, Mapping]
+) -> dict[str, Any]:
     """Problems and options as settings that make the call again, as text where JSON has no such
-    values."""
+    values. `each` has the options of each model, by its name: a function is told by its values."""
     if isinstance(problems, Problems):
         seeds = tuple(seed for seed in (options.get("seed"), 0) if isinstance(seed, int))
         written: Any = problems_call(problems, seeds)
     else:
         written = None if problems is None else repr(problems)
-    return {"problems": written, "options": {name: repr(value) for name, value in options.items()}}
+    told = {}
+    for name, value in options.items():
+        told[name] = repr(value)
+        if inspect.isfunction(value):
+            values = {model: own[name] for model, own in each.items()}
+            told[name] = f"lambda model: {values!r}[model.name]"
+    return {"problems": written, "options": told}

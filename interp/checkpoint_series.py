@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from interp.analyses import Analysis, apply, arguments, title
+from interp.analyses import Analysis, apply, arguments, of_model, title
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, ModelError
 from interp.loading import load
@@ -104,9 +104,11 @@ def over(
         raise InputError("no step was asked for; leave steps out for all of them")
     folders = [found.folder(step) for step in chosen]  # all are known before any is run
     results, hashes = [], []
+    each: dict[str, dict[str, Any]] = {}
     for at, folder in enumerate(folders):
         model = load(str(folder))
-        results.append(apply(analysis, model, problems, options, cancel))
+        each[model.name] = of_model(options, model)
+        results.append(apply(analysis, model, problems, each[model.name], cancel))
         hashes.append(model.hash)
         if progress is not None:
             progress(at + 1, len(folders))
@@ -121,7 +123,8 @@ def over(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options) | {"steps": None if steps is None else list(chosen)},
+        settings=arguments(problems, options, each)
+        | {"steps": None if steps is None else list(chosen)},
         analysed=results[0].analysis,
         function=title(analysis),
         steps=chosen,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from app.commands.finish import finish
 from app.commands.options import (
-    Count,
     FormatName,
     Out,
     SamplerName,
@@ -18,6 +18,12 @@ from app.commands.options import (
     task_of,
 )
 from app.commands.watch import Watch
+from interp.errors import InputError
+
+if TYPE_CHECKING:
+    from interp.analyses import Analysis
+    from interp.arithmetic.problems import Problems
+    from interp.models import Model
 
 AnalysisName = Annotated[
     str,
@@ -26,6 +32,10 @@ AnalysisName = Annotated[
         help="A function of the library: attribution.counterfactual, attribution.logit_lens, "
         "behaviour.accuracy, …",
     ),
+]
+
+SampleSize = Annotated[
+    int | None, Option("--n", "-n", help="How many problems; 512, or the analysis' own number.")
 ]
 
 Arguments = Annotated[
@@ -44,7 +54,7 @@ def agree(
     ],
     analysis: AnalysisName = "attribution.counterfactual",
     task: TaskName = None,
-    n: Count = 512,
+    n: SampleSize = None,
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
@@ -54,15 +64,15 @@ def agree(
     """Which of an analysis' findings do all seeds share?"""
     with Watch(f"loading {models[0]}") as watch:
         import interp
-        from app.sample import problems
         from interp.analyses import named
 
         function = named(analysis)
         names = list(interp.replicas(models[0])) if len(models) == 1 else models
         first = interp.load(names[0])
-        sample = problems(task_of(first, task), n, seed=seed, sampler=sampler)
+        asked = Asked(task, n, seed, format, sampler)
+        sample = asked.problems(function, first)
         watch.step(f"{analysis} of {len(names)} models")
-        options = arguments(seed, format, changes)
+        options = asked.options(function) | assignments(changes)
         result = interp.across(
             [first, *names[1:]],
             function,
@@ -74,7 +84,51 @@ def agree(
     finish(result, out)
 
 
-def arguments(seed: int, format: str | None, changes: list[str] | None) -> dict[str, Any]:
-    """The keywords of the analysis; what `--set` says comes last."""
-    chosen = {"seed": seed} | ({"format": format} if format else {})
-    return chosen | assignments(changes)
+@dataclass(frozen=True)
+class Asked:
+    """The flags that are for the analysis. One that it has no argument for is refused, but a seed
+    that was left at 0."""
+
+    task: str | None
+    n: int | None
+    seed: int
+    format: str | None
+    sampler: str
+
+    def problems(self, analysis: Analysis, model: Model) -> Problems | None:
+        """What all models are asked, `model` deciding where no task is named; None for an analysis
+        that draws its own.
+
+        Raises:
+            InputError: for a task or sampler where the analysis draws its own problems.
+        """
+        from app.sample import problems
+        from interp.analyses import takes_problems, title
+
+        if takes_problems(analysis):
+            n = 512 if self.n is None else self.n
+            return problems(task_of(model, self.task), n, seed=self.seed, sampler=self.sampler)
+        if self.task is not None or self.sampler != "uniform":
+            raise InputError(
+                f"{title(analysis)} draws its own problems: leave --task and --sampler out"
+            )
+        return None
+
+    def options(self, analysis: Analysis) -> dict[str, Any]:
+        """The flags as arguments of the analysis; a seed of 0 only where it has one.
+
+        Raises:
+            InputError: for a flag that it has no argument for.
+        """
+        from interp.analyses import declares, takes_problems, title
+
+        given: dict[str, Any] = {"format": self.format}
+        if not takes_problems(analysis):
+            given["n"] = self.n
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if self.seed or declares(analysis, "seed"):
+            chosen["seed"] = self.seed
+        if unknown := [name for name in chosen if not declares(analysis, name)]:
+            flags = ", ".join(f"--{name}" for name in unknown)
+            raise InputError(f"{title(analysis)} has no such argument: leave {flags} out")
+        return chosen

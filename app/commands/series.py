@@ -6,9 +6,9 @@ from typing import Annotated
 
 from typer import Argument
 
-from app.commands.agree import AnalysisName, Arguments, arguments
+from app.commands.agree import AnalysisName, Arguments, Asked, SampleSize
 from app.commands.finish import finish
-from app.commands.options import Count, FormatName, Out, SamplerName, Seed, TaskName, task_of
+from app.commands.options import FormatName, Out, SamplerName, Seed, TaskName, assignments
 from app.commands.watch import Watch
 
 
@@ -16,7 +16,7 @@ def series(
     model: Annotated[str, Argument(help="A model that ships checkpoints, or a trained folder.")],
     analysis: AnalysisName = "behaviour.accuracy",
     task: TaskName = None,
-    n: Count = 512,
+    n: SampleSize = None,
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
@@ -26,15 +26,14 @@ def series(
     """How does an analysis' finding come about during training?"""
     with Watch(f"looking for checkpoints of {model}") as watch:
         import interp
-        from app.sample import problems
         from interp.analyses import named
 
         function = named(analysis)
         found = interp.series(model)
-        chosen = task_of(found.load(found.steps[-1]), task)
-        sample = problems(chosen, n, seed=seed, sampler=sampler)
+        asked = Asked(task, n, seed, format, sampler)
+        sample = asked.problems(function, found.load(found.steps[-1]))
         watch.step(f"{analysis} of {len(found)} checkpoints")
-        options = arguments(seed, format, changes)
+        options = asked.options(function) | assignments(changes)
         # Before it has learnt its format a model's answers cannot be read, and are wrong.
         options = ({"strict": False} if analysis == "behaviour.accuracy" else {}) | options
         result = interp.over(

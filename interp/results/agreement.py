@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 
 from interp.results.calls import function_code
 from interp.results.display import number
 from interp.results.result import Result
+
+_DEFAULTS = {"exchangeable": ("head", "neuron"), "shuffles": 200}  # of `interp.across`
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -66,17 +67,17 @@ class Agreement(Result):
     def metrics(self) -> dict[str, float]:
         """Of each metric the mean over models, `…_lowest` and `…_highest`; of each Grid
         `…_agreement` (mean rank correlation over pairs), `…_agreement_lowest`, `…_same_sign` and
-        `…_shuffled` (the largest of the pairs' controls)."""
+        `…_shuffled` (the largest of the pairs' controls), each NaN where a pair has none."""
         found: dict[str, float] = {"models": float(len(self.models))}
         for row in self.frame.to_dict("records"):
             name = str(row["metric"])
             found |= {name: row["mean"], f"{name}_lowest": row["lowest"]}
             found[f"{name}_highest"] = row["highest"]
         for grid, part in self.told.groupby("grid", sort=False):
-            found[f"{grid}_agreement"] = float(part["rank_correlation"].mean())
-            found[f"{grid}_agreement_lowest"] = float(part["rank_correlation"].min())
-            found[f"{grid}_same_sign"] = float(part["same_sign"].mean())
-            found[f"{grid}_shuffled"] = float(part["shuffled"].max())
+            found[f"{grid}_agreement"] = float(part["rank_correlation"].mean(skipna=False))
+            found[f"{grid}_agreement_lowest"] = float(part["rank_correlation"].min(skipna=False))
+            found[f"{grid}_same_sign"] = float(part["same_sign"].mean(skipna=False))
+            found[f"{grid}_shuffled"] = float(part["shuffled"].max(skipna=False))
         return found
 
     @property
@@ -89,19 +90,28 @@ class Agreement(Result):
         given = [repr(list(self.models)), self.function]
         given += [self.settings["problems"]] if self.settings.get("problems") else []
         given += [f"{name}={value}" for name, value in options.items()]
+        for name, default in _DEFAULTS.items():
+            if (value := self.settings.get(name, default)) != default:
+                given.append(f"{name}={value!r}")
         return function_code(self.function, f"interp.across({', '.join(given)})")
 
     def conclusion(self) -> str | None:
+        """None where a pair of models has no correlation, or there is no control to hold it to."""
         known = self.told.dropna(subset=["rank_correlation"])
         if known.empty:
             return None
         grid = str(known["grid"].iloc[0])  # the first field of a Result is what it is about
-        part = known[known["grid"] == grid]
+        part = self.told[self.told["grid"] == grid]
+        if part[["rank_correlation", "shuffled"]].isna().any(axis=None):
+            return None
         least, chance = float(part["rank_correlation"].min()), float(part["shuffled"].max())
         told = (
             f"between any two models the cells of {grid} correlate by at least {number(least)} in "
             f"rank (shuffled cells reach {number(chance)})"
         )
-        if np.isnan(chance) or least > chance:
+        differ = self.settings.get("recipes_differ_in")
+        if differ:
+            told += f". Their recipes differ not in the seed alone but in {', '.join(differ)}"
+        if least > chance:
             return f"The models agree: {told}."
         return f"The models do not all agree: {told}."

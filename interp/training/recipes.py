@@ -7,7 +7,7 @@ whole, so that anyone can train the model again. The recipes themselves stand in
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -164,6 +164,30 @@ def same_recipe(saved: Mapping[str, Any], recipe: Recipe | AdapterRecipe) -> boo
         return type(recipe).from_json(saved) == recipe
     except (InputError, TypeError):
         return False
+
+
+def differing_fields(saved: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The fields, apart from name and seed, in which saved recipes are not all the same; fields
+    that were added since one was saved have their defaults."""
+    whole = [_with_defaults(content) for content in saved]
+    names = {name for content in whole for name in content} - {"name", "seed"}
+    return tuple(
+        sorted(
+            name
+            for name in names
+            if any(content.get(name) != whole[0].get(name) for content in whole)
+        )
+    )
+
+
+def _with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    from interp.training.adapters.recipe import AdapterRecipe  # it checks itself by this room's fit
+
+    kind = Recipe if "mix" in content else AdapterRecipe
+    try:
+        return kind.from_json(content).to_json()
+    except (InputError, TypeError):  # of another release, with fields that are unknown here
+        return content
 
 
 def recipe_names() -> tuple[str, ...]:

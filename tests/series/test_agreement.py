@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 import interp
 from interp import across, replicas
-from interp.agreement import rank_correlation
+from interp.agreement import _pairs, rank_correlation
 from interp.errors import InputError, ModelError
 from interp.results import Axis, Grid, Result
 
@@ -91,11 +93,79 @@ def test_shuffled_cells_are_the_control(trained: tuple[Path, ...]) -> None:
     rng = np.random.default_rng(0)
     axes = (Axis("cell", tuple(map(str, range(40)))),)
     values = {f"tiny-s{seed}": rng.normal(size=40) for seed in range(2)}
-    result = across([str(folder) for folder in trained[:2]], painter(values, axes))
+    models = [str(folder) for folder in trained[:2]]
+    result = across(models, painter(values, axes))
     row = result.told.iloc[0]
-    assert abs(row["rank_correlation"]) < 0.4
+    assert row["rank_correlation"] < row["shuffled"]
     assert 0.15 < row["shuffled"] < 0.4  # 1.64 / √39 = 0.26
-    assert "do not all agree" in str(result.verdict) or row["rank_correlation"] > row["shuffled"]
+    assert "do not all agree" in str(result.verdict)
+    values["tiny-s1"] = values["tiny-s0"] + values["tiny-s1"]  # half of the variance is shared
+    assert "The models agree" in str(across(models, painter(values, axes)).verdict)
+
+
+def test_models_that_share_nothing_rarely_agree() -> None:
+    """Of 60 pairs of unrelated models 3 are expected beyond the 95 % quantile of their control."""
+    rng = np.random.default_rng(1)
+    names = ["one", "other"]
+    found = []
+    for _ in range(60):
+        cells = pd.DataFrame(
+            {
+                "grid": "effect",
+                "cell": [str(at) for at in range(20)] * 2,
+                "model": np.repeat(names, 20),
+                "value": rng.normal(size=40),
+            }
+        )
+        found.append(_pairs(names, cells, shuffles=40).iloc[0])
+    beyond = sum(row["rank_correlation"] > row["shuffled"] for row in found)
+    assert 0 < beyond <= 8
+
+
+def test_no_verdict_without_a_control_or_with_a_pair_missing(trained: tuple[Path, ...]) -> None:
+    values = {"tiny-s0": RISING, "tiny-s1": RISING[::-1], "tiny-s2": [7, *RISING[1:]]}
+    models = [str(folder) for folder in trained]
+    assert across(models, painter(values, CELLS), shuffles=20).verdict is not None
+    uncontrolled = across(models, painter(values, CELLS), shuffles=0)
+    assert uncontrolled.conclusion() is None
+    assert np.isnan(uncontrolled.metrics["effect_shuffled"])
+    assert "shuffles=0" in uncontrolled.code
+    values["tiny-s2"] = [5] * 6  # constant: it correlates with nothing
+    torn = across(models, painter(values, CELLS), shuffles=20)
+    assert torn.pairs.query("grid == 'effect'")["rank_correlation"].isna().sum() == 2
+    assert torn.conclusion() is None
+    assert np.isnan(torn.metrics["effect_agreement"])
+
+
+def test_recipes_that_differ_are_told(trained: tuple[Path, ...], tmp_path: Path) -> None:
+    """A name that ends in -s1 is not enough: the cards say what else differs."""
+    values = {"tiny-s0": RISING, "tiny-s1": [2, 1, 3, 4, 5, 6], "tiny-s7": [2, 1, 3, 4, 5, 6]}
+    first, second = map(str, trained[:2])
+    alike = across([first, second], painter(values, CELLS))
+    assert alike.settings["recipes_differ_in"] == ()
+    assert "recipes differ" not in str(alike.verdict)
+    other = Path(shutil.copytree(second, tmp_path / "tiny-s7"))
+    card = json.loads((other / "card.json").read_text())
+    card["recipe"] |= {"steps": 99, "mix": [{"sampler": "cascades", "options": {"share": 1.0}}]}
+    del card["recipe"]["muon_rate"]  # of an older release: its default
+    (other / "card.json").write_text(json.dumps(card))
+    differing = across([first, str(other)], painter(values, CELLS))
+    assert differing.settings["recipes_differ_in"] == ("mix", "steps")
+    assert "Their recipes differ not in the seed alone but in mix, steps." in str(differing.verdict)
+    del card["recipe"]
+    (other / "card.json").write_text(json.dumps(card))
+    unknown = across([first, str(other)], painter(values, CELLS))
+    assert unknown.settings["recipes_differ_in"] is None
+
+
+def test_an_argument_can_differ_by_model(trained: tuple[Path, ...]) -> None:
+    values = {"tiny-s0": RISING, "tiny-s1": RISING}
+    first, second = map(str, trained[:2])
+    scales = {first: 1.0, second: -2.0}
+    result = across([first, second], painter(values, CELLS), scale=lambda model: scales[model.name])
+    table = result.frame.set_index("metric")
+    assert (table[first]["total"], table[second]["total"]) == (21, -42)
+    assert f"scale=lambda model: {scales!r}[model.name]" in result.code
 
 
 def test_heads_are_summed_over_because_their_numbers_mean_nothing(

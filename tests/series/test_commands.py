@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import interp
 from app.sample import problems
+from interp import analyses
 from interp.analyses import named, title
 from interp.errors import InputError
 from interp.figures import export
@@ -60,6 +62,51 @@ def test_an_argument_of_the_analysis_can_be_set(
     assert Result.load(out) == wanted
     assert run(monkeypatch, "agree", *names, *given[:-1], "magic=1") == 2
     assert "cannot be called so" in capsys.readouterr().err
+
+
+def test_flags_that_an_analysis_does_not_have(
+    trained: tuple[Path, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An analysis that draws its own problems gets none, and its own number of them."""
+    names, out = [str(folder) for folder in trained[:2]], tmp_path / "out"
+
+    def stand_in(model: Any, *, n: int = 31) -> Result:
+        return interp.behaviour.accuracy(model, "add:2", n=n, seed=4, strict=False)
+
+    monkeypatch.setattr(analyses, "named", lambda name: stand_in)
+    assert run(monkeypatch, "agree", *names, "-o", str(out)) == 0
+    found = Result.load(out)
+    assert found.n == 31
+    assert found.settings["problems"] is None
+    assert run(monkeypatch, "series", names[0], "--analysis", "x", "--n", "33", "-o", str(out)) == 0
+    assert Result.load(out).n == 33
+    for flag, message in (
+        (("--task", "add:2"), "draws its own problems: leave --task and --sampler out"),
+        (("--seed", "5"), "has no such argument: leave --seed out"),
+        (("--format", "plain"), "has no such argument: leave --format out"),
+    ):
+        assert run(monkeypatch, "agree", *names, *flag) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "seeded", "formatted"),
+    [
+        ("behaviour.approximation", False, True, False),
+        ("behaviour.cookbook", False, True, False),
+        ("behaviour.accuracy", True, True, True),
+        ("attribution.counterfactual", True, True, True),
+        ("probes.probe", True, True, True),
+    ],
+)
+def test_what_an_analysis_takes(name: str, asked: bool, seeded: bool, formatted: bool) -> None:
+    function = named(name)
+    assert analyses.takes_problems(function) == asked
+    assert analyses.declares(function, "seed") == seeded
+    assert analyses.declares(function, "format") == formatted
 
 
 @pytest.mark.parametrize("name", ["counterfactual", "attribution.magic", "models.Model", "a.b.c"])
