@@ -89,9 +89,9 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
         mine.append(quality(target, values[:, i], found[i].predicted))
         theirs.append(quality(target, values[:, i], refs[i][1].predicted))
         sizes.append(size(target, values[:, i]))
-    gains = shared.resample.ratio(
-        np.stack(mine, axis=1) - np.stack(theirs, axis=1), np.stack(sizes, axis=1)
-    )
+    own, total = np.stack(mine, axis=1), np.stack(sizes, axis=1)
+    scores = shared.resample.ratio(own, total)
+    gains = shared.resample.ratio(own - np.stack(theirs, axis=1), total)
     out = []
     for i, target in enumerate(design.targets):
         row = {
@@ -101,6 +101,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
             "predicts": shared.predicts, "emitted": shared.emitted[i],
             "visible": shared.visible[i],
             **_scores(shared, i, found[i]),
+            "score_low": float(scores.low[i]), "score_high": float(scores.high[i]),
             "reference": refs[i][0],
             "gain": float(gains.value[i]), "gain_low": float(gains.low[i]),
             "gain_high": float(gains.high[i]), "p": float(gains.p[i]),

@@ -28,7 +28,7 @@ from probes.scores import score
 from probes.targets import Target
 from probes.trained import trained_in
 
-FORM = 3  # of finished hooks on disk; those of another form are made again
+FORM = 4  # of finished hooks on disk; those of another form are made again
 
 Step = Callable[[], None]
 Designs = Mapping[str, Sequence[Design]]

@@ -2,7 +2,8 @@
 
 Near-multiples of 5 and 10 (StreetMath, 2510.25776), parity and magnitude of the first number, and
 the carries of a two-digit sum, on values of that number that no probe has seen. Several published
-accuracies equal the majority class; here it stands beside every score, with the one-hot digits.
+accuracies equal the majority class; here it stands beside every score, with the digits shown, the
+token's embedding and the same architecture with random weights, and every score has its bounds.
 
     python -m bench.proofs.probe_llm smollm2 smollm2-arith
 """
@@ -11,44 +12,55 @@ from __future__ import annotations
 
 import argparse
 
+import pandas as pd
+
 import interp
 import probes
 from bench.harness import record
 from interp.models.model import Model
 
-FACTS = ("near(a,5)", "near(a,10)", "parity(a)", "magnitude(a)")
-COLUMNS = ("carry[0]", "carry[1]")
+TARGETS = (
+    "near(a,5)", "near(a,10)", "parity(a)", "magnitude(a)", "carry[0]", "carry[1]",
+)  # fmt: skip
+PLACES = ("a0", "last")
+BESIDE = (
+    "target", "layer", "role", "metric", "n_test", "score", "score_low", "score_high", "constant",
+    "one_hot", "shown", "embedding", "untrained", "shuffled", "control_task", "reference", "gain",
+    "gain_low", "gain_high", "q", "represented",
+)  # fmt: skip
+"""Of the cell that the training folds like best: its score and what it stands beside."""
 
 
 def main() -> None:
-    """Probe each model at the end of the number and of the prompt, and write every layer."""
+    """Probe each model at the end of the number and of the prompt, and write every cell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["smollm2"])
-    parser.add_argument("--n", type=int, default=2000)
+    parser.add_argument("--n", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--layers", type=int, nargs="*")
-    parser.add_argument("--untrained", action="store_true", help="also with random weights")
+    parser.add_argument("--layers", type=int, nargs="*", help="every third, and the last")
     options = parser.parse_args()
     body = {name: _probe(interp.load(name), options) for name in options.models}
     record("probe_llm", options.seed, body)
 
 
 def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
-    controls = [name for name in probes.CONTROLS if name != "untrained" or options.untrained]
-    found = {}
-    for what, targets, roles in (("number", FACTS, ("a0", "last")), ("sum", COLUMNS, ("last",))):
-        sweep = probes.probe(
-            model, "add:2", targets=targets, roles=roles, layers=options.layers, n=options.n,
-            seed=options.seed, split="operand:a", controls=controls,
-        )  # fmt: skip
-        found[what] = {
-            "n": sweep.n,
-            "n_distinct": sweep.n_distinct,
-            "format": sweep.format,
-            "cells": sweep.frame.to_dict("records"),
-            "conclusion": sweep.conclusion(),
-        }
-    return {"hash": model.hash, **found}
+    depth = model.shape.n_layers
+    sweep = probes.probe(
+        model, "add:2", targets=TARGETS, roles=PLACES, n=options.n, seed=options.seed,
+        layers=options.layers or sorted({*range(0, depth, 3), depth - 1}), split="operand:a",
+    )  # fmt: skip
+    frame = sweep.frame
+    best = pd.DataFrame([sweep.best(name) for name in sweep.names])
+    return {
+        "hash": model.hash,
+        "n": sweep.n,
+        "n_distinct": sweep.n_distinct,
+        "format": sweep.format,
+        "resampled": sweep.resampled,
+        "best": best[[*BESIDE]].to_dict("records"),
+        "cells": frame.to_dict("records"),
+        "conclusion": sweep.conclusion(),
+    }
 
 
 if __name__ == "__main__":

@@ -123,9 +123,10 @@ class ProbeSweep(Result):
         ("before", "after"); `visible`, what the input token itself tells ("", "mod 10", "whole";
         "chain" where it is of a chain of thought, whose telling only `shown` knows).
 
-        score; mae beside constant_mae, of the training median; cv, the mean score of the training
-        folds; constant, one_hot, shown, embedding, untrained (the same architecture with random
-        weights; NaN for a wrapped module), shuffled (labels), control_task (a random label for each
+        score with its bounds (`score_low`, `score_high`); mae beside constant_mae, of the training
+        median; cv, the mean score of the training folds; constant, one_hot, shown, embedding,
+        untrained (the same architecture with random weights; NaN for a wrapped module), shuffled
+        (labels), control_task (a random label for each
         input type) and selectivity = score − control_task, comparable among targets of one kind
         only (`notes`); types_shared, the share of held-out prompts whose input type was fitted on:
         control_task is scored on these, and NaN where they are fewer than half (`unmeasured`);

@@ -58,6 +58,9 @@ def test_the_table_is_consistent(sweep: ProbeSweep) -> None:
     gain = frame["score"] - [row[row["reference"]] for _, row in frame.iterrows()]
     assert frame["gain"].to_numpy() == pytest.approx(gain.to_numpy())
     assert ((frame["gain_low"] <= frame["gain"]) & (frame["gain"] <= frame["gain_high"])).all()
+    assert ((frame["score_low"] <= frame["score"]) & (frame["score"] <= frame["score_high"])).all()
+    uncertain = frame["score"] < 0.99
+    assert (frame["score_high"] - frame["score_low"])[uncertain].between(0.001, 0.6).all()
     assert frame["copied"].tolist() == (frame["target"] == "a[2]").tolist()
     stronger = frame["copied"] | (frame["embedding"] > frame["shown"])
     assert (frame["reference"] == "embedding").tolist() == stronger.tolist()
