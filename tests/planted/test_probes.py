@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from interp.models.planted.linear import SITES
 from tests.planted.mutations import Mutation
 from tests.planted.probe_mutations import PROBES
 from tests.planted.probe_proofs import prove_r2, prove_use
@@ -27,6 +28,11 @@ _SITES = (("resid_pre", "attn_out"), ("resid_mid", "z"), ("resid_post", "mlp_out
 """Two sites a kind, others at other seeds; all of them in the test of every site."""
 
 
+def _sites_of(kind: str, seed: int) -> tuple[str, ...]:
+    """Those that a kind is proved at in a run whose first seed is that one."""
+    return _SITES[(seed + list(_LARGE).index(kind)) % len(_SITES)]
+
+
 def _prove_r2(about: Subject) -> None:
     prove_r2(about, ("resid_mid",))
 
@@ -40,9 +46,14 @@ def _specimen() -> Subject:
 
 @pytest.mark.parametrize("kind", list(_LARGE))
 def test_r2_is_what_a_linear_map_can_reach(kind: str) -> None:
-    number = list(_LARGE).index(kind)
-    seed = SEEDS[number % len(SEEDS)]
-    prove_r2(subject(kind, seed, **_LARGE[kind]), _SITES[(FIRST_SEED + number) % len(_SITES)])
+    seed = SEEDS[list(_LARGE).index(kind) % len(SEEDS)]
+    prove_r2(subject(kind, seed, **_LARGE[kind]), _sites_of(kind, FIRST_SEED))
+
+
+@pytest.mark.parametrize("kind", list(_LARGE))
+def test_over_three_seeds_every_kind_is_proved_at_every_site(kind: str) -> None:
+    proved = {site for seed in range(FIRST_SEED, FIRST_SEED + 3) for site in _sites_of(kind, seed)}
+    assert proved == set(SITES)
 
 
 def test_r2_is_the_keys_at_every_site_and_head() -> None:
