@@ -27,7 +27,7 @@ from interp.errors import InputError
 
 Look = tuple[int, ...] | None  # the heads that look in one layer; None all, () none
 NOBODY: Look = ()
-_UNEMBED = 256  # positions whose whole vocabulary is held at once
+_UNEMBED = 256  # positions whose whole vocabulary is held at once, at most
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Cell:
 class Cells:
     """The cells of one setting, under one transfer mask.
 
-    `log_p` [n, answers, d_vocab] of the full model asks for KL, and so for the whole vocabulary in
-    every cell. Without it the vocabulary is read only where the right token leads the other
-    answers' tokens, which decides the same; and only where the `full` model has it right, since
-    faithfulness asks no more: elsewhere `right` is NaN.
+    `stream` [n, answers, d_model], the full model's after its last block where answers are emitted,
+    asks for KL, and so for the whole vocabulary in every cell. Without it the vocabulary is read
+    only where the right token leads the other answers' tokens, which decides the same; and only
+    where the `full` model has it right, since faithfulness asks no more: elsewhere `right` is NaN.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Cells:
         filling: Filling,
         mask: str,
         full: Answers,
-        log_p: torch.Tensor | None = None,
+        stream: torch.Tensor | None = None,
     ) -> None:
-        self.setting, self.filling, self.log_p = setting, filling, log_p
+        self.setting, self.filling, self.stream = setting, filling, stream
         self.asked = torch.from_numpy(full.right == 1)  # bool [n, answers]
         self.model, places = setting.model, setting.places
         lengths = torch.from_numpy(places.batch.prompt_lengths)
@@ -85,14 +85,25 @@ class Cells:
         self.seen = _seen(places, mask, self.slots, waiting)  # bool [n, 1, E, S + W + E]
         self.tokens = TokenLogits(self.model, setting.truth.tokens)
 
+    @property
+    def at_once(self) -> int:
+        """How many cells `memory` holds: their last tokens' states as they are, joined, as they
+        become and as they are read, and the logits of the right tokens beside their doubles."""
+        truth, itemsize = self.setting.truth, self.model.dtype.itemsize
+        states = 4 * self.slots.numel() * self.model.shape.d_model * itemsize
+        logits = truth.labels.numel() * len(truth.tokens) * (itemsize + 16)
+        return max(1, self.setting.resources.memory // (states + logits))
+
     def run(self, cells: Sequence[Cell]) -> list[Answers]:
-        """What each cell answers, in order. Raises Cancelled on request."""
+        """What each cell answers, in order; no more together than `memory` holds. Raises Cancelled
+        on request."""
         out: dict[Cell, Answers] = {}
         waits = sorted({cell.wait for cell in cells})
         resources = self.setting.resources
         for done, wait in enumerate(waits):
             here = list(dict.fromkeys(cell for cell in cells if cell.wait == wait))
-            out |= self._from(wait, here)
+            for first in range(0, len(here), self.at_once):
+                out |= self._from(wait, here[first : first + self.at_once])
             if resources.progress is not None:
                 resources.progress(done + 1, len(waits))
         return [out[cell] for cell in cells]
@@ -169,16 +180,27 @@ class Cells:
         slot = (emits - self.slots[:, :1]).clamp(min=0).to(states.device)
         where = slot[None, ..., None].expand(len(states), -1, -1, states.shape[-1])
         streams = states.gather(2, where)  # [cells, n, answers, d_model]
-        labels, truth = self.setting.truth.labels, self.setting.truth
-        if self.log_p is None:
+        if self.stream is None:
             return self._whether_first(streams)
-        out = []
-        for stream in streams:
-            logits = self._unembed(stream)
-            kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
-            log_q = torch.log_softmax(logits.to(kind), -1)
-            out.append(Answers.of(read(truth, logits, log_q, self.log_p, labels)))
-        return out
+        n, answers = emits.shape
+        rows_at_once = max(1, self._positions // answers)
+        parts: list[list[torch.Tensor]] = [[] for _ in streams]
+        for first in range(0, n, rows_at_once):
+            rows = slice(first, first + rows_at_once)
+            log_p = _log_softmax(unembed(self.model, self.stream[rows]))
+            for part, stream in zip(parts, streams, strict=True):
+                logits = unembed(self.model, stream[rows])
+                labels = self.setting.truth.labels[rows]
+                found = read(self.setting.truth, logits, _log_softmax(logits), log_p, labels)
+                part.append(found)
+        return [Answers.of(torch.cat(part)) for part in parts]
+
+    @property
+    def _positions(self) -> int:
+        """At how many positions the whole vocabulary is read together: logits, both
+        log-probabilities and what is made of them, eight bytes each."""
+        room = self.setting.resources.memory // (6 * 8 * self.model.shape.d_vocab)
+        return max(1, min(_UNEMBED, room))
 
     def _whether_first(self, streams: torch.Tensor) -> list[Answers]:
         """All cells at once, so that the unembedding is read seldom."""
@@ -201,13 +223,14 @@ class Cells:
             for kept, values in zip(right, few, strict=True)
         ]
 
-    def _unembed(self, stream: torch.Tensor) -> torch.Tensor:
-        flat = stream.reshape(-1, stream.shape[-1])
-        parts = [unembed(self.model, part) for part in flat.split(_UNEMBED)]
-        return torch.cat(parts).reshape(*stream.shape[:-1], -1)
-
     def _first(self, stream: torch.Tensor) -> torch.Tensor:
-        return torch.cat([unembed(self.model, x).argmax(-1) for x in stream.split(_UNEMBED)])
+        return torch.cat([unembed(self.model, x).argmax(-1) for x in stream.split(self._positions)])
+
+
+def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
+    """In double where the model is, else in single precision."""
+    kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    return torch.log_softmax(logits.to(kind), -1)
 
 
 def _seen(places: Places, mask: str, slots: torch.Tensor, waiting: int) -> torch.Tensor:

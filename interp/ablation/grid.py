@@ -19,7 +19,7 @@ from interp.ablation.replacements import Replacement
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.ablation.visible import OPEN, PEEK, check_mask
-from interp.engine import Cancel, run
+from interp.engine import Cancel, Read, run
 from interp.engine.requests import Progress
 from interp.errors import InputError
 from interp.models.model import Model
@@ -99,25 +99,38 @@ def run_schedules(
         schedule.check(
             setting.model.shape.n_layers, setting.model.shape.n_heads, setting.model.name
         )
-    full, log_p = full_answers(setting, kl=kl)
-    cells = Cells(setting, setting.filling(), schedules[0].transfer_mask, full, log_p)
+    full, stream = full_answers(setting, kl=kl)
+    cells = Cells(setting, setting.filling(), schedules[0].transfer_mask, full, stream)
     depth = setting.model.shape.n_layers
     return full, cells.run([Cell.of(schedule, depth) for schedule in schedules])
 
 
 def full_answers(setting: Setting, *, kl: bool = False) -> tuple[Answers, torch.Tensor | None]:
-    """The full model's answers and, for KL, its log-probabilities [n, answers, d_vocab]."""
+    """The full model's answers and, for KL, its stream after the last block where each answer token
+    is emitted, [n, answers, d_model]: what it says there is read from that, a few at a time."""
     quiet = replace(setting.resources, progress=None)
     full = run_all(setting.model, setting.places, {}, quiet, truth=setting.truth)["full"]
     if not kl:
         return full, None
-    logits = run(
-        setting.model, setting.batch, logits=setting.batch.answer_roles, memory=quiet.memory,
-        cancel=quiet.cancel,
-    ).logits  # fmt: skip
-    assert logits is not None
-    kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    return full, torch.log_softmax(logits.to(kind), -1)
+    return full, _emitting(setting)
+
+
+def _emitting(setting: Setting) -> torch.Tensor:
+    model, batch, memory = setting.model, setting.batch, setting.resources.memory
+    last = model.shape.n_layers - 1
+    emits = torch.from_numpy(setting.places.emits).clamp(min=0)
+    each = batch.tokens.shape[1] * model.shape.d_model * model.dtype.itemsize
+    at_once = max(1, memory // (2 * each))
+    parts = []
+    for first in range(0, len(batch), at_once):
+        rows = slice(first, first + at_once)
+        found = run(
+            model, batch[rows], reads=[Read("resid_post", (last,))], logits=None, memory=memory,
+            cancel=setting.resources.cancel,
+        ).activations["resid_post", last]  # fmt: skip
+        where = emits[rows][..., None].expand(-1, -1, found.shape[-1])
+        parts.append(found.gather(1, where.to(found.device)))
+    return torch.cat(parts)
 
 
 def _complete(setting: Setting, schedules: Sequence[Schedule]) -> tuple[Answers, list[Answers]]:

@@ -95,8 +95,8 @@ def test_both_routes_give_the_numbers_of_the_reference(
     want = told(by_hand(folder, family, batch, table, schedule), full, batch)
     here = setting(model, batch)
     assert_equal(score(here, schedule)["ablated"], want, close(model, family))
-    whole, log_p = full_answers(here, kl=True)
-    cells = Cells(here, here.filling(), "full-peek", whole, log_p)
+    whole, stream = full_answers(here, kl=True)
+    cells = Cells(here, here.filling(), "full-peek", whole, stream)
     assert_equal(cells.run([Cell.of(schedule, tiny.N_LAYERS)])[0], want, close(model, family))
 
 
