@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from safetensors.torch import load_file
 
 from interp.analyses import Analysis, apply, arguments, of_model, title
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, ModelError
 from interp.loading import load
-from interp.models.fixtures import fixture_folders
+from interp.models.fixtures import fixture_folders, read_card
+from interp.models.weights import weight_hash
 from interp.results import ModelId
 from interp.results.over_series import OverSeries
 
 if TYPE_CHECKING:
     from interp.engine import Cancel
     from interp.models import Model
+
+
+_WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,24 @@ class Series:
         return self.folders[self.steps.index(step)]
 
     def load(self, step: int, **options: Any) -> Model:
-        """The model as it was after `step` steps; options as `interp.load`."""
-        return load(str(self.folder(step)), **options)
+        """The model as it was after `step` steps; options as `interp.load`.
+
+        Raises ModelError where its weights are not those that its card describes.
+        """
+        folder = self.folder(step)
+        model = load(str(folder), **options)
+        said = (read_card(folder) or {}).get("weight_hash")
+        weights = folder / next(name for name in _WEIGHTS if (folder / name).is_file())
+        if said is not None and weight_hash(load_file(weights)) != said:
+            raise ModelError(f"{weights} is not what its card describes: train the series again")
+        return model
 
 
 def series(name: str | Path) -> Series:
     """The checkpoints of a shipped model or of a trained folder.
 
-    Raises ModelError where there are none: only a recipe with `series=(…)` keeps them.
+    Raises ModelError where there are none (only a recipe with `series=(…)` keeps them), or where
+    they are not all of one run, which must be that of the model beside them.
     """
     path = fixture_folders().get(str(name), Path(name).expanduser())
     folders = sorted(
@@ -71,8 +86,30 @@ def series(name: str | Path) -> Series:
         raise ModelError(
             f"{name} has no checkpoint series. Use {known}train with --set series=[0,100,1000]"
         )
+    _check_one_run(path, folders)
     steps = tuple(int(folder.name.partition("-")[2]) for folder in folders)
     return Series(str(name), steps, tuple(folders))
+
+
+def _check_one_run(model: Path, folders: Sequence[Path]) -> None:
+    """ModelError where the cards name different recipes or seeds, the finished model's included."""
+    runs = {folder.name: (read_card(folder) or {}).get("run") for folder in folders}
+    finished = read_card(model) or {}
+    if "recipe" in finished:
+        own = finished["recipe"]
+        runs[model.name] = {"recipe": own.get("name"), "seed": own.get("seed")}
+    first = next(iter(runs))
+    for name, run in runs.items():
+        if run != runs[first]:
+            raise ModelError(
+                f"the checkpoints in {model / 'series'} are of different trainings: {first} is of "
+                f"{_told(runs[first])}, {name} of {_told(run)}. Delete the folder of those that do "
+                "not belong, or train again with resume=False (--no-resume)"
+            )
+
+
+def _told(run: Mapping[str, Any] | None) -> str:
+    return f"{run['recipe']}, seed {run['seed']}" if run else "an unknown run"
 
 
 def over(
@@ -102,16 +139,17 @@ def over(
     chosen = found.steps if steps is None else tuple(sorted(steps))
     if not chosen:
         raise InputError("no step was asked for; leave steps out for all of them")
-    folders = [found.folder(step) for step in chosen]  # all are known before any is run
+    for step in chosen:
+        found.folder(step)  # all are known before any is run
     results, hashes = [], []
     each: dict[str, dict[str, Any]] = {}
-    for at, folder in enumerate(folders):
-        model = load(str(folder))
+    for at, step in enumerate(chosen):
+        model = found.load(step)
         each[model.name] = of_model(options, model)
         results.append(apply(analysis, model, problems, each[model.name], cancel))
         hashes.append(model.hash)
         if progress is not None:
-            progress(at + 1, len(folders))
+            progress(at + 1, len(chosen))
     rows = [
         (step, metric, float(value))
         for step, result in zip(chosen, results, strict=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +33,8 @@ class Card:
     Shares are objects {correct, n, share, low, high} with Wilson's 95 % interval; all are of
     problems that the recipe's split keeps from training. `by_carries` has one a number of columns
     that carry or borrow, `full_cascades` one an operator, `by_digit` one an answer role, `by_class`
-    one a subtask class (of digits, not problems).
+    one a subtask class (of digits, not problems). `changes` lists what was changed of the recipe on
+    the way, {step, field, before, after}: from that step on it is as `recipe` says.
 
     Does not show: accuracy on problems that the sampler never draws, such as shorter numbers in a
     format that pads them, except where `full_cascades` says so.
@@ -59,6 +60,7 @@ class Card:
     cpu_minutes: float
     cores: int
     threads: int
+    changes: Sequence[Mapping[str, Any]] = ()
 
 
 AnyCard = TypeVar("AnyCard")
@@ -75,7 +77,12 @@ def read_card(folder: Path, kind: type[AnyCard]) -> AnyCard:
     path = folder / "card.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return kind(**{item.name: content[item.name] for item in fields(kind)})  # type: ignore[arg-type]
+        needed = [
+            item.name
+            for item in fields(kind)  # type: ignore[arg-type]
+            if item.default is MISSING or item.name in content
+        ]
+        return kind(**{name: content[name] for name in needed})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"{path} is not a readable card ({error!r}): delete the folder and train again"

@@ -3,8 +3,9 @@
     OUT/checkpoints/step-00000500/weights.safetensors     the model's tensors, and the objective's
                                   moments.safetensors     the optimiser's state
                                   log.parquet             the training log so far
-                                  state.json              recipe, step, time spent, sha256 of the
-                                  others
+                                  state.json              recipe, what of it was changed on the
+                                                          way, step, time spent, sha256 of the
+                                                          others
 
 A checkpoint is written beside its place and renamed, and older ones are removed only after that: at
 any moment at least one whole checkpoint is there. The problems of a step follow from (seed, step),
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from torch import Tensor
 from interp.errors import StorageError
 from interp.results.atomic import folder_atomic
 from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.recipes import Recipe, same_recipe
+from interp.training.recipes import CHANGEABLE, Recipe, changes_between
 
 LAYOUT = 1
 KEPT = 2
@@ -38,7 +39,10 @@ _FILES = ("weights.safetensors", "moments.safetensors", "log.parquet")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that a run needs to go on: what is in memory between two steps."""
+    """Everything that a run needs to go on: what is in memory between two steps.
+
+    `changes` lists what the recipe said before, as a card does.
+    """
 
     recipe: Recipe | AdapterRecipe
     step: int
@@ -47,6 +51,7 @@ class Checkpoint:
     log: pd.DataFrame
     wall_seconds: float
     cpu_seconds: float
+    changes: Sequence[Mapping[str, Any]] = ()
 
 
 def checkpoint_folders(out: Path) -> list[Path]:
@@ -66,6 +71,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
         state = {
             "layout": LAYOUT,
             "recipe": checkpoint.recipe.to_json(),
+            "changes": list(checkpoint.changes),
             "step": checkpoint.step,
             "wall_seconds": checkpoint.wall_seconds,
             "cpu_seconds": checkpoint.cpu_seconds,
@@ -82,6 +88,7 @@ def load_checkpoint(
 ) -> Checkpoint | None:
     """The latest checkpoint of a run, or None where there is none yet.
 
+    The recipe may differ in what is `recipes.CHANGEABLE`: the checkpoint's `changes` then say so.
     `parameters` are those that the recipe trains: the checkpoint must have just these.
 
     Raises:
@@ -92,8 +99,8 @@ def load_checkpoint(
         return None
     folder = folders[-1]
     state = _read_state(folder, folders[:-1])
-    _check_recipe(folder, state.get("recipe"), recipe)
     try:
+        new = _changes(folder, state.get("recipe"), recipe, int(state["step"]))
         for name in _FILES:
             if _sha256(folder / name) != state["sha256"][name]:
                 raise StorageError(_damaged(folder, f"{name} has changed", folders[:-1]))
@@ -108,6 +115,7 @@ def load_checkpoint(
             log=pd.read_parquet(folder / _FILES[2]),
             wall_seconds=float(state["wall_seconds"]),
             cpu_seconds=float(state["cpu_seconds"]),
+            changes=[*state.get("changes", ()), *new],
         )
     except StorageError:
         raise
@@ -144,9 +152,13 @@ def _read_state(folder: Path, older: list[Path]) -> dict[str, Any]:
     return state
 
 
-def _check_recipe(folder: Path, saved: Any, recipe: Recipe | AdapterRecipe) -> None:
-    if isinstance(saved, dict) and same_recipe(saved, recipe):
-        return
+def _changes(
+    folder: Path, saved: Any, recipe: Recipe | AdapterRecipe, step: int
+) -> list[dict[str, Any]]:
+    """What the recipe says otherwise than the checkpoint's. StorageError where it may not."""
+    found = changes_between(saved, recipe, step) if isinstance(saved, dict) else None
+    if found is not None:
+        return found
     wanted = recipe.to_json()
     saved = saved if isinstance(saved, dict) else {}
     differing = sorted(k for k in {*wanted, *saved} if wanted.get(k) != saved.get(k))
@@ -154,7 +166,7 @@ def _check_recipe(folder: Path, saved: Any, recipe: Recipe | AdapterRecipe) -> N
     more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
     raise StorageError(
         f"{folder} belongs to another recipe ({shown}{more}): train into another folder, or start "
-        "again with resume=False (--no-resume)"
+        f"again with resume=False (--no-resume); only {', '.join(CHANGEABLE)} may change on the way"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -24,8 +25,10 @@ LOG = "training_log.parquet"
 def finish(run: Run, out: Path, stopped: str) -> Card | AdapterCard:
     """Write the model, its tokenizer, its log and, last of all, its card into `out`.
 
-    The checkpoints go only when the card is there, so a kill at any moment loses nothing.
+    The checkpoints go only when the card is there, so a kill at any moment loses nothing. Raises
+    ModelError where a weight is no number, before anything is written.
     """
+    run.check_weights()
     minutes = (round(run.wall_seconds / 60, 2), round(run.cpu_seconds / 60, 2))
     with folder_atomic(out) as folder:
         run.save_model(folder)
@@ -70,21 +73,29 @@ def finished(out: Path, recipe: Recipe | AdapterRecipe) -> Card | AdapterCard | 
 
 
 def forget(out: Path) -> None:
-    """Start again: remove the checkpoints, and the card that says the model is finished."""
+    """Start again: remove the checkpoints, the series, and the card that says it is finished."""
     remove_checkpoints(out)
+    if (out / "series").is_dir():
+        shutil.rmtree(out / "series")
     (out / "card.json").unlink(missing_ok=True)
 
 
 def save_series(run: Run, out: Path) -> Path:
     """Keep a loadable copy of the model as it is now: `OUT/series/step-00000500/`.
 
-    Its card says what the model was asked and when it was saved, and no accuracy.
+    Its card says of which run and step it is (recipe, seed and weight hash, so that two runs are
+    not taken for one) and what the model was asked, and no accuracy.
     """
     recipe = run.recipe
     place = out / "series" / f"step-{run.step:08d}"
     with folder_atomic(place) as folder:
         run.save_model(folder)
-        card = {"name": f"{recipe.name} at step {run.step}", "step": run.step}
+        card = {
+            "name": f"{recipe.name} at step {run.step}",
+            "step": run.step,
+            "run": {"recipe": recipe.name, "seed": recipe.seed},
+            "weight_hash": weight_hash(load_file(folder / recipe.weights_file)),
+        }
         if isinstance(recipe, Recipe):
             card |= {"task": recipe.task, "format": recipe.objective.final_format(recipe)}
         text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"

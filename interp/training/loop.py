@@ -60,7 +60,9 @@ def train(
         out: gets `checkpoints/` on the way, and at the end a standard Hugging Face folder with
             `card.json` and `training_log.parquet`; where it holds the finished model of this very
             recipe, that is returned at once.
-        resume: False forgets the checkpoints and the model in `out` and starts again.
+        resume: True goes on from the last checkpoint; `learning_rate`, `warmup`, `precision` and
+            `clip` may then differ from those it was made with, and the card lists the change. False
+            forgets the checkpoints, the series and the model in `out` and starts again.
         budget_seconds: stop after this long with a checkpoint; None for no limit.
         cancel: stop between two steps with a checkpoint, and raise Cancelled.
         progress: called as `progress(steps taken, steps)` after every step.
@@ -71,8 +73,8 @@ def train(
         InputError: for a budget or a number of threads that is not above zero.
         StorageError: when `out` holds a damaged checkpoint or belongs to another recipe, or when
             the disk is full.
-        ModelError: when the loss or a gradient stops being a number; the last checkpoint is kept
-            and the message names the batch.
+        ModelError: when the loss, a gradient or a weight stops being a number; the last checkpoint
+            is kept, and the message names the batch and what to change.
         Cancelled: as asked.
     """
     if budget_seconds is not None and not budget_seconds > 0:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from interp.training.run_state import TrainingRun
 
 
+# What may be changed when a run goes on from a checkpoint, so that one whose loss became no number
+# can be saved. The card lists every such change.
+CHANGEABLE = ("learning_rate", "warmup", "precision", "clip")
+
+
 @dataclass(frozen=True)
 class Draw:
     """One part of a batch: `weight` of its rows come from `sampler`, in a window of the training.
@@ -164,6 +169,25 @@ def same_recipe(saved: Mapping[str, Any], recipe: Recipe | AdapterRecipe) -> boo
         return type(recipe).from_json(saved) == recipe
     except (InputError, TypeError):
         return False
+
+
+def changes_between(
+    saved: Mapping[str, Any], recipe: Recipe | AdapterRecipe, step: int
+) -> list[dict[str, Any]] | None:
+    """What a run does otherwise from `step` on, as a card lists it: {step, field, before, after}.
+    None where saved JSON differs from the recipe in more than what is `CHANGEABLE`."""
+    try:
+        before = type(recipe).from_json(saved)
+    except (InputError, TypeError):
+        return None
+    new = {name: getattr(recipe, name) for name in CHANGEABLE}
+    if replace(before, **new) != recipe:
+        return None
+    return [
+        {"step": step, "field": name, "before": getattr(before, name), "after": value}
+        for name, value in new.items()
+        if getattr(before, name) != value
+    ]
 
 
 def differing_fields(saved: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,11 @@ from interp.training.checkpoint import Checkpoint, save_checkpoint
 from interp.training.log_rows import COLUMNS, Row
 from interp.training.optimiser import Optimiser, learning_rate
 
-REMEDY = "a lower learning_rate, a longer warmup or precision='float32'"
+REMEDY = (
+    "train into the same folder with a lower learning_rate, a longer warmup, a lower clip or "
+    "precision='float32' (--set learning_rate=…): it goes on from the last checkpoint, where there "
+    "is one, and the card tells of the change"
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Run(ABC):
     step: int = 0
     log: list[Row] = field(default_factory=list)
     earlier_log: pd.DataFrame | None = None
+    changes: list[Mapping[str, Any]] = field(default_factory=list)
     _earlier: tuple[float, float] = (0.0, 0.0)
     _begin: tuple[float, float] = field(
         default_factory=lambda: (time.monotonic(), time.process_time())
@@ -126,14 +131,15 @@ class Run(ABC):
             pd.concat([self.earlier_log, new], ignore_index=True) if len(new) else self.earlier_log
         )
 
-    def save(self, out: Path) -> None:
-        """Write a checkpoint. Raises ModelError where a weight is no number, and writes nothing."""
+    def check_weights(self) -> None:
+        """Raise ModelError where a weight is no number."""
         broken = [name for name, p in self.trained.items() if not torch.isfinite(p).all()]
         if broken:
-            raise ModelError(
-                f"{broken[0]} is no number after step {self.step}; the last checkpoint, if there "
-                f"is one, is kept. Train again with {REMEDY}"
-            )
+            raise ModelError(f"{broken[0]} is no number after step {self.step}: {REMEDY}")
+
+    def save(self, out: Path) -> None:
+        """Write a checkpoint. Raises ModelError where a weight is no number, and writes nothing."""
+        self.check_weights()
         save_checkpoint(
             out,
             Checkpoint(
@@ -144,17 +150,19 @@ class Run(ABC):
                 log=self.log_frame(),
                 wall_seconds=self.wall_seconds,
                 cpu_seconds=self.cpu_seconds,
+                changes=self.changes,
             ),
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of the same recipe."""
+        """Go on from a checkpoint of this recipe, or of one that differs as far as it may."""
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(checkpoint.weights[name])
         self.optimiser.restore(checkpoint.moments)
         self.step = checkpoint.step
         self.earlier_log = checkpoint.log
+        self.changes = list(checkpoint.changes)
         self._earlier = (checkpoint.wall_seconds, checkpoint.cpu_seconds)
 
 
@@ -165,6 +173,5 @@ def _not_a_number(what: str, step: int, batch: Batch) -> str:
     shown = ", ".join(batch.text(row) for row in which[:3])
     return (
         f"{what} is no number at step {step}, batch rows {which[0]} to {which[-1]} ({len(which)} "
-        f"of {n}: {shown}, …). The last checkpoint, if there is one, is kept; train again with "
-        f"{REMEDY}"
+        f"of {n}: {shown}, …): {REMEDY}"
     )

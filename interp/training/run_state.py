@@ -107,6 +107,7 @@ class TrainingRun(Run):
             wall_minutes=minutes[0],
             cpu_minutes=minutes[1],
             threads=torch.get_num_threads(),
+            changes=self.changes,
             **measure(self.recipe, self.model, self.tokenizer, self.step),
             **circumstances(),
         )

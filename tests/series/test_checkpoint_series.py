@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,28 @@ def test_what_was_kept(trained: tuple[Path, ...]) -> None:
     assert found.load(4).formats == interp.load(str(trained[0])).formats
     with pytest.raises(InputError, match=r"no checkpoint of .* at step 5; there are 0, 4, 12"):
         found.load(5)
+
+
+def test_checkpoints_of_two_trainings_are_not_one_series(
+    trained: tuple[Path, ...], tmp_path: Path
+) -> None:
+    mixed = Path(shutil.copytree(trained[0], tmp_path / "mixed"))
+    shutil.copytree(trained[1] / "series" / "step-00000004", mixed / "series" / "step-00000005")
+    with pytest.raises(
+        ModelError, match=r"step-00000000 is of tiny, seed 0, step-00000005 of tiny, seed 1. Delete"
+    ):
+        series(mixed)
+    other = Path(shutil.copytree(trained[0], tmp_path / "other"))
+    shutil.rmtree(other / "series")
+    shutil.copytree(trained[1] / "series", other / "series")
+    with pytest.raises(ModelError, match=r"is of tiny, seed 1, other of tiny, seed 0"):
+        series(other)
+    swapped = Path(shutil.copytree(trained[0], tmp_path / "swapped"))
+    places = [swapped / "series" / f"step-{step:08}" / "model.safetensors" for step in (4, 12)]
+    places[0].write_bytes(places[1].read_bytes())
+    assert series(swapped).load(12).hash
+    with pytest.raises(ModelError, match=r"step-00000004.* is not what its card describes"):
+        series(swapped).load(4)
 
 
 def test_an_analysis_over_it(trained: tuple[Path, ...], tmp_path: Path) -> None:

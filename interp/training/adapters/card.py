@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +37,7 @@ class AdapterCard:
     adapter merged as it is stored. `accuracy` is the first task in the first style; `by_task` pools
     the trained styles (the same problems in each, so its interval is too narrow where styles agree;
     `by_style` has task → style), `other_styles` the same for styles that were never trained on.
-    `perplexity` is of held-out paragraphs, before and after.
+    `perplexity` is of held-out paragraphs, before and after; `changes` as in `Card`.
 
     Does not show: that it computes as a model does that learnt arithmetic in pre-training.
     """
@@ -63,6 +63,7 @@ class AdapterCard:
     cpu_minutes: float
     cores: int
     threads: int
+    changes: Sequence[Mapping[str, Any]] = ()
 
 
 def measure_adapter(
@@ -111,6 +112,7 @@ def measure_adapter(
         wall_minutes=minutes[0],
         cpu_minutes=minutes[1],
         threads=torch.get_num_threads(),
+        changes=run.changes,
         **circumstances(),
     )
 
