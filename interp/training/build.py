@@ -24,6 +24,7 @@ from interp.errors import InputError
 from interp.models.loading import open_module
 from interp.models.sources import resolve
 from interp.training.heads import train_only
+from interp.training.starting import BEHAVIOUR, check_start
 
 if TYPE_CHECKING:
     from interp.training.recipes import Recipe
@@ -36,8 +37,10 @@ PAD, BOS, UNKNOWN = "<pad>", "<bos>", "<unk>"
 NO_NORM_EPSILON = 1e12
 
 
-def build_model(recipe: Recipe) -> Any:
-    """A `GPT2LMHeadModel` or `LlamaForCausalLM` with the recipe's shape, initialised from its seed.
+def build_model(recipe: Recipe, *, going_on: bool = False) -> Any:
+    """A `GPT2LMHeadModel` or `LlamaForCausalLM` with the recipe's shape, initialised from its seed
+    or from its base. With `going_on` a checkpoint is to replace all that is trained, and the base
+    is opened only for what is not.
 
     Without dropout and with attention written as two products and a softmax ("eager"), which on a
     CPU is faster at these lengths than the fused one. The caller's random state is left alone.
@@ -51,8 +54,8 @@ def build_model(recipe: Recipe) -> Any:
         for name, parameter in model.named_parameters():
             if ".ln_" in name:
                 _freeze(parameter, NO_NORM_EPSILON**0.5 if name.endswith("weight") else 0.0)
-    if recipe.base is not None:
-        _start_from(model, recipe)
+    if recipe.base is not None and (recipe.heads or not going_on):
+        _start_from(model, recipe.base, recipe)
     if recipe.heads:
         train_only(model, recipe.heads, shared_kv=recipe.shared_kv)
     return model.train()
@@ -177,20 +180,21 @@ def _common(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _start_from(model: Any, recipe: Recipe) -> None:
-    """Take over the weights of a trained model. Raises InputError where it has another shape."""
-    trained, tokenizer, _ = open_module(resolve(str(recipe.base)), torch.float32)
+def _start_from(model: Any, base: str, recipe: Recipe) -> None:
+    """Take over the weights of a trained model. Raises InputError where it has another shape, other
+    tokens or a part that works otherwise, or may know problems that are held out here."""
+    check_start(base, recipe, BEHAVIOUR)
+    trained, tokenizer, _ = open_module(resolve(base), torch.float32)
     try:
         model.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise InputError(
-            f"the base {recipe.base!r} is not of this recipe's shape: copy family, n_layers, "
-            "n_heads, d_model, d_mlp and tied from its card"
+            f"the base {base!r} is not of this recipe's shape: copy n_layers, d_model and d_mlp "
+            "from its card"
         ) from error
     if tokenizer.get_vocab() != build_tokenizer(recipe).get_vocab():
         raise InputError(
-            f"the base {recipe.base!r} has other tokens than {recipe.task} in the format "
-            f"{recipe.format!r}"
+            f"the base {base!r} has other tokens than {recipe.task} in the format {recipe.format!r}"
         )
 
 

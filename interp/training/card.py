@@ -34,7 +34,9 @@ class Card:
     problems that the recipe's split keeps from training. `by_carries` has one a number of columns
     that carry or borrow, `full_cascades` one an operator, `by_digit` one an answer role, `by_class`
     one a subtask class (of digits, not problems). `changes` lists what was changed of the recipe on
-    the way, {step, field, before, after}: from that step on it is as `recipe` says.
+    the way, {step, field, before, after}: from that step on it is as `recipe` says. `started_from`
+    is the trained model that the weights began with, {name, weight_hash, rows_trained_on,
+    wall_minutes, cpu_minutes, started_from}: rows and minutes that come to this card's own.
 
     Does not show: accuracy on problems that the sampler never draws, such as shorter numbers in a
     format that pads them, except where `full_cascades` says so.
@@ -61,6 +63,7 @@ class Card:
     cores: int
     threads: int
     changes: Sequence[Mapping[str, Any]] = ()
+    started_from: Mapping[str, Any] | None = None
 
 
 AnyCard = TypeVar("AnyCard")

@@ -41,7 +41,7 @@ _FILES = ("weights.safetensors", "moments.safetensors", "log.parquet")
 class Checkpoint:
     """Everything that a run needs to go on: what is in memory between two steps.
 
-    `changes` lists what the recipe said before, as a card does.
+    `changes` lists what the recipe said before and `started_from` tells of the start, as in a card.
     """
 
     recipe: Recipe | AdapterRecipe
@@ -52,6 +52,7 @@ class Checkpoint:
     wall_seconds: float
     cpu_seconds: float
     changes: Sequence[Mapping[str, Any]] = ()
+    started_from: Mapping[str, Any] | None = None
 
 
 def checkpoint_folders(out: Path) -> list[Path]:
@@ -72,6 +73,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
             "layout": LAYOUT,
             "recipe": checkpoint.recipe.to_json(),
             "changes": list(checkpoint.changes),
+            "started_from": checkpoint.started_from,
             "step": checkpoint.step,
             "wall_seconds": checkpoint.wall_seconds,
             "cpu_seconds": checkpoint.cpu_seconds,
@@ -116,6 +118,7 @@ def load_checkpoint(
             wall_seconds=float(state["wall_seconds"]),
             cpu_seconds=float(state["cpu_seconds"]),
             changes=[*state.get("changes", ()), *new],
+            started_from=state.get("started_from"),
         )
     except StorageError:
         raise

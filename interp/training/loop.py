@@ -20,7 +20,7 @@ from interp.errors import Cancelled, InputError
 from interp.training.adapters.card import AdapterCard
 from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.card import Card
-from interp.training.checkpoint import load_checkpoint
+from interp.training.checkpoint import checkpoint_folders, load_checkpoint
 from interp.training.finish import finish, finished, forget, save_series
 from interp.training.recipes import Recipe
 from interp.training.run import Run, Validation
@@ -92,7 +92,7 @@ def train(
     if not resume:
         forget(out)
     with _threads(threads):
-        run = recipe.start()
+        run = recipe.start(going_on=bool(checkpoint_folders(out)))
         if (checkpoint := load_checkpoint(out, recipe, run.trained)) is not None:
             run.restore(checkpoint)
         stopped = _steps(run, out, budget_seconds, cancel, progress, on_validation)

@@ -127,11 +127,11 @@ class Recipe:
     def __post_init__(self) -> None:
         check_fit(self)
 
-    def start(self) -> TrainingRun:
-        """A run before its first step."""
+    def start(self, *, going_on: bool = False) -> TrainingRun:
+        """A run before its first step, or before a checkpoint is put in it."""
         from interp.training.run_state import TrainingRun  # built from this module's classes
 
-        return TrainingRun.start(self)
+        return TrainingRun.start(self, going_on=going_on)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `Recipe.from_json` gives an equal recipe back."""

@@ -71,6 +71,7 @@ class Run(ABC):
     log: list[Row] = field(default_factory=list)
     earlier_log: pd.DataFrame | None = None
     changes: list[Mapping[str, Any]] = field(default_factory=list)
+    started_from: Mapping[str, Any] | None = None
     _earlier: tuple[float, float] = (0.0, 0.0)
     _begin: tuple[float, float] = field(
         default_factory=lambda: (time.monotonic(), time.process_time())
@@ -151,6 +152,7 @@ class Run(ABC):
                 wall_seconds=self.wall_seconds,
                 cpu_seconds=self.cpu_seconds,
                 changes=self.changes,
+                started_from=self.started_from,
             ),
         )
 
@@ -163,6 +165,7 @@ class Run(ABC):
         self.step = checkpoint.step
         self.earlier_log = checkpoint.log
         self.changes = list(checkpoint.changes)
+        self.started_from = checkpoint.started_from
         self._earlier = (checkpoint.wall_seconds, checkpoint.cpu_seconds)
 
 

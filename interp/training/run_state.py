@@ -20,6 +20,7 @@ from interp.training.optimiser import Optimiser
 from interp.training.recipes import Recipe
 from interp.training.rows import Encoder, Rows
 from interp.training.run import Batch, Run, Validation
+from interp.training.starting import start_record
 from interp.training.stream import Stream, step_seed
 
 _OFFSETS = 10**6  # the purpose number of the position offsets' seed; draws have theirs from 0 on
@@ -38,9 +39,10 @@ class TrainingRun(Run):
     validation: Problems
 
     @classmethod
-    def start(cls, recipe: Recipe) -> TrainingRun:
-        """A run before its first step."""
-        model, tokenizer = build_model(recipe), build_tokenizer(recipe)
+    def start(cls, recipe: Recipe, *, going_on: bool = False) -> TrainingRun:
+        """A run before its first step; with `going_on` before a checkpoint is put in it."""
+        model, tokenizer = build_model(recipe, going_on=going_on), build_tokenizer(recipe)
+        base = None if going_on else recipe.base
         extra = recipe.objective.parameters(recipe)
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         trained |= {f"extra.{name}": parameter for name, parameter in extra.items()}
@@ -57,6 +59,7 @@ class TrainingRun(Run):
             encoder=Encoder(tokenizer, stream.task, recipe.format),
             final_encoder=Encoder(tokenizer, stream.task, final),
             validation=stream.held_out("validation", recipe.evaluate_n, seed=recipe.seed),
+            started_from=None if base is None else start_record(base, recipe.weights_file),
         )
 
     def batch(self) -> Batch:
@@ -108,6 +111,7 @@ class TrainingRun(Run):
             cpu_minutes=minutes[1],
             threads=torch.get_num_threads(),
             changes=self.changes,
+            started_from=self.started_from,
             **measure(self.recipe, self.model, self.tokenizer, self.step),
             **circumstances(),
         )

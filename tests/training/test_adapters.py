@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from interp.arithmetic.formats import format
 from interp.arithmetic.tasks import task
 from interp.errors import InputError, ModelError, StorageError
-from interp.models import load_model
+from interp.models import load_model, sources
 from interp.models.loading import open_module
 from interp.models.sources import resolve
 from interp.training import AdapterRecipe, Recipe, train
@@ -133,14 +133,50 @@ def test_a_warm_start_goes_on_from_a_trained_adapter(small, base, tmp_path):
     card = train(replace(small, warm_start=name), tmp_path / "second").card
     assert card.recipe["warm_start"] == name
     assert card.weight_hash != first.card.weight_hash
-    with pytest.raises(InputError, match="of another base or shape: copy base, rank"):
-        AdapterRun.start(replace(small, warm_start=name, rank=3))
+    trained_on = {"rows_trained_on": 6 * 9, "started_from": None}
+    assert card.started_from["weight_hash"] == first.card.weight_hash
+    assert trained_on.items() <= card.started_from.items()
+    assert card.started_from["cpu_minutes"] == first.card.cpu_minutes
+    for changed in (
+        {"rank": 3}, {"alpha": 5.0}, {"projections": ("q_proj",)}, {"shared_kv": True},
+        {"heads": ((0, 1),)}, {"base": "smollm2"},
+    ):  # fmt: skip
+        (field,) = changed
+        with pytest.raises(
+            InputError, match=rf"is another model \({field}: .* copy base, rank, alpha"
+        ):
+            AdapterRun.start(replace(small, warm_start=name, **changed))
     with pytest.raises(InputError, match="its card must say the same test_share"):
         AdapterRun.start(replace(small, warm_start=name, split_seed=1))
     with pytest.raises(InputError, match="is no adapter"):
         AdapterRun.start(replace(small, warm_start=str(base)))
     with pytest.raises(ModelError, match="there is no file or folder"):
         AdapterRun.start(replace(small, warm_start="./nowhere"))
+
+
+def test_a_warm_start_is_not_needed_once_there_is_a_checkpoint(small, tmp_path):
+    train(small, tmp_path / "first")
+    warm = replace(small, warm_start=str(tmp_path / "first"))
+    unbroken = train(warm, tmp_path / "unbroken").card
+    train(warm, tmp_path / "broken", budget_seconds=1e-9)
+    shutil.rmtree(tmp_path / "first")
+    broken = train(warm, tmp_path / "broken").card
+    assert weights(tmp_path / "broken") == weights(tmp_path / "unbroken")
+    assert broken.started_from == unbroken.started_from is not None
+
+
+def test_a_warm_start_that_was_not_made_yet_is_not_looked_for_in_the_network(small, monkeypatch):
+    def network(*_args, **_options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(sources, "_from_hub", network)
+    wanted = "nothere/smollm2-arith-start"
+    with pytest.raises(
+        ModelError, match=f"`arithmoscope train smollm2-arith-start --out {wanted}`"
+    ):
+        AdapterRun.start(replace(small, warm_start=wanted))
+    with pytest.raises(ModelError, match=r"give a training's folder or a shipped model \(add5"):
+        AdapterRun.start(replace(small, warm_start="some/one"))
 
 
 def test_an_untrained_adapter_changes_nothing_and_does_not_drift(small, base):

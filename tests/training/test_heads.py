@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -5,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from interp.errors import InputError
+from interp.errors import InputError, ModelError
+from interp.models.weights import weight_hash
 from interp.training import Recipe, build_model, train
 from interp.training.heads import head_slices, train_only
 from interp.training.run_state import TrainingRun
@@ -17,7 +20,14 @@ LLAMA = {"family": "llama", "positions": "rotary", "activation": "silu", "n_kv_h
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: Any) -> Any:
     folder = tmp_path_factory.mktemp("base")
-    TrainingRun.start(Recipe(name="base", seed=5, **SHAPE)).save_model(folder)
+    return saved(Recipe(name="base", seed=5, **SHAPE), folder)
+
+
+def saved(made: Recipe, folder: Any) -> Any:
+    """An untrained model in a folder, with as much of a card as a start must have."""
+    TrainingRun.start(made).save_model(folder)
+    card = {"name": made.name, "recipe": made.to_json(), "data": {"rows_trained_on": 640}}
+    (folder / "card.json").write_text(json.dumps(card))
     return folder
 
 
@@ -115,3 +125,50 @@ def test_a_base_of_another_shape_or_vocabulary_is_refused(base):
         build_model(replace(tuned(base), d_model=32))
     with pytest.raises(InputError, match=r"has other tokens than sub:2|not of this recipe's shape"):
         build_model(replace(tuned(base), task="sub:2"))
+
+
+def test_a_base_that_may_know_what_is_held_out_is_refused(base, tmp_path):
+    for changes in ({"split_seed": 1}, {"test_share": 0.1}, {"validation_share": 0.1}):
+        with pytest.raises(InputError, match="trained on problems that this recipe holds out"):
+            build_model(tuned(base, **changes))
+    unknown = shutil.copytree(base, tmp_path / "unknown")
+    (unknown / "card.json").unlink()
+    with pytest.raises(InputError, match="its card must say the same test_share"):
+        build_model(tuned(unknown))
+    with pytest.raises(ModelError, match=r"`arithmoscope train add5 --out runs/nowhere/add5`"):
+        build_model(tuned("runs/nowhere/add5"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("n_heads", 2), ("activation", "relu"), ("layer_norm", False), ("positions", "none")],
+)
+def test_a_base_that_works_otherwise_is_refused_though_its_shapes_are_the_same(
+    base, tmp_path, field, value
+):
+    """None of these leaves a trace in the shapes of the weights."""
+    other = Recipe(name="other", seed=5, **(SHAPE | {field: value}))
+    shapes = [{k: p.shape for k, p in build_model(made).state_dict().items()}
+              for made in (other, Recipe(name="base", **SHAPE))]  # fmt: skip
+    assert shapes[0] == shapes[1]
+    with pytest.raises(InputError, match=rf"is another model \({field}: .* here\)"):
+        build_model(tuned(saved(other, tmp_path), heads=((0, 1),)))
+
+
+def test_the_card_tells_of_the_base(base, tmp_path):
+    card = train(tuned(base), tmp_path).card
+    hashed = weight_hash(load_file(base / "model.safetensors"))
+    assert card.started_from["weight_hash"] == hashed
+    assert card.started_from["rows_trained_on"] == 640
+    assert card.started_from["name"] == str(base)
+
+
+def test_a_base_is_not_needed_once_a_checkpoint_has_all_weights(base, tmp_path):
+    gone = shutil.copytree(base, tmp_path / "gone")
+    whole = tuned(gone, heads=())
+    unbroken = train(whole, tmp_path / "unbroken").card
+    train(whole, tmp_path / "broken", budget_seconds=1e-9)
+    shutil.rmtree(gone)
+    broken = train(whole, tmp_path / "broken").card
+    assert broken.weight_hash == unbroken.weight_hash
+    assert broken.started_from == unbroken.started_from

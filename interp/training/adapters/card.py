@@ -37,7 +37,8 @@ class AdapterCard:
     adapter merged as it is stored. `accuracy` is the first task in the first style; `by_task` pools
     the trained styles (the same problems in each, so its interval is too narrow where styles agree;
     `by_style` has task → style), `other_styles` the same for styles that were never trained on.
-    `perplexity` is of held-out paragraphs, before and after; `changes` as in `Card`.
+    `perplexity` is of held-out paragraphs, before and after; `changes` and
+    `started_from` as in `Card`.
 
     Does not show: that it computes as a model does that learnt arithmetic in pre-training.
     """
@@ -64,6 +65,7 @@ class AdapterCard:
     cores: int
     threads: int
     changes: Sequence[Mapping[str, Any]] = ()
+    started_from: Mapping[str, Any] | None = None
 
 
 def measure_adapter(
@@ -113,6 +115,7 @@ def measure_adapter(
         cpu_minutes=minutes[1],
         threads=torch.get_num_threads(),
         changes=run.changes,
+        started_from=run.started_from,
         **circumstances(),
     )
 

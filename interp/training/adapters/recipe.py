@@ -108,11 +108,11 @@ class AdapterRecipe:
         the_task = task(task_name)
         return tuple(style for style, _ in self.styles if format(style).accepts(the_task))
 
-    def start(self) -> AdapterRun:
-        """A run before its first step."""
+    def start(self, *, going_on: bool = False) -> AdapterRun:
+        """A run before its first step, or before a checkpoint is put in it."""
         from interp.training.adapters.run import AdapterRun  # torch and peft, only when needed
 
-        return AdapterRun.start(self)
+        return AdapterRun.start(self, going_on=going_on)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal recipe back."""

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from interp.errors import InputError, ModelError
 from interp.models import adapted
-from interp.models.fixtures import read_card
 from interp.models.loading import open_module
 from interp.models.sources import check_safetensors, resolve
 from interp.training.adapters import heads
@@ -28,6 +27,7 @@ from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.log_rows import Row, train_rows, validation_row
 from interp.training.optimiser import Optimiser
 from interp.training.run import Batch, Run, Validation
+from interp.training.starting import ADAPTER, check_start, start_folder, start_record
 from interp.training.stream import step_seed
 
 FAMILIES = ("llama", "qwen2")  # those whose projections have the names of PROJECTIONS
@@ -45,13 +45,17 @@ class AdapterRun(Run):
     perplexity_before: float
 
     @classmethod
-    def start(cls, recipe: AdapterRecipe) -> AdapterRun:
-        """A run before its first step. Raises ModelError where the base or peft is missing."""
+    def start(cls, recipe: AdapterRecipe, *, going_on: bool = False) -> AdapterRun:
+        """A run before its first step; with `going_on` before a checkpoint is put in it, which
+        replaces the warm start. Raises ModelError where the base or peft is missing."""
+        warm_start = None if going_on else recipe.warm_start
+        if warm_start is not None:  # before the base, which takes longer to open
+            check_warm_start(warm_start, recipe)
         module, tokenizer, _ = open_module(resolve(recipe.base), torch.float32)
         before = perplexity(module, tokenizer)
         model = with_adapter(module, recipe)
-        if recipe.warm_start is not None:
-            go_on_from(recipe.warm_start, model, recipe)
+        if warm_start is not None:
+            go_on_from(warm_start, model)
         trained = {name: p for name, p in stored_matrices(model).items() if p.requires_grad}
         return cls(
             recipe=recipe,
@@ -62,6 +66,7 @@ class AdapterRun(Run):
             stream=ExerciseStream(recipe, tokenizer),
             prose=Prose(tokenizer),
             perplexity_before=before,
+            started_from=None if warm_start is None else start_record(warm_start, adapted.WEIGHTS),
         )
 
     def batch(self) -> Batch:
@@ -162,31 +167,25 @@ def stored_matrices(model: Any) -> dict[str, torch.nn.Parameter]:
     }
 
 
-@torch.no_grad()
-def go_on_from(name: str, model: Any, recipe: AdapterRecipe) -> None:
-    """Take over the matrices of a trained adapter.
-
-    Raises ModelError where there is none of that name, InputError where it is of another base or
-    shape.
-    """
-    folder = resolve(name).path
+def check_warm_start(name: str, recipe: AdapterRecipe) -> None:
+    """Raise ModelError where there is no adapter of that name, InputError where it is of another
+    base or shape, or may know problems that the recipe holds out."""
+    folder = start_folder(name)
     if not adapted.is_adapter(folder):
         raise InputError(f"warm_start={name!r} is no adapter: name the folder of one")
-    held_out = ("test_share", "validation_share", "split_seed")
-    before = (read_card(folder) or {}).get("recipe", {})
-    if any(before.get(key) != getattr(recipe, key) for key in held_out):
-        raise InputError(
-            f"the adapter {name!r} may have been trained on problems that this recipe holds out: "
-            f"its card must say the same {', '.join(held_out)}"
-        )
+    check_start(name, recipe, ADAPTER)
     check_safetensors(folder / adapted.WEIGHTS)
-    saved = load_file(folder / adapted.WEIGHTS)
+
+
+@torch.no_grad()
+def go_on_from(name: str, model: Any) -> None:
+    """Take over the matrices of a trained adapter that `check_warm_start` let through. InputError
+    where they are not those that its card describes."""
+    saved = load_file(start_folder(name) / adapted.WEIGHTS)
     stored = stored_matrices(model)
-    alike = {key: p.shape for key, p in stored.items()} == {k: t.shape for k, t in saved.items()}
-    if not alike or adapted.read_config(folder)["base_model_name_or_path"] != recipe.base:
+    if {key: p.shape for key, p in stored.items()} != {k: t.shape for k, t in saved.items()}:
         raise InputError(
-            f"the adapter {name!r} is of another base or shape: copy base, rank, projections and "
-            "heads from its card"
+            f"the matrices of {name!r} are not those that its card describes: train it again"
         )
     for key, parameter in stored.items():
         parameter.copy_(saved[key])

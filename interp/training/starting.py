@@ -1,0 +1,89 @@
+"""What a run starts from where that is not random weights: another training's model or adapter.
+
+Its card must be there and say that it was kept from the same problems: what the start was trained
+on is not held out. And the new card tells of the start, whose training is part of what was spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import load_file
+
+from interp.errors import InputError, ModelError
+from interp.models.fixtures import fixture_folders, read_card
+from interp.models.weights import weight_hash
+
+if TYPE_CHECKING:
+    from interp.training.adapters.recipe import AdapterRecipe
+    from interp.training.recipes import Recipe
+
+HELD_OUT = ("test_share", "validation_share", "split_seed")
+# What leaves no trace in the shapes of a small model's weights.
+BEHAVIOUR = ("family", "n_heads", "n_kv_heads", "activation", "positions", "layer_norm", "tied")
+ADAPTER = ("base", "rank", "alpha", "projections", "heads", "shared_kv")
+
+
+def start_folder(name: str) -> Path:
+    """The folder of a shipped model or of a training. Nothing is fetched.
+
+    Raises ModelError where there is none, with the command that makes it.
+    """
+    folder = fixture_folders().get(name, Path(name).expanduser())
+    if not folder.is_dir():
+        from interp.training.recipes import recipe_names  # which is built from what starts here
+
+        known = folder.name in recipe_names()
+        raise ModelError(
+            f"there is no file or folder {name!r} to start from: "
+            + (
+                f"make it by `arithmoscope train {folder.name} --out {name}`"
+                if known
+                else f"give a training's folder or a shipped model ({', '.join(fixture_folders())})"
+            )
+        )
+    return folder
+
+
+def check_start(
+    name: str, recipe: Recipe | AdapterRecipe, fields: tuple[str, ...]
+) -> Mapping[str, Any]:
+    """The card of a start, whose recipe must have the held-out problems and `fields` of this one.
+
+    Raises InputError where it has not, or has no card with a recipe.
+    """
+    card = read_card(start_folder(name)) or {}
+    content = card.get("recipe")
+    before = type(recipe).from_json(content) if content else None
+    if any(getattr(before, key, None) != getattr(recipe, key) for key in HELD_OUT):
+        raise InputError(
+            f"{name!r} may have been trained on problems that this recipe holds out: its card must "
+            f"say the same {', '.join(HELD_OUT)}"
+        )
+    differing = [key for key in fields if getattr(before, key) != getattr(recipe, key)]
+    if differing:
+        shown = "; ".join(
+            f"{key}: {getattr(before, key)!r} there, {getattr(recipe, key)!r} here"
+            for key in differing
+        )
+        raise InputError(f"{name!r} is another model ({shown}): copy {', '.join(fields)} from it")
+    return card
+
+
+def start_record(name: str, weights_file: str) -> dict[str, Any]:
+    """What the card of a run says of its start: name, hash of the weights, rows and minutes.
+
+    `started_from` is the same of that one's own start, None where it began with random weights.
+    """
+    folder = start_folder(name)
+    card = read_card(folder) or {}
+    return {
+        "name": name,
+        "weight_hash": weight_hash(load_file(folder / weights_file)),
+        "rows_trained_on": card.get("data", {}).get("rows_trained_on"),
+        "wall_minutes": card.get("wall_minutes"),
+        "cpu_minutes": card.get("cpu_minutes"),
+        "started_from": card.get("started_from"),
+    }
