@@ -14,12 +14,13 @@ import numpy.typing as npt
 import torch
 
 from interp.ablation.keys import Key, keys
+from interp.ablation.own_states import OwnStates
 from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
 from interp.ablation.tables import Table, build_table, members, table_problems
 from interp.engine import Cancel
-from interp.engine.lanes import embed, prefix_states, step
+from interp.engine.lanes import embed, step
 from interp.errors import InputError
 from interp.models.model import Model
 
@@ -185,7 +186,7 @@ def _conditional(
     out = torch.from_numpy(inside[numbered.rows, numbered.columns])
     count = table.counts[which.clamp(min=0)] - out.long()
     _check_others(places, numbered, count, which)
-    own = _OwnStates(model, places, memory, cancel) if inside.any() else None
+    own = OwnStates(model, places, memory, cancel) if inside.any() else None
 
     def fill(depth: int) -> torch.Tensor:
         total = table.sums[depth - 1][which.clamp(min=0)]
@@ -220,25 +221,6 @@ def _check_others(
         )
 
 
-class _OwnStates:
-    """The states of the evaluated prompts themselves, at every depth."""
-
-    def __init__(self, model: Model, places: Places, memory: int, cancel: Cancel | None) -> None:
-        self.sink = places.sink
-        n = len(places.batch)
-        self.index = torch.empty(n, places.end, dtype=torch.int64)
-        parts, made = [], 0
-        tokens = places.batch.tokens[:, : places.end]
-        for rows, found in prefix_states(model, tokens, memory=memory, cancel=cancel):
-            self.index[torch.from_numpy(rows)] = found.index + made
-            made += found.states.shape[1]
-            parts.append(found.states.cpu())
-        self.states = torch.cat(parts, dim=1)
-
-    def at(self, depth: int, rows: Ints, columns: Ints) -> torch.Tensor:
-        return self.states[depth][self.index[rows, self.sink + columns]]
-
-
 def _resampled(
     model: Model,
     places: Places,
@@ -266,7 +248,7 @@ def _resampled(
                 )
             donor[row, column] = rng.choice(others)
     numbered = _Numbered.of(places, sink, donor)
-    own = _OwnStates(model, places, memory, cancel)
+    own = OwnStates(model, places, memory, cancel)
     donors = donor[numbered.rows, numbered.columns]
     return numbered.filling(model, lambda depth: own.at(depth, donors, numbered.columns))
 

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import interp
 from interp import ablation
 from interp.ablation import cells
+from interp.ablation.complete import Resources
+from interp.ablation.own_states import OwnStates, beginnings
+from interp.ablation.setting import Setting
 
 LITTLE = 40_000  # bytes: a few cells, a few positions of the vocabulary
 
@@ -46,3 +50,40 @@ def test_a_grid_in_parts_is_the_grid(asked: Any, monkeypatch: Any) -> None:
     for name in ("logit_difference", "kl"):
         whole, parts = (getattr(result, name).values for result in found)
         np.testing.assert_allclose(whole, parts, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("replacement", ["resample", "cama"])
+def test_states_of_some_depths_at_a_time_are_the_states(
+    replacement: str, tiny_model: Callable[..., Any], monkeypatch: Any
+) -> None:
+    model, _ = tiny_model("gpt2")
+    batch = model.prompts(interp.Addition(1).grid()[:40], format="padded")  # all in the table
+    held: list[int] = []
+    make = OwnStates._make
+
+    def noted(self: Any, depth: int) -> None:
+        make(self, depth)
+        held.append(self.states.numel() * self.states.element_size())
+
+    monkeypatch.setattr(OwnStates, "_make", noted)
+    little = 2 * 150 * model.shape.d_model * 8  # bytes: two depths of about 150 prefixes
+    whole, parts = (
+        Setting.of(model, batch, replacement, "first", 0, Resources(memory)).filling()
+        for memory in (2**30, little)
+    )
+    for depth in (1, 2, 3, 4, 1):
+        assert torch.allclose(whole.rows(depth), parts.rows(depth), rtol=0, atol=1e-12), depth
+    assert held[0] > little >= max(held[1:])
+    assert len(held) == 1 + 3  # all at once; then 1 and 2, 3 and 4, and 1 again
+
+
+def test_beginnings_are_numbered() -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 3, (30, 4))
+    numbers = beginnings(tokens)
+    alike: dict[tuple[int, ...], set[int]] = {}
+    for row, found in zip(tokens.tolist(), numbers.tolist(), strict=True):
+        for position in range(4):
+            alike.setdefault(tuple(row[: position + 1]), set()).add(found[position])
+    assert all(len(numbered) == 1 for numbered in alike.values())
+    assert sorted(min(numbered) for numbered in alike.values()) == list(range(len(alike)))
