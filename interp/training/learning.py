@@ -18,7 +18,7 @@ from interp.errors import InputError
 from interp.results import ModelId
 from interp.results.dynamics import DigitLosses, TrainingDynamics
 from interp.training.evidence import Split, same_quantity, splits_that_tell
-from interp.training.logs import Log, check_source_task, find_log
+from interp.training.logs import Log, check_source_task, find_log, log_place
 
 Measure = Literal["loss", "accuracy"]
 
@@ -110,14 +110,13 @@ def digit_losses(
 ) -> DigitLosses:
     """Loss by answer digit over the training of several models, side by side.
 
+    Models of one name are told apart by their seeds, or by where they lie.
     Arguments and errors as `dynamics`, with a list of sources.
     """
     if isinstance(sources, str | Path) or not sources:
         raise InputError("give a list of models or logs, such as ['mul4x4-sft', 'mul4x4-aux']")
     logs = [find_log(source) for source in sources]
-    names = tuple(log.name for log in logs)
-    if len(set(names)) < len(names):
-        raise InputError(f"a model is named twice: {', '.join(names)}")
+    names = _names(logs)
     limit = _threshold(threshold, measure)
     told = [split] * len(logs) if split else splits_that_tell(logs, [_parts(log) for log in logs])
     each = [
@@ -150,6 +149,20 @@ def digit_losses(
         threshold=each[0].threshold,
         measure=measure,
         smoothing=smoothing,
+    )
+
+
+def _names(logs: Sequence[Log]) -> tuple[str, ...]:
+    """A name for each log: its model's; with the seed where that is another's too; its source where
+    that does not tell them apart. InputError where one log is given twice."""
+    places = [log_place(log.source).resolve() for log in logs]
+    if len(set(places)) < len(places):
+        raise InputError(f"a model is named twice: {', '.join(log.name for log in logs)}")
+    seeded = [f"{log.name}, seed {(log.card or {}).get('seed')}" for log in logs]
+    names = [log.name for log in logs]
+    return tuple(
+        own if names.count(own) == 1 else named if seeded.count(named) == 1 else log.source
+        for own, named, log in zip(names, seeded, logs, strict=True)
     )
 
 

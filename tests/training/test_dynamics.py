@@ -384,6 +384,22 @@ def test_an_adapters_log_is_by_task_on_held_out_problems(tmp_path: Path) -> None
         digit_losses([file, "add5"])
 
 
+def test_seeds_of_one_recipe_are_told_apart(path: Path, tmp_path: Path) -> None:
+    """`train X --seed 1 --out a`, `--seed 2 --out b`: both cards say X."""
+    folders = [tmp_path / name for name in "abc"]
+    for folder, seed in zip(folders, (1, 2, 2), strict=True):
+        folder_of(small("mul5x1-reversed", seed=seed), both_splits(), folder)
+        card = json.loads((folder / "card.json").read_text()) | {"seed": seed}
+        (folder / "card.json").write_text(json.dumps(card))
+    two = digit_losses(folders[:2])
+    assert two.models == ("mul5x1-reversed, seed 1", "mul5x1-reversed, seed 2")
+    assert set(two.order["model"]) == set(two.models)
+    three = digit_losses([*folders, path])
+    assert three.models == (two.models[0], *map(str, folders[1:]), "training_log")
+    with pytest.raises(InputError, match="a model is named twice"):
+        digit_losses([folders[0], folders[0] / "training_log.parquet"])
+
+
 def test_bad_lists_of_models(path: Path) -> None:
     with pytest.raises(InputError, match="give a list of models"):
         digit_losses("add5")
