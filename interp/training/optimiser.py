@@ -21,7 +21,10 @@ class Optimiser:
     and AdamW over all else. Matrices decay, gains and biases do not.
 
     Muon replaces a matrix' averaged gradient U S Vᵀ by U Vᵀ, times 0.2 · √max(rows, columns): an
-    update of the size that AdamW's has, in all directions at once.
+    update of the size that AdamW's has, in all directions at once. A matrix is what the
+    architecture stores as one: GPT-2's queries, keys and values are orthogonalised together, as
+    c_attn [d_model, 3 · d_model] (d_model directions for the three), Llama's q, k and v each by
+    itself. So one `muon_rate` is not the same update in both families.
     """
 
     def __init__(self, recipe: Recipe | AdapterRecipe, parameters: Mapping[str, Tensor]) -> None:
