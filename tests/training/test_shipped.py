@@ -1,5 +1,6 @@
 """What is shipped is what its recipe makes: the card, the catalogue and the weights agree."""
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -7,6 +8,7 @@ from bench.proofs import card_accuracy
 from interp.models.fixtures import fixture_folders, read_card
 from interp.models.weights import weight_hash
 from interp.training import recipe
+from interp.training.card import share
 
 TRAINED = [name for name, folder in fixture_folders().items() if (folder / "card.json").exists()]
 
@@ -37,10 +39,22 @@ def test_the_weights_are_those_of_the_card(name):
     assert weight_hash(load_file(file)) == card["weight_hash"]
 
 
+def card_of(correct: int, n: int) -> dict:
+    return {"accuracy": share(np.arange(n) < correct)}
+
+
 def test_a_card_is_reproduced_and_a_wrong_one_is_not(monkeypatch):
     found = card_accuracy.reproduce("add5", 300, 1)
-    assert found["intervals_overlap"]
-    assert found["measured"]["n"] == 300
-    false = {"accuracy": {"correct": 900, "n": 1000, "share": 0.9, "low": 0.88, "high": 0.917}}
-    monkeypatch.setattr(card_accuracy, "read_card", lambda folder: false)
-    assert not card_accuracy.reproduce("add5", 300, 1)["intervals_overlap"]
+    assert found["in_the_cards_interval"]
+    assert found["reproduced"]
+    assert found["measured"]["n"] == found["measured"]["correct"] == 300
+    # (card, in its interval, the two intervals overlap, reproduced): by 300 right of 300.
+    for card, told in (
+        (card_of(900, 1000), (False, False, False)),
+        (card_of(985, 1000), (False, True, False)),  # overlapping intervals are not enough
+        (card_of(9_998, 10_000), (False, True, True)),  # 0 of 300 wrong is what 2 of 10,000 gives
+    ):
+        monkeypatch.setattr(card_accuracy, "read_card", lambda folder, card=card: card)
+        found = card_accuracy.reproduce("add5", 300, 1)
+        names = ("in_the_cards_interval", "intervals_overlap", "reproduced")
+        assert tuple(found[name] for name in names) == told
