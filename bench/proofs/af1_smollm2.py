@@ -1,7 +1,7 @@
 """Where and when a language model adds: the all-for-one question put to SmolLM2.
 
-For `smollm2-arith` (or plain `smollm2`), on prompts whose first token is always the same, so that
-the sink tells nothing of the problem: the wait × transfer grid, the search on one half with the
+For `smollm2-arith` (or plain `smollm2`, `--sink shots` with examples in front), on prompts whose
+sink is the same for nearly all, so that it tells nothing of the problem: the wait × transfer grid, the search on one half with the
 removals on the other, the same search under every replacement and mask, and the schedule that was
 found on the other styles, operators and ranges. Everything is told with the number of distinct
 right prompts, intervals and the best constant's score; where the search says that there is no such
@@ -29,7 +29,7 @@ from interp.results import AllForOne
 
 STYLES = ("plain", "calculate", "qa-short", "af1-verbal", "af1-qa", "af1-instruction", "af1-word",
           "af1-python")  # fmt: skip
-OTHERS = ("sub:2", "add:1", "add:3", "expr:A+B+C:2", "expr:A-B-C:2")
+OTHERS = ("sub:{d}", "add:1", "add:2", "add:3", "expr:A+B+C:{d}", "expr:A-B-C:{d}")  # d digits
 
 
 def main() -> None:
@@ -131,8 +131,10 @@ def transfer(model: Any, _batch: Any, options: Any, body: dict[str, Any]) -> dic
     found = searched(options, body)
     if found.status != "found":
         return {"reason": "no subgraph was found, so there is none to transfer"}
-    kinds = [(options.task, style) for style in STYLES]
-    kinds += [(task, options.format) for task in OTHERS]
+    shots = "".join(options.format.partition("@")[1:])  # other styles show as many examples
+    kinds = [(options.task, style + shots) for style in STYLES]
+    tasks = [task.format(d=options.task.rpartition(":")[2]) for task in OTHERS]
+    kinds += [(task, options.format) for task in tasks if task != options.task]
     targets, refused = {}, {}
     for task, style in kinds:
         try:

@@ -42,7 +42,8 @@ def test_overrides_leave_the_catalogue_alone(tiny):
 def test_overrides_may_be_json():
     """As the command line gives them: what comes out is equal after JSON, so a run resumes."""
     mix = [{"sampler": "uniform"}, {"sampler": "cascades", "options": {"share": 1.0}}]
-    changed = recipe("add5", heads=[[0, 1]], series=[5], mix=mix, weight_decay=0.0, seed=3)
+    alone = {"heads": [[0, 1]], "weight_decay": 0.0, "muon_rate": None}
+    changed = recipe("add5", **alone, series=[5], mix=mix, seed=3)
     assert isinstance(changed, Recipe)
     assert changed.heads == ((0, 1),)
     assert changed.mix == (draw("uniform"), draw("cascades", share=1.0))
@@ -53,7 +54,7 @@ def test_overrides_may_be_json():
     styles = recipe("smollm2-arith", styles=[["plain", 1.0]])
     assert styles.styles == (("plain", 1.0),)
     with pytest.raises(InputError, match="must be different pairs"):
-        recipe("add5", heads=[[7, 1]], weight_decay=0.0)
+        recipe("add5", **alone | {"heads": [[7, 1]]})
 
 
 def test_unknown_names_say_what_there_is():
