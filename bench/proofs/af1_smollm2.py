@@ -1,11 +1,11 @@
 """Where and when a language model adds: the all-for-one question put to SmolLM2.
 
-For `smollm2-arith` (or plain `smollm2`, `--sink shots` with examples in front), on prompts whose
-sink is the same for nearly all, so that it tells nothing of the problem: the wait × transfer grid, the search on one half with the
-removals on the other, the same search under every replacement and mask, and the schedule that was
-found on the other styles, operators and ranges. Everything is told with the number of distinct
-right prompts, intervals and the best constant's score; where the search says that there is no such
-subgraph, or nothing, that is the result.
+For `smollm2-arith`, or plain `smollm2` with examples in front and `--sink shots`, on prompts whose
+sink is the same for (nearly) all, so that it tells nothing of the problem: the wait × transfer
+grid, the search on one half with the removals on the other, the same search under every replacement
+and mask, and the schedule that was found on the other styles, operators and ranges. Everything is
+told with the number of distinct right prompts, intervals and the best constant's score; where the
+search says that there is no such subgraph, or nothing, that is the result.
 
 What the search found is saved whole beside the numbers (`…_search`, for `Result.load`): `transfer`
 leaves out the problems that it saw, whichever run it was.
