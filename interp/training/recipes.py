@@ -1,7 +1,8 @@
 """A recipe: every number that decides a training run, in one frozen value.
 
 Two runs of one recipe on one thread give the same weights to the bit; a card holds the recipe
-whole, so that anyone can train the model again. The recipes themselves stand in `catalogue.py`.
+whole, and what was changed of it on the way, so that anyone can train the model again. The recipes
+themselves stand in `catalogue.py`.
 """
 
 from __future__ import annotations
