@@ -23,6 +23,7 @@ _WHEN = {
     "before": "read where c_k is about to be written",
 }
 _ROW, _GAP = 190, 76  # pixels of a row of panels, and between two
+_TITLES = 6  # panels beside each other whose titles fit on one line
 _NARROW = 0.74  # width of the lowest panel, which has the legend beside it
 _BESIDE = {  # columns of `cells` that are the same for every model, with colour and symbol
     "constant_mae": ("constant", GREY, "line-ew-open"),
@@ -59,13 +60,14 @@ def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
     models, digits = (list(dict.fromkeys(cells[name])) for name in ("model", "digit"))
     rows = len(models) + 1
     height = int(_ROW * (rows + 0.5)) + _GAP * (rows - 1)
+    apart = "<br>" if len(digits) > _TITLES else "  "
     below: list[dict[str, int] | None] = [{"colspan": len(digits)}]
     figure = make_subplots(
         rows=rows,
         cols=len(digits),
         specs=[[{} for _ in digits] for _ in models] + [below + [None] * (len(digits) - 1)],
         row_heights=[_ROW] * len(models) + [1.5 * _ROW],
-        subplot_titles=[_title(cells, model, digit) for model in models for digit in digits]
+        subplot_titles=[_title(cells, model, digit, apart) for model in models for digit in digits]
         + ["Mean absolute error by digit"],
         horizontal_spacing=0.045,
         vertical_spacing=_GAP / height,
@@ -78,10 +80,11 @@ def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
     figure.update_xaxes(title="true", row=len(models))
     for trace in _errors(cells, models):
         figure.add_trace(trace, row=rows, col=1)
-    figure.update_xaxes(tickfont={"size": 11})
+    figure.update_xaxes(tickfont={"size": 11}, nticks=4, tickangle=0)
     figure.update_yaxes(tickfont={"size": 11})
     figure.update_xaxes(
         type="category",
+        nticks=0,
         title="k of ĉ_k (index 0 least significant)",
         domain=[0, _NARROW],
         row=rows,
@@ -89,14 +92,18 @@ def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
     )
     figure.update_yaxes(rangemode="tozero", title="MAE", row=rows, col=1)
     figure.update_annotations(font={"size": 12})
-    return frame(
+    figure = frame(
         figure,
         title=f"Running sums ĉ_k, {_WHEN[when]}",
         caption=_caption(result, cells),
         notes=result.notes,
         verdict=result.verdict,
         height=height,
-    ).update_layout(legend=_legend(rows), scattermode="group", scattergap=0.4)
+    )
+    figure.update_layout(legend=_legend(rows), scattermode="group", scattergap=0.4)
+    if apart == "<br>":  # the upper line of the panels' titles would touch the figure's
+        figure.update_layout(margin_t=figure.layout.margin.t + 18, height=figure.layout.height + 18)
+    return figure
 
 
 def _legend(rows: int) -> dict[str, Any]:
@@ -111,11 +118,10 @@ def _legend(rows: int) -> dict[str, Any]:
     }
 
 
-def _title(cells: pd.DataFrame, model: str, digit: int) -> str:
+def _title(cells: pd.DataFrame, model: str, digit: int, apart: str) -> str:
     row = cells[(cells["model"] == model) & (cells["digit"] == digit)].iloc[0]
-    return (
-        f"ĉ<sub>{digit}</sub>  R² {number(round(row['r2'], 3))}, MAE {number(round(row['mae'], 2))}"
-    )
+    r2, mae = (number(round(row[name], places)) for name, places in (("r2", 3), ("mae", 2)))
+    return f"ĉ<sub>{digit}</sub>  R² {r2},{apart.rstrip() or ' '}MAE {mae}"
 
 
 def _errors(cells: pd.DataFrame, models: list[str]) -> list[go.Scatter]:
