@@ -1,8 +1,8 @@
 """Ridge regression at one site: one factorisation for all targets, folds and penalties.
 
-The solution B = (XᵀX + α)⁻¹XᵀY needs, for every fold, the spectrum of the Gram matrix of its
-training rows (all rows' less the fold's) or, where there are more features than rows, of the kernel
-matrix. With it a penalty costs a division and a target a column.
+The solution B = (XᵀX + α)⁻¹XᵀY needs, for every fold, the Gram matrix of its training rows (all
+rows' less the fold's) or, where there are more features than rows, their kernel matrix. Made
+tridiagonal once, a penalty costs a pass along its diagonals and a target a column.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from interp.errors import InputError
 from probes.estimators import inputs
 from probes.estimators.inputs import Floats
 from probes.estimators.linear_map import LinearMap, r2_of
-from probes.estimators.spectrum import Spectrum, solve_once
+from probes.estimators.spectrum import solve_once
 from probes.estimators.tall import Tall
+from probes.estimators.tridiagonal import Tridiagonal
 from probes.estimators.watch import Progress, Watch
 from probes.estimators.wide import Wide
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from interp.engine import Cancel
 
 WEIGHTS = 2**20  # entries of a batch of solutions: 8 MiB
-FACTORS = 6  # Cholesky factors that together cost about one spectrum
+FACTORS = 6  # Cholesky factors that together cost about one tridiagonal form
 
 
 def penalties(scale: float) -> Floats:
@@ -74,7 +75,7 @@ def choose(scores: Floats, together: ArrayLike | None) -> NDArray[np.intp]:
 
 
 class SharedRidge:
-    """The rows of one site [n, d] and, once they are asked for, their spectra."""
+    """The rows of one site [n, d] and, once they are asked for, their tridiagonal forms."""
 
     def __init__(
         self,
@@ -106,8 +107,8 @@ class SharedRidge:
         side = Tall if self.d <= self.n else Wide
         self._side = side(X, parts, centre=fit_intercept, progress=progress, cancel=cancel)
         self._parts = parts
-        self._whole: Spectrum | None = None
-        self._spectra: list[Spectrum] = []
+        self._whole: Tridiagonal | None = None
+        self._forms: list[Tridiagonal] = []
 
     @property
     def scale(self) -> float:
@@ -145,10 +146,10 @@ class SharedRidge:
         return RidgeScores(alphas, scores, best, predictions)
 
     def _take_apart(self, watch: Watch) -> None:
-        """The spectrum without each fold, once."""
+        """The tridiagonal form without each fold, once."""
         for fold in range(len(self._parts)):
-            if len(self._spectra) == fold:
-                self._spectra.append(Spectrum.of(self._side.matrix(fold), max(self.n, self.d)))
+            if len(self._forms) == fold:
+                self._forms.append(Tridiagonal.of(self._side.matrix(fold), max(self.n, self.d)))
             watch.step()
         self._side.forget()
 
@@ -156,7 +157,7 @@ class SharedRidge:
         scores = np.empty((len(self._parts), len(alphas), Y.shape[1]))
         rights = self._side.rights(Y, list(range(len(self._parts))))
         for fold, right in enumerate(rights):
-            W = self._spectra[fold].solve(right, alphas)
+            W = self._forms[fold].solve(right, alphas)
             mean, residual = self._mean(Y, fold), np.zeros(W.shape[1:])
             for rows, flat in self._side.predictions(fold, W.reshape(len(W), -1)):
                 wrong = flat.reshape(len(rows), *W.shape[1:])
@@ -181,7 +182,7 @@ class SharedRidge:
             batch = slice(at, at + step)
             rights = self._side.rights(Y[:, batch], list(range(len(self._parts))))
             for fold, right in enumerate(rights):
-                W = self._spectra[fold].solve_each(right, alpha[batch])
+                W = self._forms[fold].solve_each(right, alpha[batch])
                 mean = self._mean(Y[:, batch], fold)
                 for rows, centred in self._side.predictions(fold, W):
                     out[rows, batch] = centred + mean
@@ -217,7 +218,7 @@ class SharedRidge:
         right = next(self._side.rights(Y, [None]))
         different, size = np.unique(alpha), max(self.n, self.d)
         if self._whole is None and len(different) > FACTORS:
-            self._whole = Spectrum.of(self._side.matrix(None), size)
+            self._whole = Tridiagonal.of(self._side.matrix(None), size)
         if self._whole is not None:
             return self._whole.solve_each(right, alpha)
         W = np.empty_like(right)
