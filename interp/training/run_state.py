@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from interp.arithmetic.problems import Problems
 from interp.training.build import build_model, build_tokenizer
 from interp.training.card import Card, circumstances, measure
+from interp.training.checkpoint import Checkpoint
 from interp.training.evaluation import score
 from interp.training.log_rows import Row, batch_rows, validation_rows
 from interp.training.objectives import Losses, Step
@@ -37,6 +38,7 @@ class TrainingRun(Run):
     encoder: Encoder
     final_encoder: Encoder
     validation: Problems
+    logged: list[tuple[int, float]] = field(default_factory=list)  # as `Step` has them
 
     @classmethod
     def start(cls, recipe: Recipe, *, going_on: bool = False) -> TrainingRun:
@@ -64,10 +66,10 @@ class TrainingRun(Run):
 
     def batch(self) -> Batch:
         recipe, step = self.recipe, self.step
-        if recipe.objective.restarts_optimiser(recipe, step):
-            self.optimiser.restart()
         seed = step_seed(recipe.seed, step, _OFFSETS)
-        place = Step(step, recipe.steps, seed)
+        place = Step(step, recipe.steps, seed, self.logged)
+        if recipe.objective.restarts_optimiser(recipe, place):
+            self.optimiser.restart()
         rows = recipe.objective.rows(self.encoder, self.stream.training(step), place)
         offsets = _offsets(recipe, rows, seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
@@ -78,7 +80,15 @@ class TrainingRun(Run):
 
     def _log_rows(self, rows: Rows, losses: Losses, gradients: bool) -> list[Row]:
         parameters = list(self.trained.values()) if gradients else []
-        return batch_rows(self.step, losses, rows.problems, rows.roles, parameters)
+        found = batch_rows(self.step, losses, rows.problems, rows.roles, parameters)
+        self.logged.append((self.step, found[0]["loss"]))
+        return found
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        super().restore(checkpoint)
+        log = checkpoint.log
+        totals = log[(log["split"] == "train") & (log["group"] == "total")]
+        self.logged = list(zip(totals["step"].tolist(), totals["loss"].tolist(), strict=True))
 
     def validate(self) -> Validation:
         scores = score(self.model, self.final_encoder, self.validation)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from interp.arithmetic.formats import format
 from interp.arithmetic.tasks import task
 from interp.errors import InputError
-from interp.training import Recipe, build_tokenizer, train
+from interp.training import Recipe, build_tokenizer, read_log, train
 from interp.training.forward import forward
 from interp.training.objectives import (
     AnswerLoss,
@@ -236,16 +236,37 @@ def test_beyond_a_number_of_tokens_all_go(encoder):
 def test_the_optimiser_restarts_at_each_removal_until_the_chain_is_gone():
     objective = ImplicitChain(stage=10, removed=2, pretrain=3)
     recipe = recipe_with(objective, steps=400)
-    restarts = [step for step in range(400) if objective.restarts_optimiser(recipe, step)]
+    steps = [Step(number, 400, 0) for number in range(400)]
+    restarts = [s.number for s in steps if objective.restarts_optimiser(recipe, s)]
     assert restarts == [3 + 5 * k for k in range(1, chain_length(recipe) + 1)]
     gentle = replace(objective, restart=False)
-    assert not any(gentle.restarts_optimiser(recipe, step) for step in range(400))
+    assert not any(gentle.restarts_optimiser(recipe, s) for s in steps)
 
 
-def test_a_run_through_all_stages_resumes_to_the_bit_and_answers_without_a_chain(tmp_path):
+def test_tokens_go_when_the_model_has_caught_up(encoder):
+    objective = ImplicitChain(removed=2, caught_up=0.1, pretrain=50, smoothing=None)
+    recipe = recipe_with(objective, steps=400)
+    logged = [(0, 0.01), (50, 0.2), (100, 0.09), (150, 0.3), (200, 0.05)]
+
+    def at(number: int) -> Step:
+        return Step(number, 400, 0, [one for one in logged if one[0] < number])
+
+    assert [objective.scheduled(at(n)) for n in (1, 51, 100, 101, 200, 201)] == [0, 0, 0, 2, 2, 4]
+    restarts = [n for n in range(400) if objective.restarts_optimiser(recipe, at(n))]
+    assert restarts == [101, 201]
+    problems = task("mul:2x2").sample(3, seed=0)
+    widths = [objective.rows(encoder, problems, at(n)).tokens.shape[1] for n in (1, 101, 201)]
+    assert widths == [widths[0], widths[0] - 2, widths[0] - 4]
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [ImplicitChain(stage=4, removed=4), ImplicitChain(removed=2, caught_up=2.755, restart=False)],
+)
+def test_a_run_through_all_stages_resumes_to_the_bit_and_answers_without_a_chain(tmp_path, chain):
     recipe = recipe_with(
-        ImplicitChain(stage=4, removed=4), steps=16, batch=8, evaluate_n=10, card_n=20,
-        checkpoint_every=3, evaluate_every=8, log_every=5,
+        chain, steps=16, batch=8, evaluate_n=10, card_n=20,
+        checkpoint_every=3, evaluate_every=8, log_every=5 if chain.caught_up is None else 1,
     )  # fmt: skip
 
     class Stop(Exception):
@@ -259,6 +280,10 @@ def test_a_run_through_all_stages_resumes_to_the_bit_and_answers_without_a_chain
     with pytest.raises(Stop):
         train(recipe, tmp_path / "broken", progress=stop)
     train(recipe, tmp_path / "broken")
+    log = read_log(tmp_path / "unbroken")
+    losses = log[(log["split"] == "train") & (log["group"] == "total")]["loss"]
+    if chain.caught_up is not None:  # some steps are below it, and some are not
+        assert 0 < (losses < chain.caught_up).mean() < 1
     files = [tmp_path / name / "model.safetensors" for name in ("broken", "unbroken")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert trained.card is not None

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from interp.training import recipe
-from interp.training.objectives import ImplicitChain
+from interp.training.objectives import ImplicitChain, Step
 from interp.training.objectives.icot import chain_length
 from interp.training.run_state import TrainingRun
 
@@ -30,13 +30,20 @@ def test_supervised_and_auxiliary_models_differ_in_their_objective_alone():
         assert differing == {"name", "objective"}
 
 
-@pytest.mark.parametrize("size", ["3x3", "4x4"])
-def test_the_chain_is_gone_well_before_the_end(size):
-    chain = recipe(f"mul{size}-icot")
+def test_by_the_clock_the_chain_is_gone_well_before_the_end():
+    chain = recipe("mul3x3-icot")
     assert isinstance(chain.objective, ImplicitChain)
     length, late = chain_length(chain), int(0.7 * chain.steps)
-    assert chain.objective.scheduled(0) == 0
-    assert chain.objective.scheduled(late) >= length
+    assert chain.objective.scheduled(Step(0, chain.steps, 0)) == 0
+    assert chain.objective.scheduled(Step(late, chain.steps, 0)) >= length
+
+
+def test_by_what_is_learnt_the_chain_can_be_gone_well_before_the_end():
+    chain = recipe("mul4x4-icot")
+    fastest = [(at, 0.0) for at in range(0, chain.steps // 2, chain.log_every)]
+    assert isinstance(chain.objective, ImplicitChain)
+    gone = chain.objective.scheduled(Step(chain.steps // 2, chain.steps, 0, fastest))
+    assert gone >= chain_length(chain)
 
 
 def test_a_sibling_has_the_same_method_data_and_optimiser():

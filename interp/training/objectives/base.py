@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """Where a training run is: the step about to be taken, of how many, and a seed of its own."""
+    """Where a training run is: the step about to be taken, of how many, and a seed of its own.
+
+    logged   (step, training loss) of each earlier step that was logged. With it a method can follow
+             what has been learnt, and a resumed run still does what an unbroken one would
+    """
 
     number: int
     steps: int
     seed: int
+    logged: Sequence[tuple[int, float]] = ()
 
     @property
     def progress(self) -> float:
@@ -70,7 +76,7 @@ class Objective(ABC):
         """The rows of one step's problems: what is written, and which tokens are learnt."""
         return encoder(problems)
 
-    def restarts_optimiser(self, recipe: Recipe, step: int) -> bool:
+    def restarts_optimiser(self, recipe: Recipe, step: Step) -> bool:
         """Whether the optimiser's moments are cleared before this step."""
         return False
 

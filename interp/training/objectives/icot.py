@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 class ImplicitChain(Objective):
     """Cross-entropy on what is left of the chain of thought, and on the answer.
 
-    At step t, s = floor((t - pretrain) · removed / stage) first tokens of the chain are gone; each
-    row loses o more, P(o) = (1 - e^-λ) e^-λo, so that the next removal is no surprise.
+    By the clock, at step t s = floor((t - pretrain) · removed / stage) first tokens of the chain
+    are gone; with `caught_up`, `removed` more go after each logged step whose loss is below it.
+    Each row loses o more, P(o) = (1 - e^-λ) e^-λo, so that the next removal is no surprise.
 
     stage        steps of a stage (an epoch, in the papers)
     removed      tokens that go in a stage, spread evenly over it (8 in the papers)
+    caught_up    training loss (nats a token) at which the model has caught up with what was taken
+                 away; None to go by the clock, as the papers do. Some tokens are missed for
+                 thousands of steps, most for a few, and what is not caught up with in time is lost
     pretrain     steps with the whole chain before the first token goes
     smoothing    λ (4 in the papers: 98 % of the rows lose nothing more); None for no extra removal
     all_beyond   once more than this many are gone, all go; None to go on token by token
@@ -46,6 +50,7 @@ class ImplicitChain(Objective):
 
     stage: int = 1000
     removed: int = 8
+    caught_up: float | None = None
     pretrain: int = 0
     smoothing: float | None = 4.0
     all_beyond: int | None = None
@@ -61,15 +66,23 @@ class ImplicitChain(Objective):
             raise InputError("stage and removed must be at least 1, and pretrain at least 0")
         if self.smoothing is not None and not self.smoothing > 0:
             raise InputError(f"smoothing={self.smoothing} must be above 0, or None for none")
+        if self.caught_up is not None and not self.caught_up > 0:
+            raise InputError(f"caught_up={self.caught_up} must be above 0, or None for the clock")
         if self.all_beyond is not None and self.all_beyond < 0:
             raise InputError(f"all_beyond={self.all_beyond} must not be below 0")
 
     def final_format(self, recipe: Recipe) -> str:
         return "icot-no-cot"
 
-    def scheduled(self, step: int) -> int:
+    def scheduled(self, step: Step) -> int:
         """How many tokens of the chain are gone at a step, for every row, however long it is."""
-        gone = max(0, step - self.pretrain) * self.removed // self.stage
+        if self.caught_up is None:
+            gone = max(0, step.number - self.pretrain) * self.removed // self.stage
+        else:
+            ready = [
+                at for at, loss in step.logged if at >= self.pretrain and loss < self.caught_up
+            ]
+            gone = self.removed * len(ready)
         if self.all_beyond is not None and gone > self.all_beyond:
             return np.iinfo(np.int32).max
         return gone
@@ -77,17 +90,19 @@ class ImplicitChain(Objective):
     def rows(self, encoder: Encoder, problems: Problems, step: Step) -> Rows:
         full = encoder(problems, thoughts=True)
         rng = np.random.default_rng(step.seed)
-        gone = np.full(problems.n, self.scheduled(step.number), dtype=np.int64)
+        gone = np.full(problems.n, self.scheduled(step), dtype=np.int64)
         if self.smoothing is not None:
             # The geometric distribution counts from 1 and has success 1 - e^-λ.
             gone += rng.geometric(-np.expm1(-self.smoothing), problems.n) - 1
         return without_thoughts(full, gone, encoder.tokenizer.pad_token_id)
 
-    def restarts_optimiser(self, recipe: Recipe, step: int) -> bool:
-        if not self.restart or step == 0:
+    def restarts_optimiser(self, recipe: Recipe, step: Step) -> bool:
+        if not self.restart or step.number == 0:
             return False
+        last = step.number - 1
+        earlier = step._replace(number=last, logged=[x for x in step.logged if x[0] < last])
         length = chain_length(recipe)
-        now, before = (min(self.scheduled(at), length) for at in (step, step - 1))
+        now, before = (min(self.scheduled(at), length) for at in (step, earlier))
         return now > before
 
     def losses(
