@@ -112,7 +112,8 @@ def _cases(subject: Subject, layer: int, head: int, target: int) -> Iterator[Cas
 
     tag = f" of {layer}.{head} at {role}"
     yield Case("zero" + tag, (Replace("z", Zero(), **this),), heads(lambda x: 0.0 * x))
-    yield Case("half" + tag, (Scale("z", 0.5, **this),), heads(lambda x: 0.5 * x))
+    # Turned round, not halved; below, ten more, not one: a saturated unit would not notice those.
+    yield Case("turned" + tag, (Scale("z", -1.0, **this),), heads(lambda x: -x))
     mean = heads(lambda x: x.mean(axis=1, keepdims=True))
     yield Case("mean" + tag, (Replace("z", Mean(), **this),), mean)
 
@@ -146,8 +147,8 @@ def _direction_cases(
     tag = f" of {name!r} in layer {layer} at {role}"
     yield Case(
         "more" + tag,
-        (Add("resid_mid", vector, 1.0, layers=layer, roles=role),),
-        at("resid_mid", layer, where, lambda x: x + unit),
+        (Add("resid_mid", vector, 10.0, layers=layer, roles=role),),
+        at("resid_mid", layer, where, lambda x: x + 10 * unit),
     )
     yield Case(
         "none" + tag,
