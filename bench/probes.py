@@ -48,7 +48,7 @@ SITES = ("resid_mid", "resid_post", "attn_out", "mlp_out")
 class Data:
     """Activations [n, d] by name, float32; targets [n, targets]; digits [n, labels]; folds [n]."""
 
-    forward: dict[str, float]  # seconds of the forward passes that gave the activations
+    forward: dict[str, Any]  # prompts, and seconds of the forward passes that gave the activations
     sites: dict[str, Any]
     targets: Any
     digits: Any
@@ -66,7 +66,10 @@ def extract(options: argparse.Namespace) -> Data:
     roles = roles[: -(-options.sites // per_role)]
     reads = [engine.Read(site, roles=roles) for site in SITES]
     run, wall, processor = timed(lambda: engine.run(model, batch, reads=reads, logits=None))
-    forward = {"seconds": wall, "processor_seconds": processor}
+    forward = {
+        "format": batch.format, "tokens": batch.tokens.shape[1],
+        "seconds": wall, "processor_seconds": processor,
+    }  # fmt: skip
     sites = {
         f"{site}[{layer}]@{role}": np.ascontiguousarray(values[:, index].numpy())
         for index, role in enumerate(roles)
@@ -266,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--task", default="add:3")
-    parser.add_argument("--format", default="plain")
+    parser.add_argument("--format", help="the model's own unless given")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--sites", type=int, default=124)
     parser.add_argument("--targets", type=int, default=20)

@@ -1,8 +1,10 @@
-"""Which answer digits of a small model can wait: the schedule over the digit roles of `add5`.
+"""Which answer digits of a small model can wait: the schedule over its digit roles.
 
 Waiting alone, and waiting before transfer, by answer digit. No token is a sink here, for the first
 one is a digit. Each digit is told on the prompts where the full model has it right, after the true
 digits before it.
+
+    python -m bench.proofs.af1_small --model mul4x4-aux
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def main() -> None:
             "code": grid.code,
         },
     }
-    record("af1_add5", options.seed, body)
+    record(f"af1_{options.model}", options.seed, body)
 
 
 if __name__ == "__main__":
