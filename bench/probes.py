@@ -269,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--task", default="add:3")
-    parser.add_argument("--format", help="the model's own unless given")
+    parser.add_argument("--format", default="plain", help="of the prompts: this one is short")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--sites", type=int, default=124)
     parser.add_argument("--targets", type=int, default=20)
