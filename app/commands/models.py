@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -29,11 +29,13 @@ def models(out: Out = None) -> None:
 
 
 def as_table(frame: pd.DataFrame) -> Table:
-    """A DataFrame as people read it in a terminal: numbers right, nothing for what is not known."""
+    """A DataFrame as people read it in a terminal: numbers right, nothing for what is not known,
+    and in full the first column, which names the rows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, dtype in frame.dtypes.items():
+    for at, (name, dtype) in enumerate(frame.dtypes.items()):
         right = getattr(dtype, "kind", "O") in "iuf"
-        table.add_column(str(name).replace("_", " "), justify="right" if right else "left")
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(str(name).replace("_", " "), justify=justify, no_wrap=at == 0)
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     return table

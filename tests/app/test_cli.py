@@ -95,3 +95,13 @@ def test_the_interrupt_handler_is_given_back() -> None:
     with Watch("computing"):
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_models_are_named_in_full_in_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(monkeypatch, "models") == 0
+    said = capsys.readouterr().out
+    assert "mul5x1-reversed" in said
+    assert "smollm2-arith" in said
