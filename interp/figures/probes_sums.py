@@ -60,14 +60,16 @@ def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
     models, digits = (list(dict.fromkeys(cells[name])) for name in ("model", "digit"))
     rows = len(models) + 1
     height = int(_ROW * (rows + 0.5)) + _GAP * (rows - 1)
-    apart = "<br>" if len(digits) > _TITLES else "  "
+    stacked = len(digits) > _TITLES
     below: list[dict[str, int] | None] = [{"colspan": len(digits)}]
     figure = make_subplots(
         rows=rows,
         cols=len(digits),
         specs=[[{} for _ in digits] for _ in models] + [below + [None] * (len(digits) - 1)],
         row_heights=[_ROW] * len(models) + [1.5 * _ROW],
-        subplot_titles=[_title(cells, model, digit, apart) for model in models for digit in digits]
+        subplot_titles=[
+            _title(cells, model, digit, stacked) for model in models for digit in digits
+        ]
         + ["Mean absolute error by digit"],
         horizontal_spacing=0.045,
         vertical_spacing=_GAP / height,
@@ -101,7 +103,7 @@ def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
         height=height,
     )
     figure.update_layout(legend=_legend(rows), scattermode="group", scattergap=0.4)
-    if apart == "<br>":  # the upper line of the panels' titles would touch the figure's
+    if stacked:  # the upper line of the panels' titles would touch the figure's
         figure.update_layout(margin_t=figure.layout.margin.t + 18, height=figure.layout.height + 18)
     return figure
 
@@ -118,10 +120,10 @@ def _legend(rows: int) -> dict[str, Any]:
     }
 
 
-def _title(cells: pd.DataFrame, model: str, digit: int, apart: str) -> str:
+def _title(cells: pd.DataFrame, model: str, digit: int, stacked: bool) -> str:
     row = cells[(cells["model"] == model) & (cells["digit"] == digit)].iloc[0]
     r2, mae = (number(round(row[name], places)) for name, places in (("r2", 3), ("mae", 2)))
-    return f"ĉ<sub>{digit}</sub>  R² {r2},{apart.rstrip() or ' '}MAE {mae}"
+    return f"ĉ<sub>{digit}</sub>  R² {r2},{'<br>' if stacked else ' '}MAE {mae}"
 
 
 def _errors(cells: pd.DataFrame, models: list[str]) -> list[go.Scatter]:

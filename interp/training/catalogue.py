@@ -54,8 +54,8 @@ _MUL5X1_PLAIN = Recipe(
 _MUL5X1_REVERSED = replace(_MUL5X1_PLAIN, name="mul5x1-reversed", format="reversed-answer")
 
 # Grokking (2301.05217): the whole training grid at every step, strong weight decay, no LayerNorm,
-# an untied unembedding, weights that start at 1/√d_model, and logarithms in float64. The paper's
-# learning rate is 1e-3 for 40,000 steps; twice that takes half as many.
+# an untied unembedding, weights that start at 1/√d_model, and logarithms in float64. The paper
+# takes 40,000 steps at a learning rate of 1e-3; these are fewer, at twice the rate.
 _MOD113 = Recipe(
     name="mod113",
     task="mod:113",

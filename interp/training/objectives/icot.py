@@ -35,7 +35,7 @@ class ImplicitChain(Objective):
     are gone; with `caught_up`, `removed` more go after each logged step whose loss is below it.
     Each row loses o more, P(o) = (1 - e^-λ) e^-λo, so that the next removal is no surprise.
 
-    stage        steps of a stage (an epoch, in the papers)
+    stage        steps of a stage (an epoch, in the papers); of the clock alone
     removed      tokens that go in a stage, spread evenly over it (8 in the papers)
     caught_up    training loss (nats a token) at which the model has caught up with what was taken
                  away; None to go by the clock, as the papers do. Some tokens are missed for
@@ -79,10 +79,8 @@ class ImplicitChain(Objective):
         if self.caught_up is None:
             gone = max(0, step.number - self.pretrain) * self.removed // self.stage
         else:
-            ready = [
-                at for at, loss in step.logged if at >= self.pretrain and loss < self.caught_up
-            ]
-            gone = self.removed * len(ready)
+            later = (loss for at, loss in step.logged if at >= self.pretrain)
+            gone = self.removed * sum(loss < self.caught_up for loss in later)
         if self.all_beyond is not None and gone > self.all_beyond:
             return np.iinfo(np.int32).max
         return gone
