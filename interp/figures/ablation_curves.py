@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from interp.figures.ablation_grid import basis
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, CATEGORIES, GREY, frame, translucent
+from interp.figures.theme import ACCENT, CATEGORIES, GREY, error_bars, frame, translucent
 from interp.results import Grid, LayerRemoval
 from interp.results.ablation import about_replacement
 
@@ -98,15 +98,7 @@ def curve(
         showlegend=legend,
         line={"color": colour, "width": 1.5, "dash": "dot" if opened else "solid"},
         marker={"symbol": symbol, "size": 11 if opened else 7, "color": colour},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": table["high"] - value,
-            "arrayminus": value - table["low"],
-            "thickness": 1,
-            "width": 2,
-            "color": translucent(colour, 0.7),
-        },
+        error_y=error_bars(value, table["low"], table["high"], translucent(colour, 0.7), thin=True),
         customdata=table[["low", "high"]],
         hovertemplate="%{x}: %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}]"
         f"<extra>{name}</extra>",

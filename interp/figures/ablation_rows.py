@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, GREY, INK, frame
+from interp.figures.theme import ACCENT, GREY, INK, error_bars, frame
 from interp.results import AblationComparison, AblationTransfer
 from interp.results.ablation import about_error
 
@@ -106,25 +106,11 @@ def dots(
         mode="markers",
         cliponaxis=False,
         name=name,
-        error_x=_bars(value, table["low"], table["high"], ACCENT),
+        error_x=error_bars(value, table["low"], table["high"], ACCENT),
         marker={"symbol": "square", "size": 8, "color": ACCENT},
         text=list(hover) if hover is not None else list(labels),
         hovertemplate="%{text}<extra></extra>",
     )
-
-
-def _bars(
-    value: pd.Series[float], low: pd.Series[float], high: pd.Series[float], color: str
-) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": high - value,
-        "arrayminus": value - low,
-        "thickness": 1.2,
-        "width": 3,
-        "color": color,
-    }
 
 
 def _difference(table: pd.DataFrame, labels: Sequence[str]) -> go.Scatter:
@@ -134,7 +120,7 @@ def _difference(table: pd.DataFrame, labels: Sequence[str]) -> go.Scatter:
         y=list(labels),
         mode="markers",
         cliponaxis=False,
-        error_x=_bars(value, low, high, INK),
+        error_x=error_bars(value, low, high, INK),
         marker={"symbol": "diamond", "size": 8, "color": INK},
         customdata=table["kl"],
         hovertemplate="%{y}<br>logit difference %{x:.3f}<br>KL %{customdata:.3g} nats"

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from interp.arithmetic.subtasks import CLASSES
 from interp.figures.matrix import heatmap, most_first
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, GREY, INK, frame, magnitude_range
+from interp.figures.theme import ACCENT, GREY, INK, error_bars, frame, magnitude_range
 from interp.results import Behaviour, PromptSearch
 
 _MAX_POINTS, _MAX_GROUPS = 8, 24
@@ -140,15 +140,7 @@ def _counts(cell: Any) -> str:
 
 
 def _points(figure: go.Figure, part: pd.DataFrame, row: int) -> None:
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": part["accuracy_high"] - part["accuracy"],
-        "arrayminus": part["accuracy"] - part["accuracy_low"],
-        "thickness": 1.2,
-        "width": 3,
-        "color": ACCENT,
-    }
+    error = error_bars(part["accuracy"], part["accuracy_low"], part["accuracy_high"], ACCENT)
     figure.add_trace(
         go.Scatter(
             x=part["group"],
@@ -185,15 +177,9 @@ def prompt_search(result: PromptSearch) -> go.Figure:
                 y=table["format"],
                 mode="markers",
                 name=name,
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": table[f"accuracy_{half}_high"] - value,
-                    "arrayminus": value - table[f"accuracy_{half}_low"],
-                    "thickness": 1.2,
-                    "width": 3,
-                    "color": colour,
-                },
+                error_x=error_bars(
+                    value, table[f"accuracy_{half}_low"], table[f"accuracy_{half}_high"], colour
+                ),
                 marker={
                     "size": 9,
                     "color": "white" if half == "chosen_on" else colour,

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, GREY, INK, frame
+from interp.figures.theme import ACCENT, GREY, INK, error_bars, frame
 from interp.results import Diagnosis
 
 _MOST = 24
@@ -65,15 +65,7 @@ def _accuracy(asked: pd.DataFrame) -> go.Scatter:
         mode="markers",
         cliponaxis=False,
         name="half that nothing was chosen on",
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": asked["high"] - asked["accuracy"],
-            "arrayminus": asked["accuracy"] - asked["low"],
-            "thickness": 1.2,
-            "width": 3,
-            "color": ACCENT,
-        },
+        error_x=error_bars(asked["accuracy"], asked["low"], asked["high"], ACCENT),
         marker={
             "size": 9,
             "color": [ACCENT if best else "white" for best in asked["best"]],

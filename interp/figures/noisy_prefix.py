@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from interp.figures.matrix import heatmap
 from interp.figures.registry import renders
-from interp.figures.theme import CATEGORIES, GREY, SYMBOLS, frame, magnitude_range
+from interp.figures.theme import CATEGORIES, GREY, SYMBOLS, error_bars, frame, magnitude_range
 from interp.results import NoisyPrefix
 from interp.results.noisy_prefix import ALL
 
@@ -101,13 +101,6 @@ def _line(
         name=name,
         line={"color": colour, "dash": dash, "width": 1.5},
         marker={"symbol": symbol, "size": 7},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": rows[ends[1]] - rows[score],
-            "arrayminus": rows[score] - rows[ends[0]],
-            "thickness": 1.2,
-            "width": 3,
-        },
+        error_y=error_bars(rows[score], rows[ends[0]], rows[ends[1]]),
         hovertemplate=f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>",
     )

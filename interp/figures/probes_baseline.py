@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, GREY, PALE, frame
+from interp.figures.theme import ACCENT, GREY, PALE, error_bars, frame
 from interp.results import OneHotBaseline
 
 _ROW = 21  # pixels
@@ -31,15 +31,7 @@ def one_hot_baseline(result: OneHotBaseline) -> go.Figure:
     figure.add_trace(_constant(table["constant"], labels, legend=True), row=1, col=1)
     figure.add_trace(
         _digits(table["score"], labels, legend=True).update(
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": table["high"] - table["score"],
-                "arrayminus": table["score"] - table["low"],
-                "thickness": 1.2,
-                "width": 3,
-                "color": ACCENT,
-            }
+            error_x=error_bars(table["score"], table["low"], table["high"], ACCENT)
         ),
         row=1,
         col=1,

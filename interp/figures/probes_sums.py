@@ -14,7 +14,7 @@ from interp.errors import InputError
 from interp.figures.gallery import shows
 from interp.figures.probes_cell import scatter_with_diagonal
 from interp.figures.registry import renders
-from interp.figures.theme import CATEGORIES, GREY, INK, SYMBOLS, frame
+from interp.figures.theme import CATEGORIES, GREY, INK, SYMBOLS, error_bars, frame
 from interp.results import RunningSums
 from interp.results.display import number
 
@@ -134,15 +134,7 @@ def _errors(cells: pd.DataFrame, models: list[str]) -> list[go.Scatter]:
         colour, symbol = CATEGORIES[number_of], SYMBOLS[number_of]
         traces.append(
             _points(mine, "mae", model, colour, symbol).update(
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": mine["mae_high"] - mine["mae"],
-                    "arrayminus": mine["mae"] - mine["mae_low"],
-                    "thickness": 1.2,
-                    "width": 3,
-                    "color": colour,
-                },
+                error_y=error_bars(mine["mae"], mine["mae_low"], mine["mae_high"], colour),
                 offsetgroup=model,
             )
         )

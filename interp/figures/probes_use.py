@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from interp.figures.matrix import most_first
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, GREY, INK, PALE, frame
+from interp.figures.theme import ACCENT, GREY, INK, PALE, error_bars, frame
 from interp.results import ProbeUse
 from interp.results.display import number
 
@@ -91,15 +91,7 @@ def _index(role: str) -> int:
 def _points(part: pd.DataFrame, panel: str, arm: str, legend: bool) -> go.Scatter:
     name, colour, symbol, filled = _ARMS.get(arm, _OTHERS)
     value = part[panel]
-    bars: dict[str, Any] = {
-        "type": "data",
-        "symmetric": False,
-        "array": part[f"{panel}_high"] - value,
-        "arrayminus": value - part[f"{panel}_low"],
-        "thickness": 1.2,
-        "width": 3,
-        "color": colour,
-    }
+    bars: dict[str, Any] = error_bars(value, part[f"{panel}_low"], part[f"{panel}_high"], colour)
     return go.Scatter(
         x=list(part.index),
         y=value,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.figures.theme import ACCENT, CATEGORIES, GREY, SYMBOLS
+from interp.figures.theme import ACCENT, CATEGORIES, GREY, SYMBOLS, error_bars
 
 SHARE, CHANCE = "given answers", "shuffled among problems"
 
@@ -37,15 +37,7 @@ def beside_chance(
         (SHARE, table["share"], (table["low"], table["high"]), ACCENT),
     ):
         filled = name == SHARE
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": ends[1] - value,
-            "arrayminus": value - ends[0],
-            "thickness": 1.2,
-            "width": 3,
-            "color": colour,
-        }
+        error = error_bars(value, ends[0], ends[1], colour)
         figure.add_trace(
             go.Scatter(
                 **{size: value, place: list(labels), f"error_{size}": error},

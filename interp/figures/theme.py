@@ -9,6 +9,7 @@ digits 0–9      a cyclic scale, since 9 is next to 0
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +123,22 @@ def signed_range(values: npt.NDArray[np.float64]) -> dict[str, object]:
 def magnitude_range(values: npt.NDArray[np.float64], top: float | None = None) -> dict[str, object]:
     """The colour axis of magnitudes: cividis from 0 to the largest, or to `top`."""
     return {"colorscale": MAGNITUDE, "zmin": 0.0, "zmax": _largest(values) if top is None else top}
+
+
+def error_bars(
+    value: Any, low: Any, high: Any, colour: str | None = None, *, thin: bool = False
+) -> dict[str, Any]:
+    """What plotly draws from `low` to `high`, columns or arrays like `value`; `thin` for many in a
+    row."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": high - value,
+        "arrayminus": value - low,
+        "thickness": 1 if thin else 1.2,
+        "width": 2 if thin else 3,
+        **({} if colour is None else {"color": colour}),
+    }
 
 
 def translucent(colour: str, alpha: float) -> str:
