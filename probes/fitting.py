@@ -73,9 +73,7 @@ def _ridge(train: Any, test: Any, design: Design, which: Sequence[int], memory: 
     label = {key: number for number, key in enumerate(dict.fromkeys(owner))}
     together = np.array([label[key] for key in owner])
     shared = SharedRidge(train, design.split.fold, memory=memory)
-    scores = shared.cross_validate(
-        Y, usual_penalties(shared.scale), together=together, keep_predictions=False
-    )
+    scores = shared.cross_validate(Y, usual_penalties(shared.scale), together=together)
     fitted = shared.fit(Y, scores.alpha)
     said = fitted.predict(test)
     cv = scores.mean_r2[scores.best, np.arange(Y.shape[1])]

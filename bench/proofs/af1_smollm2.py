@@ -105,7 +105,7 @@ def search(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[
     """The sparsest schedule, found on one half and told of the other, and its layers' removals."""
     found = interp.ablation.af1(model, batch, target=options.target, **_common(options))
     found.save(saved(options))
-    schedule = Schedule.from_spec(spec) if (spec := found.settings["schedule"]) else None
+    schedule = Schedule.of(spec) if (spec := found.settings["schedule"]) else None
     removed = interp.ablation.removal(model, batch, schedule, **_common(options))
     return told(found) | {
         "status": found.status,

@@ -1,7 +1,6 @@
 """Until which layer tokens may wait, where information must move, where the answer is computed."""
 
 from interp.ablation.af1 import af1
-from interp.ablation.cache import cache_folder
 from interp.ablation.cama import cama
 from interp.ablation.compare import compare
 from interp.ablation.evaluate import evaluate
@@ -19,7 +18,6 @@ __all__ = [
     "Replacement",
     "Schedule",
     "af1",
-    "cache_folder",
     "cama",
     "compare",
     "evaluate",

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from interp.errors import StorageError
 from interp.results import write_atomic
-
-VARIABLE = "ARITHMOSCOPE_CACHE"
-
-
-def cache_folder() -> Path:
-    """The folder named by ARITHMOSCOPE_CACHE, or the user's cache folder of arithmoscope."""
-    named = os.environ.get(VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("arithmoscope"))
+from interp.results.cache import VARIABLE, cache_folder
 
 
 def table_path(settings: Mapping[str, Any]) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ _ALWAYS = ("cama", "role-mean", "mean", "zero", "resample", "resample:token", "o
 def compare(
     model: Model,
     batch: PromptBatch,
-    schedule: Schedule | None = None,
+    schedule: Schedule | Mapping[str, Any] | None = None,
     *,
     replacements: Sequence[str | Replacement] | None = None,
     masks: Sequence[str] | None = None,
@@ -57,6 +57,7 @@ def compare(
 
     Raises: as `af1`. An alternative that refuses these prompts has its reason in the table.
     """
+    schedule = None if schedule is None else Schedule.of(schedule)
     given = tuple(replacements) if replacements is not None else replacements_for(batch)
     names = tuple(Replacement.of(name, seed) for name in given)
     kinds = tuple(masks) if masks is not None else (PEEK, OPERANDS, "window:2")

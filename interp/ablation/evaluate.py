@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ AnswerMode = Literal["forced", "generated"]
 def evaluate(
     model: Model,
     batch: PromptBatch,
-    schedule: Schedule,
+    schedule: Schedule | Mapping[str, Any],
     *,
     replacement: str | Replacement = "cama",
     sink: str = "first",
@@ -50,6 +50,7 @@ def evaluate(
 
     Args:
         batch: prompts with their true answers, `model.prompts(problems)`.
+        schedule: or its JSON values, {"wait": 2, "transfer": [2]}.
         replacement: what waiting tokens are given (`replacements`).
         sink: what all may see: "first", "shots" or "none" (`places`).
         answers: "forced" reads every answer token after the true ones before it, "generated" after
@@ -80,6 +81,7 @@ def evaluate(
     specs(masks)  # its check, before anything runs
     resources = Resources(memory, cancel, progress)
     setting = Setting.of(model, batch, replacement, sink, seed, resources)
+    schedule = Schedule.of(schedule)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     found = score(setting, schedule, masks=masks, savings=savings)
     if answers == "generated":

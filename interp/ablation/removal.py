@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ from interp.results import Axis, Grid, LayerRemoval
 def removal(
     model: Model,
     batch: PromptBatch,
-    schedule: Schedule | None = None,
+    schedule: Schedule | Mapping[str, Any] | None = None,
     *,
     replacement: str | Replacement = "cama",
     sink: str = "first",
@@ -45,7 +46,7 @@ def removal(
     Raises: as `evaluate`.
     """
     setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
-    schedule = schedule or Schedule()
+    schedule = Schedule.of(schedule)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     table, right = measure(setting, schedule)
     axes = (Axis("layer", tuple(map(str, range(model.shape.n_layers)))),)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from interp.ablation.visible import PEEK, SELF, check_mask
@@ -28,6 +28,13 @@ def _indices(name: str, values: int | Iterable[int]) -> tuple[int, ...]:
         return tuple(sorted({operator.index(i) for i in found}))
     except TypeError as error:
         raise InputError(f"{name} are layer indices, whole numbers, not {found!r}.") from error
+
+
+def _pairs(heads: Iterable[Iterable[int]]) -> tuple[Head, ...]:
+    try:
+        return tuple(sorted({(int(layer), int(head)) for layer, head in heads}))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"heads are pairs (layer, head), not {heads!r}.") from error
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,7 @@ class Schedule:
         for name in ("transfer", "compute"):
             object.__setattr__(self, name, _indices(name, getattr(self, name)))
         if self.heads is not None:
-            heads = tuple(sorted({(int(layer), int(head)) for layer, head in self.heads}))
-            object.__setattr__(self, "heads", heads)
+            object.__setattr__(self, "heads", _pairs(self.heads))
         for mask in (self.transfer_mask, self.compute_mask):
             check_mask(mask)
         self._check_layers()
@@ -138,9 +144,17 @@ class Schedule:
         }
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> Schedule:
-        """The inverse of `spec`."""
-        heads = spec.get("heads")
-        return cls(
-            **{**spec, "heads": None if heads is None else tuple((la, h) for la, h in heads)}
-        )
+    def of(cls, given: Schedule | Mapping[str, Any] | None) -> Schedule:
+        """A schedule as it is, or from its JSON values (the inverse of `spec`; what they leave out
+        is as in `Schedule()`). None is the full model.
+
+        Raises InputError for values that no schedule has.
+        """
+        if given is None or isinstance(given, cls):
+            return given or cls()
+        names = ", ".join(part.name for part in fields(cls))
+        if not isinstance(given, Mapping):
+            raise InputError(f"a schedule is a Schedule or a mapping with {names}; not {given!r}.")
+        if unknown := sorted(set(given) - {part.name for part in fields(cls)}):
+            raise InputError(f"a schedule has no {unknown[0]!r}: it has {names}.")
+        return cls(**given)

@@ -30,7 +30,7 @@ Target = PromptBatch | tuple[Model, PromptBatch]
 
 def transfer(
     model: Model,
-    schedule: Schedule | AllForOne,
+    schedule: Schedule | AllForOne | Mapping[str, Any],
     targets: Mapping[str, Target],
     *,
     replacement: str | Replacement | None = None,
@@ -67,6 +67,7 @@ def transfer(
         schedule, searched_with, searched_sink = _of_search(schedule)
         replacement = searched_with if replacement is None else replacement
         sink = sink or searched_sink
+    schedule = Schedule.of(schedule)
     what, sink = Replacement.of(replacement or "cama", seed), sink or "first"
     pairs = [
         target if isinstance(target, tuple) else (model, target) for target in targets.values()
@@ -110,7 +111,7 @@ def _of_search(found: AllForOne) -> tuple[Schedule, Replacement, str]:
     told = found.settings
     name, _, given = told["replacement"].partition(":")
     what = Replacement(name, given, told["table_prompts"], told["table_seed"])
-    return Schedule.from_spec(told["schedule"]), what, told["sink"]
+    return Schedule.of(told["schedule"]), what, told["sink"]
 
 
 def _unseen(batch: PromptBatch, found: AllForOne | None) -> Ints:

@@ -52,19 +52,21 @@ def rows_in_memory(
     logit_positions: int,
     read_width: int,
     kept_resids: int,
+    keys_values: bool = True,
     memory: int,
     grad: bool,
 ) -> int:
     """How many rows fit `memory` bytes at once, at least 1.
 
-    Counted a row: keys and values of all layers, kept residual streams, two attention patterns, the
-    widest MLP activation four times, the logits read (twice: clean and changed) and what is read;
-    with gradients every layer keeps its activations.
+    Counted a row: keys and values of all layers (where some run goes on from them), kept residual
+    streams, two attention patterns, the widest MLP activation four times, the logits read (twice:
+    clean and changed) and what is read; with gradients every layer keeps its activations.
     """
     s = model.shape
-    keys_values = 2 * s.n_layers * s.n_kv_heads * s.d_head * length
+    layers = s.n_layers if keys_values else 1
     d_mlp = s.d_mlp or 4 * s.d_model  # 0 where a wrapped module does not tell
     layer = 2 * s.n_heads * length * length + length * (4 * d_mlp + 8 * s.d_model)
-    numbers = keys_values + kept_resids * length * s.d_model + 2 * read_width
+    numbers = length * (2 * layers * s.n_kv_heads * s.d_head + kept_resids * s.d_model)
+    numbers += 2 * read_width
     numbers += layer * (s.n_layers if grad else 1) + 3 * logit_positions * s.d_vocab
     return max(1, int(memory // (numbers * model.dtype.itemsize)))

@@ -1,4 +1,4 @@
-"""From whole windows of activations to the roles that were asked for."""
+"""From what a pass kept to the roles that were asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from interp.engine.passes import Job, Key, Outcome
+from interp.engine.passes import Job, Key, Outcome, places
 from interp.engine.plan import Plan
 from interp.engine.sources import with_keys
 
@@ -55,7 +55,7 @@ def gather(plan: Plan, job: Job, outcome: Outcome, clean: Collected | None) -> C
                 keys = plan.batch.tokens.shape[1]
                 window = None if window is None else with_keys(window, keys)
                 before = None if before is None else with_keys(before, keys)
-            activations[key] = _pick(window, reading.positions, job, outcome.start, before)
+            activations[key] = _pick(key, window, reading.positions, job, outcome.start, before)
     return Collected(logits, activations)
 
 
@@ -89,6 +89,7 @@ def _without_absent(before: torch.Tensor, positions: torch.Tensor) -> torch.Tens
 
 
 def _pick(
+    key: Key,
     window: torch.Tensor | None,
     positions: torch.Tensor | None,
     job: Job,
@@ -105,8 +106,7 @@ def _pick(
             return window
         return torch.cat([before[:, :start], window], dim=1)
     index = positions[job.rows].to(window.device)
-    rows = torch.arange(window.shape[0], device=window.device)[:, None].expand_as(index)
-    out = window[rows, (index - start).clamp(min=0, max=window.shape[1] - 1)]
+    out = window if key in job.pick else window[places(index, start)]
     if before is not None:
         earlier = (index >= 0) & (index < start)
         out[earlier] = before[earlier]

@@ -47,8 +47,9 @@ class Job:
     """What one pass has to do.
 
     `tokens` [n, T] already ends at the last position that anybody needs. `want` are the sites whose
-    activations are kept whole over the window; `keep` also keeps keys, values and the residual
-    stream before the layers in `keep_resid`, for variants to start from.
+    activations are kept: at the positions that `pick` names, or whole over the window. `keep` also
+    keeps keys, values and the residual stream before the layers in `keep_resid`, for variants to
+    start from.
     """
 
     tokens: torch.Tensor
@@ -62,6 +63,7 @@ class Job:
     edits: Sequence[Edit] = ()
     clean: Mapping[Key, torch.Tensor] = field(default_factory=dict)
     want: frozenset[Key] = frozenset()
+    pick: Mapping[Key, torch.Tensor] = field(default_factory=dict)  # [n, r], absolute, -1 absent
     keep: bool = False
     keep_resid: frozenset[int] = frozenset()
     logit_positions: torch.Tensor | None = None  # [n, r], absolute, -1 absent; None: no logits
@@ -71,7 +73,8 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What one pass returned; activations are whole windows [n, T − start, …]."""
+    """What one pass returned; activations are whole windows [n, T − start, …], or [n, r, …] where
+    the job picks positions (anything where one is absent)."""
 
     start: int
     logits: torch.Tensor | None  # [n, r, V]
@@ -104,7 +107,7 @@ def _run_whole(adapter: WrappedAdapter, job: Job, out: Outcome) -> None:
         raise AssertionError("a whole module starts at the first token and the first block")
     normed = adapter.run(job.tokens, job.stop_layer)
     if normed is not None and job.logit_positions is not None:
-        rows, index = _places(job.logit_positions, 0)
+        rows, index = places(job.logit_positions, 0)
         if job.all_logits:
             out.logits = adapter.head(normed)[rows, index]
         else:
@@ -137,7 +140,7 @@ def _read_out(adapter: Adapter, job: Job, resid: torch.Tensor, out: Outcome) -> 
         if hooked:
             adapter.final_norm(resid)
         return
-    rows, index = _places(job.logit_positions, job.start)
+    rows, index = places(job.logit_positions, job.start)
     if job.all_logits:
         out.logits = adapter.head(adapter.final_norm(resid))[rows, index]
     elif hooked:  # its positions are those of the window, so the norm must see all of them
@@ -146,7 +149,7 @@ def _read_out(adapter: Adapter, job: Job, resid: torch.Tensor, out: Outcome) -> 
         out.logits = adapter.head(adapter.final_norm(resid[rows, index]))
 
 
-def _places(positions: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
+def places(positions: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows and window positions [n, r] to index with; where a role is absent, any position."""
     index = (positions - start).clamp(min=0)
     return torch.arange(len(index), device=index.device)[:, None].expand_as(index), index
@@ -219,9 +222,14 @@ class _Recorder:
         return change
 
     def _keep(self, site: str, layer: int) -> Callable[..., torch.Tensor | None]:
+        picked = self.job.pick.get((site, layer))
+
         def keep(x: torch.Tensor, hook: Any) -> torch.Tensor | None:
             value = self._resid_pre[layer] + x if site == "resid_mid" else x
-            self.out.kept[site, layer] = value.transpose(1, 2) if site == "pattern" else value
+            value = value.transpose(1, 2) if site == "pattern" else value
+            if picked is not None:
+                value = value[places(picked, self.job.start)]
+            self.out.kept[site, layer] = value
             if not self.job.grad:
                 return None
             # Head sites reach a hook as reshaped copies: only what is returned stays on the path.

@@ -48,17 +48,20 @@ class Sweep:
         self.costs = [Cost(0.0, 0.0, 0.0) for _ in plans]
 
     def rows_at_once(self, memory: int) -> int:
-        held = self._wanted(self.base) | self._clean_sources()
-        width = sum(prod(place_shape(self.model, self.base.batch, site)) for site, _ in held)
+        held, picked = self._wanted(self.base) | self._clean_sources(), self._picked(self.base)
+        width = 0
+        for site, layer in held:
+            roles = picked[site, layer].shape[1] if (site, layer) in picked else self.base.end
+            width += roles * prod(place_shape(self.model, self.base.batch, site))
         read = max(len(self.base.logit_roles), 1)
         deep = {plan.first_edited_layer(self.model.shape.n_layers) for plan in self.plans}
         return rows_in_memory(
             self.model,
             length=max(plan.end for plan in [self.base, *self.plans]),
             logit_positions=read if self.savings.logits else self.base.end,
-            # A pass holds its whole window until the roles are picked.
-            read_width=width * self.base.end,
+            read_width=width,
             kept_resids=len(deep),
+            keys_values=any(self._reuses(plan) for plan in self.plans),
             memory=memory,
             grad=False,
         )
@@ -92,6 +95,7 @@ class Sweep:
             earlier=shared,
             stop_layer=self.base.stop_layer,
             want=self._wanted(self.base) | self._clean_sources(),
+            pick=self._picked(self.base, rows),
             keep=any(self._reuses(plan) for plan in self.plans),
             keep_resid=frozenset(self._first_layer(plan, rows) for plan in self.plans),
             logit_positions=_on(self.base.logit_positions, rows, self.model.device),
@@ -153,6 +157,7 @@ class Sweep:
             edits=plan.edits,
             clean=_whole(clean.outcome, plan.edits),
             want=self._wanted(plan),
+            pick=self._picked(plan, rows),
             logit_positions=_on(plan.logit_positions, rows, self.model.device),
             all_logits=not self.savings.logits,
         )
@@ -199,6 +204,19 @@ class Sweep:
 
     def _wanted(self, plan: Plan) -> frozenset[Key]:
         return frozenset((r.site, layer) for r in plan.readings for layer in r.layers)
+
+    def _picked(self, plan: Plan, rows: slice = slice(None)) -> dict[Key, torch.Tensor]:
+        """The positions of what is read at some roles only; where the clean run is a source of
+        edits, its whole window stays.
+        """
+        whole = self._clean_sources() if plan is self.base else frozenset()
+        return {
+            (reading.site, layer): reading.positions[rows].to(self.model.device)
+            for reading in plan.readings
+            if reading.positions is not None
+            for layer in reading.layers
+            if (reading.site, layer) not in whole
+        }
 
     def _clean_sources(self) -> frozenset[Key]:
         """What the clean run must keep because some edit replaces an activation by its clean

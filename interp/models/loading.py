@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from interp.errors import InputError, ModelError
-from interp.models import adapted
+from interp.models import adapted, unpacked
 from interp.models.adapter import FAMILIES, Adapter
 from interp.models.fixtures import read_card
 from interp.models.model import Model, Shape
@@ -54,7 +54,8 @@ def open_module(source: Source, dtype: torch.dtype) -> tuple[Any, Any, str]:
     """
     with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
         if source.kind == "gguf":
-            return *_open_gguf(source.path, dtype), _file_hash(source.path)
+            digest = _file_hash(source.path)
+            return *_open_gguf(source.path, digest, dtype), digest
         if not adapted.is_adapter(source.path):
             return *_open_folder(source, dtype), _folder_hash(source.path)
         module, tokenizer, below = open_module(_base_of(source), torch.float32)
@@ -151,9 +152,19 @@ def _open_folder(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
     return _from_pretrained(str(source.path), source.name, dtype, use_safetensors=True)
 
 
-def _open_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    folder = unpacked.unpacked_folder(digest)
+    if folder.is_dir():
+        try:
+            return _from_pretrained(str(folder), path.name, dtype, use_safetensors=True)
+        except ModelError:  # damaged since it was written
+            unpacked.discard(digest)
     check_gguf(path)
-    return _from_pretrained(str(path.parent), path.name, dtype, gguf_file=path.name)
+    module, tokenizer = _from_pretrained(
+        str(path.parent), path.name, torch.float32, gguf_file=path.name
+    )
+    unpacked.keep(digest, module, tokenizer)
+    return module.to(dtype), tokenizer
 
 
 def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any]:

@@ -66,7 +66,7 @@ class AllForOne(OfRightAnswers):
 
     @property
     def schedule(self) -> dict[str, object]:
-        """The schedule as JSON values, for `Schedule.from_spec`; empty where none was found."""
+        """The schedule as JSON values, for `Schedule.of`; empty where none was found."""
         return dict(self.settings.get("schedule") or {})
 
     @property

@@ -54,8 +54,8 @@ _ICOT = replace(
     name="mul4x4-icot",
     format="icot",
     batch=128,
-    steps=40_000,
-    objective=ImplicitChain(removed=1, caught_up=0.05, pretrain=1_500, restart=False),
+    steps=28_000,
+    objective=ImplicitChain(stage=100, removed=1, pretrain=1_000, restart=False),
 )
 
 # The siblings for tests and notebooks: the same methods at half the width.

@@ -41,7 +41,6 @@ class LogisticScores:
     accuracy: Floats  # [folds, a, targets]
     log_loss: Floats  # [folds, a, targets], mean nats a row
     best: NDArray[np.intp]  # [targets], index into alphas of the least mean log-loss
-    predictions: NDArray[Any]  # [n, targets], labels out of fold, at the chosen penalty
 
     @property
     def alpha(self) -> Floats:
@@ -137,7 +136,6 @@ class SharedLogistic:
         known.in_every_fold(counts.reshape(folds, targets, -1)[:, 0])
         shape = (folds, len(alphas), targets)
         accuracy, loss = np.empty(shape), np.empty(shape)
-        said = np.empty((len(alphas), targets, self.n), dtype=np.int32)
         batches = self._batches(target, known)
         watch = Watch(len(batches) * len(alphas), progress, cancel)
         for at in batches:
@@ -150,12 +148,8 @@ class SharedLogistic:
                 right = ((guesses == codes) & ~counts[at]).sum(axis=1)
                 accuracy[fold[at], index, target[at]] = right / held
                 loss[fold[at], index, target[at]] = lost / held
-                for p, guess in zip(at, guesses, strict=True):
-                    said[index, target[p], ~counts[p]] = guess[~counts[p]]
                 watch.step()
-        best = np.argmin(loss.mean(axis=0), axis=0)
-        chosen = [known.classes[t][said[best[t], t]] for t in range(targets)]
-        return LogisticScores(alphas, accuracy, loss, best, np.stack(chosen, axis=1))
+        return LogisticScores(alphas, accuracy, loss, np.argmin(loss.mean(axis=0), axis=0))
 
     def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> NDArray[np.intp]:
         return batch.solve(alphas, max_iter=self.max_iter, tol=self.tol, check=watch.check)

@@ -48,7 +48,6 @@ class RidgeScores:
     alphas: Floats  # [a]
     r2: Floats  # [folds, a, targets], scikit-learn's r2_score on the rows held out
     best: NDArray[np.intp]  # [targets], index into alphas
-    predictions: Floats | None  # [n, targets], out of fold, at the chosen penalty
 
     @property
     def mean_r2(self) -> Floats:
@@ -121,7 +120,6 @@ class SharedRidge:
         alphas: ArrayLike,
         *,
         together: ArrayLike | None = None,
-        keep_predictions: bool = True,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> RidgeScores:
@@ -141,9 +139,7 @@ class SharedRidge:
         scores = np.empty((len(self._parts), len(alphas), Y.shape[1]))
         for batch in batches:
             scores[:, :, batch] = self._score(Y[:, batch], alphas, watch)
-        best = choose(scores.mean(axis=0), together)
-        predictions = self._predict(Y, alphas[best], step) if keep_predictions else None
-        return RidgeScores(alphas, scores, best, predictions)
+        return RidgeScores(alphas, scores, choose(scores.mean(axis=0), together))
 
     def _take_apart(self, watch: Watch) -> None:
         """The tridiagonal form without each fold, once."""
@@ -174,19 +170,6 @@ class SharedRidge:
             return np.zeros(Y.shape[1])
         held = self._parts[fold]
         return (Y.sum(axis=0) - Y[held].sum(axis=0)) / (self.n - len(held))
-
-    def _predict(self, Y: Floats, alpha: Floats, step: int) -> Floats:
-        """Out-of-fold predictions [n, targets], each target at its own penalty."""
-        out = np.empty_like(Y)
-        for at in range(0, Y.shape[1], step):
-            batch = slice(at, at + step)
-            rights = self._side.rights(Y[:, batch], list(range(len(self._parts))))
-            for fold, right in enumerate(rights):
-                W = self._forms[fold].solve_each(right, alpha[batch])
-                mean = self._mean(Y[:, batch], fold)
-                for rows, centred in self._side.predictions(fold, W):
-                    out[rows, batch] = centred + mean
-        return out
 
     def fit(self, Y: ArrayLike, alpha: ArrayLike) -> LinearMap:
         """The map fitted to all rows, with one penalty or one a target."""

@@ -42,7 +42,7 @@ def test_one_half_is_searched_and_the_other_told_of(planted: Any, tmp_path: Path
     assert (kept[:-1] >= found.target).all()  # cuts that were made
     assert kept.iloc[-1] < found.target  # the one that was not
     assert set(found.frame["stage"]) == {"wait", "window", "prune", "removal"}
-    assert ablation.Schedule.from_spec(found.schedule).wait == found.wait
+    assert ablation.Schedule.of(found.schedule).wait == found.wait
 
 
 def test_comparing_finds_what_the_search_finds_and_tries_no_wait_beyond_the_first_too_deep(

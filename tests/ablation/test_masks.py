@@ -18,6 +18,7 @@ from interp.ablation.masks import cut
 from interp.ablation.picture import picture
 from interp.ablation.places import Places
 from interp.ablation.visible import visible
+from interp.errors import InputError
 from interp.engine import Read
 from tests import tiny
 
@@ -92,6 +93,21 @@ def test_counts_and_indices() -> None:
     schedule = Schedule.all_for_one(32, wait=15, width=2)  # L_wait = 14 of the paper and its code
     assert (schedule.wait, schedule.transfer) == (15, (15, 16))
     assert schedule.compute == tuple(range(17, 32))
-    assert Schedule.from_spec(schedule.spec()) == schedule
+    assert Schedule.of(schedule.spec()) == schedule
     headed = Schedule(1, (2,), heads=((2, 1),))
-    assert Schedule.from_spec(headed.spec()) == headed
+    assert Schedule.of(headed.spec()) == headed
+    assert Schedule.of({"wait": 1, "transfer": [2], "heads": [[2, 1]]}) == headed
+    assert Schedule.of(headed) is headed and Schedule.of(None) == Schedule()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"waits": 1}, "a schedule has no 'waits': it has wait, transfer, compute"),
+        ([1, 2], r"a mapping with wait, .*; not \[1, 2\]"),
+        ({"transfer": [2], "heads": [2, 1]}, r"heads are pairs \(layer, head\), not \[2, 1\]"),
+    ],
+)
+def test_values_that_make_no_schedule(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Schedule.of(given)

@@ -198,7 +198,8 @@ def test_generate_says_when_an_intervention_fires_on_nothing(model: Any, batch: 
 
 
 def test_minibatches_count_all_that_a_pass_holds(model: Any) -> None:
-    """Whole windows of what is read, and every logit where their saving is off."""
+    """What is read, at its roles or over the window, and every logit where their saving is
+    off."""
     batch = model.prompts(interp.Addition(2).sample(64, seed=0), format="padded")
 
     def passes(**options: Any) -> int:
@@ -208,7 +209,8 @@ def test_minibatches_count_all_that_a_pass_holds(model: Any) -> None:
         return seen[0]
 
     one = passes(logits="last")
-    assert passes(logits="last", reads=[Read("resid_post", None, "last")]) > one
+    every = passes(logits="last", reads=[Read("resid_post", None, None)])
+    assert every > passes(logits="last", reads=[Read("resid_post", None, "last")]) >= one
     assert passes(logits="last", savings=engine.Savings(logits=False)) > one
 
 

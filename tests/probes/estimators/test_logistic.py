@@ -88,10 +88,6 @@ def test_cross_validation_is_a_loop_over_folds_and_penalties(d: int) -> None:
             assert scores.log_loss[fold, index, 0] == pytest.approx(expected, abs=1e-4)
     assert scores.best[0] == scores.log_loss.mean(axis=0)[:, 0].argmin()
     assert scores.alpha[0] == alphas[scores.best[0]]
-    for fold in range(3):
-        out = folds == fold
-        want = peer(X[~out], y[~out], scores.alpha[0]).predict(X[out])
-        np.testing.assert_array_equal(scores.predictions[out, 0], want)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e4])
@@ -113,7 +109,6 @@ def test_batches_of_problems_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("probes.estimators.softmax_loss.ROWS", 7)
     parts = SharedLogistic(X, folds, **TIGHT).cross_validate(labels, [1.0, 10.0])
     np.testing.assert_allclose(parts.log_loss, whole.log_loss, atol=1e-6)
-    np.testing.assert_array_equal(parts.predictions, whole.predictions)
 
 
 def test_a_constant_column_and_collinear_ones_do_no_harm() -> None:

@@ -1,0 +1,16 @@
+"""Where what can be made again is kept: the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+VARIABLE = "ARITHMOSCOPE_CACHE"
+
+
+def cache_folder() -> Path:
+    """The folder named by ARITHMOSCOPE_CACHE, or the user's cache folder of arithmoscope."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("arithmoscope"))
