@@ -18,8 +18,8 @@ from interp.ablation.masks import cut
 from interp.ablation.picture import picture
 from interp.ablation.places import Places
 from interp.ablation.visible import visible
-from interp.errors import InputError
 from interp.engine import Read
+from interp.errors import InputError
 from tests import tiny
 
 
