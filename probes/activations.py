@@ -24,7 +24,8 @@ from interp.models.prompts import PromptBatch
 from probes.places import roles_at
 
 SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z", "mlp_post")
-ENGINE_SHARE = 8  # the engine's minibatches get this fraction of the budget
+ENGINE_SHARE = 16  # a run and its minibatches each get this fraction of what is held or allowed
+ENGINE_LEAST = 2**24  # bytes; with less a language model would run row by row
 _FLOAT = np.dtype(np.float32)
 
 Step = Callable[[], None]
@@ -114,10 +115,10 @@ def keys_of(found: Sequence[Hook]) -> tuple[tuple[str, int], ...]:
 
 
 def chunks(model: Model, keys: Sequence[tuple[str, int]], n: int, places: int, memory: int) -> int:
-    """Rows that are run at once, so that they take a small share of the budget."""
+    """Rows of one run of the engine, so that what it gives back stays small beside the rest."""
     a_row = bytes_of(model, keys, 1, places)
-    share = min(memory, bytes_of(model, keys, n, places)) // ENGINE_SHARE
-    return int(min(n, max(1, share // max(1, a_row), 16)))
+    share = min(memory, n * a_row) // ENGINE_SHARE
+    return int(min(n, max(share // max(1, a_row), 16)))
 
 
 @contextmanager
@@ -154,7 +155,7 @@ def extracted(
             for site, layer in keys
         }
         rows = chunks(model, keys, n, len(places), memory)
-        share = max(memory // ENGINE_SHARE, 2**20)  # with less it would run row by row
+        share = max(min(memory, total) // ENGINE_SHARE, ENGINE_LEAST)
         readers = [_reader(batch, place) for place in places]
         roles = tuple(dict.fromkeys(role for reader in readers for role in reader[0]))
         reads = [

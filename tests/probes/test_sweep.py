@@ -156,7 +156,8 @@ def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:
 def test_small_activations_are_not_read_row_by_row(
     add5: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine may take its share of the budget, however little is read."""
+    """The engine may take as much as a language model needs, however little is read; of much that
+    is read, a sixteenth."""
     batch, given = add5.prompts(add5.task.sample(40, seed=0)), []
 
     def run(*args: Any, **options: Any) -> Any:
@@ -166,7 +167,10 @@ def test_small_activations_are_not_read_row_by_row(
     monkeypatch.setattr("probes.activations.run", run)
     for memory in (2**30, 2**20):
         with extracted(add5, batch, hooks(add5, ["resid_mid"], [0]), ["last"], memory=memory):
-            assert given[-1] == max(memory // 8, 2**20)
+            assert given[-1] == 2**24
+    monkeypatch.setattr("probes.activations.ENGINE_LEAST", 1)
+    with extracted(add5, batch, hooks(add5, ["resid_mid"], [0]), ["last"], memory=2**30) as found:
+        assert given[-1] == found.arrays["resid_mid", 0].nbytes // 16
 
 
 @pytest.mark.parametrize(
