@@ -55,7 +55,9 @@ _MUL5X1_REVERSED = replace(_MUL5X1_PLAIN, name="mul5x1-reversed", format="revers
 
 # Grokking (2301.05217): the whole training grid at every step, strong weight decay, no LayerNorm,
 # an untied unembedding, weights that start at 1/√d_model, and logarithms in float64. The paper
-# takes 40,000 steps at a learning rate of 1e-3; these are fewer, at twice the rate.
+# trains on 30 % of the ordered pairs, which hold 51 % of the unordered ones, one way round or both.
+# Here a held-out pair is unseen either way round, and 51 % are trained on: of 30 % nothing was
+# grokked in 6,000 steps at twice this rate, nor in 4,000 at three times this decay.
 _MOD113 = Recipe(
     name="mod113",
     task="mod:113",
@@ -66,11 +68,11 @@ _MOD113 = Recipe(
     tied=False,
     initializer_range=128**-0.5,
     batch=None,
-    test_share=0.65,
+    test_share=0.44,
     validation_share=0.05,
     objective=AnswerLoss(double=True),
     steps=12_000,
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     warmup=10,
     decay="constant",
     weight_decay=1.0,

@@ -23,9 +23,8 @@ class AnswerLoss(Objective):
     """L = mean over rows and learnt tokens of -log p(token | what precedes it).
 
     double   take the logarithms in float64. In float32 a model that is nearly certain gets
-    gradients
-             that are rounded to zero, which shows in runs long past convergence (grokking,
-             2301.05217)
+             gradients that are rounded to zero, which shows in runs long past convergence
+             (grokking, 2301.05217)
     """
 
     kind: ClassVar[str] = "answer"
