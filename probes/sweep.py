@@ -67,7 +67,8 @@ def probe(
         controls: of "embedding", "untrained" (a second model and pass), "shuffled",
             "control_task"; what cannot be measured is NaN, with its reason in `unmeasured`.
         memory: bytes that activations may take; beyond two thirds of it they go to files in
-            `store` (or a temporary folder). Fitting takes that of one site and role besides.
+            `store` (or a temporary folder). Fitting takes that of one site and role besides, the
+            model's passes a sixteenth or 16 MiB.
         resume: a folder in which finished hooks are kept and found again.
         shard: (i, of): only every of-th hook, from the i-th; `probes.merge` joins the shards.
         jobs, backend: joblib's, over hooks; "loky", "threading" or "multiprocessing".

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from interp.errors import StorageError
 from interp.results import write_atomic
-from interp.results.cache import VARIABLE, cache_folder
+from interp.results.cache import CACHE_VARIABLE, cache_folder
 
 
 def table_path(settings: Mapping[str, Any]) -> Path:
@@ -34,7 +34,7 @@ def keep(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, torch.Te
     except OSError as error:
         raise StorageError(
             f"the cache folder {path.parent} cannot be made ({error}). Name another in the "
-            f"environment variable {VARIABLE}."
+            f"environment variable {CACHE_VARIABLE}."
         ) from error
     write_atomic(path, data)
 

@@ -46,7 +46,7 @@ def removal(
     Raises: as `evaluate`.
     """
     setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
-    schedule = Schedule.of(schedule)
+    schedule = Schedule() if schedule is None else Schedule.of(schedule)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     table, right = measure(setting, schedule)
     axes = (Axis("layer", tuple(map(str, range(model.shape.n_layers)))),)

@@ -23,16 +23,18 @@ Head = tuple[int, int]
 
 
 def _indices(name: str, values: int | Iterable[int]) -> tuple[int, ...]:
-    found = (values,) if isinstance(values, int) else tuple(values)
     try:
+        found = (values,) if isinstance(values, int) else tuple(values)
         return tuple(sorted({operator.index(i) for i in found}))
     except TypeError as error:
-        raise InputError(f"{name} are layer indices, whole numbers, not {found!r}.") from error
+        raise InputError(f"{name} are layer indices, whole numbers, not {values!r}.") from error
 
 
 def _pairs(heads: Iterable[Iterable[int]]) -> tuple[Head, ...]:
     try:
-        return tuple(sorted({(int(layer), int(head)) for layer, head in heads}))
+        return tuple(
+            sorted({(operator.index(layer), operator.index(head)) for layer, head in heads})
+        )
     except (TypeError, ValueError) as error:
         raise InputError(f"heads are pairs (layer, head), not {heads!r}.") from error
 
@@ -61,6 +63,8 @@ class Schedule:
     compute_mask: str = SELF
 
     def __post_init__(self) -> None:
+        if not isinstance(self.wait, int):
+            raise InputError(f"wait is a number of layers, a whole one, not {self.wait!r}.")
         for name in ("transfer", "compute"):
             object.__setattr__(self, name, _indices(name, getattr(self, name)))
         if self.heads is not None:
@@ -144,17 +148,21 @@ class Schedule:
         }
 
     @classmethod
-    def of(cls, given: Schedule | Mapping[str, Any] | None) -> Schedule:
+    def of(cls, given: Schedule | Mapping[str, Any]) -> Schedule:
         """A schedule as it is, or from its JSON values (the inverse of `spec`; what they leave out
-        is as in `Schedule()`). None is the full model.
+        is as in `Schedule()`).
 
-        Raises InputError for values that no schedule has.
+        Raises InputError for values that no schedule has, and for none at all, which is what a
+        search gives that found nothing.
         """
-        if given is None or isinstance(given, cls):
-            return given or cls()
+        if isinstance(given, cls):
+            return given
         names = ", ".join(part.name for part in fields(cls))
-        if not isinstance(given, Mapping):
-            raise InputError(f"a schedule is a Schedule or a mapping with {names}; not {given!r}.")
+        if not isinstance(given, Mapping) or not given:
+            raise InputError(
+                f"a schedule is a Schedule or a mapping with {names}; not {given!r}. The full "
+                "model is Schedule()."
+            )
         if unknown := sorted(set(given) - {part.name for part in fields(cls)}):
             raise InputError(f"a schedule has no {unknown[0]!r}: it has {names}.")
         return cls(**given)

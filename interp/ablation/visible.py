@@ -29,7 +29,8 @@ def check_mask(mask: str) -> None:
     """Raise InputError for a name that is no mask."""
     if mask in (PEEK, SELF, OPEN, OPERANDS):
         return
-    if mask.startswith(WINDOW) and mask.removeprefix(WINDOW).isdigit() and window_of(mask) > 0:
+    named = isinstance(mask, str) and mask.startswith(WINDOW)
+    if named and mask.removeprefix(WINDOW).isdigit() and window_of(mask) > 0:
         return
     raise InputError(f"unknown mask {mask!r}: choose one of {', '.join(MASKS)}, with K at least 1.")
 

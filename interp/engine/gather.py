@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from interp.engine.passes import Job, Key, Outcome, places
+from interp.engine.passes import Job, Key, Outcome, window_places
 from interp.engine.plan import Plan
 from interp.engine.sources import with_keys
 
@@ -106,7 +106,7 @@ def _pick(
             return window
         return torch.cat([before[:, :start], window], dim=1)
     index = positions[job.rows].to(window.device)
-    out = window if key in job.pick else window[places(index, start)]
+    out = window if key in job.pick else window[window_places(index, start)]
     if before is not None:
         earlier = (index >= 0) & (index < start)
         out[earlier] = before[earlier]

@@ -107,7 +107,7 @@ def _run_whole(adapter: WrappedAdapter, job: Job, out: Outcome) -> None:
         raise AssertionError("a whole module starts at the first token and the first block")
     normed = adapter.run(job.tokens, job.stop_layer)
     if normed is not None and job.logit_positions is not None:
-        rows, index = places(job.logit_positions, 0)
+        rows, index = window_places(job.logit_positions, 0)
         if job.all_logits:
             out.logits = adapter.head(normed)[rows, index]
         else:
@@ -140,7 +140,7 @@ def _read_out(adapter: Adapter, job: Job, resid: torch.Tensor, out: Outcome) -> 
         if hooked:
             adapter.final_norm(resid)
         return
-    rows, index = places(job.logit_positions, job.start)
+    rows, index = window_places(job.logit_positions, job.start)
     if job.all_logits:
         out.logits = adapter.head(adapter.final_norm(resid))[rows, index]
     elif hooked:  # its positions are those of the window, so the norm must see all of them
@@ -149,7 +149,7 @@ def _read_out(adapter: Adapter, job: Job, resid: torch.Tensor, out: Outcome) -> 
         out.logits = adapter.head(adapter.final_norm(resid[rows, index]))
 
 
-def places(positions: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
+def window_places(positions: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows and window positions [n, r] to index with; where a role is absent, any position."""
     index = (positions - start).clamp(min=0)
     return torch.arange(len(index), device=index.device)[:, None].expand_as(index), index
@@ -205,7 +205,7 @@ class _Recorder:
 
     def _note_resid_pre(self, layer: int) -> Callable[..., None]:
         def note(x: torch.Tensor, hook: Any) -> None:
-            self._resid_pre[layer] = x
+            self._resid_pre = {layer: x}  # blocks run in order: those before are done with
 
         return note
 
@@ -228,7 +228,7 @@ class _Recorder:
             value = self._resid_pre[layer] + x if site == "resid_mid" else x
             value = value.transpose(1, 2) if site == "pattern" else value
             if picked is not None:
-                value = value[places(picked, self.job.start)]
+                value = value[window_places(picked, self.job.start)]
             self.out.kept[site, layer] = value
             if not self.job.grad:
                 return None

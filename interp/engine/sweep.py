@@ -200,7 +200,9 @@ class Sweep:
         )
 
     def _reuses(self, plan: Plan) -> bool:
-        return self.savings.prefix or bool(plan.edits)
+        """Whether it goes on from keys and values of the clean pass."""
+        other = bool(plan.edits) or plan.batch is not self.base.batch
+        return self.savings.prefix and other and not self.model.adapter.whole
 
     def _wanted(self, plan: Plan) -> frozenset[Key]:
         return frozenset((r.site, layer) for r in plan.readings for layer in r.layers)

@@ -61,7 +61,7 @@ def open_module(source: Source, dtype: torch.dtype) -> tuple[Any, Any, str]:
         module, tokenizer, below = open_module(_base_of(source), torch.float32)
         tensors = adapted.merge(module, source.path)
         digest = hashlib.sha256(f"{below} {weight_hash(tensors)}".encode()).hexdigest()
-        return module.to(dtype), tokenizer, digest
+        return _cast(module, dtype), tokenizer, digest
 
 
 def _base_of(source: Source) -> Source:
@@ -153,18 +153,28 @@ def _open_folder(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    folder = unpacked.unpacked_folder(digest)
-    if folder.is_dir():
+    if (folder := unpacked.kept(digest)) is not None:
         try:
             return _from_pretrained(str(folder), path.name, dtype, use_safetensors=True)
         except ModelError:  # damaged since it was written
-            unpacked.discard(digest)
+            unpacked.discard(folder)
     check_gguf(path)
     module, tokenizer = _from_pretrained(
         str(path.parent), path.name, torch.float32, gguf_file=path.name
     )
-    unpacked.keep(digest, module, tokenizer)
-    return module.to(dtype), tokenizer
+    if module.config.model_type in FAMILIES:
+        unpacked.keep(digest, module, tokenizer)
+    return _cast(module, dtype), tokenizer
+
+
+def _cast(module: Any, dtype: torch.dtype) -> Any:
+    """The module with its weights in `dtype`, as if opened so. Its buffers stay as they are: the
+    angles of rotary positions lose all meaning in bfloat16.
+    """
+    for parameter in module.parameters():
+        parameter.data = parameter.data.to(dtype)
+    module.config.dtype = dtype
+    return module
 
 
 def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any]:

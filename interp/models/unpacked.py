@@ -8,35 +8,49 @@ Unpacked it opens in 0.3 s, to the same bits, and takes five times the space.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import transformers
 from safetensors.torch import save_file
 
-from interp.errors import StorageError
 from interp.results import folder_atomic
 from interp.results.cache import cache_folder
 
-
-def unpacked_folder(digest: str) -> Path:
-    """Where the file with this SHA-256 is kept as this version of transformers unpacks it."""
-    return cache_folder() / "gguf" / f"{digest[:32]}-{transformers.__version__}"
+LAYOUT = 1  # of the folder; another number makes all of them anew
 
 
-def keep(digest: str, module: Any, tokenizer: Any) -> None:
-    """Write the folder, whole or not at all.
+def _folder(digest: str) -> Path:
+    """The place of the file with this SHA-256, as these versions unpack it."""
+    by = f"{LAYOUT}-{version('transformers')}-{version('gguf')}"
+    return cache_folder() / "gguf" / f"{digest[:32]}-{by}"
 
-    Where the disk does not allow it, nothing is kept: the model is open already, and the next time
-    it is only as slow as this time.
+
+def kept(digest: str) -> Path | None:
+    """The folder of the file with this SHA-256, if it was kept and can be read."""
+    folder = _folder(digest)
+    try:
+        return folder if folder.is_dir() else None
+    except OSError:  # a cache folder of somebody else's
+        return None
+
+
+def keep(digest: str, module: Any, tokenizer: Any) -> Path | None:
+    """Write the folder, whole or not at all; None where that cannot be.
+
+    Whatever the reason (no room, no permission, another process was first), the model is open
+    already, and the next time it only takes as long as this time.
     """
     try:
-        with folder_atomic(unpacked_folder(digest)) as folder:
+        with folder_atomic(_folder(digest)) as folder:
             _save_module(module, folder)
             tokenizer.save_pretrained(folder)
-    except StorageError:
-        discard(digest)
+    except Exception:
+        return None
+    return kept(digest)
 
 
 def _save_module(module: Any, folder: Path) -> None:
@@ -52,6 +66,9 @@ def _save_module(module: Any, folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def discard(digest: str) -> None:
-    """Remove the folder, if there is one."""
-    shutil.rmtree(unpacked_folder(digest), ignore_errors=True)
+def discard(folder: Path) -> None:
+    """Remove a folder: out of the way first, so that nobody opens half of it."""
+    aside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+    with suppress(OSError):
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)

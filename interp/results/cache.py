@@ -7,10 +7,10 @@ from pathlib import Path
 
 import platformdirs
 
-VARIABLE = "ARITHMOSCOPE_CACHE"
+CACHE_VARIABLE = "ARITHMOSCOPE_CACHE"
 
 
 def cache_folder() -> Path:
     """The folder named by ARITHMOSCOPE_CACHE, or the user's cache folder of arithmoscope."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else Path(platformdirs.user_cache_dir("arithmoscope"))

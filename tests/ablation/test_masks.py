@@ -97,7 +97,7 @@ def test_counts_and_indices() -> None:
     headed = Schedule(1, (2,), heads=((2, 1),))
     assert Schedule.of(headed.spec()) == headed
     assert Schedule.of({"wait": 1, "transfer": [2], "heads": [[2, 1]]}) == headed
-    assert Schedule.of(headed) is headed and Schedule.of(None) == Schedule()
+    assert Schedule.of(headed) is headed
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,11 @@ def test_counts_and_indices() -> None:
     [
         ({"waits": 1}, "a schedule has no 'waits': it has wait, transfer, compute"),
         ([1, 2], r"a mapping with wait, .*; not \[1, 2\]"),
+        ({}, r"not {}. The full model is Schedule\(\)"),
+        ({"wait": "2"}, "wait is a number of layers, a whole one, not '2'"),
+        ({"transfer": None}, "transfer are layer indices, whole numbers, not None"),
+        ({"transfer": [2], "heads": [[2, 1.5]]}, "heads are pairs"),
+        ({"transfer_mask": 3}, "mask"),
         ({"transfer": [2], "heads": [2, 1]}, r"heads are pairs \(layer, head\), not \[2, 1\]"),
     ],
 )

@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from interp.models import loading, unpacked
 from interp.models.sources import resolve
@@ -62,38 +63,57 @@ def write(path: Path) -> Path:
     return path
 
 
-def opened(source: Any, dtype: torch.dtype = torch.float32) -> tuple[Any, list[int], str]:
-    """Its tensors, the tokens of a sum (one for 12), and its hash."""
+def opened(source: Any, dtype: torch.dtype = torch.float32) -> tuple[Any, Any, list[int], str]:
+    """Its tensors, its logits and the tokens of a sum (one for 12), and its hash."""
     module, tokenizer, digest = loading.open_module(source, dtype)
-    return module.state_dict(), tokenizer("12+7=").input_ids, digest
+    tokens = tokenizer("12+7=").input_ids
+    with torch.no_grad():
+        logits = module(torch.tensor([tokens])).logits
+    return module.state_dict(), logits, tokens, digest
 
 
 def same(one: Any, other: Any) -> bool:
     return (
-        one[1:] == other[1:]
+        one[2:] == other[2:]
+        and torch.equal(one[1], other[1])
         and one[0].keys() == other[0].keys()
         and all(torch.equal(value, other[0][name]) for name, value in one[0].items())
     )
 
 
+def folder_of(first: Any) -> Path:
+    folder = unpacked.kept(first[-1])
+    assert folder is not None
+    return folder
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_second_time_it_opens_from_what_was_kept(
-    source: Any, monkeypatch: pytest.MonkeyPatch
+    source: Any, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
-    first = opened(source)
-    assert (unpacked.unpacked_folder(first[2]) / "model.safetensors").is_file()
+    first = opened(source, dtype)
+    assert first[1].dtype == dtype
     monkeypatch.setattr(loading, "check_gguf", None)  # which reads the file
-    assert same(opened(source), first)
+    assert same(opened(source, dtype), first)
+
+
+def test_what_is_kept_is_float32_whatever_was_asked_for(source: Any) -> None:
     half = opened(source, torch.bfloat16)[0]
-    assert all(torch.equal(half[name], value.bfloat16()) for name, value in first[0].items())
+    whole = opened(source)[0]
+    assert all(value.dtype == torch.float32 for value in whole.values())
+    assert any(not torch.equal(half[name].float(), value) for name, value in whole.items())
+    assert all(torch.equal(half[name], value.bfloat16()) for name, value in whole.items())
 
 
-def test_a_damaged_folder_is_made_again(source: Any) -> None:
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_folder_is_made_again(source: Any, name: str) -> None:
     first = opened(source)
-    weights = unpacked.unpacked_folder(first[2]) / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:1000])
+    file = folder_of(first) / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
     assert same(opened(source), first)
-    assert weights.read_bytes() == whole
+    assert file.read_bytes() == whole
+    assert [path.name for path in file.parent.parent.iterdir()] == [file.parent.name]
 
 
 def test_another_file_of_the_same_name_is_another_model(source: Any) -> None:
@@ -102,7 +122,7 @@ def test_another_file_of_the_same_name_is_another_model(source: Any) -> None:
     data[-1] ^= 1  # the sign or exponent of the last weight
     source.path.write_bytes(bytes(data))
     second = opened(source)
-    assert second[2] != first[2] and not same(first, second)
+    assert second[-1] != first[-1] and not same(first, second)
 
 
 def test_where_nothing_can_be_kept_it_opens_all_the_same(
@@ -112,3 +132,31 @@ def test_where_nothing_can_be_kept_it_opens_all_the_same(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ARITHMOSCOPE_CACHE", str(tmp_path / "file"))
     assert same(opened(source), kept)
+    monkeypatch.setenv("ARITHMOSCOPE_CACHE", str(tmp_path / "full"))
+
+    def full(*args: Any, **options: Any) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(unpacked, "save_file", full)
+    assert same(opened(source), kept)
+    assert unpacked.kept(kept[-1]) is None and not list((tmp_path / "full" / "gguf").iterdir())
+
+
+def test_a_cache_that_may_not_be_looked_into_counts_as_none(
+    source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(source)
+
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", refuse)
+        assert unpacked.kept(first[-1]) is None
+
+
+def test_a_family_that_cannot_be_studied_is_not_kept(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "FAMILIES", ("gpt2",))
+    assert unpacked.kept(opened(source)[-1]) is None
