@@ -1,13 +1,15 @@
 """A whole sweep of probes on SmolLM2: what fitting adds to the forward passes, and peak memory.
 
 `probes.probe` is called as a user calls it, with room for the activations and with a third of it
-(they go to files then), each time in a process of its own. Forward time is that of the steps in
-which the model runs, the untrained control's included; the rest (fits with their folds and
-penalties, controls, intervals) is the fitting's.
+(they go to files then), each time in a process of its own. The model runs in as many equal parts
+as the sweep's progress tells; the first part's time also holds what is prepared, so the forward
+passes are charged with the mean of the others, times their number. All the rest (preparation, fits
+with their folds and penalties, controls, intervals) is the fitting's. The control with random
+weights is left out: it would be a second model's passes.
 
 Memory is what the process holds itself (resident, anonymous), looked at every 5 ms, above what it
-held after a small sweep, which loads all code; a model that the sweep makes for its control is told
-by itself. Pages of mapped files are told beside it: they can be dropped at any time.
+held after a small sweep, which loads all code. Pages of mapped files are told beside it: they can
+be dropped at any time.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from bench.harness import record
 
 SITES = ("resid_mid", "resid_post", "attn_out", "mlp_out")
 SHARES = {"in memory": 2.0, "in files": 1 / 3}  # budgets, of the activations asked for
+CONTROLS = ("embedding", "shuffled", "control_task")
 PERIOD = 0.005  # seconds between two looks at the memory
 
 
@@ -61,22 +64,20 @@ class Watch:
 
 
 class Steps:
-    """Seconds of the minibatches of a sweep, and of all its steps, from its own progress."""
+    """When each step of a sweep ended, from its own progress."""
 
-    def __init__(self, hooks: int, passes: int) -> None:
+    def __init__(self, hooks: int) -> None:
         self.at = [time.perf_counter()]
-        self.hooks, self.passes, self.total = hooks, passes, 0
+        self.hooks, self.total = hooks, 0
 
     def __call__(self, done: int, total: int) -> None:
         self.at.append(time.perf_counter())
         self.total = total
 
     def forward(self) -> float:
-        """Every pass is its minibatches, then its hooks; both passes have as many of each."""
-        a_pass = self.total // self.passes
-        batches = a_pass - self.hooks
-        starts = [first * a_pass for first in range(self.passes)]
-        return sum(self.at[first + batches] - self.at[first] for first in starts)
+        """Seconds of the parts in which the model runs, which come first."""
+        parts = self.total - self.hooks
+        return (self.at[parts] - self.at[1]) / (parts - 1) * parts
 
 
 def numbers(problems: Any, count: int) -> list[probes.Target]:
@@ -102,10 +103,9 @@ def sweep(options: argparse.Namespace, share: float) -> dict[str, Any]:
         "controls": options.controls, "jobs": options.jobs, "backend": "threading",
     }  # fmt: skip
     activations = 4 * hooks * len(options.roles) * options.rows * model.shape.d_model
-    passes = 1 + ("untrained" in options.controls)
     with threadpool_limits(options.threads):
         probes.probe(model, task.sample(200, seed=1), targets=targets[:1], layers=[0], **asked)
-        steps = Steps(hooks, passes)
+        steps = Steps(hooks)
         with Watch() as watch:
             found = probes.probe(
                 model, problems, targets=targets, layers=layers, seed=options.seed,
@@ -122,13 +122,7 @@ def sweep(options: argparse.Namespace, share: float) -> dict[str, Any]:
         "peak_over_activations": watch.above("Anon") / activations,
         "peak_over_budget": watch.above("Anon") / (share * activations),
         "mapped_bytes": watch.above("File"),
-        "untrained_model_bytes": (passes - 1) * weights(model),
     }  # fmt: skip
-
-
-def weights(model: Any) -> int:
-    """Bytes of a model's parameters."""
-    return sum(p.numel() * p.element_size() for p in model.adapter.module.parameters())
 
 
 def apart(options: argparse.Namespace, share: float) -> dict[str, Any]:
@@ -147,7 +141,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="every so many layers")
     parser.add_argument("--roles", nargs="+", default=["last"])
     parser.add_argument("--targets", type=int, default=20)
-    parser.add_argument("--controls", nargs="*", default=["embedding", "shuffled", "control_task"])
+    parser.add_argument("--controls", nargs="*", choices=CONTROLS, default=list(CONTROLS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

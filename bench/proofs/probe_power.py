@@ -1,0 +1,58 @@
+"""Has the causal test the power to find what is surely used?
+
+The test that finds no partial product used (`probe_partial_products`) is asked about the one thing
+that must be: the answer digit, in the last layer's stream where it is predicted, from which the
+vocabulary is read. It is asked one layer below as well, where nothing is certain.
+
+    python -m bench.proofs.probe_power mul4x4-aux mul4x4-sft
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import interp
+import probes
+from bench.harness import record
+from bench.proofs.probe_running_sums import SIZES, shipped
+from interp.models.model import Model
+
+TOLD = ("probe_predicted", "probe_mismatched", "random_predicted", "probe_original")
+
+
+def main() -> None:
+    """Move every answer digit of every model, and write how often the answer follows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", help="those that ship unless given")
+    parser.add_argument("--n", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    known = [name for size in SIZES for name in shipped(size).values()]
+    body = {}
+    for name in options.models or known:
+        model = interp.load(name)
+        last = model.shape.n_layers - 1
+        body[name] = {
+            "hash": model.hash,
+            **{f"layer {layer}": _moved(model, layer, options) for layer in (last - 1, last)},
+        }
+    record("probe_power", options.seed, body)
+
+
+def _moved(model: Model, layer: int, options: argparse.Namespace) -> list[dict[str, object]]:
+    """One row an answer digit: was the stream moved to another digit, and did the answer follow?"""
+    assert model.task is not None
+    rows = []
+    for k in range(model.task.answer_digits):
+        fitted = probes.fit(
+            model, model.task, f"c[{k}]", site="resid_post", layer=layer, role=f"predicts(c{k})",
+            n=options.n, seed=options.seed,
+        )  # fmt: skip
+        found = probes.use(model, fitted, seed=options.seed)
+        told = {name: found.metrics[name] for name in TOLD}
+        rows.append({"digit": f"c{k}", "n": found.n, "followed": found.followed, **told})
+    return rows
+
+
+if __name__ == "__main__":
+    main()
