@@ -138,10 +138,15 @@ def _row(layer: int, head: int, site: str) -> str:
 
 
 def _scale(panels: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """One red–blue scale for all panels; a gain below −1 has the colour of −1."""
-    largest = max(float(panel["gain"].abs().max()) for panel in panels)
-    top = min(largest, 1.0) if largest > 0 else 1.0
-    return {"colorscale": SIGNED, "zmin": -top, "zmax": top}
+    """One red–blue scale for all panels, as wide as the largest gain.
+
+    How far below its reference a probe falls says how few the prompts were; what falls below the
+    scale has its last colour, so that it does not pale what is there to be seen.
+    """
+    gains = pd.concat([panel["gain"] for panel in panels])
+    most = float(gains.max())
+    top = most if most > 0 else min(float(gains.abs().max()), 1.0)
+    return {"colorscale": SIGNED, "zmin": -top or -1.0, "zmax": top or 1.0}
 
 
 def _title(panel: pd.DataFrame) -> str:
@@ -240,6 +245,8 @@ def _caption(result: ProbeSweep, wanted: int, site: str | None, mark: str) -> st
     parts = [result.caption, f"split by {result.settings.get('split', 'operand')}"]
     parts += [f"at {site}"] if site else []
     parts += [f"{mark}: represented, the interval above 0 and q ≤ 0.05"]
+    if (gains := result.cells["gain"]).min() < -gains.max() < 0:
+        parts.append("gains below the scale have its last colour")
     if (result.cells["visible"] != "").any():
         parts.append("*: the token there shows it")
     if result.cells["role"].str.startswith("predicts(").any():
