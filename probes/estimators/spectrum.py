@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from probes.estimators.inputs import Floats
+from probes.estimators.unlocked import solve_positive
 
 
 def resolution(largest: float, size: int) -> float:
@@ -62,8 +62,5 @@ def solve_once(symmetric: Floats, right: Floats, alpha: float, size: int) -> Flo
     if alpha > resolution(float(np.trace(symmetric)), size):
         lifted = symmetric.copy()
         lifted.flat[:: len(lifted) + 1] += alpha
-        factor = scipy.linalg.cho_factor(
-            lifted.T, lower=False, overwrite_a=True, check_finite=False
-        )
-        return scipy.linalg.cho_solve(factor, right, check_finite=False)
+        return solve_positive(lifted, right)
     return Spectrum.of(symmetric, size).solve(right, np.array([alpha]))[:, 0]

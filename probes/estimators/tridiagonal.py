@@ -12,10 +12,9 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg import lapack
 
+from probes.estimators import unlocked
 from probes.estimators.inputs import Floats
 from probes.estimators.spectrum import Spectrum, resolution
-
-_BLOCK = 64  # columns that LAPACK's blocked reflections work on at once
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Tridiagonal:
 
     diagonal: Floats
     beside: Floats
-    reflections: Floats  # [m − 1, m − 1], below its diagonal
+    reflections: Floats  # [m, m], below its diagonal
     scales: Floats  # [m − 1]
     noise: float
     size: int
@@ -36,10 +35,7 @@ class Tridiagonal:
     @classmethod
     def of(cls, symmetric: Floats, size: int) -> Tridiagonal:
         """Of a positive semi-definite matrix made from at most `size` rows or features."""
-        m = len(symmetric)
-        workspace = int(lapack.dsytrd_lwork(m, lower=1)[0])
-        packed, diagonal, beside, scales, _ = lapack.dsytrd(symmetric, lower=1, lwork=workspace)
-        reflections = np.asfortranarray(packed[1:, : m - 1])
+        reflections, diagonal, beside, scales = unlocked.tridiagonal(symmetric)
         noise = resolution(float(np.trace(symmetric)), size)
         return cls(diagonal, beside, reflections, scales, noise, size)
 
@@ -68,14 +64,8 @@ class Tridiagonal:
         return np.asarray(lapack.dptsv(self.diagonal + alpha, self.beside, right)[2])
 
     def _turn(self, x: Floats, *, back: bool = False) -> Floats:
-        """Q x, or Qᵀ x, [m, columns]; Q leaves the first row as it is."""
-        if not len(self.scales):
-            return x.copy()
-        out = np.array(x, order="F")
-        turn = "T" if back else "N"
-        workspace = _BLOCK * x.shape[1] + _BLOCK * (_BLOCK + 1)
-        out[1:] = lapack.dormqr("L", turn, self.reflections, self.scales, x[1:], workspace)[0]
-        return out
+        """Q x, or Qᵀ x, [m, columns]."""
+        return unlocked.turn(self.reflections, self.scales, x, back=back)
 
     def _spectrum(self) -> Spectrum:
         values, vectors = scipy.linalg.eigh_tridiagonal(
