@@ -71,7 +71,7 @@ _MOD113 = Recipe(
     test_share=0.44,
     validation_share=0.05,
     objective=AnswerLoss(double=True),
-    steps=12_000,
+    steps=16_000,
     learning_rate=1e-3,
     warmup=10,
     decay="constant",
@@ -79,7 +79,7 @@ _MOD113 = Recipe(
     precision="float32",
     log_every=100,
     checkpoint_every=1000,
-    series=(0, 50, 125, 250, 500, 1000, 2000, 3000, 4000, 5000, 6000, 8000, 10_000, 12_000),
+    series=(0, 50, 125, 250, 500, *range(1000, 7000, 1000), *range(8000, 17_000, 2000)),
 )
 
 _REPLICATED = (_ADD5, _ADDSUB5, _MUL5X1_PLAIN, _MUL5X1_REVERSED, _MOD113, *THREE_DIGITS)
