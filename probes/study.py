@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from interp.engine import Cancel
 from interp.engine.requests import Progress
@@ -169,11 +170,14 @@ def _fit(
         for hook in wanted
     )
     workers = joblib.Parallel(n_jobs=study.jobs, backend=study.backend, return_as="generator")
-    for hook, found in zip(wanted, workers(calls), strict=True):
-        if cancel is not None:
-            cancel.check()
-        step()
-        yield hook, found
+    # One thread of BLAS a job: at these sizes more of them wait for each other. Processes of their
+    # own have joblib's limit.
+    with threadpool_limits(1, user_api="blas"):
+        for hook, found in zip(wanted, workers(calls), strict=True):
+            if cancel is not None:
+                cancel.check()
+            step()
+            yield hook, found
 
 
 def _fit_hook(

@@ -11,6 +11,7 @@ token's embedding and the same architecture with random weights, and every score
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pandas as pd
 
@@ -37,18 +38,20 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["smollm2"])
     parser.add_argument("--n", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--layers", type=int, nargs="*", help="every third, and the last")
+    parser.add_argument("--layers", type=int, nargs="*", help="all unless given")
+    parser.add_argument("--save", type=Path, help="a folder for the sweeps, to draw from")
     options = parser.parse_args()
     body = {name: _probe(interp.load(name), options) for name in options.models}
     record("probe_llm", options.seed, body)
 
 
 def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
-    depth = model.shape.n_layers
     sweep = probes.probe(
         model, "add:2", targets=TARGETS, roles=PLACES, n=options.n, seed=options.seed,
-        layers=options.layers or sorted({*range(0, depth, 3), depth - 1}), split="operand:a",
+        layers=options.layers, split="operand:a",
     )  # fmt: skip
+    if options.save:
+        sweep.save(options.save / model.name)
     frame = sweep.frame
     best = pd.DataFrame([sweep.best(name) for name in sweep.names])
     return {

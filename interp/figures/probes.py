@@ -29,6 +29,7 @@ _MAX_PANELS, _MAX_CLOSER = 24, 12
 _MAX_LABELLED = 400  # cells; more have no numbers, and a dot instead of a frame
 _ROW, _WIDE = 30, 42  # pixels of a cell, where there is room
 _NUMBER, _TALL = 34, 17  # pixels across and down that a number needs
+_LEAST = 0.1  # gain; smaller ones are pale
 _LETTER = 8  # pixels of a letter of an axis
 _SIDES, _BETWEEN = 190, 30  # pixels beside all panels, and between two
 _HEAD, _FOOT = 30, 62  # pixels of a panel's title, and of its axis
@@ -138,15 +139,13 @@ def _row(layer: int, head: int, site: str) -> str:
 
 
 def _scale(panels: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """One red–blue scale for all panels, as wide as the largest gain.
+    """One red–blue scale for all panels, as wide as the largest gain, and at least ±_LEAST.
 
     How far below its reference a probe falls says how few the prompts were; what falls below the
     scale has its last colour, so that it does not pale what is there to be seen.
     """
-    gains = pd.concat([panel["gain"] for panel in panels])
-    most = float(gains.max())
-    top = most if most > 0 else min(float(gains.abs().max()), 1.0)
-    return {"colorscale": SIGNED, "zmin": -top or -1.0, "zmax": top or 1.0}
+    top = max(_LEAST, *(float(panel["gain"].max()) for panel in panels))
+    return {"colorscale": SIGNED, "zmin": -top, "zmax": top}
 
 
 def _title(panel: pd.DataFrame) -> str:
@@ -245,7 +244,7 @@ def _caption(result: ProbeSweep, wanted: int, site: str | None, mark: str) -> st
     parts = [result.caption, f"split by {result.settings.get('split', 'operand')}"]
     parts += [f"at {site}"] if site else []
     parts += [f"{mark}: represented, the interval above 0 and q ≤ 0.05"]
-    if (gains := result.cells["gain"]).min() < -gains.max() < 0:
+    if (gains := result.cells["gain"]).min() < -max(_LEAST, gains.max()):
         parts.append("gains below the scale have its last colour")
     if (result.cells["visible"] != "").any():
         parts.append("*: the token there shows it")
