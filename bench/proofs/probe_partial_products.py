@@ -21,7 +21,7 @@ import pandas as pd
 import interp
 import probes
 from bench.harness import record
-from bench.proofs.probe_running_sums import SIZES, shipped
+from bench.proofs.probe_running_sums import all_shipped
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.results import ProbeSweep
@@ -38,8 +38,7 @@ def main() -> None:
     parser.add_argument("--sites", nargs="+", default=["resid_mid", "resid_post", "z"])
     parser.add_argument("--splits", nargs="+", default=["operand", "combination"])
     options = parser.parse_args()
-    known = [name for size in SIZES for name in shipped(size).values()]
-    for name in options.models or known:
+    for name in options.models or all_shipped():
         record(f"probe_partial_products_{name}", options.seed, _products(name, options))
 
 

@@ -14,7 +14,7 @@ import argparse
 import interp
 import probes
 from bench.harness import record
-from bench.proofs.probe_running_sums import SIZES, shipped
+from bench.proofs.probe_running_sums import all_shipped
 from interp.models.model import Model
 
 TOLD = ("probe_predicted", "probe_mismatched", "random_predicted", "probe_original")
@@ -27,9 +27,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    known = [name for size in SIZES for name in shipped(size).values()]
     body = {}
-    for name in options.models or known:
+    for name in options.models or all_shipped():
         model = interp.load(name)
         last = model.shape.n_layers - 1
         body[name] = {

@@ -24,6 +24,11 @@ def shipped(size: str) -> dict[str, str]:
     return {kind: name for kind in KINDS if (name := f"mul{size}-{kind}") in known}
 
 
+def all_shipped() -> list[str]:
+    """The models of products that are there, of every size and way."""
+    return [name for size in SIZES for name in shipped(size).values()]
+
+
 def main() -> None:
     """Write every digit's errors beside its baselines, a file for each size."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -157,12 +157,13 @@ class Schedule:
         """
         if isinstance(given, cls):
             return given
-        names = ", ".join(part.name for part in fields(cls))
+        known = [part.name for part in fields(cls)]
+        names = ", ".join(known)
         if not isinstance(given, Mapping) or not given:
             raise InputError(
                 f"a schedule is a Schedule or a mapping with {names}; not {given!r}. The full "
                 "model is Schedule()."
             )
-        if unknown := sorted(set(given) - {part.name for part in fields(cls)}):
+        if unknown := sorted(set(given) - set(known)):
             raise InputError(f"a schedule has no {unknown[0]!r}: it has {names}.")
         return cls(**given)

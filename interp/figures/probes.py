@@ -99,7 +99,7 @@ def gain_maps(
     return frame(
         figure,
         title="What is represented, beyond what the question gives for free?",
-        caption=_caption(result, len(wanted), site, "framed" if room else "dot"),
+        caption=_caption(result, panels, len(wanted), site, "framed" if room else "dot"),
         notes=result.notes[:1],
         verdict=result.verdict,
         height=height,
@@ -240,11 +240,13 @@ def _axes(figure: go.Figure, columns: Sequence[str], rows_are: str, across: floa
     figure.update_layout(plot_bgcolor=PALE)
 
 
-def _caption(result: ProbeSweep, wanted: int, site: str | None, mark: str) -> str:
+def _caption(
+    result: ProbeSweep, panels: Sequence[pd.DataFrame], wanted: int, site: str | None, mark: str
+) -> str:
     parts = [result.caption, f"split by {result.settings.get('split', 'operand')}"]
     parts += [f"at {site}"] if site else []
     parts += [f"{mark}: represented, the interval above 0 and q ≤ 0.05"]
-    if (gains := result.cells["gain"]).min() < -max(_LEAST, gains.max()):
+    if min(panel["gain"].min() for panel in panels) < _scale(panels)["zmin"]:
         parts.append("gains below the scale have its last colour")
     if (result.cells["visible"] != "").any():
         parts.append("*: the token there shows it")
