@@ -38,7 +38,7 @@ def run_file(
     *,
     resume: bool = True,
     shard: tuple[int, int] | None = None,
-    jobs: int = 1,
+    jobs: int = -1,
     load: Load | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -49,7 +49,7 @@ def run_file(
         resume: keep finished hooks in `out`/parts and use those that are there.
         shard: (i, of): only that part of the sweep. The rest is done by the call that finds every
             other shard finished.
-        jobs: of joblib, over hooks.
+        jobs: of joblib, over hooks; -1 is one a core.
         load: opens a model by name; `interp.load`.
 
     Returns:

@@ -27,7 +27,7 @@ from probes.study import Study, measure
 from probes.targets import Target, computed, resolve
 
 CONTROLS = ("embedding", "untrained", *WRONG_LABELS)
-BACKENDS = ("loky", "threading", "multiprocessing")
+BACKENDS = ("threading", "loky", "multiprocessing")
 
 
 def probe(
@@ -50,8 +50,8 @@ def probe(
     store: str | Path | None = None,
     resume: str | Path | None = None,
     shard: tuple[int, int] | None = None,
-    jobs: int = 1,
-    backend: str = "loky",
+    jobs: int = -1,
+    backend: str = "threading",
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> ProbeSweep:
@@ -71,7 +71,8 @@ def probe(
             model's passes a sixteenth or 16 MiB.
         resume: a folder in which finished hooks are kept and found again.
         shard: (i, of): only every of-th hook, from the i-th; `probes.merge` joins the shards.
-        jobs, backend: joblib's, over hooks; "loky", "threading" or "multiprocessing".
+        jobs, backend: joblib's, over hooks: -1 is one a core; "threading", "loky" or
+            "multiprocessing". The numbers are the same.
 
     Returns:
         The sweep; a target is skipped at roles where arithmetic cannot know it yet.

@@ -19,6 +19,7 @@ from interp.arithmetic import truth
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.subtasks import CLASSES
 from interp.arithmetic.tasks import Task
+from interp.arithmetic.tasks import task as task_named
 from interp.errors import InputError
 from interp.models.prompts import PromptBatch
 from probes.needs import answer_digit_of, column_needs
@@ -105,13 +106,14 @@ class Target:
         return "accuracy" if self.kind == "class" else "r2"
 
 
-def target(task: Task, name: str, kind: Kind | None = None) -> Target:
+def target(task: Task | str, name: str, kind: Kind | None = None) -> Target:
     """A target of a task, by name; `kind` overrides what its column is usually read as, and so
     does a name such as "carry[1]:real".
 
     Raises InputError for a name that the task does not have, with those it has, and for a kind that
     makes no sense for it.
     """
+    task = task_named(task)
     clean, _, told = re.sub(r"\s", "", name).partition(":")
     _compute(clean, task)  # refuses unknown names
     usual, modulus = _usual(clean, task)
@@ -133,9 +135,10 @@ def target(task: Task, name: str, kind: Kind | None = None) -> Target:
     )
 
 
-def target_names(task: Task) -> tuple[str, ...]:
+def target_names(task: Task | str) -> tuple[str, ...]:
     """The names of every column of the task that can be probed, and of the whole-number targets
     that StreetMath asks for (arXiv 2510.25776)."""
+    task = task_named(task)
     names = [name for family in truth.families(task) for name in truth.column_names(task, family)]
     if task.arithmetic == "product":
         names += [n.replace("product", "product_last") for n in truth.column_names(task, "product")]

@@ -76,9 +76,9 @@ Resume = Annotated[
 Shard = Annotated[
     str | None, Option("--shard", help="i/n: only every n-th site, from the i-th (0/4 to 3/4).")
 ]
-Jobs = Annotated[int, Option("--jobs", "-j", help="Processes that fit probes.")]
+Jobs = Annotated[int, Option("--jobs", "-j", help="Threads or processes that fit probes; -1: one a core.")]
 Backend = Annotated[
-    Literal["loky", "threading", "multiprocessing"],
+    Literal["threading", "loky", "multiprocessing"],
     Option("--backend", help="Of --jobs: how joblib runs them."),
 ]
 PlanFile = Annotated[
@@ -112,8 +112,8 @@ def probe(
     memory: Memory = 1.0,
     resume: Resume = None,
     shard: Shard = None,
-    jobs: Jobs = 1,
-    backend: Backend = "loky",
+    jobs: Jobs = -1,
+    backend: Backend = "threading",
     plan: PlanFile = None,
     merge: Merge = None,
     device: Device = "cpu",

@@ -290,11 +290,14 @@ _BY_NAME: dict[str, tuple[str, Callable[..., Task], str]] = {
 }
 
 
-def task(name: str) -> Task:
-    """The task of that name: the inverse of `Task.name`. Without digits, `expr:` means 2.
+def task(name: str | Task) -> Task:
+    """The task of that name: the inverse of `Task.name`. Without digits, `expr:` means 2. A Task
+    is given back as it is.
 
     Raises InputError for a name that no task has.
     """
+    if isinstance(name, Task):
+        return name
     if not isinstance(name, str):
         raise InputError(f"a task's name is a string such as 'add:5', not {name!r}")
     kind, _, arguments = name.partition(":")

@@ -85,7 +85,7 @@ def sample(problems: Problems | Task | str, n: int, seed: int) -> Problems:
     """The problems themselves, or `n` of a task: every one where there are no more than `n`."""
     if isinstance(problems, Problems):
         return problems
-    chosen = task(problems) if isinstance(problems, str) else problems
+    chosen = task(problems)
     if 0 < chosen.n_problems <= n:
         return chosen.grid()
     return chosen.sample(n, seed=seed)

@@ -125,7 +125,7 @@ def _problems(model: Model, problems: Problems | Task | str | None, n: int, seed
             raise InputError(
                 f"{model.name} was trained for no task that is known: say which, such as 'add:2'."
             )
-        found = distinct(_mixed(task(known) if isinstance(known, str) else known, n, seed))
+        found = distinct(_mixed(task(known), n, seed))
     if len(found) < 2:
         raise InputError("a diagnosis needs at least two distinct problems: one for each half.")
     return found

@@ -2,7 +2,8 @@
 
 For GPT-2 the blocks are written out over the Hugging Face module's own parameters. It computes what
 the module computes (a test holds them together) in less time: positions before `start` get no
-query, MLP or logits in the last block, and attention is two products and a softmax.
+query, MLP or logits in the last block, attention is two products and a softmax, and what the first
+block's heads read is computed once a token and position, where that is fewer rows.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ def _gpt2(
     for layer, block in enumerate(body.h):
         # Below the last block every position may be attended to later; in it only queries count.
         first = start if layer == last else 0
-        z = _attend(block.attn, block.ln_1(hidden), first, causal)  # [n, T - first, H, d_head]
+        if layer == 0 and offsets is None and _repeats(body, tokens):
+            qkv = _first_qkv(body, tokens, first)
+        else:
+            qkv = _qkv(block.attn, block.ln_1(hidden), first)
+        z = _attend(block.attn, *qkv, causal[first:])  # [n, T - first, H, d_head]
         if layer == z_layer:
             found = z[:, start - first :]
         hidden = hidden[:, first:] + _linear(z.flatten(2), block.attn.c_proj)
@@ -65,18 +70,41 @@ def _gpt2(
     return Forwarded(model.lm_head(body.ln_f(hidden)), found)
 
 
-def _attend(attention: Any, x: Tensor, first: int, causal: Tensor) -> Tensor:
-    """z [n, T - first, n_heads, d_head] of x [n, T, d_model]: queries from `first` on."""
+def _repeats(body: Any, tokens: Tensor) -> bool:
+    """Whether the batch has more rows [d_model] than the model has tokens times positions.
+
+    Under autocast the gradients of equal rows would be added up in bfloat16, and rounded each time.
+    """
+    return len(body.wte.weight) < len(tokens) and not torch.is_autocast_enabled("cpu")
+
+
+def _first_qkv(body: Any, tokens: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`_qkv` of the first block, computed for every token at every position, and looked up."""
+    block, n_tokens, vocabulary = body.h[0], tokens.shape[1], len(body.wte.weight)
+    table = body.wte.weight + body.wpe.weight[:n_tokens, None]  # [T, d_vocab, d_model]
+    at = tokens + torch.arange(n_tokens) * vocabulary
+    q, k, v = (part.flatten(0, 1) for part in _qkv(block.attn, block.ln_1(table), 0))
+    return F.embedding(at[:, first:], q), F.embedding(at, k), F.embedding(at, v)
+
+
+def _qkv(attention: Any, x: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    """q [n, T - first, d_model], k and v [n, T, d_model] of x [n, T, d_model]."""
     width = x.shape[2]
-    heads, weight, bias = attention.num_heads, attention.c_attn.weight, attention.c_attn.bias
+    weight, bias = attention.c_attn.weight, attention.c_attn.bias
     if first:
         q = _affine(x[:, first:], weight[:, :width], bias[:width])
         k, v = _affine(x, weight[:, width:], bias[width:]).split(width, dim=2)
     else:
         q, k, v = _affine(x, weight, bias).split(width, dim=2)
+    return q, k, v
+
+
+def _attend(attention: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """z [n, queries, n_heads, d_head]. mask [queries, T]: 0 or -inf."""
+    heads = attention.num_heads
     q, k, v = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (q, k, v))
-    scores = q @ k.transpose(2, 3) * attention.scaling  # [n, heads, T - first, T]
-    pattern = (scores + causal[first:].to(scores.dtype)).softmax(-1).to(v.dtype)
+    scores = q @ k.transpose(2, 3) * attention.scaling  # [n, heads, queries, T]
+    pattern = (scores + mask.to(scores.dtype)).softmax(-1).to(v.dtype)
     return (pattern @ v).transpose(1, 2)
 
 

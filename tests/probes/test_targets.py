@@ -69,6 +69,13 @@ def test_whole_numbers_by_hand() -> None:
         assert probes.target(task, name).values(problems) == pytest.approx(want), name
 
 
+def test_a_task_goes_by_its_name() -> None:
+    task = interp.task("mul:2x2")
+    assert interp.task(task) is task
+    assert probes.target_names("mul:2x2") == probes.target_names(task)
+    assert probes.target("mul:2x2", "carry[1]") == probes.target(task, "carry[1]")
+
+
 def test_kinds() -> None:
     task = interp.Multiplication(2, 2)
     assert probes.target(task, "carry[1]").kind == "real"

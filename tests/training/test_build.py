@@ -29,15 +29,22 @@ def shaped(shape: str) -> Recipe:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("start", [0, 5])
-def test_our_forward_is_that_of_hugging_face(shape, start):
+@pytest.mark.parametrize("n", [5, 50])  # fewer and more rows than there are tokens
+def test_our_forward_is_that_of_hugging_face(shape, start, n):
     model = build_model(shaped(shape)).double()
     for parameter in model.parameters():  # biases and gains start at 0 and 1, which hides mistakes
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(0))
-    tokens = torch.randint(0, 10, (5, 9), generator=torch.Generator().manual_seed(1))
+    tokens = torch.randint(0, 10, (n, 9), generator=torch.Generator().manual_seed(1))
     ours = forward(model, tokens, start).logits
     theirs = model(tokens).logits[:, start:]
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    ours, theirs = (
+        torch.autograd.grad(logits.square().sum(), parameters, allow_unused=True)
+        for logits in (ours, theirs)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
 def test_offsets_shift_the_positions():
