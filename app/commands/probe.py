@@ -76,7 +76,9 @@ Resume = Annotated[
 Shard = Annotated[
     str | None, Option("--shard", help="i/n: only every n-th site, from the i-th (0/4 to 3/4).")
 ]
-Jobs = Annotated[int, Option("--jobs", "-j", help="Threads or processes that fit probes; -1: one a core.")]
+Jobs = Annotated[
+    int, Option("--jobs", "-j", help="Threads or processes that fit probes; -1: one a core.")
+]
 Backend = Annotated[
     Literal["threading", "loky", "multiprocessing"],
     Option("--backend", help="Of --jobs: how joblib runs them."),
