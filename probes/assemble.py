@@ -33,7 +33,7 @@ def assemble(study: Study, found: Sequence[Cell], settings: Mapping[str, Any]) -
         index[i, : len(mine)] = mine
         true[i, : len(mine)] = target.values(study.batch.problems)[mine]
     predicted = np.full((len(found), width), np.nan, dtype=np.float32)
-    tests = {(place, target.name): design.split.test for place, design, target in _each(study)}
+    tests = {(place, target.name): design.test for place, design, target in _each(study)}
     for i, cell in enumerate(found):
         name, place = str(cell.row["target"]), str(cell.row["role"])
         predicted[i, np.searchsorted(rows[name], tests[place, name])] = cell.predicted
@@ -100,5 +100,5 @@ def _held_out(study: Study) -> dict[str, npt.NDArray[np.int64]]:
     found: dict[str, npt.NDArray[np.int64]] = {}
     for _, design, target in _each(study):
         before = found.get(target.name, np.empty(0, dtype=np.int64))
-        found[target.name] = np.union1d(before, design.split.test)
+        found[target.name] = np.union1d(before, design.test)
     return {target.name: found[target.name] for target in study.targets}

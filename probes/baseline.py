@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from interp.arithmetic.problems import Problems
@@ -16,7 +15,7 @@ from interp.results import OneHotBaseline
 from interp.results.calls import problems_call
 from interp.results.resampling import resampling
 from probes.design import Design, Scheme, designs_of, varying
-from probes.fitting import Found, constant_guess, fit_design
+from probes.fitting import Found, constants, fit_design
 from probes.question import one_hot_operands
 from probes.resample import resamples
 from probes.scores import mean_absolute_error, quality, score, size
@@ -33,6 +32,7 @@ def one_hot_baseline(
     split: str | Split = "problem",
     test: float = 0.25,
     folds: int = 5,
+    turns: int = 1,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> OneHotBaseline:
@@ -41,7 +41,7 @@ def one_hot_baseline(
     Args:
         problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
         targets: as `probes.probe`.
-        split, test, folds: as `probes.split`.
+        split, test, folds: as `probes.split`; `turns` as `probes.probe`.
 
     Raises InputError as `probes.probe`.
     """
@@ -49,7 +49,7 @@ def one_hot_baseline(
     asked = each_once(drawn, split)
     every = resolve(asked.task, computed(asked.task) if targets is None else targets)
     wanted = varying(asked, every) if targets is None else every
-    scheme = Scheme(split, test, folds, seed, wrong=())
+    scheme = Scheme(split, test, folds, seed, wrong=(), turns=turns)
     X = one_hot_operands(asked)
     groups = designs_of(asked, wanted, scheme)
     rows: dict[str, dict[str, object]] = {}
@@ -71,6 +71,7 @@ def one_hot_baseline(
             **split_settings(split),
             "test": test,
             "folds": folds,
+            "turns": turns,
         },
         cells=pd.DataFrame([rows[target.name] for target in wanted]),
         resampled=resampling(asked).over,
@@ -80,14 +81,12 @@ def one_hot_baseline(
 def _rows(
     problems: Problems, design: Design, found: Sequence[Found], seed: int
 ) -> dict[str, dict[str, object]]:
-    groups = resampling(problems[design.split.test]).groups
+    groups = resampling(problems[design.test]).groups
     again = resamples(groups, seed=seed)
     rows: dict[str, dict[str, object]] = {}
     for i, target in enumerate(design.targets):
         true, said = design.test_values[:, i], found[i].predicted
-        train = design.values[design.split.train, i]
-        constant = np.tile(constant_guess(target, train), (len(true), 1))
-        median = np.full((len(true), 1), np.median(train))
+        constant, median = constants(design, i)
         bounds = again.ratio(quality(target, true, said)[:, None], size(target, true)[:, None])
         rows[target.name] = {
             "target": target.name,
@@ -99,7 +98,7 @@ def _rows(
             "mae": mean_absolute_error(target, true, said),
             "constant": score(target, true, constant),
             "constant_mae": mean_absolute_error(target, true, median),
-            "n_train": len(design.split.train),
+            "n_train": design.n_train,
             "n_test": len(true),
         }
     return rows

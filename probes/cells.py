@@ -15,7 +15,7 @@ from interp.results.resampling import resampling
 from probes.activations import Hook
 from probes.design import Design
 from probes.estimators import read_circle
-from probes.fitting import Found, constant_guess
+from probes.fitting import Found, constants
 from probes.places import positions, predicted_role
 from probes.references import References
 from probes.resample import Resamples, resamples
@@ -55,7 +55,7 @@ def frame(
     seed: int,
 ) -> Frame:
     """The Frame of a design; `weights` keeps the resamples of equal held-out rows."""
-    test = design.split.test
+    test = design.test
     key = test.tobytes()
     if key not in weights:
         weights[key] = resamples(resampling(batch.problems[test]).groups, seed=seed)
@@ -105,8 +105,8 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
             "reference": refs[i][0],
             "gain": float(gains.value[i]), "gain_low": float(gains.low[i]),
             "gain_high": float(gains.high[i]), "p": float(gains.p[i]),
-            "alpha": found[i].alpha, "n_train": len(design.split.train),
-            "n_test": len(design.split.test), "trained_in": shared.trained_in[i],
+            "alpha": found[i].alpha, "n_train": design.n_train,
+            "n_test": len(design.test), "trained_in": shared.trained_in[i],
         }  # fmt: skip
         out.append(Cell(row, shown_values(target, found[i].predicted)))
     return out
@@ -115,9 +115,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
 def _scores(shared: Frame, i: int, found: Found) -> dict[str, float]:
     design, against = shared.design, shared.against
     target, true = design.targets[i], design.test_values[:, i]
-    train = design.values[design.split.train, i]
-    constant = np.tile(constant_guess(target, train), (len(true), 1))
-    median = np.full((len(true), 1), np.median(train))
+    constant, median = constants(design, i)
     named = {"one_hot": against.one_hot, "shown": against.shown}
     out = {
         "score": score(target, true, found.predicted),
@@ -139,16 +137,16 @@ def _scores(shared: Frame, i: int, found: Found) -> dict[str, float]:
             out[name] = _control_score(design, i, name, found.wrong[name])
     out["types_shared"] = nothing
     if "control_task" in design.scored:
-        out["types_shared"] = float(design.scored["control_task"][:, i].mean())
+        out["types_shared"] = float(design.test_scored("control_task")[:, i].mean())
     return out
 
 
 def _control_score(design: Design, i: int, name: str, said: Floats) -> float:
     """On the held-out rows where its labels can be known; NaN where these are too few."""
-    rows = design.scored[name][:, i]
+    rows = design.test_scored(name)[:, i]
     if rows.mean() < ENOUGH_TYPES:
         return float("nan")
-    return score(design.targets[i], design.wrong[name][design.split.test, i][rows], said[rows])
+    return score(design.targets[i], design.test_wrong(name)[rows, i], said[rows])
 
 
 def shown_values(target: Target, predicted: Floats) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What all probes at one role have in common: targets, their values, their split, their controls.
+"""What all probes at one role have in common: targets, their values, their splits, their controls.
 
 Targets with the same split share one factorisation of every site, and the controls ride along as
 further targets: labels shuffled over the rows, and the control task (`probes.control_task`).
@@ -7,7 +7,7 @@ further targets: labels shuffled over the rows, and the control task (`probes.co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +21,20 @@ from probes.splits import Split, split, split_name
 from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 WRONG_LABELS = ("shuffled", "control_task")
 
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Targets with one split at one place.
+    """Targets with one split at one place, and where rows are held out in turns the others.
 
     values   [n, targets]; rows outside the split do not count
     wrong    the same under each control that is asked for
     scored   under each control, the held-out rows that it can be scored on, [held-out rows,
              targets]: of the control task those whose input type recurs
+    later    the designs of the further turns, which hold out other rows
     """
 
     place: str
@@ -41,22 +43,56 @@ class Design:
     values: Floats
     wrong: dict[str, Floats]
     scored: dict[str, npt.NDArray[np.bool_]]
+    later: tuple[Design, ...] = ()
+
+    @property
+    def turns(self) -> tuple[Design, ...]:
+        """A design each."""
+        return (replace(self, later=()), *self.later)
+
+    @property
+    def test(self) -> Ints:
+        """The held-out rows, turn after turn, as all that is said of held-out rows."""
+        return np.concatenate([turn.split.test for turn in self.turns])
 
     @property
     def test_values(self) -> Floats:
         """[held-out rows, targets]"""
-        return self.values[self.split.test]
+        return self.values[self.test]
+
+    @property
+    def n_train(self) -> int:
+        """Training rows of a turn, on the average."""
+        return round(float(np.mean([len(turn.split.train) for turn in self.turns])))
+
+    def test_wrong(self, name: str) -> Floats:
+        """What a control calls them, [held-out rows, targets]."""
+        return np.concatenate([turn.wrong[name][turn.split.test] for turn in self.turns])
+
+    def test_scored(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which of them a control can be scored on, [held-out rows, targets]."""
+        return np.concatenate([turn.scored[name] for turn in self.turns])
+
+    def without_controls(self) -> Design:
+        """The same targets alone."""
+        later = tuple(turn.without_controls() for turn in self.later)
+        return replace(self, wrong={}, scored={}, later=later)
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How rows are held out, and which controls with wrong labels are wanted."""
+    """How rows are held out, in how many turns, and which controls with wrong labels are wanted."""
 
     by: str | Split = "operand"
     test: float = 0.25
     folds: int = 5
     seed: int = 0
     wrong: tuple[str, ...] = WRONG_LABELS
+    turns: int = 1
+
+    def __post_init__(self) -> None:
+        if self.turns < 1:
+            raise InputError(f"turns={self.turns}: rows are held out at least once")
 
 
 def designs(
@@ -85,7 +121,13 @@ def designs_of(
     for target in targets:
         groups.setdefault(split_name(scheme.by, target), []).append(target)
     here = np.ones(len(problems), dtype=bool) if present is None else present
-    return tuple(_design(problems, place, mine, scheme, here) for mine in groups.values())
+    out = []
+    for mine in groups.values():
+        first, *later = (
+            _design(problems, place, mine, scheme, here, turn) for turn in range(scheme.turns)
+        )
+        out.append(replace(first, later=tuple(later)))
+    return tuple(out)
 
 
 def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Target]) -> None:
@@ -122,6 +164,7 @@ def _design(
     targets: Sequence[Target],
     scheme: Scheme,
     present: npt.NDArray[np.bool_],
+    turn: int,
 ) -> Design:
     whole = split(
         problems,
@@ -130,6 +173,7 @@ def _design(
         test=scheme.test,
         folds=scheme.folds,
         seed=scheme.seed,
+        turn=turn,
     )
     mine = whole.among(present)
     values = np.stack([target.values(problems) for target in targets], axis=1)

@@ -27,7 +27,7 @@ from probes.activations import Hook, extracted, hooks
 from probes.cells import shown_values
 from probes.design import Scheme, check_known, check_varying, designs
 from probes.estimators import LinearMap, SoftmaxMaps
-from probes.fitting import constant_guess, fit_design
+from probes.fitting import constants, fit_design
 from probes.places import bos_tokens, check_places, positions
 from probes.references import references
 from probes.scores import score
@@ -197,7 +197,7 @@ def fit(
     said = {"score": probe, "one_hot": against.one_hot[0], "shown": against.shown[0]}
     true = design.test_values[:, 0]
     scores = {name: score(wanted, true, found.predicted) for name, found in said.items()}
-    always = np.tile(constant_guess(wanted, known), (len(true), 1))
+    always, _ = constants(design, 0)
     return FittedProbe(
         model=model.id, hook=hook, role=place, format=batch.format, bos=bos_tokens(batch),
         target=wanted, map=probe.map, pattern=_pattern(probe.map, train),

@@ -20,12 +20,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the probe of one target says.
+    """What the probe of one target says, or those of all turns.
 
     predicted  [held-out rows, 1], of an angle [rows, 2], its point
     cv         mean score of the training folds at the chosen penalty
+    alpha      that penalty; of several turns the median
     wrong      held-out predictions of the same probe fitted to each control's labels
-    map        the fitted map; None where the activations do not vary
+    map        the fitted map; None where the activations do not vary, and of several turns
     """
 
     predicted: Floats
@@ -36,11 +37,28 @@ class Found:
 
 
 def fit_design(X: Any, design: Design, *, memory: int = 2**31) -> list[Found]:
-    """A probe for each target of the design, from activations X [n, d].
+    """A probe for each target of the design, in each of its turns, from activations X [n, d].
 
     Raises InputError for activations that are not finite, and for more features than `memory` has
     room for.
     """
+    every = [_fit_turn(X, turn, memory) for turn in design.turns]
+    if len(every) == 1:
+        return every[0]
+    return [_together(turns) for turns in zip(*every, strict=True)]
+
+
+def _together(turns: Sequence[Found]) -> Found:
+    return Found(
+        np.concatenate([found.predicted for found in turns]),
+        float(np.mean([found.cv for found in turns])),
+        float(np.median([found.alpha for found in turns])),
+        {name: np.concatenate([found.wrong[name] for found in turns]) for name in turns[0].wrong},
+        None,
+    )
+
+
+def _fit_turn(X: Any, design: Design, memory: int) -> list[Found]:
     split = design.split
     train, test = np.asarray(X[split.train]), np.asarray(X[split.test])
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
@@ -120,14 +138,25 @@ def _constant(design: Design, i: int) -> Found:
     target, rows = design.targets[i], len(design.split.test)
 
     def guess(values: Floats) -> Floats:
-        return np.tile(constant_guess(target, values[design.split.train, i]), (rows, 1))
+        return np.tile(_best_constant(target, values[design.split.train, i]), (rows, 1))
 
     wrong = {name: guess(values) for name, values in design.wrong.items()}
     return Found(guess(design.values), float("nan"), float("nan"), wrong, None)
 
 
-def constant_guess(target: Target, values: Floats) -> Floats:
-    """The best constant, [1] or [2]: mean, mean point, or majority class."""
+def constants(design: Design, i: int) -> tuple[Floats, Floats]:
+    """What the best constant of a target's training rows says of the held-out rows, as `predicted`
+    of a Found, and their median, [rows, 1]."""
+    best, middle = [], []
+    for turn in design.turns:
+        train, rows = turn.values[turn.split.train, i], len(turn.split.test)
+        best.append(np.tile(_best_constant(design.targets[i], train), (rows, 1)))
+        middle.append(np.full((rows, 1), np.median(train)))
+    return np.concatenate(best), np.concatenate(middle)
+
+
+def _best_constant(target: Target, values: Floats) -> Floats:
+    """[1] or [2]: mean, mean point, or majority class."""
     if target.kind == "class":
         found, counts = np.unique(values, return_counts=True)
         return found[[np.argmax(counts)]]

@@ -94,7 +94,7 @@ def baseline_arguments(plan: Plan) -> dict[str, Any]:
     usual = signature(probe).parameters
     return {
         "targets": plan.probe.get("targets"), "n": plan.n, "seed": plan.seed,
-        **{name: plan.probe.get(name, usual[name].default) for name in _SPLIT},
+        **{name: plan.probe.get(name, usual[name].default) for name in (*_SPLIT, "turns")},
     }  # fmt: skip
 
 

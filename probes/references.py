@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -62,7 +62,7 @@ def references(
     same = one_hot.shape == shown.shape and np.array_equal(one_hot, shown)
     out = []
     for design in designs:
-        alone = replace(design, wrong={})
+        alone = design.without_controls()
         first = fit_design(one_hot, alone, memory=memory)
         out.append(
             References(

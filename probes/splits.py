@@ -57,6 +57,7 @@ def split(
     test: float = 0.25,
     folds: int = 5,
     seed: int = 0,
+    turn: int = 0,
 ) -> Split:
     """Hold out a share `test` of the values that `by` names, and cut the rest into `folds`.
 
@@ -64,30 +65,40 @@ def split(
         by: "operand" (values of the number that the target is about, else of the last operand);
             "operand:a" for another; "problem" (the unordered operands); "combination" (of the one
             or two digits that the target leans on most, `own_digits`); or a Split, given back.
+        turn: which share; no value is held out in two turns, and with test=0.25 every one in
+            turns 0 to 3.
 
     Raises:
-        InputError: for an unknown kind of split, a share outside (0, 1), fewer than two folds, or
-            too few values for that many parts, with what to do.
+        InputError: for an unknown kind of split, a share outside (0, 1), fewer than two folds, a
+            turn for which no values are left, or too few values for that many parts, with what to
+            do.
     """
     if isinstance(by, Split):
         _check_rows(by, problems)
+        if turn:
+            raise InputError("a given split holds out its own rows, once: name a kind of split")
         return by
     if not 0 < test < 1:
         raise InputError(f"test={test}: a share lies between 0 and 1, such as 0.25")
     if folds < 2:
         raise InputError(f"folds={folds}: the penalty needs at least 2")
+    if turn < 0 or (turn + 1) * test > 1 + 1e-9:
+        raise InputError(
+            f"turn={turn}: a share of {test} can be held out in {int(1 / test + 1e-9)} turns, the "
+            "first of them 0"
+        )
     what, keys = _keys(problems, by, target)
     values, of = np.unique(keys, return_inverse=True)
-    held = round(test * len(values))
+    first, stop = (round(share * test * len(values)) for share in (turn, turn + 1))
+    held = stop - first
     if held < 1 or len(values) - held < folds:
         raise InputError(
             f"{len(values)} different {what} are too few for a test share of {test} and {folds} "
             "folds: draw more problems, take fewer folds, or split by 'problem'"
         )
     order = np.random.default_rng(seed).permutation(len(values))
-    part = np.empty(len(values), dtype=np.int64)
-    part[order[:held]] = -1
-    part[order[held:]] = np.arange(len(values) - held) % folds
+    part = np.full(len(values), -1)
+    part[np.delete(order, slice(first, stop))] = np.arange(len(values) - held) % folds
     rows = part[of.ravel()]
     train = np.flatnonzero(rows >= 0)
     return Split(f"{what}", train, np.flatnonzero(rows < 0), rows[train])

@@ -114,7 +114,7 @@ def _untrained_scores(
 ) -> dict[tuple[Hook, str, str], float]:
     """The score of the same probes on the same architecture with random weights."""
     plain = {
-        place: [replace(design, wrong={}) for design in mine]
+        place: [design.without_controls() for design in mine]
         for place, mine in study.designs.items()
     }
     other = untrained(study.model, seed=study.seed)

@@ -45,6 +45,7 @@ def probe(
     split: str | Split = "operand",
     test: float = 0.25,
     folds: int = 5,
+    turns: int = 1,
     controls: Sequence[str] = CONTROLS,
     memory: int = 2**30,
     store: str | Path | None = None,
@@ -64,6 +65,9 @@ def probe(
         roles: "c2" for the token itself, "predicts(c2)" for the position before it; None means
             the prompt's end and every answer digit.
         split, test, folds: as `probes.split`.
+        turns: how often a share `test` is held out, each time of other values: 4 with test=0.25
+            holds out every value once. Scores and intervals are over the held-out rows of all
+            turns; a turn is a fit of its own.
         controls: of "embedding", "untrained" (a second model and pass), "shuffled",
             "control_task"; what cannot be measured is NaN, with its reason in `unmeasured`.
         memory: bytes that activations may take; beyond two thirds of it they go to files in
@@ -95,7 +99,7 @@ def probe(
     wanted = _targets(asked, targets)
     check_known(batch, places, wanted)
     wrong = tuple(name for name in WRONG_LABELS if name in controls)
-    scheme = Scheme(split, test, folds, seed, wrong)
+    scheme = Scheme(split, test, folds, seed, wrong, turns)
     every = {place: designs(batch, place, wanted, scheme) for place in places}
     check_varying(asked, wanted, list(every.values()))
     study = Study(
@@ -109,7 +113,8 @@ def probe(
         "sites": list(sites), "layers": None if layers is None else list(layers),
         "heads": None if heads is None else list(heads),
         "roles": None if roles is None else list(roles), "format": batch.format,
-        **split_settings(split), "test": test, "folds": folds, "controls": list(controls),
+        **split_settings(split), "test": test, "folds": folds, "turns": turns,
+        "controls": list(controls),
         "shard": None if shard is None else list(shard), "starting_with": model.tokens.start,
     }  # fmt: skip
     folder = None if resume is None else Path(resume)

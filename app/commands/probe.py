@@ -65,6 +65,10 @@ SplitBy = Annotated[
     str,
     Option("--split", help="What is held out: operand (values), operand:a, problem, combination."),
 ]
+Turns = Annotated[
+    int,
+    Option("--turns", help="How often a quarter is held out, each time of others; 4: all, once."),
+]
 Store = Annotated[
     Path | None, Option("--store", help="Folder for activations that exceed the memory.")
 ]
@@ -110,6 +114,7 @@ def probe(
     format: FormatName = None,
     sampler: SamplerName = "uniform",
     split: SplitBy = "operand",
+    turns: Turns = 1,
     store: Store = None,
     memory: Memory = 1.0,
     resume: Resume = None,
@@ -158,7 +163,7 @@ def probe(
         watch.step(f"probing {loaded.name} on {len(chosen):,} problems")
         try:
             result = probes.probe(
-                loaded, chosen, targets=wanted, seed=seed, format=format, split=split,
+                loaded, chosen, targets=wanted, seed=seed, format=format, split=split, turns=turns,
                 memory=int(memory * 2**30), store=store, resume=kept, jobs=jobs,
                 backend=backend,
                 progress=watch.progress, cancel=watch.cancel, **options,

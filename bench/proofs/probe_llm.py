@@ -1,9 +1,10 @@
 """What a language model's stream holds of a number, layer by layer, beside what its tokens show.
 
 Near-multiples of 5 and 10 (StreetMath, 2510.25776), parity and magnitude of the first number, and
-the carries of a two-digit sum, on values of that number that no probe has seen. Several published
-accuracies equal the majority class; here it stands beside every score, with the digits shown, the
-token's embedding and the same architecture with random weights, and every score has its bounds.
+the carries of a two-digit sum, on values of that number that no probe has seen, each held out once
+in four turns. Several published accuracies equal the majority class; here it stands beside every
+score, with the digits shown, the token's embedding and the same architecture with random weights,
+and every score has its bounds.
 
     python -m bench.proofs.probe_llm smollm2 smollm2-arith
 """
@@ -48,7 +49,7 @@ def main() -> None:
 def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
     sweep = probes.probe(
         model, "add:2", targets=TARGETS, roles=PLACES, n=options.n, seed=options.seed,
-        layers=options.layers, split="operand:a",
+        layers=options.layers, split="operand:a", turns=4,
     )  # fmt: skip
     if options.save:
         sweep.save(options.save / model.name)

@@ -20,7 +20,7 @@ from interp.figures.probes_layers import score_by_layer
 from interp.figures.registry import renders
 from interp.figures.theme import INK, PALE, SIGNED, WIDTH, frame
 from interp.results import ProbeSweep
-from interp.results.probes import ASKED_FOR
+from interp.results.probes import ASKED_FOR, split_words
 
 FLOW = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid_post")
 """Sites in the order in which a block computes them."""
@@ -243,7 +243,7 @@ def _axes(figure: go.Figure, columns: Sequence[str], rows_are: str, across: floa
 def _caption(
     result: ProbeSweep, panels: Sequence[pd.DataFrame], wanted: int, site: str | None, mark: str
 ) -> str:
-    parts = [result.caption, f"split by {result.settings.get('split', 'operand')}"]
+    parts = [result.caption, split_words(result.settings)]
     parts += [f"at {site}"] if site else []
     parts += [f"{mark}: represented, the interval above 0 and q ≤ 0.05"]
     if min(panel["gain"].min() for panel in panels) < _scale(panels)["zmin"]:

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, GREY, PALE, error_bars, frame
 from interp.results import OneHotBaseline
+from interp.results.probes import split_words
 
 _ROW = 21  # pixels
 
@@ -49,7 +50,7 @@ def one_hot_baseline(result: OneHotBaseline) -> go.Figure:
     return frame(
         figure,
         title="What do the operand digits give for free?",
-        caption=f"{result.caption} · split by {result.settings.get('split', 'problem')} · "
+        caption=f"{result.caption} · {split_words(result.settings)} · "
         f"{table['n_test'].iloc[0]:,} held-out problems · no model took part · index 0 least "
         "significant",
         notes=result.notes,

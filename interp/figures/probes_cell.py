@@ -14,7 +14,7 @@ from interp.figures.matrix import heatmap, outline
 from interp.figures.theme import ACCENT, GREY, INK, frame, magnitude_range, translucent
 from interp.results import ProbeSweep
 from interp.results.display import number
-from interp.results.probes import ASKED_FOR
+from interp.results.probes import ASKED_FOR, split_words
 
 CONTROLS = {
     "shown": "one-hot digits<br>and printed answer",
@@ -189,7 +189,7 @@ def _controls(figure: go.Figure, cell: Mapping[str, Any]) -> None:
 def _caption(result: ProbeSweep, cell: Mapping[str, Any]) -> str:
     parts = [
         result.caption,
-        f"split by {result.settings.get('split', 'operand')}",
+        split_words(result.settings),
         f"{cell['n_test']:,} held-out prompts",
         measured(cell),
         f"bar: interval of the gain, drawn from {cell['reference']} (dotted)",

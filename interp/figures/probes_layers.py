@@ -13,7 +13,7 @@ from interp.errors import InputError
 from interp.figures.probes_cell import CONTROLS
 from interp.figures.theme import CATEGORIES, GREY, INK, SYMBOLS, frame, translucent
 from interp.results import ProbeSweep
-from interp.results.probes import ASKED_FOR
+from interp.results.probes import ASKED_FOR, split_words
 
 _MAX_ROLES = 9
 _LOWEST = -0.5  # an R² below it is off the page
@@ -132,7 +132,7 @@ def _line(
 def _caption(result: ProbeSweep, mine: pd.DataFrame, cut: bool) -> str:
     parts = [
         result.caption,
-        f"split by {result.settings.get('split', 'operand')}",
+        split_words(result.settings),
         f"{mine['n_test'].iloc[0]:,} held-out prompts",
         f"band: interval of the gain, drawn from {' or '.join(dict.fromkeys(mine['reference']))}",
         "index 0 least significant",

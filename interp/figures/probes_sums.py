@@ -17,6 +17,7 @@ from interp.figures.registry import renders
 from interp.figures.theme import CATEGORIES, GREY, INK, SYMBOLS, error_bars, frame
 from interp.results import RunningSums
 from interp.results.display import number
+from interp.results.probes import split_words
 
 _WHEN = {
     "after": "read at the token c_k, which shows ĉ_k mod 10",
@@ -170,7 +171,7 @@ def _points(part: pd.DataFrame, column: str, name: str, colour: str, symbol: str
 def _caption(result: RunningSums, cells: pd.DataFrame) -> str:
     parts = [
         result.caption,
-        f"split by {result.settings.get('split', 'problem')}",
+        split_words(result.settings),
         f"{cells['n_test'].iloc[0]:,} held-out problems",
         "dashed: y = x",
     ]

@@ -43,6 +43,18 @@ def split_option(settings: Mapping[str, Any]) -> Any:
     return Expression(call("probes.Split", repr(settings["split"]), **rows))
 
 
+def split_words(settings: Mapping[str, Any]) -> str:
+    """How rows were held out, for a caption."""
+    turns = turns_option(settings)
+    return f"split by {settings['split']}" + (f", held out in {turns} turns" if turns else "")
+
+
+def turns_option(settings: Mapping[str, Any]) -> int | None:
+    """`turns=` as `call` writes it: left out where rows were held out once."""
+    turns = settings.get("turns", 1)
+    return None if turns == 1 else int(turns)
+
+
 def probe_code(model: ModelId | None, last: str, starting_with: str | None = None) -> str:
     """A script that imports both packages, loads the model and makes the call `last`."""
     return model_code(model, {"starting_with": starting_with}, last).replace(
@@ -160,6 +172,7 @@ class ProbeSweep(Result):
         )  # fmt: skip
         options = {name: self.settings.get(name) for name in names}
         options["split"] = split_option(self.settings)
+        options["turns"] = turns_option(self.settings)
         problems = str(self.settings["problems"])
         last = call("probes.probe", "model", problems, **options, seed=self.seed)
         return probe_code(self.model, last, self.settings.get("starting_with"))
@@ -216,7 +229,8 @@ class ProbeSweep(Result):
 
     def best(self, target: str) -> pd.Series:
         """The row of a target's cell that the folds of the training rows like best; its score was
-        not looked at to choose it.
+        not looked at to choose it (where rows are held out in turns, those of one turn are
+        training rows of the others).
 
         Raises InputError for a target that was not probed.
         """

@@ -37,6 +37,27 @@ def test_training_and_held_out_share_nothing(by: str, seed: int) -> None:
         assert len(np.unique(found.fold[keys[found.train] == key])) == 1
 
 
+@settings(deadline=None, max_examples=20)
+@given(
+    st.sampled_from([0.25, 1 / 3, 0.2]), st.sampled_from(["operand", "problem"]), st.integers(0, 9)
+)
+def test_in_turns_every_value_is_held_out_once(test: float, by: str, seed: int) -> None:
+    problems = interp.Addition(2).sample(300, seed=seed)
+    turns = round(1 / test)
+    every = [probes.split(problems, by, test=test, seed=seed, turn=turn) for turn in range(turns)]
+    assert sorted(np.concatenate([one.test for one in every])) == list(range(300))
+    for one in every:
+        assert sorted([*one.train, *one.test]) == list(range(300))
+        if by == "operand":
+            b = problems.values(1).astype(int)
+            assert not set(b[one.train]) & set(b[one.test])
+        assert sorted(set(one.fold)) == list(range(5))
+    with pytest.raises(InputError, match=f"{turns} turns"):
+        probes.split(problems, by, test=test, seed=seed, turn=turns)
+    with pytest.raises(InputError, match="its own rows"):
+        probes.split(problems, every[0], turn=1)
+
+
 def test_a_number_is_held_out_where_a_target_is_about_it() -> None:
     task = interp.Addition(2)
     problems = task.sample(500, seed=0)

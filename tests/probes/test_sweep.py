@@ -52,6 +52,36 @@ def test_scores_are_those_of_scikit_learn(add5: Any, sweep: ProbeSweep) -> None:
     assert cell["constant_mae"] == pytest.approx(np.abs(y[rows.test] - median).mean())
 
 
+def test_turns_are_a_sweep_each_whose_held_out_rows_are_scored_together(add5: Any) -> None:
+    options = {**OPTIONS, "roles": ["last"]}
+    turned = probes.probe(add5, "add:5", **options, turns=4)
+    problems = add5.task.sample(240, seed=3)
+    rows, said = [], []
+    for turn in range(4):
+        mine = probes.split(problems, "problem", seed=3, turn=turn)
+        one = probes.probe(add5, problems, **{**options, "split": mine, "controls": ()})
+        rows.append(one.rows)
+        said.append(one.predicted)
+    order = np.argsort(np.concatenate(rows, axis=1)[0])
+    pooled = np.concatenate(said, axis=1)[:, order]
+    np.testing.assert_array_equal(turned.rows, np.tile(np.arange(240), (3, 1)))
+    np.testing.assert_allclose(turned.predicted, pooled, atol=1e-4)
+    frame = turned.frame.set_index("target")
+    for i, name in enumerate(turned.names):
+        true = problems.column("a[2]" if name == "a[2]" else name)
+        score = np.mean(true == pooled[i]) if name == "carry[1]" else r2_score(true, pooled[i])
+        assert frame.loc[name, "score"] == pytest.approx(score, abs=1e-4)
+    once = probes.probe(add5, "add:5", **options).frame.set_index("target")
+    assert (frame["n_test"] == 240).all() and (frame["n_train"] == 180).all()
+    assert (frame["shuffled"] < 0.75).all() and frame["control_task"].notna().all()
+    width, before = (x["gain_high"] - x["gain_low"] for x in (frame, once))
+    assert (width < before)["running_sum[2]"]
+    assert turned.code.splitlines()[-1].endswith("turns=4, seed=3)")
+    assert "held out in 4 turns" in str(turned.figure().to_dict())
+    with pytest.raises(InputError, match="at least once"):
+        probes.probe(add5, "add:5", **options, turns=0)
+
+
 def test_the_table_is_consistent(sweep: ProbeSweep) -> None:
     frame = sweep.frame
     assert len(frame) == 3 * 3
