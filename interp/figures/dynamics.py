@@ -17,7 +17,9 @@ from interp.results.dynamics import DigitLosses, TrainingDynamics
 DASHES = ("solid", "dash", "dot")
 """Beyond eight lines the colours come again, dashed."""
 
-_ROWS = {"gradients": 190, "digits": 230, "tasks": 230, "classes": 230, "totals": 190}
+_ROWS = {
+    "gradients": 190, "digits": 230, "tasks": 230, "classes": 230, "accuracies": 190, "totals": 190,
+}  # fmt: skip
 _GAP = 48  # pixels between panels, for axis title and legend
 _SMALLEST = 0.1  # gradient norms below it share the darkest colour, as in the paper
 
@@ -25,7 +27,8 @@ _SMALLEST = 0.1  # gradient norms below it share the darkest colour, as in the p
 @renders(TrainingDynamics)
 def training_dynamics(result: TrainingDynamics) -> go.Figure:
     """Down the page over the same steps: gradient norms by digit, loss by digit, loss by class, and
-    the whole's loss in training beside that on held-out problems."""
+    the whole's loss in training beside that on held-out problems. Where the answer is one token
+    its panel would be the whole's, and the whole's accuracy stands there."""
     panels = _panels(result)
     heights = [_ROWS[name] for name in panels]
     total = sum(heights) + _GAP * (len(panels) - 1)
@@ -38,8 +41,9 @@ def training_dynamics(result: TrainingDynamics) -> go.Figure:
     for row, name in enumerate(panels, 1):
         if name == "gradients":
             _gradients(figure, result, row)
-        elif name == "totals":
-            _totals(figure, result, row, _top(heights, row, total))
+        elif name in ("totals", "accuracies"):
+            measure = {"totals": "loss", "accuracies": "accuracy"}[name]
+            _totals(figure, result, measure, row, _top(heights, row, total))
         else:
             kind = {"digits": "digit", "tasks": "task", "classes": "class"}[name]
             _losses(figure, result, kind, row, _top(heights, row, total))
@@ -47,7 +51,9 @@ def training_dynamics(result: TrainingDynamics) -> go.Figure:
     figure.update_xaxes(title="training step", row=len(panels))
     return frame(
         figure,
-        title="In which order was it learnt?",
+        title="When was it learnt, and when did it generalise?"
+        if result.one_token
+        else "In which order was it learnt?",
         caption=f"{result.caption} · ▾ learnt",
         notes=result.notes,
         verdict=result.verdict,
@@ -116,7 +122,9 @@ def _panels(result: TrainingDynamics) -> list[str]:
         for name, kind in (("digits", "digit"), ("tasks", "task"), ("classes", "class"))
         if kind in kinds
     ]
-    return [*panels, "totals"] if panels else ["totals"]
+    if result.one_token:
+        panels[panels.index("digits")] = "accuracies"
+    return [*panels, "totals"]
 
 
 def _gradients(figure: go.Figure, result: TrainingDynamics, row: int) -> None:
@@ -170,21 +178,29 @@ def _losses(
     figure.update_yaxes(title="loss (nats)", rangemode="tozero", row=row, col=1)
 
 
-def _totals(figure: go.Figure, result: TrainingDynamics, row: int, legend_top: float) -> None:
-    """The whole's loss on a logarithmic scale, in training and on held-out problems.
+def _totals(
+    figure: go.Figure, result: TrainingDynamics, measure: str, row: int, legend_top: float
+) -> None:
+    """The whole's loss on a logarithmic scale, or its accuracy, in training and on held-out
+    problems, marked where it is learnt.
 
-    In training that is what is minimised: no step is marked there where it is another quantity.
+    In training the loss is what is minimised: no step is marked there where it is another quantity.
     """
     for number, split in enumerate(result.splits):
         rows = result.totals[result.totals["split"] == split].set_index("step")
         name = "training" if split == "train" else "held out"
         told = split == "validation" or result.same_quantity
-        line = _line(rows["loss"], name, number, result.whole_learnt_at(split) if told else np.nan)
+        learnt_at = result.whole_learnt_at(split) if told else np.nan
+        line = _line(rows[measure], name, number, learnt_at, " nats" if measure == "loss" else "")
         line.legend = _legend(row)
         figure.add_trace(line, row=row, col=1)
     title = "whole" if result.same_quantity else "whole (training:<br>what is minimised)"
     _place_legend(figure, row, legend_top, title)
-    figure.update_yaxes(title="loss (nats)", type="log", tickformat="~g", nticks=6, row=row, col=1)
+    axis = {
+        "loss": {"title": "loss (nats)", "type": "log", "exponentformat": "power", "nticks": 6},
+        "accuracy": {"title": "accuracy", "range": [-0.03, 1.03]},
+    }[measure]
+    figure.update_yaxes(**axis, row=row, col=1)
 
 
 def _legend(row: int) -> str:
@@ -197,7 +213,9 @@ def _place_legend(figure: go.Figure, row: int, top: float, title: str) -> None:
     figure.update_layout({_legend(row): {**place, "title": {"text": title}, "tracegroupgap": 0}})
 
 
-def _line(values: pd.Series, group: str, number: int, learnt_at: float) -> go.Scatter:
+def _line(
+    values: pd.Series, group: str, number: int, learnt_at: float, unit: str = " nats"
+) -> go.Scatter:
     """The curve, and a mark on it at the step at which it counts as learnt."""
     known = values.dropna()
     marked: npt.NDArray[np.int64] = np.where(known.index == learnt_at, 11, 0)
@@ -209,7 +227,7 @@ def _line(values: pd.Series, group: str, number: int, learnt_at: float) -> go.Sc
         name=name,
         line=_stroke(number),
         marker={"symbol": "triangle-down", "size": marked, "opacity": 1, "line": {"width": 0}},
-        hovertemplate=f"<b>{name}</b>, step %{{x:,}}: %{{y:.4g}} nats<extra></extra>",
+        hovertemplate=f"<b>{name}</b>, step %{{x:,}}: %{{y:.4g}}{unit}<extra></extra>",
     )
 
 

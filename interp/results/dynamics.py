@@ -170,6 +170,8 @@ class TrainingDynamics(_Curves):
         known = digits.dropna(subset=["learnt_at"]).sort_values("rank", kind="stable")
         if digits.empty:
             return None
+        if self.one_token and "delay" in self.metrics:
+            return self._generalised()
         where = PROBLEMS[self.split]
         if known.empty:
             return f"On {where} none of the answer digits is learnt at this threshold."
@@ -180,6 +182,21 @@ class TrainingDynamics(_Curves):
         missing = [str(g) for g in digits["group"] if g not in set(known["group"])]
         never = f"; never {', '.join(missing)}" if missing else ""
         return f"On {where} the digits are learnt in the order {told}{never}."
+
+    @property
+    def one_token(self) -> bool:
+        """Whether the answer is one token: the whole is that digit, and digits have no order."""
+        return len(self.groups("digit")) == 1
+
+    def _generalised(self) -> str:
+        """When the training problems were learnt, and when those held out."""
+        train, held_out = (self.metrics[f"learnt_at_{split}"] for split in PROBLEMS)
+        if np.isnan(train):
+            return "The training problems are not learnt at this threshold."
+        told = f"The training problems are learnt at step {train:,.0f}, those held out "
+        if np.isnan(held_out):
+            return f"{told}not by the end."
+        return f"{told}at step {held_out:,.0f}."
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -71,6 +71,34 @@ def test_the_delay_between_training_and_held_out(tmp_path: Path) -> None:
     assert np.isnan(by_accuracy.metrics["delay"])
 
 
+def one_token() -> pd.DataFrame:
+    """The same where the answer is one token, so that its digit is the whole."""
+    frame = both_splits()
+    held_out = frame[(frame["group"] == "total") & (frame["split"] == "validation")]
+    return pd.concat([frame.query("group not in ('c0', 'c1', 'c2')"), *(
+        rows.assign(group="c[0:3]")
+        for rows in (held_out, frame[(frame["group"] == "total") & (frame["split"] == "train")])
+    )])  # fmt: skip
+
+
+def test_where_the_answer_is_one_token_the_delay_is_what_is_told(tmp_path: Path) -> None:
+    result = dynamics(folder_of(small("mod113"), one_token(), tmp_path / "grokked"))
+    assert result.conclusion() == (
+        "The training problems are learnt at step 10, those held out at step 30."
+    )
+    figure = result.figure()
+    assert figure.layout.title.text.startswith("When was it learnt, and when did it generalise?")
+    held_out = [list(trace.y) for trace in figure.data if trace.name == "held out"]
+    assert held_out == [[0, 0, 0.2, 0.9, 1.0], [3.0, 3.0, 2.0, 0.5, 0.1]]
+    assert not any(trace.name == "c[0:3]" for trace in figure.data)
+    never = dynamics(folder_of(small("mod113"), one_token(), tmp_path / "never"), threshold=0.05)
+    assert never.conclusion() == (
+        "The training problems are learnt at step 30, those held out not by the end."
+    )
+    nothing = dynamics(folder_of(small("mod113"), one_token(), tmp_path / "none"), threshold=0.001)
+    assert nothing.conclusion() == "The training problems are not learnt at this threshold."
+
+
 UNIFORM: dict[str, Any] = {"mix": (Draw(),)}
 
 
