@@ -19,7 +19,7 @@ from interp.training.objectives import (
     Step,
     objective_from,
 )
-from interp.training.objectives.icot import chain_length
+from interp.training.objectives.icot import EVERYTHING, chain_length
 from interp.training.rows import Encoder
 from interp.training.run_state import TrainingRun
 
@@ -259,9 +259,41 @@ def test_tokens_go_when_the_model_has_caught_up(encoder):
     assert widths == [widths[0], widths[0] - 2, widths[0] - 4]
 
 
+def test_what_is_waited_for_too_long_goes_with_the_rest(encoder):
+    objective = ImplicitChain(removed=1, caught_up=0.1, patience=100, pretrain=50, smoothing=None)
+    losses = [0.01, 0.2, 0.09, 0.3, 0.2, 0.05, 0.3, 0.3, 0.3, 0.01]  # of steps 0, 50, 100, …
+    logged = [(50 * i, loss) for i, loss in enumerate(losses)]
+
+    def at(number: int) -> Step:
+        return Step(number, 600, 0, [one for one in logged if one[0] < number])
+
+    gone = [objective.scheduled(at(n)) for n in (51, 101, 201, 251, 301, 350)]
+    # The second wait is ended at its hundredth step, and the chain does not come back.
+    assert gone[:2] == [0, 1]
+    assert gone[2:] == [EVERYTHING] * 4
+    patient = replace(objective, patience=150)
+    assert [patient.scheduled(at(n)) for n in (201, 251, 301, 351, 401)] == [
+        1, 2, 2, 2, EVERYTHING,
+    ]  # fmt: skip
+    assert patient.scheduled(at(501)) == EVERYTHING
+    problems = task("mul:2x2").sample(3, seed=0)
+    rows = objective.rows(encoder, problems, at(201))
+    assert rows.learnt.sum(1).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("given", [{"patience": 5}, {"patience": 0, "caught_up": 0.1}])
+def test_patience_needs_something_to_wait_for(given):
+    with pytest.raises(InputError, match="caught_up waits"):
+        recipe_with(ImplicitChain(**given))
+
+
 @pytest.mark.parametrize(
     "chain",
-    [ImplicitChain(stage=4, removed=4), ImplicitChain(removed=2, caught_up=2.755, restart=False)],
+    [
+        ImplicitChain(stage=4, removed=4),
+        ImplicitChain(removed=2, caught_up=2.755, restart=False),
+        ImplicitChain(removed=1, caught_up=2.755, patience=3),
+    ],
 )
 def test_a_run_through_all_stages_resumes_to_the_bit_and_answers_without_a_chain(tmp_path, chain):
     recipe = recipe_with(

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from interp.training.recipes import Recipe
 
 
+EVERYTHING = np.iinfo(np.int32).max
+"""More tokens than any chain has."""
+
+
 @dataclass(frozen=True)
 class ImplicitChain(Objective):
     """Cross-entropy on what is left of the chain of thought, and on the answer.
@@ -40,6 +44,9 @@ class ImplicitChain(Objective):
     caught_up    training loss (nats a token) at which the model has caught up with what was taken
                  away; None to go by the clock, as the papers do. Some tokens are missed for
                  thousands of steps, most for a few, and what is not caught up with in time is lost
+    patience     with `caught_up`: once a token has been waited for this many steps, what is left of
+                 the chain goes at once; None to wait on. From there a step is a third as long, and
+                 asks for nothing but the answer
     pretrain     steps with the whole chain before the first token goes
     smoothing    λ (4 in the papers: 98 % of the rows lose nothing more); None for no extra removal
     all_beyond   once more than this many are gone, all go; None to go on token by token
@@ -51,6 +58,7 @@ class ImplicitChain(Objective):
     stage: int = 1000
     removed: int = 8
     caught_up: float | None = None
+    patience: int | None = None
     pretrain: int = 0
     smoothing: float | None = 4.0
     all_beyond: int | None = None
@@ -68,6 +76,10 @@ class ImplicitChain(Objective):
             raise InputError(f"smoothing={self.smoothing} must be above 0, or None for none")
         if self.caught_up is not None and not self.caught_up > 0:
             raise InputError(f"caught_up={self.caught_up} must be above 0, or None for the clock")
+        if self.patience is not None and (self.caught_up is None or self.patience < 1):
+            raise InputError(
+                f"patience={self.patience} is of steps (at least 1) that caught_up waits: set both"
+            )
         if self.all_beyond is not None and self.all_beyond < 0:
             raise InputError(f"all_beyond={self.all_beyond} must not be below 0")
 
@@ -79,10 +91,21 @@ class ImplicitChain(Objective):
         if self.caught_up is None:
             gone = max(0, step.number - self.pretrain) * self.removed // self.stage
         else:
-            later = (loss for at, loss in step.logged if at >= self.pretrain)
-            gone = self.removed * sum(loss < self.caught_up for loss in later)
+            gone = self._caught_up_with(step)
         if self.all_beyond is not None and gone > self.all_beyond:
-            return np.iinfo(np.int32).max
+            return EVERYTHING
+        return gone
+
+    def _caught_up_with(self, step: Step) -> int:
+        assert self.caught_up is not None
+        gone, since = 0, self.pretrain
+        for at, loss in step.logged:
+            if at < self.pretrain:
+                continue
+            if loss < self.caught_up:
+                gone, since = gone + self.removed, at
+            elif self.patience is not None and at - since >= self.patience:
+                return EVERYTHING
         return gone
 
     def rows(self, encoder: Encoder, problems: Problems, step: Step) -> Rows:
