@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+import interp
 from bench.proofs import card_accuracy
 from interp.models.fixtures import fixture_folders, read_card
 from interp.models.weights import weight_hash
 from interp.training import recipe
 from interp.training.card import share
+from interp.training.split import Split
 
 TRAINED = [name for name, folder in fixture_folders().items() if (folder / "card.json").exists()]
 
@@ -58,3 +60,21 @@ def test_a_card_is_reproduced_and_a_wrong_one_is_not(monkeypatch):
         found = card_accuracy.reproduce("add5", 300, 1)
         names = ("in_the_cards_interval", "intervals_overlap", "reproduced")
         assert tuple(found[name] for name in names) == told
+
+
+def test_the_shipped_series_knows_its_pairs_before_the_others():
+    """All trained pairs at step 250 and no others; all of both at the end."""
+    found = interp.series("mod113")
+    made = recipe("mod113")
+    assert len(found) >= 12
+    pairs = interp.task("mod:113").grid()
+    parts = Split(made.test_share, made.validation_share, made.split_seed).part(pairs)
+
+    def right(step, part):
+        some = pairs[np.flatnonzero(parts == part)[::10]]
+        result = interp.behaviour.accuracy(found.load(step), some, strict=False)
+        return result.metrics["exact_accuracy"]
+
+    assert right(250, "train") == 1
+    assert right(250, "test") < 0.05
+    assert right(found.steps[-1], "train") == right(found.steps[-1], "test") == 1
