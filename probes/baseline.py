@@ -19,7 +19,7 @@ from probes.fitting import Found, constants, fit_design
 from probes.question import one_hot_operands
 from probes.resample import resamples
 from probes.scores import mean_absolute_error, quality, score, size
-from probes.splits import Split, each_once, split_settings
+from probes.splits import Split, each_once, split_settings, turns_setting
 from probes.targets import Target, computed, resolve
 
 
@@ -71,7 +71,7 @@ def one_hot_baseline(
             **split_settings(split),
             "test": test,
             "folds": folds,
-            "turns": turns,
+            **turns_setting(turns),
         },
         cells=pd.DataFrame([rows[target.name] for target in wanted]),
         resampled=resampling(asked).over,

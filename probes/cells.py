@@ -83,11 +83,11 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
     """The cells of one hook, one a target of the design."""
     design = shared.design
     values = design.test_values
-    refs = [shared.against.of(target, i, values[:, i]) for i, target in enumerate(design.targets)]
+    refs = [shared.against.of(design, i) for i in range(len(design.targets))]
     mine, theirs, sizes = [], [], []
     for i, target in enumerate(design.targets):
         mine.append(quality(target, values[:, i], found[i].predicted))
-        theirs.append(quality(target, values[:, i], refs[i][1].predicted))
+        theirs.append(quality(target, values[:, i], refs[i][1]))
         sizes.append(size(target, values[:, i]))
     own, total = np.stack(mine, axis=1), np.stack(sizes, axis=1)
     scores = shared.resample.ratio(own, total)

@@ -28,13 +28,14 @@ WRONG_LABELS = ("shuffled", "control_task")
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Targets with one split at one place, and where rows are held out in turns the others.
+    """Targets with one split at one place; where rows are held out in turns, the first of them.
 
     values   [n, targets]; rows outside the split do not count
     wrong    the same under each control that is asked for
-    scored   under each control, the held-out rows that it can be scored on, [held-out rows,
+    scored   under each control, the held-out rows of this turn that it can be scored on, [rows,
              targets]: of the control task those whose input type recurs
-    later    the designs of the further turns, which hold out other rows
+    later    the designs of the further turns, which hold out other rows; what is called `test…`
+             is of all turns
     """
 
     place: str
@@ -123,11 +124,33 @@ def designs_of(
     here = np.ones(len(problems), dtype=bool) if present is None else present
     out = []
     for mine in groups.values():
+        turns = [_split(problems, mine, scheme, here, turn) for turn in range(scheme.turns)]
+        # Some prompts may lack the place: a turn may hold out none that has it.
         first, *later = (
-            _design(problems, place, mine, scheme, here, turn) for turn in range(scheme.turns)
+            _design(problems, place, mine, scheme, one)
+            for one in [one for one in turns if len(one.test)] or turns[:1]
         )
         out.append(replace(first, later=tuple(later)))
     return tuple(out)
+
+
+def _split(
+    problems: Problems,
+    targets: Sequence[Target],
+    scheme: Scheme,
+    present: npt.NDArray[np.bool_],
+    turn: int,
+) -> Split:
+    whole = split(
+        problems,
+        scheme.by,
+        target=targets[0],
+        test=scheme.test,
+        folds=scheme.folds,
+        seed=scheme.seed,
+        turn=turn,
+    )
+    return whole.among(present)
 
 
 def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Target]) -> None:
@@ -163,19 +186,8 @@ def _design(
     place: str,
     targets: Sequence[Target],
     scheme: Scheme,
-    present: npt.NDArray[np.bool_],
-    turn: int,
+    mine: Split,
 ) -> Design:
-    whole = split(
-        problems,
-        scheme.by,
-        target=targets[0],
-        test=scheme.test,
-        folds=scheme.folds,
-        seed=scheme.seed,
-        turn=turn,
-    )
-    mine = whole.among(present)
     values = np.stack([target.values(problems) for target in targets], axis=1)
     for target, column in zip(targets, values.T, strict=True):
         _check_values(target, column, mine)
@@ -196,7 +208,10 @@ def _design(
 
 def _check_values(target: Target, values: Floats, mine: Split) -> None:
     if not len(mine.test) or len(mine.train) < 2:
-        raise InputError(f"{len(mine.train)} prompts to fit {target.name} on: draw more")
+        raise InputError(
+            f"{len(mine.train)} prompts to fit {target.name} on and {len(mine.test)} to score it "
+            "on: draw more"
+        )
     train = values[mine.train]
     if np.ptp(train) == 0:
         raise _constant(target, float(train[0]))

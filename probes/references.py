@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from interp.models.prompts import PromptBatch
 from probes.design import Design
-from probes.fitting import Found, fit_design
+from probes.fitting import Found, constants, fit_design
 from probes.question import one_hot_question
 from probes.scores import score
-from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]
-Reference = Literal["shown", "embedding"]
+Reference = Literal["shown", "embedding", "constant"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +27,25 @@ class References:
     shown: list[Found]
     embedding: list[Found] | None
 
-    def of(self, target: Target, i: int, true: Floats) -> tuple[Reference, Found]:
-        """What the target must beat, given its values on the held-out rows: the digits shown or the
-        token's embedding, whichever tells more of it there; of what the question says outright,
-        which the digits have whole, the embedding.
+    def of(self, design: Design, i: int) -> tuple[Reference, Floats]:
+        """What a target of the design must beat, and what that says of the held-out rows: the
+        digits shown, the token's embedding or the best constant, whichever tells more of it there;
+        of what the question says outright, which the digits have whole, one of the latter two.
 
         A token that is a whole number may code any fact about it without a layer of the model, and
-        digits tell only what is a sum over them. To take the better of the two after looking at
-        both makes a gain smaller, never larger.
+        digits tell only what is a sum over them. To take the best after looking at all makes a gain
+        smaller, never larger.
         """
-        if self.embedding is None:
-            return "shown", self.shown[i]
-        shown, embedding = (
-            score(target, true, found[i].predicted) for found in (self.shown, self.embedding)
-        )
-        if target.copied or embedding > shown:
-            return "embedding", self.embedding[i]
-        return "shown", self.shown[i]
+        target, true = design.targets[i], design.test_values[:, i]
+        said: dict[Reference, Floats] = {"shown": self.shown[i].predicted}
+        if self.embedding is not None:
+            said["embedding"] = self.embedding[i].predicted
+            if target.copied:
+                del said["shown"]
+        said["constant"] = constants(design, i)[0]
+        scores = {name: score(target, true, predicted) for name, predicted in said.items()}
+        best = max(said, key=lambda name: np.nan_to_num(scores[name], nan=-np.inf))
+        return best, said[best]
 
 
 def references(

@@ -123,6 +123,11 @@ def split_settings(by: str | Split) -> dict[str, Any]:
     return {"split": by.by, "split_rows": rows}
 
 
+def turns_setting(turns: int) -> dict[str, int]:
+    """What a Result keeps of the turns: nothing of a single one, as before there were more."""
+    return {} if turns == 1 else {"turns": turns}
+
+
 def each_once(problems: Problems, by: str | Split) -> Problems:
     """Each problem once, in order of first appearance: a repeated one is no new evidence.
 

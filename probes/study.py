@@ -161,15 +161,16 @@ def _fit(
     cancel: Cancel | None,
 ) -> Iterator[tuple[Hook, Probes]]:
     """Hook after hook, in `study.jobs` processes or threads of joblib's."""
+    jobs = _jobs(study, designs, activations, wanted)
     calls = (
         joblib.delayed(_fit_hook)(
             {place: activations.at(hook, place) for place in study.places},
             {place: designs[place] for place in study.places},
-            study.memory,
+            study.memory // jobs,
         )
         for hook in wanted
     )
-    workers = joblib.Parallel(n_jobs=study.jobs, backend=study.backend, return_as="generator")
+    workers = joblib.Parallel(n_jobs=jobs, backend=study.backend, return_as="generator")
     # One thread of BLAS a job: at these sizes more of them wait for each other. Processes of their
     # own have joblib's limit.
     with threadpool_limits(1, user_api="blas"):
@@ -178,6 +179,17 @@ def _fit(
                 cancel.check()
             step()
             yield hook, found
+
+
+def _jobs(study: Study, designs: Designs, activations: Activations, wanted: Sequence[Hook]) -> int:
+    """As many jobs as were asked for, or as fit into the memory: each holds a matrix a fold and a
+    few more, [features, features], and its rows in float64."""
+    asked = joblib.effective_n_jobs(study.jobs)
+    width = max(activations.at(hook, study.places[0]).shape[1] for hook in wanted)
+    n = len(study.batch)
+    folds = max(len(np.unique(d.split.fold)) for mine in designs.values() for d in mine)
+    each = 8 * ((folds + 3) * min(n, width) ** 2 + 2 * n * width)
+    return int(max(1, min(asked, study.memory // each)))
 
 
 def _fit_hook(

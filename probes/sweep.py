@@ -22,7 +22,7 @@ from probes.activations import Hook, hooks
 from probes.assemble import assemble
 from probes.design import WRONG_LABELS, Scheme, check_known, check_varying, designs, varying
 from probes.places import check_places, default_places
-from probes.splits import Split, each_once, split_settings
+from probes.splits import Split, each_once, split_settings, turns_setting
 from probes.study import Study, measure
 from probes.targets import Target, computed, resolve
 
@@ -71,12 +71,12 @@ def probe(
         controls: of "embedding", "untrained" (a second model and pass), "shuffled",
             "control_task"; what cannot be measured is NaN, with its reason in `unmeasured`.
         memory: bytes that activations may take; beyond two thirds of it they go to files in
-            `store` (or a temporary folder). Fitting takes that of one site and role besides, the
-            model's passes a sixteenth or 16 MiB.
+            `store` (or a temporary folder). Fitting takes that of one site and role a job besides,
+            with no more jobs than `memory` has room for; the model's passes a sixteenth or 16 MiB.
         resume: a folder in which finished hooks are kept and found again.
         shard: (i, of): only every of-th hook, from the i-th; `probes.merge` joins the shards.
         jobs, backend: joblib's, over hooks: -1 is one a core; "threading", "loky" or
-            "multiprocessing". The numbers are the same.
+            "multiprocessing". The numbers are the same to rounding.
 
     Returns:
         The sweep; a target is skipped at roles where arithmetic cannot know it yet.
@@ -113,10 +113,9 @@ def probe(
         "sites": list(sites), "layers": None if layers is None else list(layers),
         "heads": None if heads is None else list(heads),
         "roles": None if roles is None else list(roles), "format": batch.format,
-        **split_settings(split), "test": test, "folds": folds, "turns": turns,
-        "controls": list(controls),
+        **split_settings(split), "test": test, "folds": folds, "controls": list(controls),
         "shard": None if shard is None else list(shard), "starting_with": model.tokens.start,
-    }  # fmt: skip
+    } | turns_setting(turns)  # fmt: skip
     folder = None if resume is None else Path(resume)
     found = measure(study, folder, settings, progress, cancel)
     return assemble(study, found, settings)

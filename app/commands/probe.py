@@ -212,7 +212,7 @@ def report(result: ProbeSweep, out: Path | None) -> None:
     write_report([section], out / "report.html", title=f"Probes of {name}, {result.task}")
 
 
-def run_plan(plan: Path, out: Path | None, shard: str | None, jobs: int = 1) -> None:
+def run_plan(plan: Path, out: Path | None, shard: str | None, jobs: int) -> None:
     """A run that a YAML file describes; the library writes everything to `out`.
 
     Raises:

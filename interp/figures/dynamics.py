@@ -27,8 +27,8 @@ _SMALLEST = 0.1  # gradient norms below it share the darkest colour, as in the p
 @renders(TrainingDynamics)
 def training_dynamics(result: TrainingDynamics) -> go.Figure:
     """Down the page over the same steps: gradient norms by digit, loss by digit, loss by class, and
-    the whole's loss in training beside that on held-out problems. Where the answer is one token
-    its panel would be the whole's, and the whole's accuracy stands there."""
+    the whole's loss in training beside that on held-out problems. Where the one digit is the whole
+    (`delayed`), the whole's accuracy stands in its place."""
     panels = _panels(result)
     heights = [_ROWS[name] for name in panels]
     total = sum(heights) + _GAP * (len(panels) - 1)
@@ -52,7 +52,7 @@ def training_dynamics(result: TrainingDynamics) -> go.Figure:
     return frame(
         figure,
         title="When was it learnt, and when did it generalise?"
-        if result.one_token
+        if result.delayed
         else "In which order was it learnt?",
         caption=f"{result.caption} · ▾ learnt",
         notes=result.notes,
@@ -122,7 +122,7 @@ def _panels(result: TrainingDynamics) -> list[str]:
         for name, kind in (("digits", "digit"), ("tasks", "task"), ("classes", "class"))
         if kind in kinds
     ]
-    if result.one_token:
+    if result.delayed:
         panels[panels.index("digits")] = "accuracies"
     return [*panels, "totals"]
 
@@ -196,11 +196,11 @@ def _totals(
         figure.add_trace(line, row=row, col=1)
     title = "whole" if result.same_quantity else "whole (training:<br>what is minimised)"
     _place_legend(figure, row, legend_top, title)
-    axis = {
+    axes: dict[str, dict[str, object]] = {
         "loss": {"title": "loss (nats)", "type": "log", "exponentformat": "power", "nticks": 6},
         "accuracy": {"title": "accuracy", "range": [-0.03, 1.03]},
-    }[measure]
-    figure.update_yaxes(**axis, row=row, col=1)
+    }
+    figure.update_yaxes(**axes[measure], row=row, col=1)
 
 
 def _legend(row: int) -> str:

@@ -170,7 +170,7 @@ class TrainingDynamics(_Curves):
         known = digits.dropna(subset=["learnt_at"]).sort_values("rank", kind="stable")
         if digits.empty:
             return None
-        if self.one_token and "delay" in self.metrics:
+        if self.delayed:
             return self._generalised()
         where = PROBLEMS[self.split]
         if known.empty:
@@ -184,19 +184,18 @@ class TrainingDynamics(_Curves):
         return f"On {where} the digits are learnt in the order {told}{never}."
 
     @property
-    def one_token(self) -> bool:
-        """Whether the answer is one token: the whole is that digit, and digits have no order."""
-        return len(self.groups("digit")) == 1
+    def delayed(self) -> bool:
+        """Whether there is nothing to tell but when the whole was learnt, and when on held-out
+        problems: the answer is one token, which has no order of digits, and both are logged."""
+        return len(self.groups("digit")) == 1 and "delay" in self.metrics
 
     def _generalised(self) -> str:
         """When the training problems were learnt, and when those held out."""
-        train, held_out = (self.metrics[f"learnt_at_{split}"] for split in PROBLEMS)
-        if np.isnan(train):
-            return "The training problems are not learnt at this threshold."
-        told = f"The training problems are learnt at step {train:,.0f}, those held out "
-        if np.isnan(held_out):
-            return f"{told}not by the end."
-        return f"{told}at step {held_out:,.0f}."
+        train, held_out = (
+            "at no logged step" if np.isnan(step) else f"at step {step:,.0f}"
+            for step in (self.metrics[f"learnt_at_{split}"] for split in PROBLEMS)
+        )
+        return f"The training problems are learnt {train}, those held out {held_out}."
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -28,7 +28,11 @@ ENOUGH_TYPES = 0.5
 ASKED_FOR = "a loss of its training asked for it, or for what decides it"
 """Said of a target with `trained_in`."""
 
-REFERENCES = {"shown": "the question itself", "embedding": "the token's embedding"}
+REFERENCES = {
+    "shown": "the question itself",
+    "embedding": "the token's embedding",
+    "constant": "the best constant",
+}
 """What a gain is over, in words, by `reference`."""
 
 CONTROLS = {"untrained": "random weights", "control_task": "control task"}
@@ -74,14 +78,17 @@ class ProbeSweep(Result):
     """A probe for each target at each site, layer, head and role, with its controls.
 
     The score of a cell is R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)² (real targets; for angles summed over
-    cosine and sine) or the share of right classes, on rows that no probe was fitted on. `gain` is
-    the score less that of the reference on the same rows, which is the stronger of two probes there
-    (of operand digits and operators, which the digits shown have whole, the second):
+    cosine and sine) or the share of right classes, on rows that the probe which scores them was not
+    fitted on. `gain` is the score less that of the reference on the same rows, which is the
+    strongest of three there (of operand digits and operators, which the digits shown have whole, of
+    the last two):
 
     - `shown`, a linear probe of the one-hot operand digits seen by then, the answer digits printed
       by then and every other token by then that differs from prompt to prompt (a chain of thought);
     - `embedding`, a probe of the token's own embedding. It is read wherever it is asked for as a
-      control or a target is a fact about a whole number (`near(a,5)`), which a token may be.
+      control or a target is a fact about a whole number (`near(a,5)`), which a token may be;
+    - `constant`, the best constant of the training rows; where rows are held out in turns, that of
+      the held-out rows themselves.
 
     A fact about a number that a later position has copied whole from the number's own token is a
     gain there, as a copied digit is.
@@ -144,13 +151,16 @@ class ProbeSweep(Result):
         control_task is scored on these, and NaN where they are fewer than half (`unmeasured`);
         reference, gain with its bounds, p, q, represented; alpha, n_train, n_test; trained_in,
         whether a loss of the model's training asked for it, or for a running sum that decides it.
+        Where rows are held out in turns scores are over all of them, cv and n_train are means over
+        the turns and alpha is their median.
         """
         return self._frame.copy()
 
     @property
     def metrics(self) -> dict[str, float]:
         """cells, represented (how many), and for each target, at the cell that the training folds
-        like best, `score[target]`, `reference[target]` and `gain[target]` on held-out rows."""
+        like best (`best`), `score[target]`, `reference[target]` and `gain[target]` on held-out
+        rows."""
         frame = self._frame
         found = {"cells": float(len(frame)), "represented": float(frame["represented"].sum())}
         for name in self.names:

@@ -3,7 +3,7 @@
 For GPT-2 the blocks are written out over the Hugging Face module's own parameters. It computes what
 the module computes (a test holds them together) in less time: positions before `start` get no
 query, MLP or logits in the last block, attention is two products and a softmax, and what the first
-block's heads read is computed once a token and position, where that is fewer rows.
+block's heads read is computed once a token and position, where that is fewer rows and exact.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _gpt2(
 
 
 def _repeats(body: Any, tokens: Tensor) -> bool:
-    """Whether the batch has more rows [d_model] than the model has tokens times positions.
+    """Whether the batch has more prompts than the model has tokens, at full precision.
 
     Under autocast the gradients of equal rows would be added up in bfloat16, and rounded each time.
     """

@@ -17,9 +17,11 @@ from interp import engine
 from interp.engine import Cancel, Read
 from interp.errors import Cancelled, InputError, RoleError, SiteError
 from interp.results import ProbeSweep, Result
+from probes import study
 from probes.activations import Hook, extracted, hooks
-from probes.design import Scheme, designs
-from probes.fitting import fit_design
+from probes.design import Scheme, designs, designs_of
+from probes.fitting import constants, fit_design
+from probes.references import References
 from probes.splits import split
 from tests import tiny
 
@@ -92,8 +94,9 @@ def test_the_table_is_consistent(sweep: ProbeSweep) -> None:
     uncertain = frame["score"] < 0.99
     assert (frame["score_high"] - frame["score_low"])[uncertain].between(0.001, 0.6).all()
     assert frame["copied"].tolist() == (frame["target"] == "a[2]").tolist()
-    stronger = frame["copied"] | (frame["embedding"] > frame["shown"])
-    assert (frame["reference"] == "embedding").tolist() == stronger.tolist()
+    beside = frame[["shown", "embedding", "constant"]]
+    beside = beside.assign(shown=beside["shown"].where(~frame["copied"]))  # it says those outright
+    assert frame["reference"].tolist() == beside.idxmax(axis=1).tolist()
     known = frame[frame["target"] == "running_sum[2]"].set_index("role")
     assert known["emitted"].to_dict() == {
         "last": "before", "predicts(c2)": "before", "c2": "after",
@@ -169,6 +172,64 @@ def test_one_thread_finds_what_several_do(add5: Any) -> None:
     one, four = (probes.probe(add5, "add:5", **options, jobs=jobs) for jobs in (1, 4))
     assert one.frame.layer.nunique() == 2
     assert one == four
+
+
+def test_a_turn_that_holds_out_none_of_a_place_is_left_out(tmp_path: Path) -> None:
+    """Only sums from 100 on have a third digit: four values of b, of which some turn has none."""
+    model = interp.load(str(tiny.save("gpt2", tmp_path / "tiny")))
+    long = [(a, b) for a in range(90, 100) for b in (10, 11, 12, 13)]
+    short = [(a, b) for a in range(10) for b in range(10, 30)]
+    a, b = zip(*long, *short, strict=True)
+    batch = model.prompts(interp.Addition(2).problems(list(a), list(b)), format="plain")
+    target = probes.target(batch.problems.task, "a[0]:real")
+    (design,) = designs(batch, "c2", [target], Scheme("operand", turns=4, wrong=()))
+    assert 1 < len(design.turns) < 4
+    assert sorted(design.test) == list(range(len(long)))
+    (found,) = fit_design(np.ones((len(batch), 2)), design)
+    assert found.predicted.shape == (len(long), 1)
+
+
+def test_a_guess_at_nothing_gains_nothing_in_turns() -> None:
+    """Held-out values are missing from what a turn is fitted on, so its majority is wrong too
+    often; the constant that stands beside the scores must not be, nor the reference."""
+    task = interp.Addition(2)
+    problems = task.sample(400, seed=2)
+    target = probes.target(task, "parity(a)")
+    (design,) = designs_of(problems, [target], Scheme("operand:a", wrong=(), turns=4))
+    (nothing,) = fit_design(np.ones((400, 3)), design)
+    known = design.test_values[:, 0]
+    majority = max(known.mean(), 1 - known.mean())
+    assert (nothing.predicted[:, 0] == known).mean() < 0.5
+    best, _ = constants(design, 0)
+    assert (best[:, 0] == known).mean() == majority
+    against = References([nothing], [nothing], [nothing])
+    name, said = against.of(design, 0)
+    assert name == "constant" and (said == best).all()
+
+
+def test_jobs_share_the_memory(add5: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more of them than fit, each with its part; and one at least, which then says what it
+    needs."""
+    given: list[int] = []
+
+    def fit(arrays: Any, design: Any, memory: int) -> Any:
+        given.append(memory)
+        return fit_design(arrays, design, memory=memory)
+
+    monkeypatch.setattr(study, "fit_design", fit)
+    options = {**OPTIONS, "roles": ["last"], "targets": TARGETS[:1], "controls": ()}
+    options |= {"layers": None}
+    each = 8 * (8 * 128**2 + 2 * 240 * 128)
+    for memory, jobs, share in (
+        (4 * each, 2, 2 * each),
+        (4 * each - 1, 4, (4 * each - 1) // 3),
+        (64 * each, 1, 64 * each),
+    ):
+        given.clear()
+        probes.probe(add5, "add:5", **options, jobs=jobs, memory=memory)
+        assert set(given) == {share}
+    with pytest.raises(InputError, match="memory= allows"):
+        probes.probe(add5, "add:5", **options, jobs=4, memory=each // 8)
 
 
 def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:

@@ -47,12 +47,27 @@ def test_our_forward_is_that_of_hugging_face(shape, start, n):
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
-def test_offsets_shift_the_positions():
+@pytest.mark.parametrize("n", [3, 48])  # fewer and more rows than there are tokens
+def test_offsets_shift_the_positions(n):
     model = build_model(shaped("offsets")).double()
-    tokens = torch.randint(0, 10, (3, 9), generator=torch.Generator().manual_seed(1))
-    offsets = torch.tensor([0, 4, 31])
+    tokens = torch.randint(0, 10, (n, 9), generator=torch.Generator().manual_seed(1))
+    offsets = torch.tensor([0, 4, 31]).repeat(n // 3)
     theirs = model(tokens, position_ids=torch.arange(9) + offsets[:, None]).logits
     torch.testing.assert_close(forward(model, tokens, offsets=offsets).logits, theirs)
+
+
+def test_equal_rows_add_up_their_gradients_at_full_precision():
+    """Of many equal prompts, in bfloat16, the gradient is that of one of them times their number:
+    added up in bfloat16 it would stop growing at 256 times its first digit."""
+    model = build_model(shaped("gpt2"))
+    prompt = torch.randint(0, 10, (1, 9), generator=torch.Generator().manual_seed(1))
+    found = []
+    for n in (1, 1200):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = forward(model, prompt.repeat(n, 1)).logits.float()
+        weight = model.transformer.h[0].attn.c_attn.weight
+        found.append(torch.autograd.grad(logits.square().sum() / n, weight)[0])
+    torch.testing.assert_close(found[1], found[0], rtol=0.05, atol=0.02 * found[0].abs().max())
 
 
 @pytest.mark.parametrize("layer", [0, 1])

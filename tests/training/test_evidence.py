@@ -93,10 +93,12 @@ def test_where_the_answer_is_one_token_the_delay_is_what_is_told(tmp_path: Path)
     assert not any(trace.name == "c[0:3]" for trace in figure.data)
     never = dynamics(folder_of(small("mod113"), one_token(), tmp_path / "never"), threshold=0.05)
     assert never.conclusion() == (
-        "The training problems are learnt at step 30, those held out not by the end."
+        "The training problems are learnt at step 30, those held out at no logged step."
     )
     nothing = dynamics(folder_of(small("mod113"), one_token(), tmp_path / "none"), threshold=0.001)
-    assert nothing.conclusion() == "The training problems are not learnt at this threshold."
+    assert nothing.conclusion() == (
+        "The training problems are learnt at no logged step, those held out at no logged step."
+    )
 
 
 UNIFORM: dict[str, Any] = {"mix": (Draw(),)}

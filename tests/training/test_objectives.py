@@ -276,6 +276,8 @@ def test_what_is_waited_for_too_long_goes_with_the_rest(encoder):
         1, 2, 2, 2, EVERYTHING,
     ]  # fmt: skip
     assert patient.scheduled(at(501)) == EVERYTHING
+    ignorant = Step(600, 600, 0, [(at, 0.3) for at in range(0, 600, 50)])
+    assert objective.scheduled(ignorant) == 0  # the whole chain is learnt, however long it takes
     problems = task("mul:2x2").sample(3, seed=0)
     rows = objective.rows(encoder, problems, at(201))
     assert rows.learnt.sum(1).tolist() == [5, 5, 5]  # #### and the answer

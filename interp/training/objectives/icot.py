@@ -44,9 +44,9 @@ class ImplicitChain(Objective):
     caught_up    training loss (nats a token) at which the model has caught up with what was taken
                  away; None to go by the clock, as the papers do. Some tokens are missed for
                  thousands of steps, most for a few, and what is not caught up with in time is lost
-    patience     with `caught_up`: once a token has been waited for this many steps, what is left of
-                 the chain goes at once; None to wait on. From there a step is a third as long, and
-                 asks for nothing but the answer
+    patience     with `caught_up`: once the loss of a token that went has been waited for this many
+                 steps, what is left of the chain goes at once; None to wait on. From there a step
+                 is a third as long, and asks for nothing but the answer
     pretrain     steps with the whole chain before the first token goes
     smoothing    λ (4 in the papers: 98 % of the rows lose nothing more); None for no extra removal
     all_beyond   once more than this many are gone, all go; None to go on token by token
@@ -104,7 +104,7 @@ class ImplicitChain(Objective):
                 continue
             if loss < self.caught_up:
                 gone, since = gone + self.removed, at
-            elif self.patience is not None and at - since >= self.patience:
+            elif self.patience is not None and gone and at - since >= self.patience:
                 return EVERYTHING
         return gone
 
