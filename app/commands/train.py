@@ -58,7 +58,7 @@ def train(
             cancel=watch.cancel,
         )
     console = Console(highlight=False)
-    console.print(f"{trained.step:,} of {chosen.steps:,} steps, in {escape(str(folder))}")
+    console.print(f"{trained.step:,} of {chosen.last_step:,} steps, in {escape(str(folder))}")
     if trained.card is None:
         console.print("The time is over; the same command goes on from the checkpoint.")
         return

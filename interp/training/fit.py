@@ -66,10 +66,14 @@ def check_numbers(recipe: Recipe | AdapterRecipe) -> None:
         raise InputError("weight_decay and warmup cannot be negative")
     if not 0 <= recipe.final_rate <= 1:
         raise InputError(f"final_rate={recipe.final_rate} is a share of the rate: 0 to 1")
+    if not 1 <= recipe.last_step <= recipe.steps:
+        raise InputError(f"a run of steps={recipe.steps} cannot stop after {recipe.last_step}")
     if recipe.target is not None and not 0 < recipe.target <= 1:
         raise InputError(f"target={recipe.target} is an accuracy: above 0, at most 1")
-    if any(not 0 <= step <= recipe.steps for step in recipe.series):
-        raise InputError(f"every step of the series must lie between 0 and steps={recipe.steps}")
+    if any(not 0 <= step <= recipe.last_step for step in recipe.series):
+        raise InputError(
+            f"every step of the series must lie between 0 and the last, {recipe.last_step}"
+        )
 
 
 def _check_model(recipe: Recipe) -> None:

@@ -114,10 +114,10 @@ def _steps(
     begin = time.monotonic()
     if 0 in recipe.series and run.step == 0:
         save_series(run, out)
-    while run.step < recipe.steps:
+    while run.step < recipe.last_step:
         run.take_step()
         reached = False
-        if run.step % recipe.evaluate_every == 0 or run.step == recipe.steps:
+        if run.step % recipe.evaluate_every == 0 or run.step == recipe.last_step:
             validation = run.validate()
             reached = recipe.target is not None and validation.exact >= recipe.target
             if on_validation is not None:
@@ -125,12 +125,12 @@ def _steps(
         if run.step in recipe.series:
             save_series(run, out)
         if progress is not None:
-            progress(run.step, recipe.steps)
+            progress(run.step, recipe.last_step)
         if reached:
             return "target"
         over = budget_seconds is not None and time.monotonic() - begin >= budget_seconds
         asked = cancel is not None and cancel.requested
-        if run.step == recipe.steps:
+        if run.step == recipe.last_step:
             break
         if over or asked or run.step % recipe.checkpoint_every == 0:
             run.save(out)

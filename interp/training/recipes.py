@@ -103,6 +103,7 @@ class Recipe:
 
     # The optimiser: AdamW, or AdamW beside Muon.
     steps: int = 6000
+    stop_after: int | None = None  # end there; the rate is what it would be in all of `steps`
     learning_rate: float = 1e-3
     warmup: int = 200
     decay: str = "cosine"  # "cosine", "linear" or "constant", after the warm-up
@@ -127,6 +128,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fit(self)
+
+    @property
+    def last_step(self) -> int:
+        """How many steps a run takes if nothing ends it earlier."""
+        return self.steps if self.stop_after is None else self.stop_after
 
     def start(self, *, going_on: bool = False) -> TrainingRun:
         """A run before its first step, or before a checkpoint is put in it."""

@@ -287,6 +287,15 @@ def test_a_series_is_loadable_models(tiny, tmp_path):
     assert [folder.name for folder in (tmp_path / "series").iterdir()] == ["step-00000003"]
 
 
+def test_a_run_that_stops_earlier_is_the_beginning_of_the_whole(tiny, tmp_path):
+    """The same rate at every step, so the same weights as the longer run had there."""
+    train(replace(tiny, series=(5,)), tmp_path / "whole")
+    part = train(replace(tiny, stop_after=5), tmp_path / "part")
+    assert (part.step, part.stopped) == (5, "steps")
+    assert part.card is not None and part.card.steps == 5
+    assert weights(tmp_path / "part") == weights(tmp_path / "whole" / "series" / "step-00000005")
+
+
 def test_a_tiny_model_learns(tiny, tmp_path):
     """The loop as a whole: one-digit sums are learnt, and many that it never saw (chance 0.1)."""
     recipe = replace(

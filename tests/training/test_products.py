@@ -12,7 +12,7 @@ NAMES = [f"mul{size}-{way}" for size in ("3x3", "4x4") for way in ("sft", "aux",
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_is_taken_and_its_terms_are_logged(name):
-    small = recipe(name, d_model=16, batch=8, evaluate_n=4, steps=20_000)
+    small = recipe(name, d_model=16, batch=8, evaluate_n=4, steps=20_000, base=None)
     run = TrainingRun.start(small)
     run.take_step()
     groups = {row["group"] for row in run.log}
@@ -39,11 +39,18 @@ def test_by_the_clock_the_chain_is_gone_well_before_the_end():
 
 
 def test_by_what_is_learnt_the_chain_can_be_gone_well_before_the_end():
-    chain = recipe("mul4x4-icot")
+    chain = recipe("mul4x4-icot-start")
     fastest = [(at, 0.0) for at in range(0, chain.steps // 2, chain.log_every)]
     assert isinstance(chain.objective, ImplicitChain)
     gone = chain.objective.scheduled(Step(chain.steps // 2, chain.steps, 0, fastest))
     assert gone >= chain_length(chain)
+
+
+def test_what_goes_on_from_there_has_no_chain():
+    chain = recipe("mul4x4-icot")
+    assert chain.base == "runs/mul4x4-icot-start"
+    assert isinstance(chain.objective, ImplicitChain)
+    assert chain.objective.scheduled(Step(1, chain.steps, 0)) >= chain_length(chain)
 
 
 def test_a_sibling_has_the_same_method_data_and_optimiser():

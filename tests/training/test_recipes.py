@@ -87,6 +87,9 @@ def test_unknown_names_say_what_there_is():
         ({"batch": 0}, "batch=0: at least 1"),
         ({"batch": None, "task": "add:9"}, "add:9 has .* problems, and a grid holds at most"),
         ({"steps": 0}, "steps=0: at least 1"),
+        ({"stop_after": 0}, "cannot stop after 0"),
+        ({"steps": 5, "stop_after": 6}, "cannot stop after 6"),
+        ({"series": (9,), "stop_after": 8}, "between 0 and the last, 8"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan must be above 0"),
         ({"final_rate": 1.5}, "final_rate=1.5 is a share"),
@@ -101,7 +104,7 @@ def test_unknown_names_say_what_there_is():
         ({"test_share": 0.0}, "must be above 0"),
         ({"test_share": 0.9, "validation_share": 0.2}, "together below 1"),
         ({"target": 1.1}, "target=1.1 is an accuracy"),
-        ({"series": (13,)}, "series must lie between 0 and steps=12"),
+        ({"series": (13,)}, "series must lie between 0 and the last, 12"),
     ],
 )
 def test_a_recipe_that_does_not_fit_is_refused(tiny, change, message):

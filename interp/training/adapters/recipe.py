@@ -108,6 +108,11 @@ class AdapterRecipe:
         the_task = task(task_name)
         return tuple(style for style, _ in self.styles if format(style).accepts(the_task))
 
+    @property
+    def last_step(self) -> int:
+        """How many steps a run takes if nothing ends it earlier."""
+        return self.steps
+
     def start(self, *, going_on: bool = False) -> AdapterRun:
         """A run before its first step, or before a checkpoint is put in it."""
         from interp.training.adapters.run import AdapterRun  # torch and peft, only when needed
