@@ -10,7 +10,8 @@ probe:                           # arguments of probes.probe
   controls: [embedding, shuffled]
   memory: 4294967296             # bytes, of running_sums too; store and backend stand here as well
 use:                             # a causal test each: a cell, and arguments of probes.fit and .use;
-                                 # format, split, test and folds are those of `probe` unless given
+                                 # format, split, test and folds are those of `probe` unless given;
+                                 # with turns it is the probe of the first
   - {target: "carry[1]:real", site: resid_post, layer: 0, role: predicts(c2)}
 baseline: true                   # probes.one_hot_baseline of the same targets, prompts and split
 running_sums: {seed 0: add5}     # models by name, for the figure of running sums
