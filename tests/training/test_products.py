@@ -46,9 +46,13 @@ def test_by_what_is_learnt_the_chain_can_be_gone_well_before_the_end():
     assert gone >= chain_length(chain)
 
 
-def test_what_goes_on_from_there_has_no_chain():
-    chain = recipe("mul4x4-icot")
-    assert chain.base == "runs/mul4x4-icot-start"
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [("mul4x4-icot", "mul4x4-icot-middle"), ("mul4x4-icot-middle", "mul4x4-icot-start")],
+)
+def test_what_goes_on_from_there_has_no_chain(name, before):
+    chain = recipe(name)
+    assert chain.base == f"runs/{before}"
     assert isinstance(chain.objective, ImplicitChain)
     assert chain.objective.scheduled(Step(1, chain.steps, 0)) >= chain_length(chain)
 
