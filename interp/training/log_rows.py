@@ -4,7 +4,8 @@ One tidy row a step and group:
 
 | column      | meaning                                                                         |
 |-------------|---------------------------------------------------------------------------------|
-| `step`      | optimiser steps taken before it was measured                                    |
+| `step`      | optimiser steps taken before it was measured; below 0 in what the run started   |
+|             | from, counted back from its end                                                 |
 | `split`     | "train" (the batch about to be learnt) or "validation"                          |
 | `group`     | "total", a role ("c0"), a subtask class ("class:MC"), a term ("term:answer");   |
 |             | of an adapter, a task ("add:2") or a style ("style:plain")                      |

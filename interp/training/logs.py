@@ -22,6 +22,7 @@ from interp.training.checkpoint import checkpoint_folders, saved_recipe
 from interp.training.finish import LOG
 from interp.training.log_rows import COLUMNS
 from interp.training.recipes import Recipe
+from interp.training.starting import start_folder
 
 PUBLISHED = (
     "step", "loss_total", "loss_per_pos", "grad_norm_total", "grad_norm_per_pos", "cos_per_pos",
@@ -95,6 +96,20 @@ def log_place(source: str | Path) -> Path:
         f"{path} holds no {LOG} and no checkpoint: only models that `arithmoscope train` made "
         "have one. Name the log itself (--log) where it lies elsewhere"
     )
+
+
+def log_before(base: str, task: str) -> pd.DataFrame | None:
+    """The log of what a run of a task starts from, its last step as step 0 and those before it
+    negative, so that a training in stages is one log. None where it has none, or another task.
+
+    What it started from itself is in its log in the same way.
+    """
+    folder = start_folder(base)
+    card = read_card(folder) or {}
+    if card.get("task") != task or not (folder / LOG).is_file():
+        return None
+    log = read_log(folder)
+    return log.assign(step=log["step"] - int(card["steps"]))
 
 
 def has_log(source: str | Path) -> bool:

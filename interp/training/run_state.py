@@ -16,6 +16,7 @@ from interp.training.card import Card, circumstances, measure
 from interp.training.checkpoint import Checkpoint
 from interp.training.evaluation import score
 from interp.training.log_rows import Row, batch_rows, validation_rows
+from interp.training.logs import log_before
 from interp.training.objectives import Losses, Step
 from interp.training.optimiser import Optimiser
 from interp.training.recipes import Recipe
@@ -62,6 +63,7 @@ class TrainingRun(Run):
             final_encoder=Encoder(tokenizer, stream.task, final),
             validation=stream.held_out("validation", recipe.evaluate_n, seed=recipe.seed),
             started_from=None if base is None else start_record(base, recipe.weights_file),
+            earlier_log=None if base is None else log_before(base, recipe.task),
         )
 
     def batch(self) -> Batch:
@@ -87,7 +89,8 @@ class TrainingRun(Run):
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
         log = checkpoint.log
-        totals = log[(log["split"] == "train") & (log["group"] == "total")]
+        own = log[log["step"] >= 0]  # those below 0 are of what it started from
+        totals = own[(own["split"] == "train") & (own["group"] == "total")]
         self.logged = list(zip(totals["step"].tolist(), totals["loss"].tolist(), strict=True))
 
     def validate(self) -> Validation:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from interp.engine.requests import Cancel
 from interp.errors import Cancelled, InputError, ModelError, StorageError
-from interp.training import Recipe, train
+from interp.training import Recipe, digit_losses, read_log, train
 from interp.training.checkpoint import checkpoint_folders
 from interp.training.optimiser import learning_rate
 from interp.training.run import Run
@@ -294,6 +294,28 @@ def test_a_run_that_stops_earlier_is_the_beginning_of_the_whole(tiny, tmp_path):
     assert (part.step, part.stopped) == (5, "steps")
     assert part.card is not None and part.card.steps == 5
     assert weights(tmp_path / "part") == weights(tmp_path / "whole" / "series" / "step-00000005")
+
+
+def test_a_training_in_stages_has_one_log(tiny, tmp_path):
+    """What a run starts from stands in its log below step 0, also after a kill."""
+    train(tiny, tmp_path / "first")
+    second = replace(tiny, base=str(tmp_path / "first"))
+    train(second, tmp_path / "unbroken")
+    with pytest.raises(Killed):
+        train(second, tmp_path / "killed", progress=kill_at(7))
+    train(second, tmp_path / "killed")
+    log = read_log(tmp_path / "killed")
+    before = read_log(tmp_path / "first")
+    pd.testing.assert_frame_equal(
+        log[log["step"] <= -1].assign(step=lambda rows: rows["step"] + 12).reset_index(drop=True),
+        before[before["step"] < 12].reset_index(drop=True),
+    )
+    assert log["step"].min() == -12 and log["step"].max() == 12
+    assert weights(tmp_path / "killed") == weights(tmp_path / "unbroken")
+    figure = digit_losses([tmp_path / "first", tmp_path / "killed"]).figure()
+    assert "steps below 0: of what it was" in str(figure.to_dict()).replace("<br>", " ")
+    third = train(replace(second, base=str(tmp_path / "killed")), tmp_path / "third")
+    assert read_log(third.folder)["step"].min() == -24
 
 
 def test_a_tiny_model_learns(tiny, tmp_path):
