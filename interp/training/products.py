@@ -2,7 +2,7 @@
 
 After "Why can't transformers learn multiplication?" (2510.00184): two layers and four heads, all
 numbers least digit first. The three share shape, data and optimiser; what differs is the objective
-and, for the chain of thought, the batch, half as large, and the schedule.
+and, for the chain of thought, the schedule and the batch, at first half as large.
 
     sft    the answer alone. The paper's fails in the middle digits for good; here they come last
     aux    the answer, while the heads of the second layer know the running sums. The paper's λ and
