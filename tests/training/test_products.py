@@ -48,7 +48,11 @@ def test_by_what_is_learnt_the_chain_can_be_gone_well_before_the_end():
 
 @pytest.mark.parametrize(
     ("name", "before"),
-    [("mul4x4-icot", "mul4x4-icot-middle"), ("mul4x4-icot-middle", "mul4x4-icot-start")],
+    [
+        ("mul4x4-icot", "mul4x4-icot-late"),
+        ("mul4x4-icot-late", "mul4x4-icot-middle"),
+        ("mul4x4-icot-middle", "mul4x4-icot-start"),
+    ],
 )
 def test_what_goes_on_from_there_has_no_chain(name, before):
     chain = recipe(name)
