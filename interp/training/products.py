@@ -70,8 +70,8 @@ _ICOT_START = replace(
 # chain, at half of their batch and a falling rate, the start had learnt the digits outside c2 to c5
 # and was about to learn c2, as a plain learner is after 9,000 steps. (Its own rate was raised to
 # 3.5e-3 at step 27,000.) With 6,500 steps more, the last 1,500 at 3e-3, c2 and c5 are learnt; with
-# another 9,500, the last 3,000 at 2e-3, c4 is to 0.8 and c3 leaves chance. The plain learner had all
-# four digits move within 2,000 steps: here each comes after the other.
+# another 9,500, the last 3,000 at 2e-3, c4 is right in 0.78 of the answers and c3 leaves chance. In
+# the plain learner all four move within 2,000 steps: here each comes after the other.
 _ICOT_MIDDLE = replace(
     _SHARED,
     name="mul4x4-icot-middle",
