@@ -17,7 +17,7 @@ from probes.design import Design
 from probes.estimators import read_circle
 from probes.fitting import Found, constants
 from probes.places import positions, predicted_role
-from probes.references import References
+from probes.references import Reference, References
 from probes.resample import Resamples, resamples
 from probes.scores import mean_absolute_error, quality, score, size
 from probes.targets import Target
@@ -39,6 +39,7 @@ class Frame:
 
     design: Design
     against: References
+    beaten: tuple[tuple[Reference, Floats], ...]  # what each target must beat, `References.of`
     resample: Resamples
     predicts: str
     emitted: tuple[str, ...]
@@ -62,6 +63,7 @@ def frame(
     return Frame(
         design,
         against,
+        tuple(against.of(design, i) for i in range(len(design.targets))),
         weights[key],
         predicted_role(batch, design.place),
         tuple(_emitted(batch, target, design.place) for target in design.targets),
@@ -83,11 +85,10 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
     """The cells of one hook, one a target of the design."""
     design = shared.design
     values = design.test_values
-    refs = [shared.against.of(design, i) for i in range(len(design.targets))]
     mine, theirs, sizes = [], [], []
     for i, target in enumerate(design.targets):
         mine.append(quality(target, values[:, i], found[i].predicted))
-        theirs.append(quality(target, values[:, i], refs[i][1]))
+        theirs.append(quality(target, values[:, i], shared.beaten[i][1]))
         sizes.append(size(target, values[:, i]))
     own, total = np.stack(mine, axis=1), np.stack(sizes, axis=1)
     scores = shared.resample.ratio(own, total)
@@ -102,7 +103,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
             "visible": shared.visible[i],
             **_scores(shared, i, found[i]),
             "score_low": float(scores.low[i]), "score_high": float(scores.high[i]),
-            "reference": refs[i][0],
+            "reference": shared.beaten[i][0],
             "gain": float(gains.value[i]), "gain_low": float(gains.low[i]),
             "gain_high": float(gains.high[i]), "p": float(gains.p[i]),
             "alpha": found[i].alpha, "n_train": design.n_train,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,17 +47,17 @@ class Design:
     scored: dict[str, npt.NDArray[np.bool_]]
     later: tuple[Design, ...] = ()
 
-    @property
+    @cached_property
     def turns(self) -> tuple[Design, ...]:
         """A design each."""
         return (replace(self, later=()), *self.later)
 
-    @property
+    @cached_property
     def test(self) -> Ints:
         """The held-out rows, turn after turn, as all that is said of held-out rows."""
         return np.concatenate([turn.split.test for turn in self.turns])
 
-    @property
+    @cached_property
     def test_values(self) -> Floats:
         """[held-out rows, targets]"""
         return self.values[self.test]
