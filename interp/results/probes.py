@@ -49,14 +49,8 @@ def split_option(settings: Mapping[str, Any]) -> Any:
 
 def split_words(settings: Mapping[str, Any]) -> str:
     """How rows were held out, for a caption."""
-    turns = turns_option(settings)
+    turns = settings.get("turns")
     return f"split by {settings['split']}" + (f", held out in {turns} turns" if turns else "")
-
-
-def turns_option(settings: Mapping[str, Any]) -> int | None:
-    """`turns=` as `call` writes it: left out where rows were held out once."""
-    turns = settings.get("turns", 1)
-    return None if turns == 1 else int(turns)
 
 
 def probe_code(model: ModelId | None, last: str, starting_with: str | None = None) -> str:
@@ -178,11 +172,10 @@ class ProbeSweep(Result):
     def code(self) -> str:
         names = (
             "targets", "sites", "layers", "heads", "roles", "format", "split", "test", "folds",
-            "controls",
+            "controls", "turns",
         )  # fmt: skip
         options = {name: self.settings.get(name) for name in names}
         options["split"] = split_option(self.settings)
-        options["turns"] = turns_option(self.settings)
         problems = str(self.settings["problems"])
         last = call("probes.probe", "model", problems, **options, seed=self.seed)
         return probe_code(self.model, last, self.settings.get("starting_with"))

@@ -17,7 +17,6 @@ from interp.results.probes import (
     FALSE_DISCOVERIES,
     probe_code,
     split_option,
-    turns_option,
     with_represented,
 )
 from interp.results.result import Result
@@ -59,9 +58,10 @@ class OneHotBaseline(Result):
 
     @property
     def code(self) -> str:
-        options = {name: self.settings.get(name) for name in ("targets", "split", "test", "folds")}
+        options = {
+            name: self.settings.get(name) for name in ("targets", "split", "test", "folds", "turns")
+        }
         options["split"] = split_option(self.settings)
-        options["turns"] = turns_option(self.settings)
         problems = str(self.settings["problems"])
         return probe_code(
             None, call("probes.one_hot_baseline", problems, **options, seed=self.seed)
