@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from interp.results import ProbeSweep
 
 FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
-SPLITS = {"operand": "Values of an operand", "problem": "Problems"}
+HELD_OUT = {  # the split, and in how many turns
+    "Values of an operand": ("operand", 1),
+    "Each of its values once": ("operand", 4),
+    "Problems": ("problem", 1),
+}
 MODES = {"move": "Move it to another value", "remove": "Take it out"}
 FEW_LAYERS = 12  # a deeper model is first probed at about so many
 EDITED = "probe edited"
@@ -57,20 +61,20 @@ def ask(chosen: Study) -> Asked:
         help="The stream before, between and after attention and MLP, their outputs, and each "
         "head's own (z).",
     )
-    split = third.selectbox(
+    held_out = third.selectbox(
         "Held out",
-        list(SPLITS),
-        format_func=SPLITS.__getitem__,
+        list(HELD_OUT),
         key="probe split",
         persist_state="session",
         help="Probes are scored on prompts whose operand values, or whose problems, they were "
-        "never fitted on.",
+        "never fitted on: a quarter, or each value once in four turns, which takes four times the "
+        "fitting and narrows the intervals.",
     )
     layers = _layers(model)
     if not sites or layers == ():
         st.info("Choose at least one site and one layer.", icon=":material/info:")
         st.stop()
-    return Asked(str(target), tuple(sites), layers, str(split))
+    return Asked(str(target), tuple(sites), layers, *HELD_OUT[held_out])
 
 
 def _layers(model: Model) -> tuple[int, ...] | None:

@@ -26,6 +26,7 @@ class Asked:
     sites: tuple[str, ...]
     layers: tuple[int, ...] | None
     split: str
+    turns: int = 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def sweep(study: Study, asked: Asked) -> ProbeSweep:
 
 
 def use(study: Study, asked: Asked, place: Place, mode: Mode) -> ProbeUse:
-    """What the answer does when what the probe of one cell reads is changed."""
+    """What the answer does when what the probe of one cell reads is changed: of several turns, the
+    probe of the first."""
     label = f"Editing {asked.target} at {place.site} of layer {place.layer}, {place.role}"
     key = ("probe use", study, asked.target, asked.split, place, mode)
     return jobs.run(key, label, lambda: _use(study, asked.target, asked.split, place, mode))
@@ -63,6 +65,7 @@ def _sweep(study: Study, asked: Asked) -> ProbeSweep:
         seed=study.seed,
         format=study.format,
         split=asked.split,
+        turns=asked.turns,
         progress=job.progress,
         cancel=job.cancel,
     )

@@ -151,22 +151,32 @@ def _draw_lengths(
     return Problems(task, operands, uniform_operators(task, n, rng))
 
 
-def simple(task: Task, n: int, rng: np.random.Generator, *, share: float = 0.5) -> Problems:
-    """A share of products whose multiplier b has one non-zero digit, the rest uniform.
+def simple(
+    task: Task, n: int, rng: np.random.Generator, *, share: float = 0.5, places: int = 1
+) -> Problems:
+    """A share of products whose multiplier b has few non-zero digits, the rest uniform.
 
-    Qiu et al. (2407.15360) train on such a mixture: the simple samples are m-digit by one-digit
-    products shifted to one of the places. The place and the digit are uniform.
+    Qiu et al. (2407.15360) train on such a mixture with `places=1`: m-digit by one-digit products
+    shifted to one of the places. With more, that many digits of b are not zero: samples between
+    theirs and uniform ones. Which places, and the digits, are uniform.
     """
     if task.arithmetic != "product":
         raise InputError(
             f"sampler 'simple' needs a multiplier, and {task.name} has none: use Multiplication"
         )
+    width = task.operand_digits[1]
+    if not 1 <= places <= width:
+        raise InputError(f"places={places}: the multiplier of {task.name} has {width} digits")
     planted = planted_rows(n, share, rng)
     a = uniform_operand(task, 0, n, rng)
     b = uniform_operand(task, 1, n, rng)
     b[planted] = 0
-    places = rng.integers(0, b.shape[1], size=len(planted))
-    b[planted, places] = rng.integers(1, 10, size=len(planted), dtype=np.uint8)
+    rows = np.arange(len(planted))
+    left = np.tile(np.arange(width), (len(planted), 1))
+    for taken in range(places):  # one of the places left, which the last of them then replaces
+        index = rng.integers(0, width - taken, size=len(planted))
+        b[planted, left[rows, index]] = rng.integers(1, 10, size=len(planted), dtype=np.uint8)
+        left[rows, index] = left[rows, width - 1 - taken]
     return Problems(task, [a, b], uniform_operators(task, n, rng))
 
 

@@ -95,8 +95,15 @@ _ICOT = replace(
     _ICOT_MIDDLE,
     name="mul4x4-icot",
     base="runs/mul4x4-icot-late",
-    learning_rate=1.2e-3,
-    steps=16_000,
+    mix=(
+        draw("uniform", 0.4),
+        draw("lengths", 0.2),
+        draw("simple", 0.05, share=1.0),
+        draw("simple", 0.2, share=1.0, places=2),
+        draw("simple", 0.15, share=1.0, places=3),
+    ),
+    learning_rate=1.5e-3,
+    steps=12_000,
     stop_after=None,
 )
 

@@ -147,6 +147,17 @@ def test_another_target_and_site_make_another_call(page: AppTest) -> None:
     assert "targets=('parity(a)',), sites=('attn_out', 'resid_post')" in page.code[0].value
 
 
+def test_each_value_can_be_held_out_once(page: AppTest, loaded: Any) -> None:
+    page.selectbox(key="probe split").set_value("Each of its values once").run()
+    assert not page.exception
+    sample = problems(TASK, N, seed=SEED)
+    want = probes.probe(loaded, sample, targets=[TARGET], seed=SEED, format=FORMAT, turns=4)
+    (heat,) = traces(page, "heatmap")
+    np.testing.assert_allclose(numbers(heat["z"]), want.grid(TARGET, "gain").values)
+    assert "turns=4" in page.code[0].value
+    assert set(want.frame["n_test"]) == {N}
+
+
 def test_too_few_prompts_are_told_with_the_remedy(explorer: AppTest) -> None:
     explorer.query_params["n"] = "5"
     at = open_page(explorer, "probes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import Any
@@ -178,6 +179,21 @@ def test_simple_products() -> None:
     assert reduced_chi2(np.bincount(places)) < 4
 
 
+@pytest.mark.parametrize("places", [1, 2, 3, 4])
+def test_multipliers_with_few_digits(places: int) -> None:
+    made = Multiplication(3, 4).sample(6000, sampler="simple", share=1.0, places=places, seed=3)
+    b = made.operands[1]
+    assert ((b != 0).sum(axis=1) == places).all()
+    # Each choice of places is as likely as the others, and each digit in them.
+    choices = np.unique(b != 0, axis=0, return_counts=True)[1]
+    expected = 6000 / math.comb(4, places)
+    assert len(choices) == math.comb(4, places)
+    assert np.abs(choices - expected).max() <= 5 * math.sqrt(expected)
+    digits = np.bincount(b[b != 0], minlength=10)[1:]
+    assert np.abs(digits - digits.mean()).max() <= 5 * math.sqrt(digits.mean())
+    assert made.n == 6000 and (made.operands[0].max(axis=0) == 9).all()
+
+
 @pytest.mark.parametrize(
     ("made", "arguments", "message"),
     [
@@ -204,6 +220,8 @@ def test_simple_products() -> None:
         (Multiplication(2, 2), {"sampler": "propagation"}, "mul:2x2 has no propagating columns"),
         (Addition(2), {"sampler": "simple"}, "needs a multiplier, and add:2 has none"),
         (Multiplication(2, 2), {"sampler": "simple", "share": 2}, "from 0 to 1, not 2"),
+        (Multiplication(2, 2), {"sampler": "simple", "places": 3}, "of mul:2x2 has 2 digits"),
+        (Multiplication(2, 2), {"sampler": "simple", "places": 0}, "of mul:2x2 has 2 digits"),
         (
             Expression("A+B+C+D+E", 20),
             {"sampler": "lengths"},
