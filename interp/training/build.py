@@ -24,6 +24,7 @@ from interp.errors import InputError
 from interp.models.loading import open_module
 from interp.models.sources import resolve
 from interp.training.heads import train_only
+from interp.training.optimiser import block_matrices
 from interp.training.starting import BEHAVIOUR, check_start
 
 if TYPE_CHECKING:
@@ -181,10 +182,13 @@ def _common(recipe: Recipe) -> dict[str, Any]:
 
 
 def _start_from(model: Any, base: str, recipe: Recipe) -> None:
-    """Take over the weights of a trained model. Raises InputError where it has another shape, other
-    tokens or a part that works otherwise, or may know problems that are held out here."""
+    """Take over the weights of a trained model: of the blocks' matrices the share `recipe.shrink`,
+    beside 1 - shrink of what they were drawn as. Raises InputError where it has another shape,
+    other tokens or a part that works otherwise, or may know problems that are held out here."""
     check_start(base, recipe, BEHAVIOUR)
     trained, tokenizer, _ = open_module(resolve(base), torch.float32)
+    matrices = block_matrices(dict(model.named_parameters()))
+    drawn = {name: matrix.detach().clone() for name, matrix in matrices.items()}
     try:
         model.load_state_dict(trained.state_dict())
     except RuntimeError as error:
@@ -196,6 +200,10 @@ def _start_from(model: Any, base: str, recipe: Recipe) -> None:
         raise InputError(
             f"the base {base!r} has other tokens than {recipe.task} in the format {recipe.format!r}"
         )
+    if recipe.shrink < 1:
+        with torch.no_grad():
+            for name, matrix in matrices.items():
+                matrix.mul_(recipe.shrink).add_(drawn[name], alpha=1 - recipe.shrink)
 
 
 def _freeze(parameter: torch.nn.Parameter, value: float) -> None:

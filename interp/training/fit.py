@@ -96,6 +96,10 @@ def _check_model(recipe: Recipe) -> None:
         raise InputError("a GPT-2 model has no 'silu' and no n_kv_heads: use family='llama'")
     if llama and recipe.n_heads % (recipe.n_kv_heads or recipe.n_heads):
         raise InputError("n_heads must be a multiple of n_kv_heads")
+    if not 0 <= recipe.shrink <= 1:
+        raise InputError(f"shrink={recipe.shrink} is the share of the base that is kept: 0 to 1")
+    if recipe.shrink < 1 and (recipe.base is None or recipe.heads):
+        raise InputError("shrink= is for a model that goes on from a base= as a whole, heads=()")
     check_heads(recipe.heads, recipe.n_layers, recipe.n_heads)
     if recipe.heads and recipe.weight_decay:
         raise InputError("heads alone are trained with weight_decay=0: decay would move the others")

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 _BLOCKS = (".h.", ".layers.")  # in a parameter's name, for GPT-2 and for Llama
 
 
+def block_matrices(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The matrices of a model's blocks among its named parameters: no embedding, gain or bias."""
+    return {
+        name: p
+        for name, p in parameters.items()
+        if p.ndim == 2 and any(part in name for part in _BLOCKS)
+    }
+
+
 class Optimiser:
     """AdamW over named parameters, or Muon (Jordan 2024, torch's) over the matrices of the blocks
     and AdamW over all else. Matrices decay, gains and biases do not.
@@ -30,11 +39,7 @@ class Optimiser:
     def __init__(self, recipe: Recipe | AdapterRecipe, parameters: Mapping[str, Tensor]) -> None:
         self._parameters = dict(parameters)
         share = recipe.muon_rate
-        blocks = {
-            name: p
-            for name, p in parameters.items()
-            if share is not None and p.ndim == 2 and any(part in name for part in _BLOCKS)
-        }
+        blocks = {} if share is None else block_matrices(parameters)
         others = [p for name, p in parameters.items() if name not in blocks]
         groups = [
             {"params": [p for p in others if p.ndim > 1], "weight_decay": recipe.weight_decay},

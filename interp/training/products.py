@@ -95,6 +95,7 @@ _ICOT = replace(
     _ICOT_MIDDLE,
     name="mul4x4-icot",
     base="runs/mul4x4-icot-late",
+    shrink=0.4,
     mix=(
         draw("uniform", 0.4),
         draw("lengths", 0.2),

@@ -83,9 +83,11 @@ class Recipe:
     initializer_range: float = 0.02  # standard deviation of the first weights
     bos: bool = False
 
-    # Fine-tuning: the trained model that the weights start from, and the heads (layer, head) that
+    # Fine-tuning: the trained model that the weights start from, what share of its blocks' matrices
+    # is kept beside random ones (shrink and perturb, 1910.08475), and the heads (layer, head) that
     # alone are trained, with `shared_kv` as in `heads.py`.
     base: str | None = None
+    shrink: float = 1.0
     heads: tuple[tuple[int, int], ...] = ()
     shared_kv: bool = False
 

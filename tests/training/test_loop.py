@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from interp.engine.requests import Cancel
 from interp.errors import Cancelled, InputError, ModelError, StorageError
-from interp.training import Recipe, digit_losses, read_log, train
+from interp.training import Recipe, build_model, digit_losses, read_log, train
 from interp.training.checkpoint import checkpoint_folders
 from interp.training.optimiser import learning_rate
 from interp.training.run import Run
@@ -316,6 +316,25 @@ def test_a_training_in_stages_has_one_log(tiny, tmp_path):
     assert "steps below 0: of what it was" in str(figure.to_dict()).replace("<br>", " ")
     third = train(replace(second, base=str(tmp_path / "killed")), tmp_path / "third")
     assert read_log(third.folder)["step"].min() == -24
+
+
+def test_a_start_can_be_shrunk_towards_fresh_weights(tiny, tmp_path):
+    """The blocks' matrices alone, by hand; and a killed run does not do it again."""
+    train(tiny, tmp_path / "first")
+    again = replace(tiny, base=str(tmp_path / "first"), shrink=0.25, seed=5)
+    fresh = build_model(replace(tiny, seed=5)).state_dict()
+    base = load_file(tmp_path / "first" / "model.safetensors")
+    shrunk = build_model(again).state_dict()
+    mixed = {name for name in base if ".h." in name and base[name].ndim == 2}
+    assert len(mixed) == 4 * tiny.n_layers  # GPT-2: q, k and v in one, the output, the MLP's two
+    for name, before in base.items():
+        want = 0.25 * before + 0.75 * fresh[name] if name in mixed else before
+        torch.testing.assert_close(shrunk[name], want)
+    train(again, tmp_path / "unbroken")
+    with pytest.raises(Killed):
+        train(again, tmp_path / "killed", progress=kill_at(7))
+    train(again, tmp_path / "killed")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "unbroken")
 
 
 def test_a_tiny_model_learns(tiny, tmp_path):

@@ -12,7 +12,7 @@ NAMES = [f"mul{size}-{way}" for size in ("3x3", "4x4") for way in ("sft", "aux",
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_is_taken_and_its_terms_are_logged(name):
-    small = recipe(name, d_model=16, batch=8, evaluate_n=4, steps=20_000, base=None)
+    small = recipe(name, d_model=16, batch=8, evaluate_n=4, steps=20_000, base=None, shrink=1.0)
     run = TrainingRun.start(small)
     run.take_step()
     groups = {row["group"] for row in run.log}
