@@ -14,6 +14,7 @@ from interp.engine.edits import Edit
 from interp.engine.gather import Collected, gather
 from interp.engine.passes import Job, Key, Outcome, forward
 from interp.engine.plan import Plan, first_difference, first_position
+from interp.engine.prefix import SharedPrefix, common_prefix
 from interp.engine.requests import Cost, Run, Savings, tolerance
 from interp.engine.sources import place_shape
 from interp.errors import InputError
@@ -46,6 +47,9 @@ class Sweep:
         self.fired = [[0] * len(plan.edits) for plan in plans]
         self.changed = [False] * len(plans)
         self.costs = [Cost(0.0, 0.0, 0.0) for _ in plans]
+        stops = [plan.stop_layer for plan in (base, *plans)]
+        self._stop = None if None in stops else max(stop or 0 for stop in stops)
+        self._shared_prefix = SharedPrefix(self._forward, self._stop)
 
     def rows_at_once(self, memory: int) -> int:
         held, picked = self._wanted(self.base) | self._clean_sources(), self._picked(self.base)
@@ -67,33 +71,25 @@ class Sweep:
         )
 
     def clean_pass(self, rows: slice) -> CleanPass:
-        """Run the clean prompts of `rows`; positions that all rows share are computed for one
-        row.
-        """
+        """Run the clean prompts of `rows`; positions that all share are computed for one row."""
         began = time.perf_counter()
         width = self.base.batch.tokens.shape[1]
         tokens = self.base.batch.tokens[rows, : self.base.end].to(self.model.device)
         shared, start, spent = None, 0, 0.0
         needed = min([self.base.first_needed(rows), *(self._start(p, rows) for p in self.plans)])
         needed = min([needed, *(first_position(p.held, rows, needed) for p in self.plans)])
-        common = _common_prefix(tokens) if self.savings.prefix else 0
+        common = common_prefix(tokens) if self.savings.prefix else 0
         if min(common, needed) > 1 and len(tokens) > 1:
             start = min(common, needed, self.base.end - 1)
-            head = self._forward(
-                Job(tokens[:1, :start], slice(rows.start, rows.start + 1), width, keep=True)
-            )
-            spent = self._flops(1, 0, start, self.model.shape.n_layers, 0)
-            shared = {
-                layer: (k.expand(len(tokens), -1, -1, -1), v.expand(len(tokens), -1, -1, -1))
-                for layer, (k, v) in head.keys_values.items()
-            }
+            shared, head = self._shared_prefix(tokens[:, :start], rows, width)
+            spent = 0.0 if head is None else self._job_flops(head)
         job = Job(
             tokens,
             rows,
             width,
             start=start,
             earlier=shared,
-            stop_layer=self.base.stop_layer,
+            stop_layer=self._stop,
             want=self._wanted(self.base) | self._clean_sources(),
             pick=self._picked(self.base, rows),
             keep=any(self._reuses(plan) for plan in self.plans),
@@ -101,10 +97,6 @@ class Sweep:
             logit_positions=_on(self.base.logit_positions, rows, self.model.device),
             all_logits=not self.savings.logits,
         )
-        if any(plan.stop_layer is None for plan in self.plans):
-            job.stop_layer = None
-        elif job.stop_layer is not None:
-            job.stop_layer = max([job.stop_layer, *(p.stop_layer or 0 for p in self.plans)])
         outcome = self._forward(job)
         collected = gather(self.base, job, outcome, None)
         spent += self._job_flops(job)
@@ -304,11 +296,6 @@ def _whole(outcome: Outcome, edits: Sequence[Edit]) -> dict[Key, torch.Tensor]:
                 pad = value.new_zeros(value.shape[0], outcome.start, *value.shape[2:])
                 out[edit.site, layer] = torch.cat([pad, value], dim=1)
     return out
-
-
-def _common_prefix(tokens: torch.Tensor) -> int:
-    same = (tokens == tokens[:1]).all(dim=0)
-    return int(same.int().cumprod(0).sum())
 
 
 def _differ(clean: torch.Tensor, changed: torch.Tensor, present: torch.Tensor) -> bool:

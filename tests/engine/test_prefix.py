@@ -1,0 +1,76 @@
+"""Positions that all rows begin with are run once, for one row, and no deeper than is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import interp
+from interp import engine
+from interp.engine import Read, Savings
+from interp.engine.prefix import SharedPrefix, common_prefix
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int | None]]:
+    """Of every pass its rows, its first position and the layer before which it stops."""
+    seen: list[tuple[int, int, int | None]] = []
+    run = engine.sweep.forward
+
+    def counted(adapter: Any, job: Any) -> Any:
+        if job.start < job.tokens.shape[1]:  # else there is nothing to run
+            seen.append((len(job.tokens), job.start, job.stop_layer))
+        return run(adapter, job)
+
+    monkeypatch.setattr(engine.sweep, "forward", counted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("layers", "logits", "stop"), [((0, 1), None, 2), ((0,), "last", None), ((3,), None, 4)]
+)
+def test_minibatches_that_begin_alike_share_one_pass(
+    models: dict[str, Any], passes: list[Any], layers: Any, logits: Any, stop: int | None
+) -> None:
+    model = models["llama"]
+    batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="plain@2:5")
+    reads = [Read("resid_post", layers, ("last",))]
+    fast = engine.run(model, batch, reads=reads, logits=logits, memory=1_500_000)
+    heads = [job for job in passes if job[0] == 1 and job[1] == 0]
+    tails = [job for job in passes if job[1] > 0]
+    assert len(heads) == 1 and len(tails) > 3
+    assert sum(rows for rows, *_ in tails) == 40
+    assert {last for *_, last in passes} == {stop}
+    slow = engine.run(model, batch, reads=reads, logits=logits, savings=Savings.none())
+    for key, value in slow.activations.items():
+        torch.testing.assert_close(fast.activations[key], value)
+    assert fast.cost.flops < 0.5 * slow.cost.flops
+
+
+def test_another_beginning_is_another_pass(models: dict[str, Any]) -> None:
+    """By hand: a prefix is kept until another comes, and belongs to its own tokens."""
+    model = models["llama"]
+    ran: list[Any] = []
+
+    def run(job: Any) -> Any:
+        ran.append(job.tokens.tolist())
+        return engine.passes.forward(model.adapter, job)
+
+    shared = SharedPrefix(run, stop_layer=2)
+    a, b = torch.tensor([[3, 4, 5]] * 2), torch.tensor([[3, 4, 6]] * 3)
+    rows = slice(0, 3)
+    first, job = shared(a, rows, 8)
+    assert job is not None and list(first) == [0, 1] and first[1][0].shape[0] == 2
+    assert shared(a[:1], slice(5, 6), 8)[1] is None
+    other, _ = shared(b, rows, 8)
+    assert not torch.equal(first[1][0][0], other[1][0][0])
+    assert torch.equal(shared(a, rows, 8)[0][1][0], first[1][0])
+    assert ran == [[[3, 4, 5]], [[3, 4, 6]], [[3, 4, 5]]]
+
+
+def test_the_common_prefix_is_counted_from_the_first_position_on() -> None:
+    assert common_prefix(torch.tensor([[1, 2, 3], [1, 2, 4], [1, 5, 3]])) == 1
+    assert common_prefix(torch.tensor([[1, 2], [3, 2]])) == 0
+    assert common_prefix(torch.tensor([[1, 2, 3]])) == 3
