@@ -35,7 +35,7 @@ BESIDE = (
 
 
 def main() -> None:
-    """Probe each model at the end of the number and of the prompt, and write every cell."""
+    """Probe each model at the end of the number and of the prompt; write its cells to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["smollm2"])
     parser.add_argument("--n", type=int, default=1500)
@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="*", help="all unless given")
     parser.add_argument("--save", type=Path, help="a folder for the sweeps, to draw from")
     options = parser.parse_args()
-    body = {name: _probe(interp.load(name), options) for name in options.models}
-    record("probe_llm", options.seed, body)
+    for name in options.models:
+        record(f"probe_llm_{name}", options.seed, _probe(interp.load(name), options))
 
 
 def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
@@ -58,7 +58,7 @@ def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
     if options.save:
         every.save(options.save / model.name)
         magnitude.save(options.save / f"{model.name}-two-digits")
-    return {"hash": model.hash, **_told(every), "two-digit first numbers": _told(magnitude)}
+    return {"model": dict(model.id._asdict()), **_told(every), "two-digit first numbers": _told(magnitude)}
 
 
 def _told(sweep: ProbeSweep) -> dict[str, object]:
