@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
 HELD_OUT = {  # the split, and in how many turns
     "Values of an operand": ("operand", 1),
-    "Each of its values once": ("operand", 4),
+    "Each operand value once": ("operand", 4),
     "Problems": ("problem", 1),
 }
 MODES = {"move": "Move it to another value", "remove": "Take it out"}
@@ -124,6 +124,8 @@ def layers(result: ProbeSweep, row: pd.Series) -> None:
 def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
     """A button first, since the model runs again; then what the answer did."""
     place, modes = place_of(row), modes_of(chosen.task, asked.target)
+    if asked.turns > 1:
+        st.caption("The probe that is edited is that of the first turn.")
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     mode = left.segmented_control(
         "What the probe reads",

@@ -32,7 +32,7 @@ FormatName = Annotated[
     Option("--format", help="How a problem is written: padded, reversed, plain@2:0 (two shots), …"),
 ]
 SamplerName = Annotated[
-    str, Option("--sampler", help="uniform, carries, cascades, lengths or simple.")
+    str, Option("--sampler", help="uniform, carries, cascades, propagation, lengths or simple.")
 ]
 Out = Annotated[
     Path | None,

@@ -44,7 +44,8 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="a folder for the sweeps, to draw from")
     options = parser.parse_args()
     for name in options.models:
-        record(f"probe_llm_{name}", options.seed, _probe(interp.load(name), options))
+        model = interp.load(name)
+        record(f"probe_llm_{model.name}", options.seed, _probe(model, options))
 
 
 def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
@@ -58,7 +59,11 @@ def _probe(model: Model, options: argparse.Namespace) -> dict[str, object]:
     if options.save:
         every.save(options.save / model.name)
         magnitude.save(options.save / f"{model.name}-two-digits")
-    return {"model": dict(model.id._asdict()), **_told(every), "two-digit first numbers": _told(magnitude)}
+    return {
+        "model": dict(model.id._asdict()),
+        **_told(every),
+        "two-digit first numbers": _told(magnitude),
+    }
 
 
 def _told(sweep: ProbeSweep) -> dict[str, object]:

@@ -7,7 +7,7 @@
 | `cascades`    | a share with a planted carry cascade, the rest uniform | `share`, `min_length` |
 | `propagation` | a share with a run of nines, carried into or not       | `share`               |
 | `lengths`     | every combination of operand lengths equally often     | `longest`             |
-| `simple`      | a share of products with one non-zero digit in b       | `share`               |
+| `simple`      | a share of products with few non-zero digits in b      | `share`, `places`     |
 
 All draw with replacement: `Problems.n_distinct` says how many differ. `Task.grid` gives every
 problem once.
@@ -165,8 +165,10 @@ def simple(
             f"sampler 'simple' needs a multiplier, and {task.name} has none: use Multiplication"
         )
     width = task.operand_digits[1]
-    if not 1 <= places <= width:
-        raise InputError(f"places={places}: the multiplier of {task.name} has {width} digits")
+    if places not in range(1, width + 1):
+        raise InputError(
+            f"places={places!r}: of the multiplier of {task.name} 1 to {width} digits can be left"
+        )
     planted = planted_rows(n, share, rng)
     a = uniform_operand(task, 0, n, rng)
     b = uniform_operand(task, 1, n, rng)

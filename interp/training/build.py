@@ -187,7 +187,7 @@ def _start_from(model: Any, base: str, recipe: Recipe) -> None:
     other tokens or a part that works otherwise, or may know problems that are held out here."""
     check_start(base, recipe, BEHAVIOUR)
     trained, tokenizer, _ = open_module(resolve(base), torch.float32)
-    matrices = block_matrices(dict(model.named_parameters()))
+    matrices = block_matrices(dict(model.named_parameters())) if recipe.shrink < 1 else {}
     drawn = {name: matrix.detach().clone() for name, matrix in matrices.items()}
     try:
         model.load_state_dict(trained.state_dict())
@@ -200,10 +200,9 @@ def _start_from(model: Any, base: str, recipe: Recipe) -> None:
         raise InputError(
             f"the base {base!r} has other tokens than {recipe.task} in the format {recipe.format!r}"
         )
-    if recipe.shrink < 1:
-        with torch.no_grad():
-            for name, matrix in matrices.items():
-                matrix.mul_(recipe.shrink).add_(drawn[name], alpha=1 - recipe.shrink)
+    with torch.no_grad():
+        for name, matrix in matrices.items():
+            matrix.mul_(recipe.shrink).add_(drawn[name], alpha=1 - recipe.shrink)
 
 
 def _freeze(parameter: torch.nn.Parameter, value: float) -> None:

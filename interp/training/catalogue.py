@@ -119,8 +119,8 @@ _SMOLLM2_ARITH_START = AdapterRecipe(
     steps=700,
 )
 
-# The start had 94 % of the sums and 72 % of the differences, the longest styles last. So differences
-# weigh more, and half of the rows have a style that is drawn.
+# The start had 94 % of the sums and 72 % of the differences, the longest styles last. So
+# differences weigh more, and half of the rows have a style that is drawn.
 _SMOLLM2_ARITH_MIDDLE = replace(
     _SMOLLM2_ARITH_START,
     name="smollm2-arith-middle",

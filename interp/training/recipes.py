@@ -30,7 +30,7 @@ CHANGEABLE = ("learning_rate", "warmup", "precision", "clip")
 class Draw:
     """One part of a batch: `weight` of its rows come from `sampler`, in a window of the training.
 
-    sampler  a sampler of `interp.arithmetic`: "uniform", "carries", "cascades", "lengths", "simple"
+    sampler  a sampler of `interp.arithmetic`: its `sampler_names()`
     weight   its part of the batch, relative to the other draws that are active
     options  what the sampler takes, such as (("share", 1.0),)
     start    active from this share of the steps on …
@@ -84,8 +84,9 @@ class Recipe:
     bos: bool = False
 
     # Fine-tuning: the trained model that the weights start from, what share of its blocks' matrices
-    # is kept beside random ones (shrink and perturb, 1910.08475), and the heads (layer, head) that
-    # alone are trained, with `shared_kv` as in `heads.py`.
+    # is kept beside what `seed` draws (shrink and perturb, 1910.08475; another seed than the base's
+    # gives other matrices than it began with), and the heads (layer, head) that alone are trained,
+    # with `shared_kv` as in `heads.py`.
     base: str | None = None
     shrink: float = 1.0
     heads: tuple[tuple[int, int], ...] = ()

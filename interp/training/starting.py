@@ -75,7 +75,8 @@ def check_start(
 def start_record(name: str, weights_file: str) -> dict[str, Any]:
     """What the card of a run says of its start: name, hash of the weights, rows and minutes.
 
-    `started_from` is the same of that one's own start, None where it began with random weights.
+    `changes` is what was changed of its recipe on the way; `started_from` is the same of that one's
+    own start, None where it began with random weights.
     """
     folder = start_folder(name)
     card = read_card(folder) or {}
@@ -85,5 +86,6 @@ def start_record(name: str, weights_file: str) -> dict[str, Any]:
         "rows_trained_on": card.get("data", {}).get("rows_trained_on"),
         "wall_minutes": card.get("wall_minutes"),
         "cpu_minutes": card.get("cpu_minutes"),
+        "changes": card.get("changes", []),
         "started_from": card.get("started_from"),
     }

@@ -148,7 +148,7 @@ def test_another_target_and_site_make_another_call(page: AppTest) -> None:
 
 
 def test_each_value_can_be_held_out_once(page: AppTest, loaded: Any) -> None:
-    page.selectbox(key="probe split").set_value("Each of its values once").run()
+    page.selectbox(key="probe split").set_value("Each operand value once").run()
     assert not page.exception
     sample = problems(TASK, N, seed=SEED)
     want = probes.probe(loaded, sample, targets=[TARGET], seed=SEED, format=FORMAT, turns=4)
@@ -156,6 +156,9 @@ def test_each_value_can_be_held_out_once(page: AppTest, loaded: Any) -> None:
     np.testing.assert_allclose(numbers(heat["z"]), want.grid(TARGET, "gain").values)
     assert "turns=4" in page.code[0].value
     assert set(want.frame["n_test"]) == {N}
+    press(page, "Show me one")
+    page.segmented_control(key="probe closer").set_value("Does the model use it?").run()
+    assert any("that of the first turn" in caption.value for caption in page.caption)
 
 
 def test_too_few_prompts_are_told_with_the_remedy(explorer: AppTest) -> None:

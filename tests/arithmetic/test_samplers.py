@@ -220,8 +220,9 @@ def test_multipliers_with_few_digits(places: int) -> None:
         (Multiplication(2, 2), {"sampler": "propagation"}, "mul:2x2 has no propagating columns"),
         (Addition(2), {"sampler": "simple"}, "needs a multiplier, and add:2 has none"),
         (Multiplication(2, 2), {"sampler": "simple", "share": 2}, "from 0 to 1, not 2"),
-        (Multiplication(2, 2), {"sampler": "simple", "places": 3}, "of mul:2x2 has 2 digits"),
-        (Multiplication(2, 2), {"sampler": "simple", "places": 0}, "of mul:2x2 has 2 digits"),
+        (Multiplication(2, 2), {"sampler": "simple", "places": 3}, "of mul:2x2 1 to 2 digits"),
+        (Multiplication(2, 2), {"sampler": "simple", "places": 0}, "places=0: of the multiplier"),
+        (Multiplication(2, 2), {"sampler": "simple", "places": 1.5}, "places=1.5"),
         (
             Expression("A+B+C+D+E", 20),
             {"sampler": "lengths"},

@@ -1,4 +1,4 @@
-"""Positions that all rows begin with are run once, for one row, and no deeper than is read."""
+"""Positions that minibatches begin with are run for one row, and no deeper than is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 import interp
 from interp import engine
-from interp.engine import Read, Savings
+from interp.engine import Read, Replace, Savings, Variant, Zero
 from interp.engine.prefix import SharedPrefix, common_prefix
 
 
@@ -74,3 +74,22 @@ def test_the_common_prefix_is_counted_from_the_first_position_on() -> None:
     assert common_prefix(torch.tensor([[1, 2, 3], [1, 2, 4], [1, 5, 3]])) == 1
     assert common_prefix(torch.tensor([[1, 2], [3, 2]])) == 0
     assert common_prefix(torch.tensor([[1, 2, 3]])) == 3
+
+
+def test_variants_go_on_from_what_minibatches_share(models: dict[str, Any]) -> None:
+    """Some read little and some edit deep: the kept prefix serves them all, in every minibatch."""
+    model = models["llama"]
+    batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="plain@2:5")
+    variants = [
+        Variant("clean"),
+        Variant("deep", (Replace("z", Zero(), layers=2, roles=("last",)),)),
+        Variant("early", (Replace("mlp_out", Zero(), layers=0, roles=("a0",)),)),
+    ]
+    options: dict[str, Any] = {"reads": [Read("resid_post", (0, 3), ("last",))], "logits": "last"}
+    fast = engine.run_variants(model, batch, variants, memory=1_500_000, **options)
+    slow = engine.run_variants(model, batch, variants, savings=Savings.none(), **options)
+    for a, b in zip(fast, slow, strict=True):
+        torch.testing.assert_close(a.logits, b.logits)
+        for key, value in b.activations.items():
+            torch.testing.assert_close(a.activations[key], value)
+    assert not torch.equal(fast[0].logits, fast[1].logits)

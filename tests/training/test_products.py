@@ -61,6 +61,16 @@ def test_what_goes_on_from_there_has_no_chain(name, before):
     assert chain.objective.scheduled(Step(1, chain.steps, 0)) >= chain_length(chain)
 
 
+def test_the_last_stage_differs_in_start_data_and_rate_alone():
+    last, before = recipe("mul4x4-icot"), recipe("mul4x4-icot-late")
+    assert {f.name for f in fields(last) if getattr(last, f.name) != getattr(before, f.name)} == {
+        "name", "base", "shrink", "mix", "learning_rate", "stop_after",
+    }  # fmt: skip
+    plain = recipe("mul4x4-sft")
+    shape = ("task", "n_layers", "n_heads", "d_model", "batch", "muon_rate", "weight_decay", "seed")
+    assert all(getattr(last, name) == getattr(plain, name) for name in shape)
+
+
 def test_a_sibling_has_the_same_method_data_and_optimiser():
     smaller = {"name", "task", "d_model", "steps", "learning_rate", "target", "evaluate_every"}
     for way in ("sft", "aux"):
