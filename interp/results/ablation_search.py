@@ -121,10 +121,11 @@ class AllForOne(OfRightAnswers):
             what = "No such subgraph" if self.status == "none" else "Uninformative"
             return f"{what}: {self.reason}{about_sink(self.sink_differs)}"
         m = self.metrics
-        indices = ", ".join(str(layer) for layer in self.transfer)
+        layers = ", ".join(str(layer) for layer in self.transfer)
+        where = f"layer {layers}" if len(self.transfer) == 1 else f"layers {layers}"
         return (
             f"Tokens can wait through {self.wait} layers ({layers_text(0, self.wait)}), "
-            f"{len(self.heads)} heads in {len(self.transfer)} layers (indices {indices}) carry all "
+            f"{len(self.heads)} heads in {where} carry all "
             f"that is needed to where the answer is emitted, and the rest is computed there: on "
             f"prompts that the search did not see, {number(100 * m['faithfulness'])} % of the "
             f"right answers stay right ({number(100 * m['faithfulness_low'])} to "
