@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
-from interp.engine.passes import Job, Outcome
+from interp.engine.passes import Job, forward
+from interp.models.model import Model
 
 KeysValues = dict[int, tuple[torch.Tensor, torch.Tensor]]
 
@@ -24,8 +23,9 @@ class SharedPrefix:
     all weights, which in a language model takes as long as several rows.
     """
 
-    def __init__(self, run: Callable[[Job], Outcome], stop_layer: int | None) -> None:
-        self._run, self._stop_layer = run, stop_layer
+    def __init__(self, model: Model, stop_layer: int | None) -> None:
+        # Not the sweep that asks, which holds this: all that it read would live in a circle.
+        self._model, self._stop_layer = model, stop_layer
         self._last: tuple[tuple[int, ...], KeysValues] | None = None
 
     def __call__(
@@ -37,7 +37,8 @@ class SharedPrefix:
         if self._last is None or self._last[0] != key:
             one = slice(rows.start, rows.start + 1)
             job = Job(tokens[:1], one, width, stop_layer=self._stop_layer, keep=True)
-            self._last = key, self._run(job).keys_values
+            with self._model.lock:
+                self._last = key, forward(self._model.adapter, job).keys_values
         n = len(tokens)
         return {
             layer: (k.expand(n, -1, -1, -1), v.expand(n, -1, -1, -1))

@@ -49,7 +49,7 @@ class Sweep:
         self.costs = [Cost(0.0, 0.0, 0.0) for _ in plans]
         stops = [plan.stop_layer for plan in (base, *plans)]
         self._stop = None if None in stops else max(stop or 0 for stop in stops)
-        self._shared_prefix = SharedPrefix(self._forward, self._stop)
+        self._shared_prefix = SharedPrefix(model, self._stop)
 
     def rows_at_once(self, memory: int) -> int:
         held, picked = self._wanted(self.base) | self._clean_sources(), self._picked(self.base)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int | None]]
         return run(adapter, job)
 
     monkeypatch.setattr(engine.sweep, "forward", counted)
+    monkeypatch.setattr(engine.prefix, "forward", counted)
     return seen
 
 
@@ -49,16 +52,25 @@ def test_minibatches_that_begin_alike_share_one_pass(
     assert fast.cost.flops < 0.5 * slow.cost.flops
 
 
-def test_another_beginning_is_another_pass(models: dict[str, Any]) -> None:
-    """By hand: a prefix is kept until another comes, and belongs to its own tokens."""
+def test_what_was_read_goes_with_the_call(models: dict[str, Any]) -> None:
+    """Nothing that a call held waits for the garbage collector."""
     model = models["llama"]
-    ran: list[Any] = []
+    batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="plain@2:5")
+    gc.collect()
+    gc.disable()
+    try:
+        run = engine.run(model, batch, reads=[Read("resid_post", 0, ("last",))], logits=None)
+        held = weakref.ref(run.activations["resid_post", 0])
+        del run
+        assert held() is None
+        assert not [x for x in gc.get_objects() if type(x) is engine.sweep.Sweep]
+    finally:
+        gc.enable()
 
-    def run(job: Any) -> Any:
-        ran.append(job.tokens.tolist())
-        return engine.passes.forward(model.adapter, job)
 
-    shared = SharedPrefix(run, stop_layer=2)
+def test_another_beginning_is_another_pass(models: dict[str, Any], passes: list[Any]) -> None:
+    """By hand: a prefix is kept until another comes, and belongs to its own tokens."""
+    shared = SharedPrefix(models["llama"], stop_layer=2)
     a, b = torch.tensor([[3, 4, 5]] * 2), torch.tensor([[3, 4, 6]] * 3)
     rows = slice(0, 3)
     first, job = shared(a, rows, 8)
@@ -67,7 +79,7 @@ def test_another_beginning_is_another_pass(models: dict[str, Any]) -> None:
     other, _ = shared(b, rows, 8)
     assert not torch.equal(first[1][0][0], other[1][0][0])
     assert torch.equal(shared(a, rows, 8)[0][1][0], first[1][0])
-    assert ran == [[[3, 4, 5]], [[3, 4, 6]], [[3, 4, 5]]]
+    assert passes == [(1, 0, 2)] * 3
 
 
 def test_the_common_prefix_is_counted_from_the_first_position_on() -> None:
