@@ -20,7 +20,6 @@ DASHES = ("solid", "dash", "dot")
 _ROWS = {
     "gradients": 190, "digits": 230, "tasks": 230, "classes": 230, "accuracies": 190, "totals": 190,
 }  # fmt: skip
-BEFORE = "steps below 0: of what it was started from"
 _GAP = 48  # pixels between panels, for axis title and legend
 _SMALLEST = 0.1  # gradient norms below it share the darkest colour, as in the paper
 
@@ -55,8 +54,7 @@ def training_dynamics(result: TrainingDynamics) -> go.Figure:
         title="When was it learnt, and when did it generalise?"
         if result.delayed
         else "In which order was it learnt?",
-        caption=f"{result.caption} · ▾ learnt"
-        + (f" · {BEFORE}" if (result.curves["step"] < 0).any() else ""),
+        caption=f"{result.caption} · ▾ learnt{_before(result.curves)}",
         notes=result.notes,
         verdict=result.verdict,
         height=total,
@@ -103,15 +101,15 @@ def digit_losses(result: DigitLosses) -> go.Figure:
     figure.update_yaxes(title="loss (nats)", col=1)
     figure.update_yaxes(range=[-0.05, 2.8])
     figure.update_layout(legend={"title": {"text": "answer digit<br>(index 0 least)"}})
-    if begun := bool((result.curves["step"] < 0).any()):
+    if before := _before(result.curves):
         figure.add_vline(x=0, line={"color": GREY, "width": 1})
     if chance := not any("[" in digit for digit in digits):  # a token a digit
         figure.add_hline(y=np.log(10), line={"color": GREY, "width": 1, "dash": "dot"})
     return frame(
         figure,
         title="Which answer digits does each model learn, and when?",
-        caption=f"{result.caption} · ▾ learnt{' · dotted: chance, ln 10' if chance else ''}"
-        + (f" · {BEFORE}" if begun else ""),
+        caption=f"{result.caption} · ▾ learnt"
+        f"{' · dotted: chance, ln 10' if chance else ''}{before}",
         notes=result.notes,
         verdict=result.verdict,
         height=270 * rows,
@@ -271,3 +269,8 @@ def _share(figure: go.Figure, row: int) -> float:
 
 def _middle(figure: go.Figure, row: int) -> float:
     return sum(_domain(figure, row)) / 2
+
+
+def _before(curves: pd.DataFrame) -> str:
+    """What a caption says of steps below 0; nothing where there are none."""
+    return " · steps below 0: of what it was started from" if (curves["step"] < 0).any() else ""

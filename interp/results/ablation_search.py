@@ -125,9 +125,9 @@ class AllForOne(OfRightAnswers):
         where = f"layer {layers}" if len(self.transfer) == 1 else f"layers {layers}"
         return (
             f"Tokens can wait through {self.wait} layers ({layers_text(0, self.wait)}), "
-            f"{len(self.heads)} heads in {where} carry all "
-            f"that is needed to where the answer is emitted, and the rest is computed there: on "
-            f"prompts that the search did not see, {number(100 * m['faithfulness'])} % of the "
+            f"{len(self.heads)} heads in {where} carry all that is needed to where the answer is "
+            f"emitted, and the rest is computed there: on prompts that the search did not see, "
+            f"{number(100 * m['faithfulness'])} % of the "
             f"right answers stay right ({number(100 * m['faithfulness_low'])} to "
             f"{number(100 * m['faithfulness_high'])} %, "
             f"{beside_target(m['faithfulness'], m['faithfulness_low'], self.target)}; the best "
