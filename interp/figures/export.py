@@ -97,6 +97,8 @@ def every_picture(
     if path is None:
         raise BrowserError(NO_BROWSER)
     os.environ.setdefault("BROWSER_PATH", path)  # where plotly's renderer looks first
+    from asyncio import InvalidStateError  # of the renderer, where a browser ends as it starts
+
     from kaleido.errors import KaleidoError
     from plotly.io import write_images
 
@@ -108,7 +110,7 @@ def every_picture(
             size = {side: [f.layout[side] for f in every] for side in ("width", "height")}
             write_images(every, files, scale=SCALE, **size)
             return {file.name: file.read_bytes() for file in files}
-        except (RuntimeError, OSError, KaleidoError) as error:
+        except (RuntimeError, OSError, KaleidoError, InvalidStateError) as error:
             raise BrowserError(f"the browser {path} could not draw the figure: {error}") from error
 
 
