@@ -10,7 +10,6 @@ import streamlit as st
 
 import interp
 from app import jobs, results
-from app.sample import problems
 from app.study import Study
 
 if TYPE_CHECKING:
@@ -81,7 +80,8 @@ def _errors(study: Study) -> ErrorTaxonomy:
     job = jobs.current()
     return interp.behaviour.error_taxonomy(
         results.loaded(study),
-        problems(study.task, study.n, seed=study.seed),
+        study.task,
+        n=study.n,
         seed=study.seed,
         format=study.format,
         strict=False,
@@ -95,7 +95,8 @@ def _explanation(study: Study) -> ErrorExplanation:
     job = jobs.current()
     return interp.behaviour.explain_errors(
         results.loaded(study),
-        problems(study.task, study.n, seed=study.seed),
+        study.task,
+        n=study.n,
         seed=study.seed,
         format=study.format,
         strict=False,
@@ -109,7 +110,8 @@ def _noisy_prefix(study: Study) -> NoisyPrefix:
     job = jobs.current()
     return interp.behaviour.noisy_prefix(
         results.loaded(study),
-        problems(study.task, study.n, seed=study.seed),
+        study.task,
+        n=study.n,
         seed=study.seed,
         format=study.format,
         progress=job.progress,

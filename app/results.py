@@ -19,8 +19,8 @@ from app import jobs
 from app.sample import problems
 from app.study import Study
 from interp.arithmetic.scoring import score
-from interp.behaviour.accuracy import distinct
 from interp.behaviour.breakdowns import carry_classes
+from interp.behaviour.drawing import draw
 from interp.behaviour.explain import faults_behind
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def wrong_answers(study: Study, behaviour: Behaviour, cell: tuple[str, str] | No
     """The wrong answers, with the faults that predict each; of a cell (answer digit, carry class),
     those that are wrong there."""
     answers = behaviour.answers
-    asked = distinct(problems(study.task, study.n, seed=study.seed))
+    asked = draw(loaded(study), study.task, study.n, study.seed).problems
     wrong = ~answers["exact"]
     if cell is not None:
         k = int(cell[0].removeprefix("c"))
@@ -151,7 +151,7 @@ def _behaviour(study: Study) -> Behaviour:
     job = jobs.current()
     return interp.behaviour.accuracy(
         loaded(study),
-        problems(study.task, study.n, seed=study.seed),
+        study.task,
         n=study.n,
         seed=study.seed,
         format=study.format,
@@ -166,7 +166,7 @@ def _prompt_search(study: Study, shots: tuple[int, ...]) -> PromptSearch:
     job = jobs.current()
     return interp.behaviour.search_prompts(
         loaded(study),
-        problems(study.task, study.n, seed=study.seed),
+        study.task,
         shots=shots,
         n=study.n,
         seed=study.seed,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import sample
+from interp.behaviour.drawing import sample
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.results import OneHotBaseline

@@ -15,7 +15,7 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
+from interp.behaviour.drawing import sample
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.errors import InputError
@@ -61,7 +61,7 @@ def running_sums(
     """
     if not models:
         raise InputError("there is no model: give some by name, {'aux': interp.load(…)}")
-    asked = distinct(sample(_task(models) if problems is None else problems, n, seed))
+    asked = sample(_task(models) if problems is None else problems, n, seed).distinct()
     wanted = _digits(asked, digits)
     parts, true, predicted = [], [], []
     for number, (name, model) in enumerate(models.items()):

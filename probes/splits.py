@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems, as_keys
-from interp.behaviour.accuracy import distinct
 from interp.errors import InputError
 from probes.needs import own_digits
 from probes.targets import Target
@@ -133,7 +132,7 @@ def each_once(problems: Problems, by: str | Split) -> Problems:
 
     Raises InputError for repeated problems under a given Split, whose row numbers would shift.
     """
-    once = distinct(problems)
+    once = problems.distinct()
     if isinstance(by, Split) and len(once) < len(problems):
         raise InputError(
             f"{len(problems) - len(once)} problems occur twice, and the given split counts rows: "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import sample
+from interp.behaviour.drawing import sample
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.errors import InputError

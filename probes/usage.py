@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 
 from interp.arithmetic.problems import Problems
-from interp.behaviour.accuracy import distinct
 from interp.engine import Add, Cancel, Rows, Run, Variant, run, run_variants
 from interp.engine.requests import Progress
 from interp.errors import InputError
@@ -85,7 +84,7 @@ def use(
         raise InputError(f"unknown mode {mode!r}: choose 'move' or 'remove'")
     if randoms < 1:
         raise InputError("randoms must be at least 1: without a control an effect says nothing")
-    asked = distinct(fitted.held_out)[:n] if problems is None else distinct(problems)
+    asked = fitted.held_out.distinct()[:n] if problems is None else problems.distinct()
     batch = fitted.prompts(model, asked)
     roles = _written_after(batch, fitted.role)
     values = fitted.target.values(asked)

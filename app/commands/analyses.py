@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from interp.results import Result
 
 
+Run = dict[str, Any]  # arguments: progress=, cancel=, …
+
+
 @dataclass(frozen=True)
 class Asked:
     """The command's flags; None where one was left out, so that each analysis has its own."""
@@ -26,62 +29,58 @@ class Asked:
     n: int | None
     seed: int
     format: str | None
-    sampler: str
+    sampler: str | None
     styles: str | None
     shots: str | None
     cookbook_tasks: str | None
     lengths: str | None
     seconds: float | None
 
-    def problems(self, model: Model, n: int) -> Problems:
-        """The sample asked for, of the model's own task where none is named."""
+    def sample(self, model: Model, n: int) -> tuple[Problems | str, Run]:
+        """What is asked, of the model's own task where none is named, and how many with which seed:
+        the task, from which the analysis draws, or problems where a sampler is named."""
         from app.sample import problems
 
-        return problems(
-            task_of(model, self.task), self.count(n), seed=self.seed, sampler=self.sampler
-        )
+        task, count = task_of(model, self.task), self.count(n)
+        drawn = {"n": count, "seed": self.seed, "format": self.format}
+        if self.sampler is None:
+            return task, drawn
+        return problems(task, count, seed=self.seed, sampler=self.sampler), drawn
 
     def count(self, default: int) -> int:
         """How many were asked for; the analysis' own number where that was left out."""
         return default if self.n is None else self.n
 
 
-Run = dict[str, Any]  # progress= and cancel=
 Analysis = Callable[["Model", Asked, Run], "Result"]
 
 
 def _accuracy(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
-    sample = asked.problems(model, 512)
-    return interp.behaviour.accuracy(
-        model, sample, n=len(sample), seed=asked.seed, format=asked.format, **run
-    )
+    sample, drawn = asked.sample(model, 512)
+    return interp.behaviour.accuracy(model, sample, **drawn, **run)
 
 
 def _errors(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
-    sample = asked.problems(model, 512)
-    return interp.behaviour.error_taxonomy(
-        model, sample, seed=asked.seed, format=asked.format, **run
-    )
+    sample, drawn = asked.sample(model, 512)
+    return interp.behaviour.error_taxonomy(model, sample, **drawn, **run)
 
 
 def _explain(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
-    sample = asked.problems(model, 512)
-    return interp.behaviour.explain_errors(
-        model, sample, seed=asked.seed, format=asked.format, **run
-    )
+    sample, drawn = asked.sample(model, 512)
+    return interp.behaviour.explain_errors(model, sample, **drawn, **run)
 
 
 def _noisy_prefix(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
-    sample = asked.problems(model, 256)
-    return interp.behaviour.noisy_prefix(model, sample, seed=asked.seed, format=asked.format, **run)
+    sample, drawn = asked.sample(model, 256)
+    return interp.behaviour.noisy_prefix(model, sample, **drawn, **run)
 
 
 def _search(model: Model, asked: Asked, run: Run) -> Result:

@@ -102,6 +102,11 @@ class Problems:
         """How many different problems there are among the n."""
         return len(np.unique(as_keys(self.rows)))
 
+    def distinct(self) -> Problems:
+        """Each problem once, in the order of first appearance."""
+        _, first = np.unique(as_keys(self.rows), return_index=True)
+        return self[np.sort(first)]
+
     def values(self, operand: int) -> NDArray[np.object_]:
         """Values `[n]` of an operand, as Python integers."""
         return to_integers(self.operands[operand])

@@ -12,3 +12,8 @@ def generator(seed: int) -> np.random.Generator:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed must be a whole number of at least 0, not {seed!r}")
     return np.random.default_rng(seed)
+
+
+def step_seed(seed: int, step: int, purpose: int = 0) -> int:
+    """An independent seed for one purpose at one step of one run."""
+    return int(np.random.SeedSequence((seed, step, purpose)).generate_state(1, np.uint64)[0])

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import numpy as np
-
-from interp.arithmetic.problems import Problems, as_keys
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import check_answered_in
-from interp.arithmetic.tasks import Task, task
+from interp.arithmetic.tasks import Task
 from interp.behaviour.answers import Resources, answer_table, forced, greedy
 from interp.behaviour.breakdowns import cells
+from interp.behaviour.drawing import draw
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.errors import FormatError, InputError
 from interp.models.model import Model
 from interp.results import Behaviour
-from interp.results.calls import problems_call
 
 Mode = Literal["greedy", "forced"]
 
@@ -38,7 +36,8 @@ def accuracy(
 
     Args:
         problems: the problems; or a task (or its name), of which `n` are drawn with `seed`, all of
-            them where there are no more than `n`.
+            them where there are no more than `n`: only such as were held out from training, where
+            the model's card tells which.
         format: how they are written; None means the model's first.
         mode: "greedy", the model's own answer; or "forced", each answer token predicted after the
             right ones, which no user of the model ever sees.
@@ -54,8 +53,7 @@ def accuracy(
     """
     if mode not in get_args(Mode):
         raise InputError(f"unknown mode {mode!r}: choose one of {', '.join(get_args(Mode))}")
-    drawn = sample(problems, n, seed)
-    asked = distinct(drawn)
+    asked, drawn, told = draw(model, problems, n, seed)
     name = format or model.formats[0]
     resources = Resources(memory, cancel, progress)
     answered = (greedy if mode == "greedy" else forced)(model, asked, name, resources)
@@ -67,34 +65,13 @@ def accuracy(
         n=len(asked),
         n_distinct=len(asked),
         seed=seed,
-        settings={
-            "problems": problems_call(drawn, (0, seed)),
-            "format": name,
-            "mode": mode,
-            "strict": strict,
-        },
+        settings=told | {"format": name, "mode": mode, "strict": strict},
         format=name,
         mode=mode,
         cells=cells(asked, answered.exact, answered.correct),
         answers=answer_table(asked, answered),
-        drawn=len(drawn),
+        drawn=drawn,
     )
-
-
-def sample(problems: Problems | Task | str, n: int, seed: int) -> Problems:
-    """The problems themselves, or `n` of a task: every one where there are no more than `n`."""
-    if isinstance(problems, Problems):
-        return problems
-    chosen = task(problems)
-    if 0 < chosen.n_problems <= n:
-        return chosen.grid()
-    return chosen.sample(n, seed=seed)
-
-
-def distinct(problems: Problems) -> Problems:
-    """Each problem once, in order of first appearance."""
-    first = np.unique(as_keys(problems.rows), return_index=True)[1]
-    return problems[np.sort(first)]
 
 
 def _check_format(problems: Problems, texts: list[str], name: str) -> None:

@@ -10,11 +10,10 @@ import numpy.typing as npt
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import check_answered_in, read_answer
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
 from interp.behaviour.answers import Resources, generated_texts
+from interp.behaviour.drawing import draw
 from interp.models.model import Model
 from interp.results import ModelId
-from interp.results.calls import problems_call
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +42,11 @@ def ask(
     Raises InputError for an empty sample or a format that cannot write the task, and FormatError
     where `strict` and most answers cannot be read.
     """
-    drawn = sample(problems, n, seed)
-    asked = distinct(drawn)
+    asked, _, told = draw(model, problems, n, seed)
     name = format or model.formats[0]
     texts = generated_texts(model, asked, name, resources)
     if strict:
         check_answered_in(asked, texts, name)
     answers = np.empty(len(asked), dtype=object)
     answers[:] = [read_answer(text, name, asked.task).value for text in texts]
-    settings: dict[str, object] = {
-        "problems": problems_call(drawn, (0, seed)),
-        "format": name,
-        "strict": strict,
-    }
-    return Asked(model.id, asked, texts, answers, settings)
+    return Asked(model.id, asked, texts, answers, told | {"format": name, "strict": strict})

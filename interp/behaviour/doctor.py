@@ -15,7 +15,6 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import score
 from interp.arithmetic.tasks import Task, task
 from interp.behaviour import answers
-from interp.behaviour.accuracy import distinct
 from interp.behaviour.answers import MARGIN, Resources
 from interp.behaviour.search import with_shots, written_alike
 from interp.engine import Cancel
@@ -118,14 +117,14 @@ def doctor(
 
 def _problems(model: Model, problems: Problems | Task | str | None, n: int, seed: int) -> Problems:
     if isinstance(problems, Problems):
-        found = distinct(problems)
+        found = problems.distinct()
     else:
         known = model.task if problems is None else problems
         if known is None:
             raise InputError(
                 f"{model.name} was trained for no task that is known: say which, such as 'add:2'."
             )
-        found = distinct(_mixed(task(known), n, seed))
+        found = _mixed(task(known), n, seed).distinct()
     if len(found) < 2:
         raise InputError("a diagnosis needs at least two distinct problems: one for each half.")
     return found

@@ -13,8 +13,8 @@ from interp.arithmetic import noisy_prefix as noises
 from interp.arithmetic.digits import Digits
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
 from interp.behaviour.answers import Resources
+from interp.behaviour.drawing import draw
 from interp.engine import Cancel, run
 from interp.engine.requests import Progress
 from interp.errors import InputError
@@ -22,7 +22,6 @@ from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
 from interp.results import NoisyPrefix
-from interp.results.calls import problems_call
 from interp.results.noisy_prefix import ALL, NOISES
 
 
@@ -43,8 +42,8 @@ def noisy_prefix(
     For an answer of w digits the model runs 1 + 4 (w - 1) times over the prompts.
 
     Args:
-        problems: the problems, or a task of which `n` are drawn with `seed`, which also draws the
-            wrong digits.
+        problems: the problems, or a task of which `n` are drawn with `seed` as in `accuracy`; the
+            seed also draws the wrong digits.
         format: how they are written; None means the model's first.
         memory, cancel, progress: as in `engine.run`; progress counts the runs.
 
@@ -52,8 +51,7 @@ def noisy_prefix(
         InputError: for an empty sample, answers of one digit, a format that works the answer out
             first (a chain of thought), or one whose tokens hold several digits.
     """
-    drawn = sample(problems, n, seed)
-    asked = distinct(drawn)
+    asked, _, drawn = draw(model, problems, n, seed)
     name = format or model.formats[0]
     told = model.prompts(asked, format=name)
     printed = printed_columns(told)
@@ -69,7 +67,7 @@ def noisy_prefix(
         n=len(asked),
         n_distinct=len(asked),
         seed=seed,
-        settings={"problems": problems_call(drawn, (0, seed)), "format": name},
+        settings=drawn | {"format": name},
         format=name,
         printed=tuple(f"c{k}" for k in printed),
         table=pd.concat(rows, ignore_index=True),

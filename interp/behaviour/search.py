@@ -11,14 +11,13 @@ from interp.arithmetic.formats import format as format_named
 from interp.arithmetic.formats import format_names
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.accuracy import distinct, sample
 from interp.behaviour.answers import Resources, greedy
+from interp.behaviour.drawing import draw
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.results import PromptSearch, wilson
-from interp.results.calls import problems_call
 
 Asked = dict[str, float]  # n, accuracy with low and high, readable
 
@@ -42,7 +41,7 @@ def search_prompts(
     the best of them, and in the baseline.
 
     Args:
-        problems: the problems, or a task of which `n` are drawn (all where there are no more).
+        problems: the problems, or a task of which `n` are drawn as in `accuracy`.
         styles: formats by name; None means those of the task in which the answer follows at once,
             most significant digit first, as people write it.
         shots: numbers of solved examples before the question, drawn with `seed`; a problem is never
@@ -63,8 +62,7 @@ def search_prompts(
         InputError: for fewer than two distinct problems, no style, or a prompt too long for the
             model's context (ask for fewer shots).
     """
-    drawn = sample(problems, n, seed)
-    asked = distinct(drawn)
+    asked, _, drawn = draw(model, problems, n, seed)
     if len(asked) < 2:
         raise InputError("a search needs at least two distinct problems: one for each half")
     styles = _as_people_write(asked.task) if styles is None else tuple(styles)
@@ -93,12 +91,7 @@ def search_prompts(
         n=len(asked),
         n_distinct=len(asked),
         seed=seed,
-        settings={
-            "problems": problems_call(drawn, (0, seed)),
-            "styles": styles,
-            "shots": shots,
-            "baseline": baseline,
-        },
+        settings=drawn | {"styles": styles, "shots": shots, "baseline": baseline},
         candidates=pd.DataFrame(rows),
         best=best,
         baseline=reference,

@@ -12,8 +12,10 @@ import numpy.typing as npt
 import torch
 
 from interp.arithmetic import formats
+from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.tasks import Task, task
+from interp.arithmetic.tasks import Task
+from interp.arithmetic.tasks import task as as_task
 from interp.errors import InputError, SiteError
 from interp.models.adapter import Adapter
 from interp.models.fixtures import SMOLLM2
@@ -81,7 +83,29 @@ class Model:
     @property
     def task(self) -> Task | None:
         """The task a trained fixture was made for; None for a general language model."""
-        return task(str(self.card["task"])) if self.card and "task" in self.card else None
+        return as_task(str(self.card["task"])) if self.card and "task" in self.card else None
+
+    @property
+    def split(self) -> Split | None:
+        """Which problems its training never saw, where its card tells."""
+        data = (self.card or {}).get("data", {}).get("held_out")
+        return Split(**data) if data else None
+
+    def held_out(self, n: int, *, task: Task | str | None = None, seed: int = 0) -> Problems:
+        """At most `n` distinct problems that its training never saw, uniform over its task, or
+        over another: a pair of numbers is held out of every task.
+
+        Raises InputError where its card does not tell which they are, or where there is none.
+        """
+        chosen = self.task if task is None else as_task(task)
+        if self.split is None or chosen is None:
+            raise InputError(
+                f"nobody wrote down what {self.name} was trained on: it has no card of this "
+                "trainer. Draw from the whole task: interp.task('add:2').sample(512, seed=0)"
+            )
+        if n < 1:
+            raise InputError(f"the sample is empty (n = {n}): ask for at least one problem")
+        return self.split.sample(chosen, "test", n, seed)
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from interp.errors import InputError
 from interp.training.forward import forward
 from interp.training.objectives.answer import answer_losses
 from interp.training.rows import Encoder
-from interp.training.stream import distinct
 
 _BATCH = 2048
 
@@ -97,4 +96,4 @@ def full_cascades(task: Task, operator: str, n: int, seed: int) -> Problems:
         y[:, -1] = rng.integers(0, x[:, -1])
     swapped = (rng.random(n) < 0.5)[:, None]
     a, b = np.where(swapped, y, x), np.where(swapped, x, y)
-    return distinct(task.problems(a, b, operators=operator))
+    return task.problems(a, b, operators=operator).distinct()

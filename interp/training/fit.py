@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interp.arithmetic.formats import format, format_names
+from interp.arithmetic.held_out import Split
 from interp.arithmetic.tasks import task
 from interp.errors import InputError
 from interp.training.heads import check_heads
-from interp.training.split import Split
 
 if TYPE_CHECKING:
     from interp.training.adapters.recipe import AdapterRecipe

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.seeds import step_seed
 from interp.training.build import build_model, build_tokenizer
 from interp.training.card import Card, circumstances, measure
 from interp.training.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ from interp.training.recipes import Recipe
 from interp.training.rows import Encoder, Rows
 from interp.training.run import Batch, Run, Validation
 from interp.training.starting import start_record
-from interp.training.stream import Stream, step_seed
+from interp.training.stream import Stream
 
 _OFFSETS = 10**6  # the purpose number of the position offsets' seed; draws have theirs from 0 on
 

@@ -5,27 +5,18 @@ So a resumed run needs no sampler state: step 1,234 draws what it would have dra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interp.arithmetic.problems import Problems, as_keys
+from interp.arithmetic.held_out import Split
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import Task, task
-from interp.errors import InputError
-from interp.training.split import Split
 
 if TYPE_CHECKING:
     from interp.training.recipes import Recipe
-
-_ATTEMPTS = 64
-_LARGEST_GRID = 2**20  # held-out problems are listed up to here and drawn beyond
-
-
-def step_seed(seed: int, step: int, purpose: int = 0) -> int:
-    """An independent seed for one purpose at one step of one run."""
-    return int(np.random.SeedSequence((seed, step, purpose)).generate_state(1, np.uint64)[0])
 
 
 class Stream:
@@ -47,12 +38,13 @@ class Stream:
         draws = [part for part in self.recipe.mix if part.active(step / self.recipe.steps)]
         counts = shares(np.array([part.weight for part in draws]), self.recipe.batch)
         parts = [
-            self._draw(
-                part.sampler,
-                dict(part.options),
-                count,
+            self.split.draw(
+                self.task,
                 "train",
+                count,
                 step_seed(self.recipe.seed, step, purpose),
+                sampler=part.sampler,
+                **dict(part.options),
             )
             for purpose, (part, count) in enumerate(zip(draws, counts.tolist(), strict=True))
             if count
@@ -60,59 +52,8 @@ class Stream:
         return Problems.concat(parts)
 
     def held_out(self, part: str, n: int, seed: int) -> Problems:
-        """At most `n` distinct problems of `"test"` or `"validation"`, uniform over the task.
-
-        Up to 2**20 problems the task is listed in full, and all of the part is given where it has
-        no more than `n`.
-        """
-        rng = np.random.default_rng(seed)
-        if self.task.n_problems <= _LARGEST_GRID:
-            grid = self.task.grid()
-            rows = np.flatnonzero(self.split.keeps(grid, part))
-            return grid[np.sort(rng.permutation(rows)[:n])]
-        # Drawn twice, a problem of so large a task is rare: a few more make up for it.
-        spare = n + 16 + int(n**2 / self.task.n_problems / self.split.share(part))
-        found = distinct(self._draw("uniform", {}, spare, part, seed))
-        return found[:n]
-
-    def _draw(
-        self, sampler: str, options: Mapping[str, Any], n: int, side: str, seed: int
-    ) -> Problems:
-        return draw_side(self.task, self.split, sampler, options, n, side, seed)
-
-
-def draw_side(
-    the_task: Task,
-    split: Split,
-    sampler: str,
-    options: Mapping[str, Any],
-    n: int,
-    side: str,
-    seed: int,
-) -> Problems:
-    """`n` rows of one sampler that fall on one side of a split.
-
-    Raises InputError where the sampler hardly ever gives such rows.
-    """
-    found: list[Problems] = []
-    missing = n
-    for attempt in range(_ATTEMPTS):
-        drawn = the_task.sample(
-            int(missing / split.share(side) * 1.1) + 16,
-            seed=step_seed(seed, attempt),
-            sampler=sampler,
-            **options,
-        )
-        rows = np.flatnonzero(split.keeps(drawn, side))[:missing]
-        if len(rows):
-            found.append(drawn[rows])
-        missing -= len(rows)
-        if not missing:
-            return Problems.concat(found)
-    raise InputError(
-        f"the sampler {sampler!r} finds too few {side} problems of {the_task.name}: "
-        "give it a wider choice, or change the recipe's shares or split_seed"
-    )
+        """At most `n` distinct problems of `"test"` or `"validation"`, uniform over the task."""
+        return self.split.sample(self.task, part, n, seed)
 
 
 def shares(weights: NDArray[np.float64], n: int) -> NDArray[np.int64]:
@@ -120,9 +61,3 @@ def shares(weights: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     counts = np.floor(weights / weights.sum() * n).astype(np.int64)
     counts[0] += n - counts.sum()
     return counts
-
-
-def distinct(problems: Problems) -> Problems:
-    """Each problem once, in the order of first appearance."""
-    _, first = np.unique(as_keys(problems.rows), return_index=True)
-    return problems[np.sort(first)]

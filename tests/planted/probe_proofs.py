@@ -13,7 +13,6 @@ import torch
 import probes
 from interp import engine
 from interp.arithmetic.problems import Problems
-from interp.behaviour.accuracy import distinct
 from interp.engine import Read
 from interp.models.planted.asked import at
 from interp.models.planted.linear import SITES
@@ -44,7 +43,7 @@ def prove_r2(subject: Subject, sites: Sequence[str] = SITES) -> None:
     Where the mechanism leaves a site constant only rounding varies, and nothing is asked of it.
     """
     key = subject.key
-    problems = distinct(key.problems(_PROBLEMS, seed=key.program.seed))
+    problems = key.problems(_PROBLEMS, seed=key.program.seed).distinct()
     columns = [name for name in _COLUMNS if name in problems.truth
                and np.ptp(problems.column(name).astype(float)) > 0]  # fmt: skip
     roles = ("last", key.program.layout[key.position("last") + 1])
@@ -199,7 +198,7 @@ def _share(
 
 
 def _carry_probe(subject: Subject, layer: int) -> probes.FittedProbe:
-    problems = distinct(subject.key.problems(1200, seed=subject.key.program.seed))
+    problems = subject.key.problems(1200, seed=subject.key.program.seed).distinct()
     return probes.fit(
         subject.model, problems, "carry[0]:real", site="resid_post", layer=layer,
         role="predicts(c1)", split="problem",

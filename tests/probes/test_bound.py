@@ -11,7 +11,6 @@ import pytest
 
 import interp
 import probes
-from interp.behaviour.accuracy import distinct
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.results import Result
@@ -30,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture(scope="module")
 def problems() -> Any:
-    return distinct(interp.Addition(2).sample(300, seed=0))
+    return interp.Addition(2).sample(300, seed=0).distinct()
 
 
 def test_a_sweep_goes_on_with_its_own_rows_only(

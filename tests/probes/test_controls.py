@@ -10,7 +10,6 @@ import pytest
 
 import interp
 import probes
-from interp.behaviour.accuracy import distinct
 from interp.models.model import Model
 from probes.design import Scheme, designs_of
 from probes.fitting import fit_design
@@ -41,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def test_the_types_that_recur_are_those_that_a_slow_count_finds(
     model: Model, name: str, by: str, digits: tuple[str, ...]
 ) -> None:
-    problems = distinct(interp.Addition(2).sample(600, seed=2))
+    problems = interp.Addition(2).sample(600, seed=2).distinct()
     found = probes.probe(
         model, problems, targets=[f"{name}:real"] if "residue" not in name else [name],
         split=by, controls=("control_task",), **WHERE,
@@ -66,7 +65,7 @@ def test_the_types_that_recur_are_those_that_a_slow_count_finds(
 def test_a_control_is_learnt_where_the_input_has_its_types() -> None:
     """A one-hot of the types themselves has every label, and the control comes out whole; among
     all held-out rows, those of new types with them, it would not."""
-    problems = distinct(interp.Addition(2).sample(260, seed=0))
+    problems = interp.Addition(2).sample(260, seed=0).distinct()
     target = probes.target(problems.task, "carry[1]:real")
     (design,) = designs_of(problems, [target], Scheme("problem", wrong=("control_task",)))
     types = problems.column("a[1]") * 10 + problems.column("b[1]")

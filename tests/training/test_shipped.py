@@ -6,11 +6,11 @@ from safetensors.torch import load_file
 
 import interp
 from bench.proofs import card_accuracy
+from interp.arithmetic.held_out import Split
 from interp.models.fixtures import fixture_folders, read_card
 from interp.models.weights import weight_hash
 from interp.training import recipe
 from interp.training.card import share
-from interp.training.split import Split
 
 TRAINED = [name for name, folder in fixture_folders().items() if (folder / "card.json").exists()]
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interp.arithmetic.held_out import Split
 from interp.arithmetic.tasks import Addition, Multiplication, task
 from interp.errors import InputError
 from interp.training import draw
-from interp.training.split import Split
 from interp.training.stream import Stream, shares
 
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from interp.arithmetic.formats import format
+from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import task
 from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.split import Split
-from interp.training.stream import distinct, draw_side, step_seed
 
 END = "\n"  # ends every answer, as it does between few-shot examples
 
@@ -94,12 +94,7 @@ class ExerciseStream:
 
     def held_out(self, task_name: str, part: str, n: int, seed: int) -> Problems:
         """At most `n` distinct problems of `"test"` or `"validation"`, uniform over the task."""
-        the_task = task(task_name)
-        if the_task.n_problems <= 2**20:
-            grid = the_task.grid()
-            rows = np.flatnonzero(self.split.keeps(grid, part))
-            return grid[np.sort(np.random.default_rng(seed).permutation(rows)[:n])]
-        return distinct(draw_side(the_task, self.split, "uniform", {}, n, part, seed))
+        return self.split.sample(task(task_name), part, n, seed)
 
     def _batch(self, style: str, n: int, seed: int) -> Exercises:
         able = [(name, w) for name, w in self.recipe.tasks if format(style).accepts(task(name))]
@@ -107,7 +102,7 @@ class ExerciseStream:
         # Drawn, not rounded: of a few rows a rare task would always get none.
         counts = np.random.default_rng(seed).multinomial(n, weights / weights.sum())
         drawn = [
-            draw_side(task(name), self.split, "uniform", {}, count, "train", step_seed(seed, at))
+            self.split.draw(task(name), "train", count, step_seed(seed, at))
             for at, ((name, _), count) in enumerate(zip(able, counts.tolist(), strict=True))
             if count
         ]

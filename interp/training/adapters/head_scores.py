@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 
 from interp.arithmetic.formats import format
+from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import task
 from interp.engine import Cancel, Read, gradients
-from interp.training.split import Split
-from interp.training.stream import draw_side, step_seed
 
 if TYPE_CHECKING:
     from interp.models import Model, PromptBatch
@@ -58,7 +58,7 @@ def head_scores(
     cells = [(name, style) for name, _ in recipe.tasks for style in recipe.styles_of(name)]
     by_task: dict[str, list[Tensor]] = {}
     for at, (name, style) in enumerate(cells):
-        problems = draw_side(task(name), split, "uniform", {}, n, "train", step_seed(seed, at))
+        problems = split.draw(task(name), "train", n, step_seed(seed, at))
         found = prompt_scores(model, problems, style, cancel)
         by_task.setdefault(name, []).append(found)
         if progress is not None:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from interp.arithmetic.formats import format, format_names
+from interp.arithmetic.held_out import Split
 from interp.arithmetic.tasks import task
 from interp.errors import InputError
 from interp.training.fit import check_numbers
-from interp.training.split import Split
 
 if TYPE_CHECKING:
     from interp.training.adapters.run import AdapterRun

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from interp.arithmetic.seeds import step_seed
 from interp.errors import InputError, ModelError
 from interp.models import adapted
 from interp.models.loading import open_module
@@ -28,7 +29,6 @@ from interp.training.log_rows import Row, train_rows, validation_row
 from interp.training.optimiser import Optimiser
 from interp.training.run import Batch, Run, Validation
 from interp.training.starting import ADAPTER, check_start, start_folder, start_record
-from interp.training.stream import step_seed
 
 FAMILIES = ("llama", "qwen2")  # those whose projections have the names of PROJECTIONS
 

@@ -8,12 +8,18 @@ has the recipe can tell for any problem on which side it was.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.seeds import step_seed
+from interp.arithmetic.tasks import Task
 from interp.errors import InputError
+
+_ATTEMPTS = 64
+_LARGEST_GRID = 2**20  # problems are listed up to here and drawn beyond
 
 PARTS = ("test", "validation", "train")
 
@@ -56,6 +62,52 @@ class Split:
         if part not in PARTS:
             raise InputError(f"no part {part!r} of the data; there are {', '.join(PARTS)}")
         return np.asarray(self.part(problems) == part)
+
+    def draw(
+        self, task: Task, part: str, n: int, seed: int, *, sampler: str = "uniform", **options: Any
+    ) -> Problems:
+        """`n` rows of one sampler that belong to a part.
+
+        Raises InputError where the sampler hardly ever gives such rows.
+        """
+        found: list[Problems] = []
+        missing = n
+        for attempt in range(_ATTEMPTS):
+            drawn = task.sample(
+                int(missing / self.share(part) * 1.1) + 16,
+                seed=step_seed(seed, attempt),
+                sampler=sampler,
+                **options,
+            )
+            rows = np.flatnonzero(self.keeps(drawn, part))[:missing]
+            if len(rows):
+                found.append(drawn[rows])
+            missing -= len(rows)
+            if not missing:
+                return Problems.concat(found)
+        raise InputError(
+            f"the sampler {sampler!r} finds too few {part} problems of {task.name}: "
+            "give it a wider choice, or change the shares or the seed of the split"
+        )
+
+    def sample(self, task: Task, part: str, n: int, seed: int) -> Problems:
+        """At most `n` distinct problems of a part, uniform over the task.
+
+        Up to 2**20 problems the task is listed in full, and all of the part is given where it has
+        no more than `n`. Raises InputError where the part has no problem of the task.
+        """
+        if task.n_problems <= _LARGEST_GRID:
+            grid = task.grid()
+            rows = np.flatnonzero(self.keeps(grid, part))
+            if not len(rows):
+                raise InputError(
+                    f"none of the {task.n_problems} problems of {task.name} is a {part} problem: "
+                    "take a larger task, or draw from all of it by interp.task(...).sample(...)"
+                )
+            return grid[np.sort(np.random.default_rng(seed).permutation(rows)[:n])]
+        # Drawn twice, a problem of so large a task is rare: a few more make up for it.
+        spare = n + 16 + int(n**2 / task.n_problems / self.share(part))
+        return self.draw(task, part, spare, seed).distinct()[:n]
 
 
 def _places(problems: Problems, seed: int) -> NDArray[np.float64]:
