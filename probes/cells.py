@@ -18,7 +18,7 @@ from probes.estimators import read_circle
 from probes.fitting import Found, constants
 from probes.places import positions, predicted_role
 from probes.references import Reference, References
-from probes.resample import Resamples, resamples
+from probes.resample import Ratios, Resamples, resamples
 from probes.scores import mean_absolute_error, quality, score, size
 from probes.targets import Target
 
@@ -38,9 +38,10 @@ class Frame:
     """What all cells of one design share: how rows are resampled, and what the place is."""
 
     design: Design
-    against: References
-    beaten: tuple[tuple[Reference, Floats], ...]  # what each target must beat, `References.of`
-    resample: Resamples
+    beaten: tuple[Reference, ...]  # what each target must beat, `References.of`
+    theirs: Floats  # its quality [held-out rows, targets]
+    ratios: Ratios  # of qualities to sizes
+    without: tuple[dict[str, float], ...]  # each target's scores that need no activations
     predicts: str
     emitted: tuple[str, ...]
     visible: tuple[str, ...]
@@ -60,11 +61,16 @@ def frame(
     key = test.tobytes()
     if key not in weights:
         weights[key] = resamples(resampling(batch.problems[test]).groups, seed=seed)
+    targets, values = list(enumerate(design.targets)), design.test_values
+    beaten = [against.of(design, i) for i, _ in targets]
+    theirs = [quality(target, values[:, i], beaten[i][1]) for i, target in targets]
+    sizes = [size(target, values[:, i]) for i, target in targets]
     return Frame(
         design,
-        against,
-        tuple(against.of(design, i) for i in range(len(design.targets))),
-        weights[key],
+        tuple(name for name, _ in beaten),
+        np.stack(theirs, axis=1),
+        weights[key].over(np.stack(sizes, axis=1)),
+        tuple(_without(design, against, i) for i, _ in targets),
         predicted_role(batch, design.place),
         tuple(_emitted(batch, target, design.place) for target in design.targets),
         tuple(target.visible_at(batch, design.place) for target in design.targets),
@@ -85,14 +91,9 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
     """The cells of one hook, one a target of the design."""
     design = shared.design
     values = design.test_values
-    mine, theirs, sizes = [], [], []
-    for i, target in enumerate(design.targets):
-        mine.append(quality(target, values[:, i], found[i].predicted))
-        theirs.append(quality(target, values[:, i], shared.beaten[i][1]))
-        sizes.append(size(target, values[:, i]))
-    own, total = np.stack(mine, axis=1), np.stack(sizes, axis=1)
-    scores = shared.resample.ratio(own, total)
-    gains = shared.resample.ratio(own - np.stack(theirs, axis=1), total)
+    mine = [quality(t, values[:, i], found[i].predicted) for i, t in enumerate(design.targets)]
+    own = np.stack(mine, axis=1)
+    scores, gains = shared.ratios.of(own), shared.ratios.of(own - shared.theirs)
     out = []
     for i, target in enumerate(design.targets):
         row = {
@@ -101,9 +102,9 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
             "site": hook.site, "layer": hook.layer, "head": hook.head, "role": design.place,
             "predicts": shared.predicts, "emitted": shared.emitted[i],
             "visible": shared.visible[i],
-            **_scores(shared, i, found[i]),
+            **_scores(design, i, found[i]), **shared.without[i],
             "score_low": float(scores.low[i]), "score_high": float(scores.high[i]),
-            "reference": shared.beaten[i][0],
+            "reference": shared.beaten[i],
             "gain": float(gains.value[i]), "gain_low": float(gains.low[i]),
             "gain_high": float(gains.high[i]), "p": float(gains.p[i]),
             "alpha": found[i].alpha, "n_train": design.n_train,
@@ -113,32 +114,36 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
     return out
 
 
-def _scores(shared: Frame, i: int, found: Found) -> dict[str, float]:
-    design, against = shared.design, shared.against
+def _without(design: Design, against: References, i: int) -> dict[str, float]:
+    """What a target scores without the activations of any hook."""
     target, true = design.targets[i], design.test_values[:, i]
     constant, median = constants(design, i)
-    named = {"one_hot": against.one_hot, "shown": against.shown}
     out = {
-        "score": score(target, true, found.predicted),
-        "mae": mean_absolute_error(target, true, found.predicted),
-        "cv": found.cv,
         "constant": score(target, true, constant),
         "constant_mae": mean_absolute_error(target, true, median),
     }
-    for name, probes in named.items():
+    for name, probes in {"one_hot": against.one_hot, "shown": against.shown}.items():
         out[name] = score(target, true, probes[i].predicted)
         out[f"{name}_mae"] = mean_absolute_error(target, true, probes[i].predicted)
     nothing = float("nan")
     embedding = None if against.embedding is None else against.embedding[i].predicted
     out["embedding"] = nothing if embedding is None else score(target, true, embedding)
-    out["untrained"] = nothing
+    shared = design.test_scored("control_task")[:, i] if "control_task" in design.scored else None
+    out["types_shared"] = nothing if shared is None else float(shared.mean())
+    return out
+
+
+def _scores(design: Design, i: int, found: Found) -> dict[str, float]:
+    target, true = design.targets[i], design.test_values[:, i]
+    out = {
+        "score": score(target, true, found.predicted),
+        "mae": mean_absolute_error(target, true, found.predicted),
+        "cv": found.cv,
+        "untrained": float("nan"),
+    }
     for name in ("shuffled", "control_task"):
-        out[name] = nothing
-        if name in found.wrong:
-            out[name] = _control_score(design, i, name, found.wrong[name])
-    out["types_shared"] = nothing
-    if "control_task" in design.scored:
-        out["types_shared"] = float(design.test_scored("control_task")[:, i].mean())
+        known = name in found.wrong
+        out[name] = _control_score(design, i, name, found.wrong[name]) if known else float("nan")
     return out
 
 

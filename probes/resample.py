@@ -6,7 +6,6 @@ them all, and a probe and its baseline are compared within each resample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,6 +34,31 @@ class Resamples:
     weights: npt.NDArray[np.uint16]
 
     def ratio(self, numerator: Floats, denominator: Floats) -> Estimate:
+        """Σ numerator / Σ denominator over rows [rows, cells], with percentile bounds; see
+        `Ratios.of`."""
+        return self.over(denominator).of(numerator)
+
+    def over(self, denominator: Floats) -> Ratios:
+        """Ratios with this denominator [rows, cells], which is summed in each resample once."""
+        return Ratios(self, denominator, self.sums(denominator))
+
+    def sums(self, values: Floats) -> Floats:
+        """Σ values over the rows of each resample, [resamples, cells] of [rows, cells]."""
+        blocks = range(0, len(self.weights), _BLOCK)
+        return np.concatenate(
+            [self.weights[at : at + _BLOCK].astype(np.float64) @ values for at in blocks]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ratios:
+    """What many numerators are divided by: [rows, cells], and its sums [resamples, cells]."""
+
+    resamples: Resamples
+    denominator: Floats
+    drawn: Floats
+
+    def of(self, numerator: Floats) -> Estimate:
         """Σ numerator / Σ denominator over rows [rows, cells], with percentile bounds.
 
         The p-value is that of a normal distribution with the resamples' spread: with percentiles
@@ -43,23 +67,20 @@ class Resamples:
         """
         shape = numerator.shape[1]
         value, low, high, p = (np.full(shape, np.nan) for _ in range(4))
-        known = np.isfinite(numerator).all(axis=0) & (denominator.sum(axis=0) > 0)
+        below = self.denominator.sum(axis=0)
+        known = np.isfinite(numerator).all(axis=0) & (below > 0)
         if not known.any():
             return Estimate(value, low, high, p)
-        above, below = numerator[:, known], denominator[:, known]
-        value[known] = above.sum(axis=0) / below.sum(axis=0)
+        above = numerator[:, known]
+        value[known] = above.sum(axis=0) / below[known]
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample may miss every row
-            drawn = np.concatenate([(block @ above) / (block @ below) for block in self._blocks()])
+            drawn = self.resamples.sums(above) / self.drawn[:, known]
         low[known], high[known] = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
         spread = np.nanstd(drawn, axis=0)
         certain = np.where(value[known] > 0, 0.0, 1.0)
         scaled = np.divide(value[known], spread, out=np.zeros_like(spread), where=spread > 0)
         p[known] = np.where(spread > 0, norm.sf(scaled), certain)
         return Estimate(value, low, high, p)
-
-    def _blocks(self) -> Iterator[Floats]:
-        for start in range(0, len(self.weights), _BLOCK):
-            yield self.weights[start : start + _BLOCK].astype(np.float64)
 
 
 def resamples(groups: npt.NDArray[np.int64], *, seed: int = 0, count: int = 1000) -> Resamples:

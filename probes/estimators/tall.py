@@ -74,6 +74,7 @@ class Tall:
         self.sums = np.stack([total for total, _ in made])
         finite(self.sums)
         self._grams = [gram for _, gram in made]
+        self._last: tuple[Floats, list[Floats]] | None = None
         self._whole: Floats = self._grams[0] if len(made) == 1 else np.sum(self._grams, axis=0)
 
     def _sum_and_gram(self, part: Rows, watch: Watch) -> tuple[Floats, Floats]:
@@ -98,8 +99,9 @@ class Tall:
     def matrix(self, fold: int | None) -> Floats:
         """The centred Gram matrix [d, d] of the training rows."""
         n, mean = self._count_and_mean(fold)
-        gram = self._whole if fold is None else self._whole - self._grams[fold]
-        return gram - n * np.outer(mean, mean)
+        gram = self._whole.copy() if fold is None else self._whole - self._grams[fold]
+        gram -= np.outer(n * mean, mean)
+        return gram
 
     def forget(self) -> None:
         """Let the folds' own Gram matrices go: their spectra are known."""
@@ -107,21 +109,31 @@ class Tall:
 
     def rights(self, Y: Floats, folds: list[int | None]) -> Iterator[Floats]:
         """XᵀY [d, targets] of each fold's training rows, both centred; X is read once."""
-        each = [
-            sum(block.T @ Y[rows] for rows, block in self.rows.blocks(part)) for part in self.parts
-        ]
-        sums = [Y[part].sum(axis=0) for part in self.parts]
+        each, sums = self._products(Y), [Y[part].sum(axis=0) for part in self.parts]
         for fold in folds:
             _, mean = self._count_and_mean(fold)
             kept = [index for index in range(len(self.parts)) if index != fold]
             total = sum(sums[index] for index in kept)
             yield sum(each[index] for index in kept) - np.outer(mean, total)
 
+    def _products(self, Y: Floats) -> list[Floats]:
+        """XᵀY [d, targets] of each fold's own rows. Folds and refit ask for the same one after the
+        other: the last are kept."""
+        if self._last is None or not np.array_equal(self._last[0], Y):
+            each = [
+                sum(block.T @ Y[rows] for rows, block in self.rows.blocks(part))
+                for part in self.parts
+            ]
+            self._last = (Y.copy(), each)
+        return self._last[1]
+
     def predictions(self, fold: int, W: Floats) -> Iterator[tuple[Rows, Floats]]:
         """(X − training mean) W on the rows held out, a block at a time."""
         offset = self._count_and_mean(fold)[1] @ W
         for rows, block in self.rows.blocks(self.parts[fold]):
-            yield rows, block @ W - offset
+            said = block @ W
+            said -= offset
+            yield rows, said
 
     def coefficients(self, W: Floats) -> Floats:
         """A solution on all rows is already one on the features."""

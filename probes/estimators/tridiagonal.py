@@ -44,8 +44,9 @@ class Tridiagonal:
         if alphas.min() <= self.noise:
             return self._spectrum().solve(right, alphas)
         turned = self._turn(right, back=True)
-        inside = np.stack([self._inner(turned, alpha) for alpha in alphas], axis=1)
-        return self._turn(inside.reshape(len(right), -1)).reshape(inside.shape)
+        # Column after column, as LAPACK wants them: no copy is turned about on the way.
+        inside = np.concatenate([self._inner(turned, alpha).T for alpha in alphas]).T
+        return self._turn(inside).reshape(len(right), len(alphas), -1)
 
     def solve_each(self, right: Floats, alpha: Floats) -> Floats:
         """(S + αₜ)⁻¹ rightₜ, each target at its own penalty: [m, targets], [targets]."""

@@ -40,7 +40,7 @@ def tridiagonal(symmetric: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     T's diagonal [m] and the one beside it [m − 1], and the reflections' scales [m − 1].
     """
     m = len(symmetric)
-    packed = np.array(symmetric, dtype=np.float64, order="F")
+    packed = np.array(symmetric.T, dtype=np.float64, order="F")  # its transpose is itself
     diagonal, beside, scales = np.empty(m), np.empty(max(m - 1, 0)), np.empty(max(m - 1, 0))
     work = np.empty(max(1, m * _BLOCK))
     _call(_DSYTRD, b"L", m, packed, m, diagonal, beside, scales, work, len(work))
