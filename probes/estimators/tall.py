@@ -120,8 +120,8 @@ class Tall:
         """XᵀY [d, targets] of each fold's own rows. Folds and refit ask for the same one after the
         other: the last are kept."""
         if self._last is None or not np.array_equal(self._last[0], Y):
-            each = [
-                sum(block.T @ Y[rows] for rows, block in self.rows.blocks(part))
+            each: list[Floats] = [
+                np.asarray(sum(block.T @ Y[rows] for rows, block in self.rows.blocks(part)))
                 for part in self.parts
             ]
             self._last = (Y.copy(), each)
