@@ -184,7 +184,8 @@ def _fit(
 def _jobs(study: Study, designs: Designs, activations: Activations, wanted: Sequence[Hook]) -> int:
     """As many jobs as were asked for, or as fit into the memory: each holds a matrix a fold and a
     few more, [features, features], and its rows in float64."""
-    asked = joblib.effective_n_jobs(study.jobs)
+    with joblib.parallel_config(backend=study.backend):  # processes may be forbidden, threads not
+        asked = joblib.effective_n_jobs(study.jobs)
     width = max(activations.at(hook, study.places[0]).shape[1] for hook in wanted)
     n = len(study.batch)
     folds = max(len(np.unique(d.split.fold)) for mine in designs.values() for d in mine)
