@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,24 @@ def test_jobs_share_the_memory(add5: Any, monkeypatch: pytest.MonkeyPatch) -> No
         assert set(given) == {share}
     with pytest.raises(InputError, match="memory= allows"):
         probes.probe(add5, "add:5", **options, jobs=4, memory=each // 8)
+
+
+def test_threads_fit_where_processes_may_not_start(
+    add5: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """joblib starts no processes in a daemonic one, such as a worker of a pool, and then gives one
+    job, unless it is asked for threads."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    given: list[int] = []
+
+    def fit(arrays: Any, design: Any, memory: int) -> Any:
+        given.append(memory)
+        return fit_design(arrays, design, memory=memory)
+
+    monkeypatch.setattr(study, "fit_design", fit)
+    options = {**OPTIONS, "roles": ["last"], "targets": TARGETS[:1], "controls": ()}
+    probes.probe(add5, "add:5", **options, jobs=2, memory=2**30)
+    assert set(given) == {2**29}
 
 
 def test_what_is_read_where_rows_differ(tmp_path: Path) -> None:
