@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 def errors(study: Study) -> ErrorTaxonomy:
     """What the wrong answers look like."""
-    label = f"Sorting the wrong answers to {study.n:,} problems of {study.task}"
+    label = f"Sorting the wrong answers to problems of {study.task}"
     return jobs.run(("errors", study), label, lambda: _errors(study))
 
 
 def explanation(study: Study) -> ErrorExplanation:
     """Which fault predicts the wrong answers."""
-    label = f"Comparing the wrong answers to {study.n:,} problems of {study.task} with each fault"
+    label = f"Comparing the wrong answers to problems of {study.task} with each fault"
     return jobs.run(("explain", study), label, lambda: _explanation(study))
 
 
 def noisy_prefix(study: Study) -> NoisyPrefix:
     """What wrong digits do to those after them."""
-    label = f"Forcing wrong digits into the answers to {study.n:,} problems"
+    label = f"Forcing wrong digits into the answers to problems of {study.task}"
     return jobs.run(("noisy prefix", study), label, lambda: _noisy_prefix(study))
 
 

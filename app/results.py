@@ -24,6 +24,7 @@ from interp.behaviour.drawing import draw
 from interp.behaviour.explain import faults_behind
 
 if TYPE_CHECKING:
+    from interp.arithmetic.problems import Problems
     from interp.models import Model, PromptBatch
     from interp.results import (
         Behaviour,
@@ -63,7 +64,7 @@ def selfcheck(study: Study) -> SelfCheck:
 
 def behaviour(study: Study) -> Behaviour:
     """What the model gets right."""
-    label = f"Answering {_asked(study)}"
+    label = f"Answering problems of {study.task}"
     return jobs.run(("behaviour", study), label, lambda: _behaviour(study))
 
 
@@ -71,7 +72,7 @@ def wrong_answers(study: Study, behaviour: Behaviour, cell: tuple[str, str] | No
     """The wrong answers, with the faults that predict each; of a cell (answer digit, carry class),
     those that are wrong there."""
     answers = behaviour.answers
-    asked = draw(loaded(study), study.task, study.n, study.seed).problems
+    asked = _answered(study)
     wrong = ~answers["exact"]
     if cell is not None:
         k = int(cell[0].removeprefix("c"))
@@ -107,6 +108,12 @@ def example(study: Study, operand_digit: str, prefix: Prefix, row: int) -> SwapE
     return _example(study, operand_digit, prefix, row)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def _answered(study: Study) -> Problems:
+    """What `_behaviour` asks."""
+    return draw(loaded(study), study.task, study.n, study.seed).problems
+
+
 def _asked(study: Study) -> str:
     count = min(study.n, interp.task(study.task).n_problems)
     return f"{count:,} problems of {study.task}"
@@ -126,7 +133,7 @@ def batch(study: Study) -> PromptBatch:
 
 
 def loaded(study: Study) -> Model:
-    """The model of the study, in a job's thread."""
+    """The model of the study."""
     return _load(study.model, _stamp(study.model))
 
 

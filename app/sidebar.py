@@ -91,7 +91,8 @@ def choose_study(name: str, model: Model) -> Study:
         step=64,
         key="n",
         bind="query-params",
-        help="How many to draw. Where the task has no more than these, each is asked once.",
+        help="How many to draw. Where the task has no more than these, each is asked once. "
+        "Behaviour asks only what was held out from training, where the model's card tells.",
     )
     seed = right.number_input(
         "Seed", min_value=0, value=wished.seed, key="seed", bind="query-params"

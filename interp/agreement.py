@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.analyses import Analysis, apply, arguments, of_model, title
+from interp.analyses import Analysis, apply, arguments, check_asked_alike, of_model, title
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, ModelError
 from interp.loading import load
@@ -72,6 +72,7 @@ def across(
         models: names as `interp.load` takes them, or loaded models; at least two.
         analysis: a function of a model that returns a Result, `interp.attribution.counterfactual`.
         problems: what all are asked; prompts are written for each model where it wants a batch.
+            Of a task's name `interp.behaviour` asks what was held out from training.
         exchangeable: axes that are summed over, because their numbers mean nothing across seeds.
         shuffles: how often the cells are shuffled for the control (seeded, 0).
         options: handed to the analysis; `format` to `model.prompts` where it wants a batch. A plain
@@ -82,7 +83,8 @@ def across(
     each other (neighbouring digits) exceed those of shuffled cells more easily than they should.
 
     Raises:
-        InputError: for fewer than two models, the same one twice, or Results of different kinds.
+        InputError: for fewer than two models, the same one twice, Results of different kinds, or a
+            task of which not all are asked the same.
     """
     if isinstance(models, str) or len(models) < 2:
         raise InputError("agreement needs at least two models: give a list, or interp.replicas(…)")
@@ -101,6 +103,7 @@ def across(
         raise InputError(f"a model is given twice: {', '.join(names)}")
     if len({type(result) for result in results}) > 1:
         raise InputError(f"{title(analysis)} gave Results of different kinds: compare like to like")
+    check_asked_alike(problems, opened, results)
     cells = _cells(names, results, tuple(exchangeable))
     tasks = {result.task for result in results}
     return Agreement(
@@ -109,7 +112,7 @@ def across(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options, own)
+        settings=arguments(problems, options, own, opened[0])
         | {"exchangeable": list(exchangeable), "shuffles": shuffles}
         | {"recipes_differ_in": _differing(opened)},
         analysed=results[0].analysis,

@@ -8,14 +8,15 @@ or one's own.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interp.arithmetic.problems import Problems
+from interp.behaviour.drawing import drawn_by
 from interp.errors import InputError
 from interp.results import Result
-from interp.results.calls import problems_call
+from interp.results.calls import model_call
 
 if TYPE_CHECKING:
     from interp.engine import Cancel
@@ -74,6 +75,35 @@ def takes_problems(analysis: Analysis) -> bool:
     return list(inspect.signature(analysis).parameters)[1:2] in [[name] for name in _ASKED]
 
 
+def asks_unseen(analysis: Analysis) -> bool:
+    """Whether of a task it asks only what was held out from training: those of `interp.behaviour`
+    do (`interp.behaviour.drawing`)."""
+    return str(getattr(analysis, "__module__", "")).startswith("interp.behaviour.")
+
+
+def check_asked_alike(
+    problems: Problems | str | None, models: Sequence[Model], results: Sequence[Result]
+) -> None:
+    """Refuse results of a task's name of which not all models were asked the same: what was held
+    out from their trainings differs.
+
+    Raises InputError with what to give instead.
+    """
+    if not isinstance(problems, str):
+        return
+    asked = [
+        model.split if result.settings.get("held_out") else None
+        for model, result in zip(models, results, strict=True)
+    ]
+    if len(set(asked)) > 1:
+        raise InputError(
+            f"of {problems} these models are asked what was held out from their training, which is "
+            "not the same for all. Give them the same problems: "
+            f"interp.task({problems!r}).sample(512, seed=0), or what one of them never saw, "
+            f"interp.load(...).held_out(512, task={problems!r}, seed=0)"
+        )
+
+
 def declares(analysis: Analysis, name: str) -> bool:
     """Whether it has an argument of that name; `format` also where its prompts are written here."""
     names = list(inspect.signature(analysis).parameters)
@@ -119,13 +149,17 @@ def title(analysis: Analysis) -> str:
 
 
 def arguments(
-    problems: Problems | str | None, options: Mapping[str, Any], each: Mapping[str, Mapping]
+    problems: Problems | str | None,
+    options: Mapping[str, Any],
+    each: Mapping[str, Mapping],
+    model: Model,
 ) -> dict[str, Any]:
     """Problems and options as settings that make the call again, as text where JSON has no such
-    values. `each` has the options of each model, by its name: a function is told by its values."""
+    values. `each` has the options of each model, by its name: a function is told by its values.
+    The problems may be what was held out from the training of `model`."""
     if isinstance(problems, Problems):
         seeds = tuple(seed for seed in (options.get("seed"), 0) if isinstance(seed, int))
-        written: Any = problems_call(problems, seeds)
+        written: Any = drawn_by(model, problems, seeds, name=model_call(model.id.name))
     else:
         written = None if problems is None else repr(problems)
     told = {}

@@ -102,7 +102,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
             "site": hook.site, "layer": hook.layer, "head": hook.head, "role": design.place,
             "predicts": shared.predicts, "emitted": shared.emitted[i],
             "visible": shared.visible[i],
-            **_scores(design, i, found[i]), **shared.without[i],
+            **_scores(design, i, found[i], shared.without[i]),
             "score_low": float(scores.low[i]), "score_high": float(scores.high[i]),
             "reference": shared.beaten[i],
             "gain": float(gains.value[i]), "gain_low": float(gains.low[i]),
@@ -133,18 +133,21 @@ def _without(design: Design, against: References, i: int) -> dict[str, float]:
     return out
 
 
-def _scores(design: Design, i: int, found: Found) -> dict[str, float]:
-    target, true = design.targets[i], design.test_values[:, i]
-    out = {
+def _scores(design: Design, i: int, found: Found, without: dict[str, float]) -> dict[str, float]:
+    """The scores of one cell, beside what the target scores without activations."""
+    target, true, nothing = design.targets[i], design.test_values[:, i], float("nan")
+    shared = dict(without)
+    types = {"types_shared": shared.pop("types_shared")}  # stands behind the controls
+    controls = {
+        name: _control_score(design, i, name, found.wrong[name]) if name in found.wrong else nothing
+        for name in ("shuffled", "control_task")
+    }
+    return {
         "score": score(target, true, found.predicted),
         "mae": mean_absolute_error(target, true, found.predicted),
         "cv": found.cv,
-        "untrained": float("nan"),
-    }
-    for name in ("shuffled", "control_task"):
-        known = name in found.wrong
-        out[name] = _control_score(design, i, name, found.wrong[name]) if known else float("nan")
-    return out
+        **shared, "untrained": nothing, **controls, **types,
+    }  # fmt: skip
 
 
 def _control_score(design: Design, i: int, name: str, said: Floats) -> float:

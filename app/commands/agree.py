@@ -11,7 +11,7 @@ from app.commands.finish import finish
 from app.commands.options import (
     FormatName,
     Out,
-    SamplerName,
+    SamplerOrNone,
     Seed,
     TaskName,
     assignments,
@@ -57,7 +57,7 @@ def agree(
     n: SampleSize = None,
     seed: Seed = 0,
     format: FormatName = None,
-    sampler: SamplerName = "uniform",
+    sampler: SamplerOrNone = None,
     changes: Arguments = None,
     out: Out = None,
 ) -> None:
@@ -93,7 +93,7 @@ class Asked:
     n: int | None
     seed: int
     format: str | None
-    sampler: str
+    sampler: str | None
 
     def problems(self, analysis: Analysis, model: Model) -> Problems | None:
         """What all models are asked, `model` deciding where no task is named; None for an analysis
@@ -103,12 +103,14 @@ class Asked:
             InputError: for a task or sampler where the analysis draws its own problems.
         """
         from app.sample import problems
-        from interp.analyses import takes_problems, title
+        from interp.analyses import asks_unseen, takes_problems, title
 
         if takes_problems(analysis):
-            n = 512 if self.n is None else self.n
-            return problems(task_of(model, self.task), n, seed=self.seed, sampler=self.sampler)
-        if self.task is not None or self.sampler != "uniform":
+            task, n = task_of(model, self.task), 512 if self.n is None else self.n
+            if self.sampler is None and asks_unseen(analysis) and model.split is not None:
+                return model.held_out(n, task=task, seed=self.seed)
+            return problems(task, n, seed=self.seed, sampler=self.sampler or "uniform")
+        if self.task is not None or self.sampler is not None:
             raise InputError(
                 f"{title(analysis)} draws its own problems: leave --task and --sampler out"
             )

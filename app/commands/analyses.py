@@ -42,10 +42,15 @@ class Asked:
         from app.sample import problems
 
         task, count = task_of(model, self.task), self.count(n)
-        drawn = {"n": count, "seed": self.seed, "format": self.format}
+        drawn = {"n": count, "seed": self.seed}
         if self.sampler is None:
             return task, drawn
         return problems(task, count, seed=self.seed, sampler=self.sampler), drawn
+
+    def refuse_sampler(self) -> None:
+        """Raise InputError where a sampler is named for an analysis that has its own problems."""
+        if self.sampler is not None:
+            raise InputError("this analysis draws its own problems: leave --sampler out")
 
     def count(self, default: int) -> int:
         """How many were asked for; the analysis' own number where that was left out."""
@@ -59,40 +64,40 @@ def _accuracy(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
     sample, drawn = asked.sample(model, 512)
-    return interp.behaviour.accuracy(model, sample, **drawn, **run)
+    return interp.behaviour.accuracy(model, sample, **drawn, format=asked.format, **run)
 
 
 def _errors(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
     sample, drawn = asked.sample(model, 512)
-    return interp.behaviour.error_taxonomy(model, sample, **drawn, **run)
+    return interp.behaviour.error_taxonomy(model, sample, **drawn, format=asked.format, **run)
 
 
 def _explain(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
     sample, drawn = asked.sample(model, 512)
-    return interp.behaviour.explain_errors(model, sample, **drawn, **run)
+    return interp.behaviour.explain_errors(model, sample, **drawn, format=asked.format, **run)
 
 
 def _noisy_prefix(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
     sample, drawn = asked.sample(model, 256)
-    return interp.behaviour.noisy_prefix(model, sample, **drawn, **run)
+    return interp.behaviour.noisy_prefix(model, sample, **drawn, format=asked.format, **run)
 
 
 def _search(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
+    sample, drawn = asked.sample(model, 200)
     return interp.behaviour.search_prompts(
         model,
-        task_of(model, asked.task),
+        sample,
         styles=asked.styles.split(",") if asked.styles else None,
         shots=whole_numbers("--shots", asked.shots or "0,1,2,4"),
-        n=asked.count(200),
-        seed=asked.seed,
+        **drawn,
         **run,
     )
 
@@ -100,6 +105,7 @@ def _search(model: Model, asked: Asked, run: Run) -> Result:
 def _cookbook(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
+    asked.refuse_sampler()
     shots = whole_numbers("--shots", asked.shots or "2")
     if len(shots) > 1:
         raise InputError(f"the cookbook takes one number of --shots, not {asked.shots!r}")
@@ -118,6 +124,7 @@ def _cookbook(model: Model, asked: Asked, run: Run) -> Result:
 def _approximation(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
+    asked.refuse_sampler()
     return interp.behaviour.approximation(model, n=asked.count(120), seed=asked.seed, **run)
 
 

@@ -9,7 +9,7 @@ from typer import Option
 
 from app.commands.analyses import Asked, of_file, of_model
 from app.commands.finish import finish
-from app.commands.options import Device, Dtype, FormatName, Out, Seed, TaskName
+from app.commands.options import Device, Dtype, FormatName, Out, SamplerOrNone, Seed, TaskName
 from app.commands.watch import Watch
 from interp.errors import InputError
 
@@ -41,14 +41,6 @@ Number = Annotated[
     int | None,
     Option("--n", "-n", help="How many problems to draw; for the cookbook of each task, length."),
 ]
-Sampler = Annotated[
-    str | None,
-    Option(
-        "--sampler",
-        help="uniform, carries, cascades, propagation, lengths or simple: of the whole task. Left "
-        "out: uniform over what was held out from training, where the model's card tells.",
-    ),
-]
 Styles = Annotated[
     str | None, Option("--styles", help="For search: formats, by commas: plain,af1-qa,af1-word.")
 ]
@@ -76,7 +68,7 @@ def behaviour(
     n: Number = None,
     seed: Seed = 0,
     format: FormatName = None,
-    sampler: Sampler = None,
+    sampler: SamplerOrNone = None,
     styles: Styles = None,
     shots: Shots = None,
     cookbook_tasks: CookbookTasks = None,

@@ -34,6 +34,15 @@ FormatName = Annotated[
 SamplerName = Annotated[
     str, Option("--sampler", help="uniform, carries, cascades, propagation, lengths or simple.")
 ]
+SamplerOrNone = Annotated[
+    str | None,
+    Option(
+        "--sampler",
+        help="uniform, carries, cascades, propagation, lengths or simple: of the whole task. Left "
+        "out: uniform, and for behaviour only what was held out from training, where the model's "
+        "card tells.",
+    ),
+]
 Out = Annotated[
     Path | None,
     Option("--out", "-o", help="Folder for figure.html, table.parquet, result.json and more."),

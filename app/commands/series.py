@@ -8,7 +8,7 @@ from typer import Argument
 
 from app.commands.agree import AnalysisName, Arguments, Asked, SampleSize
 from app.commands.finish import finish
-from app.commands.options import FormatName, Out, SamplerName, Seed, TaskName, assignments
+from app.commands.options import FormatName, Out, SamplerOrNone, Seed, TaskName, assignments
 from app.commands.watch import Watch
 
 
@@ -19,7 +19,7 @@ def series(
     n: SampleSize = None,
     seed: Seed = 0,
     format: FormatName = None,
-    sampler: SamplerName = "uniform",
+    sampler: SamplerOrNone = None,
     changes: Arguments = None,
     out: Out = None,
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.seeds import step_seed
+from interp.arithmetic.seeds import generator, step_seed, whole
 from interp.arithmetic.tasks import Task
 from interp.errors import InputError
 
@@ -94,17 +94,21 @@ class Split:
         """At most `n` distinct problems of a part, uniform over the task.
 
         Up to 2**20 problems the task is listed in full, and all of the part is given where it has
-        no more than `n`. Raises InputError where the part has no problem of the task.
+        no more than `n`. Raises InputError where the part has no problem of the task, and for n or
+        a seed that is no whole number.
         """
+        n, rng = whole(n), generator(seed)
         if task.n_problems <= _LARGEST_GRID:
             grid = task.grid()
             rows = np.flatnonzero(self.keeps(grid, part))
             if not len(rows):
                 raise InputError(
-                    f"none of the {task.n_problems} problems of {task.name} is a {part} problem: "
-                    "take a larger task, or draw from all of it by interp.task(...).sample(...)"
+                    f"none of the {task.n_problems} problems of {task.name} is a {part} problem of "
+                    f"{self}: take a larger task, or a split with a larger share or another seed. "
+                    "To ask a model any problem, draw from the whole task: --sampler uniform, or "
+                    f"interp.task({task.name!r}).sample({n}, seed=0)"
                 )
-            return grid[np.sort(np.random.default_rng(seed).permutation(rows)[:n])]
+            return grid[np.sort(rng.permutation(rows)[:n])]
         # Drawn twice, a problem of so large a task is rare: a few more make up for it.
         spare = n + 16 + int(n**2 / task.n_problems / self.share(part))
         return self.draw(task, part, spare, seed).distinct()[:n]

@@ -27,7 +27,7 @@ from interp.arithmetic.carry_samplers import carries, cascades
 from interp.arithmetic.digits import to_digits
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.propagation import propagation
-from interp.arithmetic.seeds import generator
+from interp.arithmetic.seeds import generator, whole
 from interp.arithmetic.uniform import (
     balanced_classes,
     operand_of_length,
@@ -52,8 +52,7 @@ def draw(
     Raises InputError for n < 1, an unknown sampler or option, a share outside 0 … 1, and a sampler
     that the task has no use for.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise InputError(f"a sample needs n ≥ 1 problems, a whole number, not {n!r}")
+    count = whole(n)
     if sampler not in _SAMPLERS:
         raise InputError(f"unknown sampler {sampler!r}: use one of {', '.join(sampler_names())}")
     function = _SAMPLERS[sampler]
@@ -67,7 +66,7 @@ def draw(
             raise InputError(
                 f"sampler {sampler!r} has no option {option!r}; it has {', '.join(known) or 'none'}"
             )
-    return function(task, int(n), generator(seed), **options)
+    return function(task, count, generator(seed), **options)
 
 
 def sampler_names() -> tuple[str, ...]:

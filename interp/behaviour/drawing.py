@@ -7,7 +7,7 @@ from typing import NamedTuple
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task, task
 from interp.models.model import Model
-from interp.results.calls import problems_call
+from interp.results.calls import call, problems_call
 
 
 class Drawn(NamedTuple):
@@ -25,19 +25,19 @@ def draw(model: Model, problems: Problems | Task | str, n: int, seed: int) -> Dr
     it may know the answer by heart. A model without such a card is asked any. To ask a trained
     model any too, give problems: `interp.task("add:5").sample(512, seed=0)`.
 
+    The settings say from what all of them were held out: "training", "fine-tuning" (of an adapter;
+    what its base has read is not known) or None.
+
     Raises InputError for an empty sample.
     """
-    split = model.split
-    unseen = split is not None and not isinstance(problems, Problems)
-    if isinstance(problems, Problems) or split is None:
+    if isinstance(problems, Problems) or model.split is None:
         drawn = sample(problems, n, seed)
-        call = problems_call(drawn, (0, seed))
+        made = drawn_by(model, drawn, (0, seed))
     else:
-        chosen = task(problems)
-        drawn = model.held_out(n, task=chosen, seed=seed)
-        named = "" if chosen == model.task else f", task={chosen.name!r}"
-        call = f"model.held_out({n}{named}, seed={seed})"
-    return Drawn(drawn.distinct(), len(drawn), {"problems": call, "held_out": unseen})
+        drawn = model.held_out(n, task=problems, seed=seed)
+        made = _held_out_call(model, drawn, seed, "model")
+    told: dict[str, object] = {"problems": made, "held_out": _from_what(model, drawn)}
+    return Drawn(drawn.distinct(), len(drawn), told)
 
 
 def sample(problems: Problems | Task | str, n: int, seed: int) -> Problems:
@@ -48,3 +48,26 @@ def sample(problems: Problems | Task | str, n: int, seed: int) -> Problems:
     if 0 < chosen.n_problems <= n:
         return chosen.grid()
     return chosen.sample(n, seed=seed)
+
+
+def drawn_by(
+    model: Model, problems: Problems, seeds: tuple[int, ...] = (0,), *, name: str = "model"
+) -> str:
+    """An expression that makes exactly these problems, `name` being one for the model:
+    `model.held_out(512, seed=0)` where that gives them, and as `problems_call` otherwise."""
+    if _from_what(model, problems) is not None:
+        for seed in dict.fromkeys(seeds):
+            if model.held_out(len(problems), task=problems.task, seed=seed) == problems:
+                return _held_out_call(model, problems, seed, name)
+    return problems_call(problems, seeds)
+
+
+def _held_out_call(model: Model, problems: Problems, seed: int, name: str) -> str:
+    other = None if problems.task == model.task else problems.task.name
+    return call(f"{name}.held_out", str(len(problems)), task=other, seed=seed)
+
+
+def _from_what(model: Model, problems: Problems) -> str | None:
+    if model.split is None or not model.split.keeps(problems, "test").all():
+        return None
+    return "fine-tuning" if model.card and "base" in model.card else "training"

@@ -47,7 +47,8 @@ def error_taxonomy(
     """Ask the model, and sort its wrong answers.
 
     Args:
-        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
+        problems: the problems; or a task (or its name), of which `n` are drawn with `seed` as in
+            `accuracy`.
         format, strict, memory, cancel, progress: as in `accuracy`.
         shuffles: how often the answers are shuffled among problems for the control.
 

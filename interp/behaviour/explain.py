@@ -44,7 +44,8 @@ def explain_errors(
     """Ask the model, and compare its wrong answers with those of every simulator of the task.
 
     Args:
-        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
+        problems: the problems; or a task (or its name), of which `n` are drawn with `seed` as in
+            `accuracy`.
         format, strict, memory, cancel, progress: as in `accuracy`.
         shuffles: how often the wrong answers are shuffled among problems for the control.
 

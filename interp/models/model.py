@@ -87,13 +87,17 @@ class Model:
 
     @property
     def split(self) -> Split | None:
-        """Which problems its training never saw, where its card tells."""
-        data = (self.card or {}).get("data", {}).get("held_out")
-        return Split(**data) if data else None
+        """Which problems were held out from its training, where its card tells; of an adapter, from
+        the adapter's: what its base has read is not known."""
+        data = (self.card or {}).get("data")
+        told = data.get("held_out") if isinstance(data, Mapping) else None
+        if not isinstance(told, Mapping) or set(told) != {"test", "validation", "seed"}:
+            return None
+        return Split(**told)
 
     def held_out(self, n: int, *, task: Task | str | None = None, seed: int = 0) -> Problems:
-        """At most `n` distinct problems that its training never saw, uniform over its task, or
-        over another: a pair of numbers is held out of every task.
+        """At most `n` distinct problems of `split`'s test part, uniform over its task, or over
+        another: a pair of numbers is held out of every task.
 
         Raises InputError where its card does not tell which they are, or where there is none.
         """
@@ -103,8 +107,6 @@ class Model:
                 f"nobody wrote down what {self.name} was trained on: it has no card of this "
                 "trainer. Draw from the whole task: interp.task('add:2').sample(512, seed=0)"
             )
-        if n < 1:
-            raise InputError(f"the sample is empty (n = {n}): ask for at least one problem")
         return self.split.sample(chosen, "test", n, seed)
 
     @property

@@ -89,7 +89,8 @@ class Behaviour(Result):
         problems = self.settings.get("problems", "problems")
         strict = False if self.settings.get("strict") is False else None
         options = {"format": self.format, "mode": self.mode, "strict": strict}
-        last = call("interp.behaviour.accuracy", "model", problems, **options)
+        seed = self.seed or None  # 0 where it is left out
+        last = call("interp.behaviour.accuracy", "model", problems, seed=seed, **options)
         return model_code(self.model, {}, last)
 
     def conclusion(self) -> str | None:

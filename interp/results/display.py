@@ -25,7 +25,8 @@ def caption(result: Result) -> str:
     parts = [] if result.model is None else [result.model.name]
     parts += [result.task] if result.task else []
     parts += [f"n = {result.n:,} ({result.n_distinct:,} distinct)"]
-    parts += ["held out from training"] if result.settings.get("held_out") else []
+    held_out = result.settings.get("held_out")
+    parts += [f"held out from {held_out}"] if held_out else []
     parts += [] if result.seed is None else [f"seed {result.seed}"]
     parts += [result.interval] if result.interval else []
     if not result.enough and result.conclusion() is not None:

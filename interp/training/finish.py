@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from interp.arithmetic.held_out import Split
 from interp.errors import StorageError
 from interp.models.weights import weight_hash
 from interp.results.atomic import folder_atomic
@@ -84,9 +86,10 @@ def save_series(run: Run, out: Path) -> Path:
     """Keep a loadable copy of the model as it is now: `OUT/series/step-00000500/`.
 
     Its card says of which run and step it is (recipe, seed and weight hash, so that two runs are
-    not taken for one) and what the model was asked, and no accuracy.
+    not taken for one), what the model was asked and what was held out, and no accuracy.
     """
     recipe = run.recipe
+    split = Split(recipe.test_share, recipe.validation_share, recipe.split_seed)
     place = out / "series" / f"step-{run.step:08d}"
     with folder_atomic(place) as folder:
         run.save_model(folder)
@@ -95,6 +98,7 @@ def save_series(run: Run, out: Path) -> Path:
             "step": run.step,
             "run": {"recipe": recipe.name, "seed": recipe.seed},
             "weight_hash": weight_hash(load_file(folder / recipe.weights_file)),
+            "data": {"held_out": asdict(split)},
         }
         if isinstance(recipe, Recipe):
             card |= {"task": recipe.task, "format": recipe.objective.final_format(recipe)}

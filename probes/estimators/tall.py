@@ -100,7 +100,8 @@ class Tall:
         """The centred Gram matrix [d, d] of the training rows."""
         n, mean = self._count_and_mean(fold)
         gram = self._whole.copy() if fold is None else self._whole - self._grams[fold]
-        gram -= np.outer(n * mean, mean)
+        mean = mean * np.sqrt(n)
+        gram -= np.outer(mean, mean)  # on both sides, so that it stays symmetric to the last bit
         return gram
 
     def forget(self) -> None:

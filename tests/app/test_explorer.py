@@ -154,6 +154,22 @@ def test_the_behaviour_page_lists_the_wrong_answers(explorer: AppTest, loaded: A
     assert list(at.dataframe[0].value["problem"]) == list(wrong["problem"])
 
 
+def test_a_trained_model_is_asked_what_its_training_never_saw() -> None:
+    """And the wrong answers listed are those of the accuracy above them."""
+    name = "mul3x3-sft-s2"  # wrong in half of what it is asked
+    at = AppTest.from_file(str(ENTRY), default_timeout=180)
+    for key, value in {"model": name, "n": 60, "seed": 1}.items():
+        at.query_params[key] = str(value)
+    open_page(at, "behaviour")
+    want = interp.behaviour.accuracy(interp.load(name), "mul:3x3", n=60, seed=1)
+    assert "held out from training" in want.caption
+    assert want.caption in words(at)
+    assert f"**{len(want.wrong)} wrong answers**" in words(at)
+    shown = at.dataframe[0].value
+    assert list(shown["problem"]) == list(want.wrong["problem"])
+    assert list(shown["given"]) == list(want.wrong["given"])
+
+
 def test_the_prompt_search_hands_its_best_prompt_to_the_study(explorer: AppTest) -> None:
     at = open_page(explorer, "behaviour")
     at.session_state["shots"] = (0,)  # examples would not fit the tiny context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_of_a_task_only_what_training_never_saw(add5: Any) -> None:
     drawn = draw(add5, "add:5", 300, 3)
     assert parts(add5, drawn.problems) == {"test"}
     assert (len(drawn.problems), drawn.problems.n_distinct) == (300, 300)
-    assert drawn.settings == {"problems": "model.held_out(300, seed=3)", "held_out": True}
+    assert drawn.settings == {"problems": "model.held_out(300, seed=3)", "held_out": "training"}
     made = eval(drawn.settings["problems"], {"model": add5})
     assert made.distinct() == drawn.problems
     assert draw(add5, "add:5", 300, 4).problems != drawn.problems
@@ -54,26 +55,85 @@ def test_given_problems_are_asked_as_they_are(add5: Any) -> None:
     assert drawn.problems == given.distinct()
     assert parts(add5, given) > {"test"}
     call = "interp.task('add:5').sample(400, seed=1)"
-    assert drawn.settings == {"problems": call, "held_out": False}
+    assert drawn.settings == {"problems": call, "held_out": None}
 
 
 def test_a_model_without_a_card_is_asked_anything(llama: Any) -> None:
     drawn = draw(llama, "add:1", 1000, 0)
     assert drawn.problems == interp.Addition(1).grid()
-    assert not drawn.settings["held_out"]
+    assert drawn.settings["held_out"] is None
     with pytest.raises(InputError, match=r"no card of this trainer.*interp.task\('add:2'\)"):
         llama.held_out(10, task="add:1")
 
 
-def test_too_few_and_none_are_said(add5: Any) -> None:
-    with pytest.raises(InputError, match="at least one problem"):
-        add5.held_out(0)
+@pytest.mark.parametrize(
+    "data",
+    [None, "x", [], {"held_out": None}, {"held_out": [0.1, 0.1]}, {"held_out": {"test": 0.1}},
+     {"held_out": {"test": 0.1, "validation": 0.1, "seed": 0, "by": "hand"}}],
+)  # fmt: skip
+def test_a_card_of_another_shape_tells_nothing(add5: Any, data: Any) -> None:
+    other = replace(add5, card={"task": "add:5", "format": "padded", "data": data})
+    assert other.split is None
+    assert draw(other, "add:5", 20, 0).problems == interp.Addition(5).sample(20, seed=0)
+
+
+def test_an_adapters_base_may_have_read_anything(add5: Any) -> None:
+    adapted = replace(add5, card={**add5.card, "base": "smollm2"})
+    assert draw(adapted, "add:5", 20, 0).settings["held_out"] == "fine-tuning"
+
+
+def test_bad_sizes_and_seeds_are_refused(add5: Any) -> None:
+    for n in (0, -1, 2.5, True, "5", None):
+        with pytest.raises(InputError, match="n ≥ 1 problems, a whole number"):
+            add5.held_out(n)
+    for task in ("add:2", "add:5"):  # listed, and drawn
+        for seed in (-1, 1.5, None, True):
+            with pytest.raises(InputError, match="seed must be a whole number of at least 0"):
+                add5.held_out(5, task=task, seed=seed)
+
+
+def test_a_task_of_which_nothing_was_held_out(add5: Any) -> None:
     none = Split(test=1e-9, validation=0.1)
-    with pytest.raises(InputError, match="none of the 100 problems of add:1 is a test problem"):
+    with pytest.raises(InputError, match=r"none of the 100 problems of add:1 is a test problem.*"
+                       r"--sampler uniform, or interp.task\('add:1'\).sample\(10"):  # fmt: skip
         none.sample(interp.Addition(1), "test", 10, 0)
 
 
-def test_the_three_doors_ask_the_same(
+def test_its_code_makes_a_result_again_with_all_it_says(add5: Any) -> None:
+    for problems, seed in (("add:5", 3), ("add:2", 0), (interp.Addition(5).sample(50, seed=3), 3)):
+        first = interp.behaviour.accuracy(add5, problems, n=50, seed=seed)
+        space: dict[str, Any] = {}
+        exec(first.code, space)
+        again = space["result"]
+        assert again.frame.equals(first.frame)
+        assert (again.caption, again.code) == (first.caption, first.code)
+
+
+def test_checkpoints_know_what_was_held_out() -> None:
+    """Or the curve over them would be of training pairs, and its end of others."""
+    found = interp.series("mod113")
+    split = interp.load("mod113").split
+    assert {found.load(step).split for step in found.steps} == {split}
+    over = interp.over(found, interp.behaviour.accuracy, "mod:113", steps=[500, 4000], n=400)
+    exact = over.values.query("metric == 'exact_accuracy'").set_index("step")["value"]
+    assert exact[500] < 0.1  # of the training pairs it has nearly all by then
+    assert exact[4000] == 1
+    sample = found.load(500).held_out(400)
+    given = interp.over(found, interp.behaviour.accuracy, sample, steps=[500, 4000])
+    assert given.values.equals(over.values)
+    assert "interp.load('mod113').held_out(400, seed=0)" in given.code
+
+
+def test_models_are_compared_on_the_same_problems(add5: Any) -> None:
+    other = interp.load("addsub5")
+    other.card = {**(other.card or {}), "data": {}}
+    with pytest.raises(InputError, match=r"not the same for all. Give them the same problems"):
+        interp.across([add5, other], interp.behaviour.accuracy, "add:5", n=20)
+    same = interp.across([add5, "add5-s1"], interp.behaviour.accuracy, "add:5", n=20)
+    assert same.n == 20
+
+
+def test_the_command_asks_what_the_library_asks(
     add5: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """And `--sampler` asks the whole task."""

@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from interp.arithmetic.held_out import Split
 from interp.arithmetic.tasks import Addition, Multiplication, task
 from interp.errors import InputError
-from interp.training import draw
+from interp.training import draw, recipe
 from interp.training.stream import Stream, shares
 
 
@@ -113,3 +114,20 @@ def test_a_sampler_that_finds_nothing_to_train_on_says_so(tiny):
     )
     with pytest.raises(InputError, match="too few train problems of add:1: give it a wider choice"):
         Stream(one).training(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "digest"),
+    [
+        ("add5", 100, "62ac56bebbec577f"),
+        ("addsub5", 7, "3dd11a5d584c9da8"),
+        ("mod113", 3, "2c7ca4551cdea058"),
+        ("mul4x4-icot", 50, "2586d27fc7fbe677"),
+    ],
+)
+def test_the_rows_of_a_step_stay_what_shipped_models_were_trained_on(
+    name: str, step: int, digest: str
+) -> None:
+    """A resumed or repeated training draws them again."""
+    rows = Stream(recipe(name)).training(step).rows
+    assert hashlib.blake2b(rows.tobytes(), digest_size=8).hexdigest() == digest
