@@ -6,15 +6,16 @@ to all of them, which is said in the result. Its R² of every fold and penalty i
 ours to 1e-6 before any ratio is taken, so it computes in float64, as ours does.
 
 Single fit: `RidgeProbe` beside scikit-learn's multi-output `Ridge`, without folds, at several
-shapes. In float32 the peer is about twice as fast and its R² differs: that is shown, not compared.
+shapes, one BLAS thread each. In float32 the peer is about twice as fast and its R² differs: that
+is shown, not compared.
 
 Logistic: ten-class digits of the problems. The peer is a loop of `LogisticRegression`, at its
 default of 100 iterations (where it mostly stops early) at every site, and at up to ten times that
 at a few. Accuracy is of rows held out.
 
-Both sides get the same number of threads: ours fits so many sites at once with one BLAS thread
-each, the peer is given the faster of BLAS threads and `n_jobs`. Neither is charged with the forward
-passes that gave the activations; their time stands beside the fits'.
+For the others both sides get the same number of threads: ours fits so many sites at once with one
+BLAS thread each, the peer is given the faster of BLAS threads and `n_jobs`. Neither is charged with
+the forward passes that gave the activations; their time stands beside the fits'.
 """
 
 from __future__ import annotations
@@ -111,6 +112,12 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
     return out, time.perf_counter() - wall, time.process_time() - processor
 
 
+def alone(work: Callable[[], Any]) -> Any:
+    """`work` with one BLAS thread."""
+    with threadpool_limits(1):
+        return work()
+
+
 def each_site(work: Callable[[Any], Any], data: Data, threads: int) -> list[Any]:
     """`work` of every site, `threads` sites at once."""
     with threadpool_limits(1):
@@ -176,7 +183,11 @@ def ridge(data: Data, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def single_fits(data: Data, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One fit without folds at several shapes, the two sides in turns, medians."""
+    """One fit without folds at several shapes, the two sides in turns, medians.
+
+    With one BLAS thread: of two, one waits for the other in fits as short as these, on both sides,
+    and the times of either spread over a factor of two.
+    """
     whole = next(iter(data.sites.values())).astype(np.float64)
     onehot = (data.digits[:, :, None] == np.arange(10)).reshape(len(whole), -1)
     few = whole.shape[1] * 3 // 4
@@ -293,7 +304,7 @@ def main() -> None:
         body = {
             "model": options.model, "task": options.task, "threads": options.threads,
             "ridge": ridge(data, options),
-            "single_fit": single_fits(data, options),
+            "single_fit": alone(lambda: single_fits(data, options)),
             "logistic": [
                 logistic(data, options, sites, limits, standardised=standardised)
                 for sites, limits in (

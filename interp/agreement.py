@@ -112,7 +112,7 @@ def across(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options, own, opened[0])
+        settings=arguments(problems, options, own, opened[0], opened[0].id.name)
         | {"exchangeable": list(exchangeable), "shuffles": shuffles}
         | {"recipes_differ_in": _differing(opened)},
         analysed=results[0].analysis,

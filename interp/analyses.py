@@ -153,13 +153,15 @@ def arguments(
     options: Mapping[str, Any],
     each: Mapping[str, Mapping],
     model: Model,
+    name: str,
 ) -> dict[str, Any]:
     """Problems and options as settings that make the call again, as text where JSON has no such
     values. `each` has the options of each model, by its name: a function is told by its values.
-    The problems may be what was held out from the training of `model`."""
+    The problems may be what was held out from the training of `model`, which `interp.load(name)`
+    opens, or another of the same training."""
     if isinstance(problems, Problems):
         seeds = tuple(seed for seed in (options.get("seed"), 0) if isinstance(seed, int))
-        written: Any = drawn_by(model, problems, seeds, name=model_call(model.id.name))
+        written: Any = drawn_by(model, problems, seeds, name=model_call(name))
     else:
         written = None if problems is None else repr(problems)
     told = {}

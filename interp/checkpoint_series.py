@@ -161,7 +161,7 @@ def over(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options, each, model)
+        settings=arguments(problems, options, each, model, found.name)
         | {"steps": None if steps is None else list(chosen)},
         analysed=results[0].analysis,
         function=title(analysis),

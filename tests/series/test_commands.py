@@ -39,10 +39,14 @@ def test_series(
 ) -> None:
     out = tmp_path / "out"
     assert run(monkeypatch, "series", str(trained[0]), "--n", "30", "-o", str(out)) == 0
-    wanted = interp.over(
-        trained[0], interp.behaviour.accuracy, problems("add:2", 30, seed=0), seed=0, strict=False
-    )
+    sample = interp.load(str(trained[0])).held_out(30)
+    wanted = interp.over(trained[0], interp.behaviour.accuracy, sample, seed=0, strict=False)
     assert Result.load(out) == wanted
+    uniform = ("--sampler", "uniform", "-o", str(tmp_path / "uniform"))
+    assert run(monkeypatch, "series", str(trained[0]), "--n", "30", *uniform) == 0
+    sample = problems("add:2", 30, seed=0)
+    wanted = interp.over(trained[0], interp.behaviour.accuracy, sample, seed=0, strict=False)
+    assert Result.load(tmp_path / "uniform") == wanted
     assert run(monkeypatch, "series", "add5") == 2
     assert "add5 has no checkpoint series" in capsys.readouterr().err
 
@@ -56,9 +60,8 @@ def test_an_argument_of_the_analysis_can_be_set(
     names, out = [str(folder) for folder in trained[:2]], tmp_path / "out"
     given = ("--analysis", "behaviour.accuracy", "--n", "30", "--set", "strict=false")
     assert run(monkeypatch, "agree", *names, *given, "-o", str(out)) == 0
-    wanted = interp.across(
-        names, interp.behaviour.accuracy, problems("add:2", 30, seed=0), seed=0, strict=False
-    )
+    sample = interp.load(names[0]).held_out(30)
+    wanted = interp.across(names, interp.behaviour.accuracy, sample, seed=0, strict=False)
     assert Result.load(out) == wanted
     assert run(monkeypatch, "agree", *names, *given[:-1], "magic=1") == 2
     assert "cannot be called so" in capsys.readouterr().err
