@@ -35,7 +35,7 @@ def draw(model: Model, problems: Problems | Task | str, n: int, seed: int) -> Dr
         made = drawn_by(model, drawn, (0, seed))
     else:
         drawn = model.held_out(n, task=problems, seed=seed)
-        made = _held_out_call(model, drawn, seed, "model")
+        made = _held_out_call(model, drawn.task, n, seed, "model")
     told: dict[str, object] = {"problems": made, "held_out": _from_what(model, drawn)}
     return Drawn(drawn.distinct(), len(drawn), told)
 
@@ -58,13 +58,13 @@ def drawn_by(
     if _from_what(model, problems) is not None:
         for seed in dict.fromkeys(seeds):
             if model.held_out(len(problems), task=problems.task, seed=seed) == problems:
-                return _held_out_call(model, problems, seed, name)
+                return _held_out_call(model, problems.task, len(problems), seed, name)
     return problems_call(problems, seeds)
 
 
-def _held_out_call(model: Model, problems: Problems, seed: int, name: str) -> str:
-    other = None if problems.task == model.task else problems.task.name
-    return call(f"{name}.held_out", str(len(problems)), task=other, seed=seed)
+def _held_out_call(model: Model, asked: Task, n: int, seed: int, name: str) -> str:
+    other = None if asked == model.task else asked.name
+    return call(f"{name}.held_out", str(n), task=other, seed=seed)
 
 
 def _from_what(model: Model, problems: Problems) -> str | None:
