@@ -45,9 +45,7 @@ def test_another_task_is_held_out_by_the_same_pairs(add5: Any) -> None:
     assert parts(add5, drawn.problems) == {"test"}
     wide = interp.Addition(5).problems(*(drawn.problems.values(i) for i in range(2)))
     assert parts(add5, wide) == {"test"}
-    assert (
-        drawn.settings["problems"] == "model.held_out(10000, task='add:2', seed=0)"
-    )
+    assert drawn.settings["problems"] == "model.held_out(10000, task='add:2', seed=0)"
     assert eval(drawn.settings["problems"], {"model": add5}) == drawn.problems
 
 
