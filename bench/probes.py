@@ -112,12 +112,6 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
     return out, time.perf_counter() - wall, time.process_time() - processor
 
 
-def alone(work: Callable[[], Any]) -> Any:
-    """`work` with one BLAS thread."""
-    with threadpool_limits(1):
-        return work()
-
-
 def each_site(work: Callable[[Any], Any], data: Data, threads: int) -> list[Any]:
     """`work` of every site, `threads` sites at once."""
     with threadpool_limits(1):
@@ -182,6 +176,7 @@ def ridge(data: Data, options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@threadpool_limits.wrap(limits=1)
 def single_fits(data: Data, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One fit without folds at several shapes, the two sides in turns, medians.
 
@@ -304,7 +299,7 @@ def main() -> None:
         body = {
             "model": options.model, "task": options.task, "threads": options.threads,
             "ridge": ridge(data, options),
-            "single_fit": alone(lambda: single_fits(data, options)),
+            "single_fit": single_fits(data, options),
             "logistic": [
                 logistic(data, options, sites, limits, standardised=standardised)
                 for sites, limits in (

@@ -24,6 +24,12 @@ from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]
 
+SCORES = (
+    "score", "mae", "cv", "constant", "constant_mae", "one_hot", "one_hot_mae", "shown",
+    "shown_mae", "embedding", "untrained", "shuffled", "control_task", "types_shared",
+)  # fmt: skip
+"""A target's scores in a cell, in the order of the table's columns."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
@@ -115,39 +121,33 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
 
 
 def _without(design: Design, against: References, i: int) -> dict[str, float]:
-    """What a target scores without the activations of any hook."""
+    """What a target scores without the activations of any hook; NaN for what needs them."""
     target, true = design.targets[i], design.test_values[:, i]
     constant, median = constants(design, i)
-    out = {
-        "constant": score(target, true, constant),
-        "constant_mae": mean_absolute_error(target, true, median),
-    }
+    out = dict.fromkeys(SCORES, float("nan"))
+    out["constant"] = score(target, true, constant)
+    out["constant_mae"] = mean_absolute_error(target, true, median)
     for name, probes in {"one_hot": against.one_hot, "shown": against.shown}.items():
         out[name] = score(target, true, probes[i].predicted)
         out[f"{name}_mae"] = mean_absolute_error(target, true, probes[i].predicted)
-    nothing = float("nan")
-    embedding = None if against.embedding is None else against.embedding[i].predicted
-    out["embedding"] = nothing if embedding is None else score(target, true, embedding)
-    shared = design.test_scored("control_task")[:, i] if "control_task" in design.scored else None
-    out["types_shared"] = nothing if shared is None else float(shared.mean())
+    if against.embedding is not None:
+        out["embedding"] = score(target, true, against.embedding[i].predicted)
+    if "control_task" in design.scored:
+        out["types_shared"] = float(design.test_scored("control_task")[:, i].mean())
     return out
 
 
 def _scores(design: Design, i: int, found: Found, without: dict[str, float]) -> dict[str, float]:
     """The scores of one cell, beside what the target scores without activations."""
-    target, true, nothing = design.targets[i], design.test_values[:, i], float("nan")
-    shared = dict(without)
-    types = {"types_shared": shared.pop("types_shared")}  # stands behind the controls
-    controls = {
-        name: _control_score(design, i, name, found.wrong[name]) if name in found.wrong else nothing
-        for name in ("shuffled", "control_task")
-    }
-    return {
+    target, true = design.targets[i], design.test_values[:, i]
+    controls = [name for name in ("shuffled", "control_task") if name in found.wrong]
+    mine: dict[str, float] = {
         "score": score(target, true, found.predicted),
         "mae": mean_absolute_error(target, true, found.predicted),
         "cv": found.cv,
-        **shared, "untrained": nothing, **controls, **types,
-    }  # fmt: skip
+        **{name: _control_score(design, i, name, found.wrong[name]) for name in controls},
+    }
+    return without | mine
 
 
 def _control_score(design: Design, i: int, name: str, said: Floats) -> float:

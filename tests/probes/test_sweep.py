@@ -208,16 +208,22 @@ def test_a_guess_at_nothing_gains_nothing_in_turns() -> None:
     assert name == "constant" and (said == best).all()
 
 
-def test_jobs_share_the_memory(add5: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more of them than fit, each with its part; and one at least, which then says what it
-    needs."""
-    given: list[int] = []
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The memory that each fit was given, as it is asked for."""
+    seen: list[int] = []
 
     def fit(arrays: Any, design: Any, memory: int) -> Any:
-        given.append(memory)
+        seen.append(memory)
         return fit_design(arrays, design, memory=memory)
 
     monkeypatch.setattr(study, "fit_design", fit)
+    return seen
+
+
+def test_jobs_share_the_memory(add5: Any, given: list[int]) -> None:
+    """No more of them than fit, each with its part; and one at least, which then says what it
+    needs."""
     options = {**OPTIONS, "roles": ["last"], "targets": TARGETS[:1], "controls": ()}
     options |= {"layers": None}
     each = 8 * (8 * 128**2 + 2 * 240 * 128)
@@ -234,18 +240,11 @@ def test_jobs_share_the_memory(add5: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_threads_fit_where_processes_may_not_start(
-    add5: Any, monkeypatch: pytest.MonkeyPatch
+    add5: Any, given: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """joblib starts no processes in a daemonic one, such as a worker of a pool, and then gives one
     job, unless it is asked for threads."""
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
-    given: list[int] = []
-
-    def fit(arrays: Any, design: Any, memory: int) -> Any:
-        given.append(memory)
-        return fit_design(arrays, design, memory=memory)
-
-    monkeypatch.setattr(study, "fit_design", fit)
     options = {**OPTIONS, "roles": ["last"], "targets": TARGETS[:1], "controls": ()}
     probes.probe(add5, "add:5", **options, jobs=2, memory=2**30)
     assert set(given) == {2**29}
