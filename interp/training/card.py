@@ -147,9 +147,21 @@ def _data(recipe: Recipe, stream: Stream, problems: Problems, steps: int) -> dic
     drawn = (
         "every training problem at every step" if recipe.batch is None else "fresh at every step"
     )
+    rows = None if recipe.batch is None else recipe.batch * steps
+    fixed = {}
+    if recipe.fixed_rows is not None and rows is not None:
+        drawn = "the same rows in every epoch, each epoch in another order"
+        fixed = {
+            "fixed_set": {
+                "rows": recipe.fixed_rows,
+                "distinct": stream.fixed().problems.n_distinct,
+                "epochs": rows / recipe.fixed_rows,
+            }
+        }
     return {
         "training": drawn,
-        "rows_trained_on": None if recipe.batch is None else recipe.batch * steps,
+        "rows_trained_on": rows,
+        **fixed,
         "held_out": asdict(stream.split),
         "scored_on": f"{problems.n} distinct test problems, uniform over {stream.task.name}",
     }

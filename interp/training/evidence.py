@@ -3,7 +3,8 @@ two totals may be compared.
 
 Training batches tell when a digit is learnt only if they are what the model is asked in the end. A
 mix of samplers has rows that are easier or harder than a problem at random, and a chain of thought
-that is still written in part gives digits away: both make a digit look learnt too early.
+that is still written in part gives digits away: both make a digit look learnt too early. So do the
+rows of a fixed set, which have been seen before.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> li
 
 
 def asks_otherwise(recipe: Recipe | None) -> bool:
-    """Whether training batches differ from what held-out problems ask: no one uniform draw, or
-    another format than the final one."""
+    """Whether training batches differ from what held-out problems ask: no one uniform draw, rows
+    that come again in every epoch, or another format than the final one."""
     if recipe is None:
         return False
+    if recipe.fixed_rows is not None:
+        return True
     return not _uniform(recipe) or recipe.objective.final_format(recipe) != recipe.format
 
 

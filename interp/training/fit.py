@@ -52,7 +52,7 @@ def _check_choices(recipe: Recipe | AdapterRecipe, names: tuple[str, ...]) -> No
 def check_numbers(recipe: Recipe | AdapterRecipe) -> None:
     """Raise InputError for numbers of the loop or the optimiser that make no sense."""
     _check_choices(recipe, ("decay", "precision"))
-    counts = ("batch", "gradients_every", "n_ctx")
+    counts = ("batch", "fixed_rows", "gradients_every", "n_ctx")
     optional = [name for name in counts if getattr(recipe, name, None) is not None]
     for name in (*_AT_LEAST_ONE, *optional):
         if getattr(recipe, name) < 1:
@@ -119,6 +119,7 @@ def _check_data(recipe: Recipe) -> None:
             f"format {recipe.format!r} cannot write {recipe.task}; these can: "
             f"{', '.join(format_names(the_task))}"
         )
+    _check_fixed_rows(recipe)
     if recipe.batch is None:
         the_task.grid()  # refuses a task with too many problems
         return
@@ -131,3 +132,17 @@ def _check_data(recipe: Recipe) -> None:
     for edge in edges:
         if edge < 1 and not any(part.active(edge) and part.weight > 0 for part in recipe.mix):
             raise InputError(f"no draw of the mix is active at {edge:.0%} of the training")
+
+
+def _check_fixed_rows(recipe: Recipe) -> None:
+    if recipe.fixed_rows is None:
+        return
+    if recipe.batch is None:
+        raise InputError(
+            f"fixed_rows={recipe.fixed_rows} needs a batch; batch=None takes all training problems "
+            "at every step"
+        )
+    if any((part.start, part.stop) != (0.0, 1.0) for part in recipe.mix):
+        raise InputError(
+            f"fixed_rows={recipe.fixed_rows} are drawn once: leave start and stop of the draws out"
+        )

@@ -92,10 +92,11 @@ class Recipe:
     heads: tuple[tuple[int, int], ...] = ()
     shared_kv: bool = False
 
-    # The data: fresh problems at every step, or with batch=None all training problems at every
-    # step.
+    # The data: fresh problems at every step, with fixed_rows=N the same N in every epoch, each time
+    # in another order, or with batch=None all training problems at every step.
     mix: tuple[Draw, ...] = (Draw(),)
     batch: int | None = 512
+    fixed_rows: int | None = None
     test_share: float = (
         1 / 16
     )  # of all unordered operand pairs, never trained on, scored in the card
@@ -231,26 +232,35 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(RECIPES))
 
 
+def known_recipe(name: str) -> Recipe | AdapterRecipe | None:
+    """The recipe of that name as it stands, None where there is none."""
+    from interp.training.catalogue import RECIPES  # built from this module's classes
+    from interp.training.design import RUNS
+
+    return RECIPES.get(name) or RUNS.get(name)
+
+
 def recipe(name: str, /, **overrides: Any) -> Recipe | AdapterRecipe:
     """The recipe of that name, with fields replaced: `recipe("add5", seed=1, name="add5-s1")`.
+
+    Of the shipped models, and of the runs that `interp.training.design` plans.
 
     Lists and objects are read as in a recipe's JSON: `recipe("add5", heads=[[0, 1]])`.
 
     Raises:
         InputError: for an unknown recipe or field, or values that do not fit each other.
     """
-    from interp.training.catalogue import RECIPES  # built from this module's classes
-
-    if name not in RECIPES:
+    found = known_recipe(name)
+    if found is None:
         raise InputError(f"no recipe {name!r}; there are {', '.join(recipe_names())}")
-    known = [item.name for item in fields(RECIPES[name])]
+    known = [item.name for item in fields(found)]
     if unknown := sorted(set(overrides) - set(known)):
         raise InputError(f"no recipe has {unknown}; the fields are {', '.join(known)}")
     if not any(isinstance(value, list | dict) for value in overrides.values()):
-        return replace(RECIPES[name], **overrides)
+        return replace(found, **overrides)
     # All at once, since one override may only fit together with another.
     objects: dict[str, Any] = {
         k: v for k, v in overrides.items() if isinstance(v, tuple | Objective)
     }
-    content = RECIPES[name].to_json() | {k: v for k, v in overrides.items() if k not in objects}
-    return replace(type(RECIPES[name]).from_json(content), **objects)
+    content = found.to_json() | {k: v for k, v in overrides.items() if k not in objects}
+    return replace(type(found).from_json(content), **objects)

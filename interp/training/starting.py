@@ -33,9 +33,9 @@ def start_folder(name: str) -> Path:
     """
     folder = fixture_folders().get(name, Path(name).expanduser())
     if not folder.is_dir():
-        from interp.training.recipes import recipe_names  # which is built from what starts here
+        from interp.training.recipes import known_recipe  # which is built from what starts here
 
-        known = folder.name in recipe_names()
+        known = known_recipe(folder.name) is not None
         raise ModelError(
             f"there is no file or folder {name!r} to start from: "
             + (

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import Task, task
+from interp.training.fixed_set import FixedSet
+from interp.training.shares import shares
 
 if TYPE_CHECKING:
     from interp.training.recipes import Recipe
@@ -27,14 +28,18 @@ class Stream:
         self.task: Task = task(recipe.task)
         self.split = Split(recipe.test_share, recipe.validation_share, recipe.split_seed)
         self._all: Problems | None = None
+        self._fixed: FixedSet | None = None
 
     def training(self, step: int) -> Problems:
-        """The problems of one step, in the order of the mix; all of them where `batch` is None."""
+        """The problems of one step, in the order of the mix; all of them where `batch` is None, and
+        of the fixed set the next in its order where the recipe has one."""
         if self.recipe.batch is None:
             if self._all is None:
                 grid = self.task.grid()
                 self._all = grid[self.split.keeps(grid, "train")]
             return self._all
+        if self.recipe.fixed_rows is not None:
+            return self.fixed().training(step)
         draws = [part for part in self.recipe.mix if part.active(step / self.recipe.steps)]
         counts = shares(np.array([part.weight for part in draws]), self.recipe.batch)
         parts = [
@@ -51,13 +56,12 @@ class Stream:
         ]
         return Problems.concat(parts)
 
+    def fixed(self) -> FixedSet:
+        """The fixed set of a recipe with `fixed_rows`, drawn when it is first asked for."""
+        if self._fixed is None:
+            self._fixed = FixedSet(self.recipe, self.task, self.split)
+        return self._fixed
+
     def held_out(self, part: str, n: int, seed: int) -> Problems:
         """At most `n` distinct problems of `"test"` or `"validation"`, uniform over the task."""
         return self.split.sample(self.task, part, n, seed)
-
-
-def shares(weights: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """`n` rows divided in proportion to the weights; what rounding leaves goes to the first."""
-    counts = np.floor(weights / weights.sum() * n).astype(np.int64)
-    counts[0] += n - counts.sum()
-    return counts

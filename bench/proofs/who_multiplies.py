@@ -1,0 +1,360 @@
+"""Train the runs of `interp.training.design` one after another; cards make their table.
+
+    python -m bench.proofs.who_multiplies              the table, of what has run so far
+    python -m bench.proofs.who_multiplies --list       what is done and what is outstanding
+    python -m bench.proofs.who_multiplies --next       the next outstanding run
+    python -m bench.proofs.who_multiplies --run-all    all of them; after a kill it goes on
+
+From the root of a clean checkout, on one thread. Models and checkpoints lie in `runs/NAME`; of each
+run only card and log come to `fixtures/design/NAME`, with the commit of the code.
+
+Rule for AdamW's rate, stated before any run: of the three rates, the one whose run of the published
+cell (seed 0) has the lowest loss on validation problems after its last step. A run that broke off
+because a number stopped being one has an infinite loss; of equal ones the lower rate counts.
+
+A run below 99 % has not learnt within its steps; that is not to say that it cannot. Runs trained
+without leading zeros are judged on such problems, by digit too; the others on all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import t as student
+
+from interp.engine.requests import Cancel
+from interp.errors import Cancelled, InputError, ModelError
+from interp.models.fixtures import fixture_folders, fixtures_root, read_card
+from interp.models.loading import open_module
+from interp.models.sources import resolve
+from interp.results import write_atomic
+from interp.training import Recipe, Validation, design, train
+from interp.training.card import share
+from interp.training.evaluation import score
+from interp.training.finish import LOG
+from interp.training.log_rows import groups_of
+from interp.training.rows import Encoder
+from interp.training.stream import Stream
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("interp", "bench/proofs/who_multiplies.py")
+LEARNT = 0.99
+LARGEST_LOG = 200_000  # bytes
+
+
+class Place(NamedTuple):
+    """Where runs train, and where their cards and logs are kept."""
+
+    runs: Path
+    kept: Path
+
+    def card(self, name: str) -> Mapping[str, Any] | None:
+        """The kept card of a run, or of the shipped model that is one; None where there is none."""
+        return read_card(fixture_folders().get(name, self.kept / name))
+
+    def failed(self, name: str) -> bool:
+        """Whether the run broke off for good."""
+        return (self.kept / name / "failed.json").is_file()
+
+    def done(self, name: str) -> bool:
+        """Whether there is nothing left to train."""
+        return self.failed(name) or self.card(name) is not None
+
+
+def last_loss(place: Place, name: str) -> float:
+    """Loss on validation problems after the last step; infinite where the run broke off."""
+    if place.failed(name):
+        return math.inf
+    log = pd.read_parquet(place.kept / name / LOG)
+    rows = log[(log["split"] == "validation") & (log["group"] == "total")]
+    return float(rows.loc[rows["step"].idxmax(), "loss"])
+
+
+def best_rate(place: Place, search: Mapping[str, Recipe]) -> str | None:
+    """The rate that the rule above chooses; None before all of `search` has run."""
+    if not all(place.done(recipe.name) for recipe in search.values()):
+        return None
+    losses = {rate: last_loss(place, recipe.name) for rate, recipe in search.items()}
+    if not any(math.isfinite(loss) for loss in losses.values()):
+        raise ModelError("no rate of AdamW trained the published cell to its end: add lower ones")
+    return min(losses, key=lambda rate: losses[rate])
+
+
+def planned(place: Place) -> list[Recipe]:
+    """All runs in their order: the search, and once it has ended the two designs."""
+    search = design.search()
+    rate = best_rate(place, search)
+    later = () if rate is None else (*design.three_digits(rate), *design.four_digits(rate))
+    found = {recipe.name: recipe for recipe in (*search.values(), *later)}
+    return list(found.values())
+
+
+def outstanding(place: Place, recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Those not done, without what would start from a run that broke off."""
+    return [
+        recipe
+        for recipe in recipes
+        if not place.done(recipe.name)
+        and not (recipe.base is not None and place.failed(Path(recipe.base).name))
+    ]
+
+
+def code_commit() -> str:
+    """The last commit that changed a run's code. InputError where the code is not committed."""
+    if changed := _git("status", "--porcelain", "--", *CODE):
+        raise InputError(f"cards name the commit of the code: commit or undo first\n{changed}")
+    return _git("log", "-1", "--format=%H", "--", *CODE)
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(f"cards name a commit: run this in a git checkout ({error})") from error
+    return done.stdout.strip()
+
+
+def run_one(recipe: Recipe, place: Place, commit: str, cancel: Cancel | None = None) -> bool:
+    """Train a run, or go on with it, and keep its card and log. False where it was cancelled, with
+    a checkpoint."""
+    out = place.runs / recipe.name
+    _note_commit(out, commit)
+
+    def say(now: Validation) -> None:
+        digits = " ".join(f"{role} {right:.2f}" for role, right in now.by_digit.items())
+        print(f"{now.step:6d}  loss {now.loss:.4f}  exact {now.exact:.4f}  {digits}", flush=True)
+
+    try:
+        train(recipe, out, threads=1, on_validation=say, cancel=cancel)
+    except Cancelled:
+        return False
+    except ModelError as error:
+        _write(place.kept / recipe.name / "failed.json", {"error": str(error), "commit": commit})
+        return True
+    keep(recipe, place)
+    return True
+
+
+def _note_commit(out: Path, commit: str) -> None:
+    """One line a commit that a part of the run was trained at, in the order of the parts."""
+    file = out.with_name(f"{out.name}.commits")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = file.read_text().split() if file.is_file() else []
+    if known[-1:] != [commit]:
+        file.write_text("\n".join([*known, commit]) + "\n")
+
+
+def keep(recipe: Recipe, place: Place) -> None:
+    """Copy log and, last of all, card; the card then has `design`: commits, seconds, and accuracy
+    on held-out products without leading zeros, which the published models are asked."""
+    out, kept = place.runs / recipe.name, place.kept / recipe.name
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(out / LOG, kept / LOG)
+    thin(kept / LOG)
+    card = dict(read_card(out) or {})
+    seconds = 60 * float(card["wall_minutes"])
+    card["design"] = {
+        "commits": out.with_name(f"{out.name}.commits").read_text().split(),
+        "seconds": round(seconds, 1),
+        "steps_per_second": float(card["steps"]) / seconds if seconds else None,
+        "full_width": full_width(recipe, out),
+    }
+    _write(kept / "card.json", card)
+
+
+def thin(path: Path, largest: int = LARGEST_LOG) -> None:
+    """Leave out what is logged of the run that this one started from, which keeps its own log; and
+    of the training batches without gradients every second, until the file is small enough."""
+    log = pd.read_parquet(path)
+    log = log[log["step"] >= 0]
+    while True:
+        log.to_parquet(path, index=False)
+        batches = (log["split"] == "train") & ~log["step"].isin(
+            log.loc[log["grad_norm"].notna(), "step"]
+        )
+        steps = np.sort(log.loc[batches, "step"].unique())
+        if path.stat().st_size <= largest or len(steps) < 2:
+            return
+        log = log[~(batches & log["step"].isin(steps[1::2]))]
+
+
+def full_width(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Exact accuracy and accuracy by digit on distinct test problems without a leading zero."""
+    model, tokenizer, _ = open_module(resolve(str(folder)), torch.float32)
+    stream = Stream(recipe)
+    problems = stream.split.draw(
+        stream.task, "test", recipe.card_n, recipe.seed + 10**6, full_width=True
+    ).distinct()
+    encoder = Encoder(tokenizer, stream.task, recipe.objective.final_format(recipe))
+    scores = score(model, encoder, problems)
+    groups = groups_of(problems, encoder.roles)
+    by_digit = {role: share(scores.correct[groups[role]]) for role in encoder.roles}
+    return {"accuracy": share(scores.exact), "by_digit": by_digit}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+class Effect(NamedTuple):
+    """Mean of the runs at + less mean of those at −, with a 95 % interval; NaN without replicas."""
+
+    name: str
+    effect: float
+    low: float
+    high: float
+
+
+def effects(values: Mapping[tuple[design.Signs, int], float]) -> list[Effect]:
+    """Main effects, then the two-factor interactions in pairs that cannot be told apart.
+
+    `values` has every cell of the half fraction with the same seeds. The spread is that between the
+    seeds of a cell, pooled over the cells (Student's t). Does not show: effects where the response
+    is at its floor or its ceiling, such as an exact accuracy of 0 or 1.
+    """
+    seeds = sorted({seed for _, seed in values})
+    table = np.array([[values[signs, seed] for seed in seeds] for signs in design.HALF])
+    freedom = len(design.HALF) * (len(seeds) - 1)
+    half = math.nan
+    if freedom:
+        spread = math.sqrt(((table - table.mean(1, keepdims=True)) ** 2).sum() / freedom)
+        half = float(student.ppf(0.975, freedom)) * spread * math.sqrt(4 / table.size)
+    signs = np.array(design.HALF)
+    columns = {name: signs[:, at] for at, name in enumerate(design.FACTORS)}
+    a, b, c, d = design.FACTORS
+    pairs = {f"{a}×{y} or {z}×{w}": signs[:, 0] * columns[y]
+             for y, z, w in ((b, c, d), (c, b, d), (d, b, c))}  # fmt: skip
+    found = {name: 2 * float((sign @ table).mean()) / len(signs)
+             for name, sign in (columns | pairs).items()}  # fmt: skip
+    return [Effect(name, value, value - half, value + half) for name, value in found.items()]
+
+
+def table(place: Place) -> str:
+    """The table and, of the seeds that have all eight cells, the effects, as Markdown."""
+    search = design.search()
+    rate = best_rate(place, search)
+    lines = [f"AdamW's rate: {rate or 'not known yet'}", ""]
+    lines += ["| run | steps | exact, % | without leading zeros, % | digits from c0, % | |"]
+    lines += ["|---|---|---|---|---|---|"]
+    own = [design.cell((1, 1, 1, -1), "slow", seed) for seed in design.SEEDS]
+    names = [recipe.name for recipe in (*planned(place), *own)]
+    lines += [_line(place, name) for name in (*names, "mul4x4-sft", "mul4x4-aux")]
+    if rate is not None:
+        lines += _effect_lines(place, rate)
+    return "\n".join(lines)
+
+
+def _line(place: Place, name: str) -> str:
+    card = place.card(name)
+    if card is None:
+        return f"| {name} | | | | | {'broke off' if place.failed(name) else 'outstanding'} |"
+    wide = card.get("design", {}).get("full_width", {})
+    # By what the run is trained for.
+    asked = wide if _without_leading_zeros(card["recipe"]) else card
+    right = " ".join(f"{100 * part['share']:.1f}" for part in asked["by_digit"].values())
+    learnt = asked["accuracy"]["share"] >= LEARNT
+    verdict = "learnt" if learnt else f"not learnt within {card['steps']} steps"
+    shown = (_percent(card["accuracy"]), _percent(wide.get("accuracy")), right, verdict)
+    return f"| {name} | {card['steps']} | {' | '.join(shown)} |"
+
+
+def _without_leading_zeros(recipe: Mapping[str, Any]) -> bool:
+    return any(part["options"].get("full_width", False) for part in recipe["mix"])
+
+
+def _percent(part: Mapping[str, float] | None) -> str:
+    if part is None:
+        return "—"
+    share, low, high = (100 * part[key] for key in ("share", "low", "high"))
+    return f"{share:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _effect_lines(place: Place, rate: str) -> list[str]:
+    cards = {
+        (signs, seed): place.card(design.cell(signs, rate, seed).name)
+        for signs in design.HALF
+        for seed in design.SEEDS
+    }
+    whole = [seed for seed in design.SEEDS if all(cards[signs, seed] for signs in design.HALF)]
+    if not whole:
+        return []
+    found = {key: card for key, card in cards.items() if card and key[1] in whole}
+    exact = effects({key: card["accuracy"]["share"] for key, card in found.items()})
+    digit = effects(
+        {
+            key: float(np.mean([part["share"] for part in card["by_digit"].values()]))
+            for key, card in found.items()
+        }
+    )
+    lines = ["", f"3×3 effects, seeds {whole}, percentage points", ""]
+    lines += ["| effect | exact accuracy | mean accuracy of a digit |", "|---|---|---|"]
+    lines += [
+        f"| {e.name} | {_points(e)} | {_points(d)} |" for e, d in zip(exact, digit, strict=True)
+    ]
+    return lines
+
+
+def _points(found: Effect) -> str:
+    text = f"{100 * found.effect:+.2f}"
+    if math.isnan(found.low):
+        return text
+    return f"{text} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+
+
+def run_outstanding(
+    place: Place, only: str, most: int | None, cancel: Cancel | None = None
+) -> None:
+    """Train what is outstanding, at most that many runs; each run may add to what is planned."""
+    commit = code_commit()
+    count = 0
+    while most is None or count < most:
+        waiting = [r for r in outstanding(place, planned(place)) if only in r.name]
+        if not waiting:
+            return
+        recipe = waiting[0]
+        print(f"{recipe.name}: {len(waiting)} outstanding", flush=True)
+        if not run_one(recipe, place, commit, cancel):
+            return
+        count += 1
+
+
+def main() -> None:
+    """Run what is asked for; without an option print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--table", action="store_true", help="the table, from cards (the default)")
+    what.add_argument("--list", action="store_true", help="what is done and what is outstanding")
+    what.add_argument("--next", action="store_true", help="train the next outstanding run")
+    what.add_argument("--run-all", action="store_true", help="train all outstanding runs")
+    parser.add_argument("--only", default="", help="runs whose name contains this")
+    options = parser.parse_args()
+    place = Place(Path("runs"), fixtures_root() / "design")
+    if options.list:
+        for recipe in planned(place):
+            if options.only in recipe.name:
+                print("done       " if place.done(recipe.name) else "outstanding", recipe.name)
+        if best_rate(place, design.search()) is None:
+            print("the others are planned once these three have shown AdamW's best rate")
+    elif options.next or options.run_all:
+        torch.set_num_threads(1)
+        cancel = Cancel()  # a request to end leaves a checkpoint of the step at hand
+        signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+        run_outstanding(place, options.only, 1 if options.next else None, cancel)
+    else:
+        print(table(place))
+
+
+if __name__ == "__main__":
+    main()

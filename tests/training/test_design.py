@@ -1,0 +1,260 @@
+"""The design is the fraction it claims to be, and its driver trains, goes on and keeps cards."""
+
+import json
+import re
+from dataclasses import fields, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.proofs import who_multiplies as driver
+from interp.engine.requests import Cancel
+from interp.errors import InputError
+from interp.training import Recipe, design, draw, recipe, recipe_names
+from interp.training.finish import LOG
+from interp.training.optimiser import learning_rate
+
+
+def differences(one, other):
+    return {
+        item.name
+        for item in fields(Recipe)
+        if item.name != "name" and getattr(one, item.name) != getattr(other, item.name)
+    }
+
+
+def test_the_half_fraction_is_balanced_with_i_equal_abcd():
+    signs = np.array(design.HALF)
+    assert len(set(design.HALF)) == 8
+    assert (signs.prod(axis=1) == 1).all()
+    assert (signs.sum(axis=0) == 0).all()
+    for one, other in combinations(range(4), 2):
+        assert signs[:, one] @ signs[:, other] == 0
+
+
+@pytest.mark.parametrize("seed", design.SEEDS)
+def test_the_shipped_recipes_are_cells(seed):
+    end = f"-s{seed}" if seed else ""
+    assert design.cell((1, 1, 1, 1), "slow", seed) == recipe(f"mul3x3-aux{end}")
+    assert design.cell((1, 1, 1, -1), "slow", seed) == recipe(f"mul3x3-sft{end}")
+    assert (1, 1, 1, -1) not in design.HALF
+
+
+@pytest.mark.parametrize("signs", design.HALF)
+def test_a_sign_changes_its_factor_and_nothing_else(signs):
+    ours = recipe("mul3x3-aux")
+    changed = {"learning_rate", "muon_rate"} if signs[0] < 0 else set()
+    changed |= {"mix"} if min(signs[1:3]) < 0 else set()
+    changed |= {"objective"} if signs[3] < 0 else set()
+    found = design.cell(signs, "medium")
+    assert differences(found, ours) == changed
+    weights = {part.sampler: part.weight for part in found.mix}
+    assert ("lengths" in weights, "simple" in weights) == (signs[1] > 0, signs[2] > 0)
+    assert all(part in ours.mix for part in found.mix if part.sampler != "uniform")
+    assert sum(weights.values()) == pytest.approx(1)
+
+
+def test_twenty_one_runs_are_new_and_the_search_is_a_cell():
+    names = {made.name for made in design.three_digits("fast")}
+    assert len(names) == 24
+    assert len(names - set(recipe_names())) == 21
+    assert design.search()["fast"].name in names
+    assert {made.learning_rate for made in design.search().values()} == set(design.RATES.values())
+
+
+def test_each_four_digit_run_differs_in_one_thing():
+    published, muon, both, sums, lengths, simple, fixed, leg2, leg3 = design.four_digits("medium")
+    ours = recipe("mul4x4-sft")
+    assert differences(published, ours) == {"mix", "learning_rate", "muon_rate", "decay"}
+    assert published.mix == (draw("uniform", full_width=True),)
+    assert {learning_rate(published, step) for step in (200, 19_999)} == {5e-4}
+    assert differences(muon, published) == {"learning_rate", "muon_rate"}
+    assert differences(both, published) == {"mix"}
+    assert differences(sums, published) == {"objective"}
+    assert differences(lengths, ours) == differences(simple, ours) == {"mix"}
+    assert differences(fixed, ours) == {"fixed_rows"}
+    assert differences(leg2, published) == differences(leg3, published) == {"base", "seed"}
+    assert leg2.base == f"runs/{published.name}"
+    assert leg3.base == f"runs/{leg2.name}"
+    assert published.steps + leg2.steps + leg3.steps == 60_000
+    assert len({published.seed, leg2.seed, leg3.seed}) == 3  # other problems in each leg
+
+
+@pytest.mark.parametrize("name", design.RUNS)
+def test_every_run_is_found_by_a_plain_name(name):
+    found = recipe(name)
+    assert found.name == name
+    assert re.fullmatch(r"[a-z0-9-]+", name)
+    assert Recipe.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_the_runs_are_not_among_the_shipped_recipes():
+    shipped = set(recipe_names())
+    assert set(design.RUNS) & shipped == {"mul3x3-aux", "mul3x3-aux-s1", "mul3x3-aux-s2"}
+
+
+# The driver ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return driver.Place(tmp_path / "runs", tmp_path / "kept")
+
+
+@pytest.fixture
+def first(tiny):
+    small = {"n_layers": 1, "n_heads": 2, "d_model": 16, "batch": 32, "steps": 8, "warmup": 2}
+    looks = {"evaluate_every": 4, "evaluate_n": 40, "log_every": 1, "gradients_every": 4}
+    made = design.four_digits("medium")[0]
+    return replace(made, name="first", card_n=200, checkpoint_every=3, **small, **looks)
+
+
+def test_the_driver_trains_one_after_another_and_keeps_cards_and_logs(place, first, monkeypatch):
+    second = replace(first, name="second", base="runs/first", seed=1)
+    monkeypatch.setattr(driver, "planned", lambda place: [first, second])
+    monkeypatch.setattr(driver, "code_commit", lambda: "c0ffee")
+    driver.run_outstanding(place, "", 1)
+    assert [made.name for made in driver.outstanding(place, [first, second])] == ["second"]
+    driver.run_outstanding(place, "", None)
+    assert driver.outstanding(place, [first, second]) == []
+    files = {path.relative_to(place.kept).as_posix() for path in place.kept.rglob("*.*")}
+    assert files == {
+        f"{name}/{file}" for name in ("first", "second") for file in ("card.json", LOG)
+    }
+    card = place.card("second")
+    assert card["started_from"]["weight_hash"] == place.card("first")["weight_hash"]
+    assert card["design"]["commits"] == ["c0ffee"]
+    assert card["design"]["seconds"] >= 0
+    assert card["threads"] == 1
+    wide = card["design"]["full_width"]
+    assert 0 < wide["accuracy"]["n"] <= 200
+    assert list(wide["by_digit"]) == [f"c{k}" for k in range(8)]
+    log = pd.read_parquet(place.kept / "second" / LOG)
+    assert log["step"].min() == 0  # what it started from has its own
+    row = driver._line(place, "second")
+    assert "not learnt within 8 steps" in row
+
+
+def test_a_run_goes_on_after_a_kill_to_the_same_weights(place, first):
+    whole = replace(first, name="whole")
+    assert driver.run_one(whole, place, "a")
+    again = driver.Place(place.runs / "again", place.kept / "again")
+    cancel = Cancel()
+    cancel.set()
+    assert not driver.run_one(whole, again, "a", cancel)
+    assert not again.done("whole")
+    assert driver.run_one(whole, again, "b")
+    assert again.card("whole")["weight_hash"] == place.card("whole")["weight_hash"]
+    assert again.card("whole")["design"]["commits"] == ["a", "b"]
+
+
+def test_a_run_that_breaks_off_is_done_and_what_needs_it_is_left_out(place, first):
+    broken = replace(first, name="broken", learning_rate=1e30, warmup=0, clip=1e30)
+    assert driver.run_one(broken, place, "a")
+    assert "is no number" in (place.kept / "broken" / "failed.json").read_text()
+    assert place.done("broken")
+    leg = replace(first, name="leg", base="runs/broken")
+    assert driver.outstanding(place, [broken, leg, first]) == [first]
+
+
+def keep_loss(place, name, loss):
+    folder = place.kept / name
+    folder.mkdir(parents=True)
+    rows = [(step, "validation", "total", value) for step, value in ((4, 0.0), (8, loss))]
+    pd.DataFrame(rows, columns=["step", "split", "group", "loss"]).to_parquet(folder / LOG)
+    (folder / "card.json").write_text("{}")
+
+
+def test_the_rate_is_that_of_the_lowest_last_loss(place):
+    search = design.search()
+    names = [made.name for made in search.values()]
+    for name, loss in zip(names[:2], (1.5, 1.25), strict=True):
+        keep_loss(place, name, loss)
+    assert driver.best_rate(place, search) is None
+    assert [made.name for made in driver.planned(place)] == names
+    (place.kept / names[2]).mkdir()
+    (place.kept / names[2] / "failed.json").write_text("{}")
+    assert driver.best_rate(place, search) == "medium"
+    planned = [made.name for made in driver.planned(place)]
+    # 3 rates, of which one is a cell; 23 other cells, of which 3 ship; 9 of four digits
+    assert len(planned) == len(set(planned)) == 3 + 23 + 9
+    assert len(driver.outstanding(place, driver.planned(place))) == 20 + 9
+
+
+def test_effects_are_found_again():
+    rng = np.random.default_rng(0)
+    truth = {
+        (signs, seed): 0.5 + 0.2 * signs[0] - 0.1 * signs[3] + 0.05 * signs[1] * signs[2] + noise
+        for signs in design.HALF
+        for seed, noise in zip(design.SEEDS, rng.normal(0, 0.01, 3), strict=True)
+    }
+    found = {effect.name: effect for effect in driver.effects(truth)}
+    assert list(found)[:4] == list(design.FACTORS)
+    expected = {"optimiser": 0.4, "lengths": 0.0, "simple": 0.0, "objective": -0.2}
+    expected["optimiser×objective or lengths×simple"] = 0.1
+    for name, value in expected.items():
+        assert found[name].low < value < found[name].high
+        assert found[name].high - found[name].low < 0.05
+    alone = driver.effects({key: value for key, value in truth.items() if key[1] == 0})
+    assert np.isnan(alone[0].low)
+    assert alone[0].effect == pytest.approx(0.4, abs=0.05)
+
+
+def test_a_log_is_thinned_without_losing_gradients_or_validation(tmp_path):
+    steps = np.arange(-50, 2000, 2)
+    log = pd.DataFrame(
+        {
+            "step": np.concatenate([steps, [1000, 2000]]),
+            "split": ["train"] * len(steps) + ["validation"] * 2,
+            "loss": np.random.default_rng(0).random(len(steps) + 2),
+            "grad_norm": np.where(np.append(steps, [1, 1]) % 500 == 0, 1.0, np.nan),
+        }
+    )
+    path = tmp_path / LOG
+    log.to_parquet(path)
+    limit = path.stat().st_size // 2
+    driver.thin(path, limit)
+    thinned = pd.read_parquet(path)
+    assert path.stat().st_size <= limit
+    assert {0, 500, 1000, 1500} <= set(thinned["step"])
+    assert (thinned["split"] == "validation").sum() == 2
+    assert thinned["step"].min() == 0
+
+
+def test_code_that_is_not_committed_is_refused(monkeypatch):
+    said = {"status": " M interp/x.py", "log": "c0ffee"}
+    monkeypatch.setattr(driver, "_git", lambda *words: said[words[0]])
+    with pytest.raises(InputError, match="commit or undo first"):
+        driver.code_commit()
+    said["status"] = ""
+    assert driver.code_commit() == "c0ffee"
+
+
+def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
+    for made, loss in zip(design.search().values(), (1.0, 2.0, 3.0), strict=True):
+        keep_loss(place, made.name, loss)
+    for seed in design.SEEDS[:2]:
+        for signs in design.HALF:
+            made = design.cell(signs, "slow", seed)
+            part = {"share": 0.5 + 0.25 * signs[0], "low": 0.1, "high": 0.9}
+            card = {
+                "recipe": made.to_json(),
+                "steps": 8000,
+                "accuracy": part,
+                "by_digit": {"c0": part},
+            }
+            driver._write(place.kept / made.name / "card.json", card)
+    for rate in ("medium", "fast"):
+        copied = (place.kept / design.search()["slow"].name / "card.json").read_text()
+        (place.kept / design.search()[rate].name / "card.json").write_text(copied)
+    text = driver.table(place)
+    assert "AdamW's rate: slow" in text
+    line = "| mul3x3-muon-lengths-answer | 8000 | 75.00 [10.00, 90.00] | — | 75.0 | not learnt"
+    assert line in text
+    assert "| mul3x3-muon-lengths-answer-s2 | | | | | outstanding |" in text
+    assert "| mul3x3-sft | 8000 | 99.64" in text
+    assert "3×3 effects, seeds [0, 1]" in text
+    assert len([row for row in text.splitlines() if row.startswith("| optimiser")]) == 4
