@@ -36,11 +36,9 @@ def code_lines(source: str) -> int:
         if token.type not in _NO_CODE:
             held.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            alone = isinstance(node.value.value, str)
-            held -= (
-                set(range(node.lineno, (node.end_lineno or node.lineno) + 1)) if alone else set()
-            )
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                held -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines = source.splitlines()
     return sum(bool(lines[number - 1].strip()) for number in held)
 

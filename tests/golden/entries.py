@@ -209,7 +209,7 @@ ENTRIES: dict[str, Callable[[], Result]] = {
     ),
     "noisy-prefix": _problems("behaviour.noisy_prefix", "add5", "add:5", n=32, seed=SEED),
     "cookbook": _spoken("cookbook", ("add:integer", "max:integer"), lengths=(1, 2), n=8, shots=1),
-    "approximation": _spoken("approximation", n=12),
+    "approximation": _spoken("approximation", n=6),
     # probes
     "probe-sweep": _sweep(
         "add5",

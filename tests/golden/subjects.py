@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 import interp
 from tests.nanogpt import GPT, GPTConfig
@@ -58,9 +59,14 @@ def names() -> dict[str, Any]:
 
 @contextmanager
 def models_opened_once() -> Iterator[None]:
-    """Within, `interp.load` and `interp.wrap` give the same Model for the same name."""
-    speaking = wrapped()
-    with pytest.MonkeyPatch.context() as patch:
+    """Within, `interp.load` and `interp.wrap` give the same Model for the same name, and one thread
+    adds up: small sums are no faster by two, and come out alike on every machine."""
+    speaking, threads = wrapped(), torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        torch.set_num_threads(1)
         patch.setattr(interp, "load", cache(interp.load), raising=False)
         patch.setattr(interp, "wrap", lambda module, tokenizer, name: speaking, raising=False)
-        yield
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
