@@ -31,7 +31,7 @@ def code_lines(source: str) -> int:
     >>> code_lines('"What it is."\\n\\nx = [  # why\\n    1,\\n]\\n')
     3
     """
-    held = set()
+    held: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in _NO_CODE:
             held.update(range(token.start[0], token.end[0] + 1))

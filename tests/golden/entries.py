@@ -87,7 +87,13 @@ def _sweep(name: str, task: str, **options: Any) -> Callable[[], Result]:
 
 @cache
 def _fitted(target: str, **options: Any) -> Any:
-    found = {"site": "resid_post", "layer": 1, "role": "c2", "n": 240, "seed": SEED} | options
+    found: dict[str, Any] = {
+        "site": "resid_post",
+        "layer": 1,
+        "role": "c2",
+        "n": 240,
+        "seed": SEED,
+    } | options
     return probes.fit(interp.load("add5"), "add:5", target, **found)
 
 
