@@ -112,7 +112,11 @@ def make_plan(
 
 
 def _reading(model: Model, batch: PromptBatch, read: Read, strict: bool) -> Reading:
-    layers = site_layers(model, read.site, read.layers)
+    if (read.site, read.layers) == ("resid_pre", (0,)):
+        model.adapter.require_site(read.site)  # the embeddings, whatever becomes of the stream
+        layers: tuple[int, ...] = (0,)
+    else:
+        layers = site_layers(model, read.site, read.layers)
     positions = None
     if read.roles is not None:
         positions = role_positions(batch, read.roles, strict=strict)

@@ -39,14 +39,21 @@ def selfcheck(model: Model) -> SelfCheck:
         resid_post = resid_pre + attn_out + mlp_out
 
     (else, as in a post-norm block, an edit of `attn_out` is not what it says), and an edit of
-    `resid_mid` must reach the MLP too, which in a parallel block it does not.
+    `resid_mid` must reach the MLP too, which in a parallel block it does not. The blocks must form
+    a chain,
+
+        resid_pre of layer l + 1 = resid_post of layer l,   final norm's input = last resid_post
+
+    (else the stream is made outside the blocks, and `resid_post`, `resid_pre` are unusable).
 
     Raises ModelError when the engine's logits are not those of the model, or later tokens change
     earlier logits.
     """
     tokens, plain = model.adapter.probe, model.adapter.probe_logits
     stream = [site for site in STREAM if site in model.adapter.sites]
-    clean = _pass(model, tokens, (), frozenset((s, la) for s in stream for la in _layers(model)))
+    kept = {(s, la) for s in stream for la in _layers(model)}
+    kept |= {(s, la) for s in ("resid_pre", "resid_post") for la in range(model.shape.n_layers)}
+    clean = _pass(model, tokens, (), frozenset(kept))
     assert clean.logits is not None
     scale = float(plain.abs().max())
     bound = tolerance(model.dtype)
@@ -54,7 +61,11 @@ def selfcheck(model: Model) -> SelfCheck:
     difference = float((clean.logits - plain).abs().max()) / scale
     if not difference <= bound:  # NaN fails too
         raise ModelError(_disagreement(model, difference, bound))
-    rows = [_check_site(model, site, tokens, clean, scale, bound) for site in model.adapter.sites]
+    outside = _made_outside(model, tokens, clean)
+    rows = [
+        _check_site(model, site, tokens, clean, scale, bound, outside.get(site, ""))
+        for site in model.adapter.sites
+    ]
     return SelfCheck(
         model=model.id,
         task="",
@@ -121,6 +132,7 @@ def _check_site(
     clean: Outcome,
     scale: float,
     bound: float,
+    outside: str,
 ) -> tuple[str, bool, float, str]:
     layers = [NO_LAYER] if site == "ln_final" else _layers(model)
     smallest = float("inf")
@@ -140,7 +152,43 @@ def _check_site(
             return site, False, change, f"an edit{where} does not move the logits."
         if site in ADDED and (reason := _not_added(model, site, layer, clean, edited, bound)):
             return site, False, change, reason
-    return site, True, smallest, ""
+    return site, not outside, smallest, outside
+
+
+def _made_outside(model: Model, tokens: torch.Tensor, clean: Outcome) -> dict[str, str]:
+    """Why `resid_post` or `resid_pre` is not the residual stream, by site; {} where both are."""
+    last = model.shape.n_layers - 1
+    gaps = {
+        layer: _gap(clean.kept["resid_post", layer], clean.kept["resid_pre", layer + 1])
+        for layer in range(last)
+    }
+    broken: dict[str, str] = {}
+    if model.adapter.whole:  # the other adapter hands the stream on itself
+        end = _gap(clean.kept["resid_post", last], model.adapter.norm_input(tokens))
+        if end:
+            broken["resid_post"] = (
+                f"what the final norm reads is not resid_post of layer {last} (largest difference "
+                f"{end:.2g}). Put what is done between them, and the norm, into one module and "
+                f"name it: SiteMap(final_norm=…)."
+            )
+    worst = max(gaps, key=gaps.__getitem__, default=0)
+    if gaps.get(worst):
+        reason = (
+            f"resid_pre of layer {worst + 1} is not resid_post of layer {worst} (largest "
+            f"difference {gaps[worst]:.2g}): the stream is changed between the blocks. Move that "
+            f"into a module around each block, and name the list of those: SiteMap(blocks=…)."
+        )
+        broken |= {"resid_pre": reason, "resid_post": reason}
+    return broken
+
+
+def _gap(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The largest difference of two activations, 0 where it is one of rounding alone."""
+    if one.shape != other.shape:
+        return float("inf")
+    gap = float((one - other).abs().max())
+    rounding = 4 * torch.finfo(one.dtype).eps * float(one.abs().max())
+    return 0.0 if gap <= rounding else gap  # NaN is a gap too
 
 
 def _probe_edit(site: str, layer: int) -> Edit:

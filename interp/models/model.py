@@ -55,8 +55,8 @@ class Model:
     """A transformer behind one adapter, with its tokenizer and its card.
 
     `hash` is that of the weights as they are stored, so the same model has the same hash whatever
-    precision it is run in. `unusable` names sites where the self-check at load found that an edit
-    changes nothing; the engine refuses them. `lock` is held for a batch, never for a sweep.
+    precision it is run in. `unusable` says of sites why the self-check at load found that an edit
+    there is not what it says; the engine refuses them. `lock` is held for a batch, never for a sweep.
     """
 
     name: str

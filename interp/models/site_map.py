@@ -53,6 +53,11 @@ class SiteMap:
         """The submodule that `field` names, looked up from `root`; InputError where there is
         none."""
         path = getattr(self, field)
+        if not isinstance(path, str):
+            raise InputError(
+                f"SiteMap({field}={path!r}) must be a dotted path. A module without that part can "
+                f"hold an nn.Identity() in its place, called there."
+            )
         found = self._at(root, field, path)
         if not isinstance(found, nn.Module):
             raise InputError(f"SiteMap({field}={path!r}) must name a module, not {_kind(found)}.")

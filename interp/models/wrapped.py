@@ -20,7 +20,7 @@ from torch import nn
 
 from interp.errors import InputError, SiteError
 from interp.models.adapter import SITES
-from interp.models.hook_point import Point, Side, first_of
+from interp.models.hook_point import Point, Side, first_given, first_of
 from interp.models.site_map import SiteMap
 from interp.models.trial_run import measure
 
@@ -124,6 +124,24 @@ class WrappedAdapter:
             handle.hook.remove()
             self._points[end].fwd_hooks.remove(handle)
         raise SiteError(f"the module ended without passing {end[0]}: was a submodule replaced?")
+
+    def norm_input(self, tokens: torch.Tensor) -> torch.Tensor:
+        """What the final norm reads when the module runs on `tokens`, [n, P, d_model]."""
+        seen: list[torch.Tensor] = []
+
+        def stop(module: nn.Module, args: Any, kwargs: Any) -> None:
+            seen.append(first_given(args, kwargs))
+            raise _Enough
+
+        handle = self._norm.register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            with torch.no_grad():
+                self.module(tokens)
+        except _Enough:
+            return seen[0]
+        finally:
+            handle.remove()
+        raise SiteError("the module ended without passing the final norm: was it replaced?")
 
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import interp
+import probes
 from interp.errors import InputError, ModelError, RoleError, SiteError
 from interp.models.characters import character_tokenizer
 from tests import nanogpt, tiny
@@ -108,14 +109,21 @@ class Other(nn.Module):
         if self.how.get("batch_second"):
             x = x.transpose(0, 1)
         order = reversed(self.layers) if self.how.get("backwards") else self.layers
+        first = x
         for layer in order:
-            x = layer(x)
+            x = self.between(x, layer(x), first)
         if self.how.get("twice"):
             x = self.layers[1](x)
         if self.how.get("batch_second"):
             x = x.transpose(0, 1)
-        logits = self.out(self.norm(x))
+        logits = self.out(self.norm(x * self.how.get("last_scale", 1.0)))
         return logits.tanh() if self.how.get("softcap") else logits
+
+    def between(self, x: torch.Tensor, after: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        """What the next block reads."""
+        if self.how.get("mixed"):
+            return 0.9 * x + 0.5 * after
+        return after + first if self.how.get("skip") else after
 
 
 class PostNorm(nanogpt.Block):
@@ -169,6 +177,98 @@ def test_parallel_blocks_have_no_middle() -> None:
     model = wrap(other(Parallel), **OTHER)
     assert set(model.unusable) == {"resid_mid"}
     assert "does not read the stream after attention" in model.unusable["resid_mid"]
+
+
+CHANGED_OUTSIDE = [
+    ({"mixed": True}, {"resid_pre", "resid_post"}, "resid_pre of layer 1 is not resid_post of"),
+    ({"skip": True}, {"resid_pre", "resid_post"}, "resid_pre of layer 1 is not resid_post of"),
+    ({"last_scale": 0.5}, {"resid_post"}, "final norm reads is not resid_post of layer 1"),
+]
+
+
+@pytest.mark.parametrize(("how", "lost", "why"), CHANGED_OUTSIDE)
+def test_a_stream_that_is_changed_outside_the_blocks(
+    how: dict[str, Any], lost: set[str], why: str
+) -> None:
+    """Those sites refuse by name, in every analysis that reads them; the others still work."""
+    module = other(**how)
+    model = wrap(module, **OTHER)
+    assert set(model.unusable) == lost
+    batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="padded")
+    with pytest.raises(SiteError, match=f"site 'resid_post' of Other is unusable: .*{why}"):
+        interp.attribution.logit_lens(model, batch)
+    for site in lost:
+        with pytest.raises(SiteError, match=f"site '{site}' of Other is unusable"):
+            probes.probe(model, batch.problems, targets=["carry[0]"], sites=[site])
+        with pytest.raises(SiteError, match=f"site '{site}' of Other is unusable"):
+            interp.engine.gradients(model, batch, [interp.engine.Read(site, 1, "a0")])
+        zero = interp.engine.Replace(site, interp.engine.Zero(), layers=1, roles="a0")
+        with pytest.raises(SiteError, match=f"site '{site}' of Other is unusable"):
+            interp.engine.run(model, batch, [zero])
+    interp.attribution.counterfactual(model, batch)
+    where: dict[str, Any] = {"targets": ["carry[0]"], "roles": ["last"], "layers": [1]}
+    found = probes.probe(model, batch.problems, sites=["mlp_out"], format="padded", jobs=1, **where)
+    assert set(found.frame["site"]) == {"mlp_out"}
+
+
+@pytest.mark.parametrize("how", ["mixed", "skip"])
+def test_the_reason_names_the_layer_and_the_largest_difference(how: str) -> None:
+    module = other(**{how: True})
+    model = wrap(module, **OTHER)
+    with torch.no_grad():
+        x = module.embed(model.adapter.probe)
+        after = module.layers[0](x)
+    gap = float((module.between(x, after, x) - after).abs().max())
+    assert f"(largest difference {gap:.2g})" in model.unusable["resid_post"]
+
+
+class Around(nn.Module):
+    """A block and what is done to its output, as the refusal advises."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.9 * x + 0.5 * self.block(x)
+
+
+class ScaledNorm(nn.Module):
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(0.5 * x)
+
+
+def test_the_remedy_gives_the_stream_back() -> None:
+    """And then the lens after the last layer is the model."""
+    mixed, scaled = other(mixed=True), other(last_scale=0.5)
+    mixed.layers = nn.ModuleList(map(Around, mixed.layers))
+    mixed.how = {}
+    scaled.norm, scaled.how = ScaledNorm(scaled.norm), {}
+    inside = {
+        "attn": "block.attn",
+        "attn_out_projection": "block.attn.c_proj",
+        "mlp": "block.mlp",
+        "mlp_out_projection": "block.mlp.c_proj",
+    }
+    for module, plain, more in (
+        (mixed, other(mixed=True), inside),
+        (scaled, other(last_scale=0.5), {}),
+    ):
+        model = wrap(module, **(OTHER | more))
+        assert not {"resid_pre", "resid_post"} & set(model.unusable)
+        batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="padded")
+        lens = interp.attribution.logit_lens(model, batch)
+        for role in batch.answer_roles:
+            where = torch.from_numpy(batch.predicting_positions(role))
+            rows = torch.arange(len(batch))
+            with torch.no_grad():
+                own = plain(batch.tokens)[rows, where, batch.tokens[rows, where + 1]].mean()
+            read = lens.logit.at(layer="1", answer_digit=role)
+            assert read == pytest.approx(float(own), rel=1e-5)
 
 
 def test_parts_that_are_not_there_can_be_left_out() -> None:
@@ -229,6 +329,7 @@ def test_modules_that_do_not_run_as_mapped(how: dict[str, bool], message: str) -
         ({"n_heads": "config.n_head"}, r"\(n_heads='config.n_head'\): Other has no 'config'"),
         ({"n_heads": 5}, r"gives 5 heads, which do not divide the width 32 of layer 0"),
         ({"n_heads": 0}, r"SiteMap\(n_heads=0\) must be a positive whole number"),
+        ({"final_norm": None}, r"SiteMap\(final_norm=None\) must be a dotted path.*nn.Identity"),
         ({"n_ctx": True}, r"SiteMap\(n_ctx=True\) must be a positive whole number"),
     ],
 )
