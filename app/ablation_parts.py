@@ -13,6 +13,7 @@ from app import ablation_sliders as sliders
 from app import parts, results
 from app.ablation_results import Drawn
 from app.cells import caption, embedded
+from app.plain import plain
 from app.study import Study
 from interp.ablation.replacements import GIVEN, Given
 from interp.arithmetic.formats import format_names
@@ -128,7 +129,7 @@ def _each_digit(result: AblationGrid) -> None:
             st.plotly_chart(
                 embedded(figure), theme=None, key=f"ablation grid {name}", config=parts.CHART
             )
-            st.caption(caption(figure))
+            st.caption(plain(caption(figure)))
 
 
 def _offer(result: AllForOne) -> None:

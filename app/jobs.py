@@ -17,6 +17,7 @@ from typing import Generic, NoReturn, TypeVar, cast
 import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
+from app.plain import plain
 from interp.engine import Cancel
 from interp.errors import Cancelled
 
@@ -91,7 +92,7 @@ def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
     Raises:
         Whatever `call` raises.
     """
-    place = st.empty()
+    place, label = st.empty(), plain(label)
     if st.session_state.get(STOPPED) == key:
         _offer_again(place, label)
     job = Job(call)
@@ -102,6 +103,9 @@ def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
     except Cancelled:
         st.session_state[STOPPED] = key
         _offer_again(place, label)
+    except Exception:
+        place.empty()  # the error is shown instead, and nothing is left to be stopped
+        raise
     finally:
         job.cancel.set()
     place.empty()

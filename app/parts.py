@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import takeaway
 from app.cells import caption, clickable, embedded
+from app.plain import plain
 from interp.figures.export import NO_BROWSER, browser
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def chart(result: Result, key: str) -> tuple[str, ...] | None:
 def below(result: Result) -> None:
     """Under a figure: the verdict where there is one, the caption, and what it does not show."""
     if result.verdict:
-        st.markdown(f"**{result.verdict}**")
-    st.caption(caption(result.figure()))
+        st.markdown(f"**{plain(result.verdict)}**")
+    st.caption(plain(caption(result.figure())))
     if result.notes:
-        st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
+        st.caption(f"**Does not show** {plain('; nor '.join(result.notes))}.")
 
 
 def take_away(result: Result) -> None:
@@ -78,4 +79,4 @@ def take_away(result: Result) -> None:
 
 def problem(error: Exception) -> None:
     """What happened and what to do: the message of a project error holds both."""
-    st.warning(str(error), icon=":material/report:")
+    st.warning(plain(str(error)), icon=":material/report:")

@@ -11,6 +11,7 @@ import probes
 from app import parts, results
 from app import probe_results as computed
 from app.cells import caption, embedded
+from app.plain import plain
 from app.probe_results import Asked, Place
 from app.study import Study
 from interp.figures.probes import FLOW
@@ -105,9 +106,10 @@ def cell(result: ProbeSweep, row: pd.Series) -> None:
     place = place_of(row)
     head = f" head {place.head}" if place.head >= 0 else ""
     reference = REFERENCES[str(row["reference"])]
+    target = plain(str(row["target"]))
     verdict = "**Represented**" if row["represented"] else f"Not more than {reference} tells"
     st.markdown(
-        f"{verdict}: **{row['target']}** at {place.site} of layer {place.layer}{head}, role "
+        f"{verdict}: **{target}** at {place.site} of layer {place.layer}{head}, role "
         f"{place.role}, has {measured(row.to_dict())}; "
         f"gain {row['gain']:.3g} [{row['gain_low']:.3g}, {row['gain_high']:.3g}], "
         f"q = {row['q']:.2g}."
@@ -138,8 +140,9 @@ def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
     )
     if "move" not in modes:
         st.caption(
-            f"No answer follows from another {asked.target}, which many problems share: it can be "
-            "taken out. Of a digit, sum, carry or borrow the answer is worked out beforehand."
+            f"No answer follows from another {plain(asked.target)}, which many problems share: it "
+            "can be taken out. Of a digit, sum, carry or borrow the answer is worked out "
+            "beforehand."
         )
     this = (chosen, asked, place, mode)
     right.button("Edit it, and see the answer", on_click=_edit, args=this, width="stretch")
@@ -173,4 +176,4 @@ def _edit(*this: object) -> None:
 
 def _drawn(figure: Figure, key: str) -> None:
     st.plotly_chart(embedded(figure), theme=None, key=key, config=parts.CHART)
-    st.caption(caption(figure))
+    st.caption(plain(caption(figure)))

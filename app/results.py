@@ -70,16 +70,22 @@ def behaviour(study: Study) -> Behaviour:
 
 def wrong_answers(study: Study, behaviour: Behaviour, cell: tuple[str, str] | None) -> pd.DataFrame:
     """The wrong answers, with the faults that predict each; of a cell (answer digit, carry class),
-    those that are wrong there."""
+    those that are wrong there.
+
+    `answer` and `given` are numbers, `wrote` is the model's text as it stands, which a format may
+    begin with the least significant digit; `given` is empty where no number can be read.
+    """
     answers = behaviour.answers
     asked = _answered(study)
     wrong = ~answers["exact"]
+    scores = score(asked, list(answers["given"]), study.format)
     if cell is not None:
         k = int(cell[0].removeprefix("c"))
-        scores = score(asked, list(answers["given"]), study.format)
         wrong = (scores[f"correct[{k}]"] == 0) & (carry_classes(asked)[:, k] == cell[1])
     faults = faults_behind(asked, list(answers["given"]), study.format, seed=study.seed)
-    listed = answers.assign(fault=faults).loc[wrong, ["problem", "answer", "given", "fault"]]
+    read = ["" if number is None else str(number) for number in scores["answer"]]
+    listed = answers.assign(given=read, wrote=answers["given"], fault=faults)
+    listed = listed.loc[wrong, ["problem", "answer", "given", "wrote", "fault"]]
     return listed.reset_index(drop=True)
 
 
@@ -200,7 +206,11 @@ def _attribution(study: Study, prefix: Prefix, target: Target) -> Counterfactual
 def _logit_lens(study: Study) -> LogitLens:
     job = jobs.current()
     return interp.attribution.logit_lens(
-        loaded(study), batch(study), progress=job.progress, cancel=job.cancel
+        loaded(study),
+        batch(study),
+        seed=study.seed,
+        progress=job.progress,
+        cancel=job.cancel,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ import streamlit as st
 
 import interp
 from app import results, training_results
+from app.plain import plain
 from app.study import Study
 from interp.arithmetic.formats import format_names
 
@@ -26,6 +29,7 @@ SHOTS = 2  # more make SmolLM2 worse
 def choose_model() -> str | None:
     """The model's name as `interp.load` takes it; None while none is typed in yet."""
     wished = _started_with().model
+    _in_link("model")
     names = list(results.models().query("installed")["name"])
     options = [*names, *([wished] if wished and wished not in names else []), OTHER]
     name = st.sidebar.selectbox(
@@ -35,6 +39,7 @@ def choose_model() -> str | None:
         key="model",
         bind="query-params",
     )
+    _say_refused("model", "model", str(name), options[:-1])
     if name != OTHER:
         return str(name)
     typed = st.sidebar.text_input(
@@ -71,6 +76,7 @@ def choose_study(name: str, model: Model) -> Study:
         InputError: for a task typed in that does not exist.
     """
     wished = _started_with()
+    _in_link("n"), _in_link("seed")
     own = [model.task.name] if model.task else []
     tasks = list(dict.fromkeys([*([wished.task] if wished.task else []), *(own or TASKS)]))
     task = st.sidebar.selectbox(
@@ -97,6 +103,8 @@ def choose_study(name: str, model: Model) -> Study:
     seed = right.number_input(
         "Seed", min_value=0, value=wished.seed, key="seed", bind="query-params"
     )
+    _say_refused("sample of size", "n", str(int(n)))
+    _say_refused("seed", "seed", str(int(seed)))
     return Study(name, model.hash, str(task), form, int(n), int(seed))
 
 
@@ -104,17 +112,21 @@ def about(model: Model) -> None:
     """Name, size, accuracy and hash of what is loaded, and where these numbers come from."""
     shape = model.shape
     lines = [
-        f"{model.n_parameters / 1e6:.3g} M parameters · {model.family}",
+        f"{model.n_parameters:,} parameters · {model.family}",
         f"{shape.n_layers} layers × {shape.n_heads} heads · d = {shape.d_model}",
         f"weights `{model.hash[:12]}`",
     ]
+    if model.card and "base" in model.card:  # its card counts what was learnt beside the base
+        lines.insert(1, f"adapter of {model.card['parameters']:,} on {model.card['base']}")
     if model.card and "accuracy" in model.card:  # measured where it was trained
         lines.insert(0, f"**{model.card['accuracy']['share']:.2%}** exact on held-out problems")
     st.sidebar.caption("  \n".join(lines))
     with st.sidebar.popover("Where do these numbers come from?", width="stretch"):
         st.markdown(
-            "Sizes and the hash are read off the loaded weights. The accuracy is the one that the "
-            "trainer measured on held-out problems and wrote into the model's card; a model "
+            "Sizes and the hash are read off the loaded weights; parameters are the "
+            "numbers learnt, tied ones counted once, and of an adapter those of its base, which it "
+            "changes. The accuracy is the one that the trainer measured on held-out problems and "
+            "wrote into the model's card; a model "
             "without a card has none until the page *Behaviour* measures it. Every other number "
             "is computed here, on this machine, from the problems that task, count and seed "
             "give, and the drawer *Take it away* holds the call that computes it again."
@@ -142,6 +154,30 @@ def _choose_format(model: Model, task: str) -> str:
         "drawn with seed 0 and never the problem itself; any number of them can be typed in.",
     )
     return str(form)
+
+
+def _in_link(key: str) -> str | None:
+    """What the link that opened the explorer asks for; a widget then corrects its own part of the
+    address, so it is read before there is one."""
+    name = f"{key} in the link"
+    if name not in st.session_state:
+        st.session_state[name] = st.query_params.get(key)
+    asked: str | None = st.session_state[name]
+    return asked
+
+
+def _say_refused(what: str, key: str, shown: str, known: Sequence[str] = ()) -> None:
+    """Warn where the link asks for what there is not, until another value is chosen."""
+    asked = _in_link(key)
+    instead = st.session_state.setdefault(f"{key} instead", shown)
+    if asked is None or asked == shown or shown != instead:
+        st.session_state[f"{key} in the link"] = None
+        return
+    near = ", ".join(get_close_matches(asked, known, n=3, cutoff=0.4))
+    words = f"There is no {what} {asked!r}, which the link asks for. Shown instead: {shown}."
+    words += f" Nearest: {near}." if near else ""
+    words += f" A folder, .gguf file or Hub id goes with {OTHER!r}." if known else ""
+    st.sidebar.warning(plain(words), icon=":material/link_off:")
 
 
 @cache

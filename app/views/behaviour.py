@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import behaviour_parts, parts, results, sidebar, study
+from app.plain import plain
 
 SHOTS = (0, 1, 2, 4, 8)
 ANSWERS, SEARCH = "This prompt", "Search for a better prompt"
@@ -80,7 +81,7 @@ def _doctor(chosen: study.Study) -> None:
 def _offer(chosen: study.Study, best: str) -> None:
     key = sidebar.format_key(results.model(chosen.model), chosen.task)
     st.button(
-        f"Study it with {best}",
+        f"Study it with {plain(best)}",
         on_click=_use,
         args=(key, best),
         disabled=chosen.format == best,

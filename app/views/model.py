@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app import parts, results, study
+from app.plain import plain
 
 PERCENT = {
     name: st.column_config.NumberColumn(format="percent") for name in ("share", "low", "high")
@@ -34,7 +35,7 @@ def page() -> None:
             f"{check.difference:.1e} of the largest one ({check.tolerance:.0e} counts as equal)."
         )
         st.dataframe(check.sites, hide_index=True, width="content")
-        st.caption(f"**Does not show** {'; nor '.join(check.notes)}.")
+        st.caption(f"**Does not show** {plain('; nor '.join(check.notes))}.")
     parts.take_away(report)
 
 
@@ -49,7 +50,7 @@ def _card(chosen: study.Study) -> None:
         return
     seed = f", seed {card['seed']}" if "seed" in card else ""
     name = card.get("name", results.model(chosen.model).name)
-    st.markdown(f"**{name}** was made for `{card.get('task', chosen.task)}`{seed}.")
+    st.markdown(f"**{plain(str(name))}** was made for `{card.get('task', chosen.task)}`{seed}.")
     shares = _shares(card)
     if shares.empty:
         st.caption("Nobody measured it on held-out problems. The page Behaviour does.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Literal, NamedTuple, get_args
 
 import plotly.graph_objects as go
@@ -16,6 +19,8 @@ from interp.results import Result, write_atomic
 
 Kind = Literal["html", "png", "svg"]
 SCALE = 2  # pixels of a PNG for each pixel of the screen
+
+_importing = Lock()
 
 NO_BROWSER = (
     "no PNG or SVG: they need a Chromium or Chrome. Install one (apt install chromium), or set "
@@ -99,8 +104,9 @@ def every_picture(
     os.environ.setdefault("BROWSER_PATH", path)  # where plotly's renderer looks first
     from asyncio import InvalidStateError  # of the renderer, where a browser ends as it starts
 
-    from kaleido.errors import KaleidoError
-    from plotly.io import write_images
+    with no_command_line():
+        from kaleido.errors import KaleidoError
+        from plotly.io import write_images
 
     with TemporaryDirectory() as folder:
         pairs = [(name, figure, kind) for name, figure in figures.items() for kind in formats]
@@ -116,7 +122,8 @@ def every_picture(
 
 def browser() -> str | None:
     """The Chromium or Chrome that draws pictures: BROWSER_PATH, an installed one, Playwright's."""
-    from choreographer.browsers import Chromium
+    with no_command_line():
+        from choreographer.browsers import Chromium
 
     found = os.environ.get("BROWSER_PATH") or Chromium.find_browser(skip_local=False)
     if found:
@@ -125,3 +132,23 @@ def browser() -> str | None:
     return next(
         (str(path) for path in sorted(caches.glob("chromium-*/chrome-linux*/chrome"))), None
     )
+
+
+@contextmanager
+def no_command_line() -> Iterator[None]:
+    """Hide the arguments of the process while kaleido, choreographer and logistro are imported.
+
+    logistro, below the other two, parses `sys.argv` when it is imported, and takes `--log FILE` of
+    ours for an abbreviation of two options of its own: it ends the process with exit code 2.
+    Once imported it does not look again, and nothing is hidden.
+    """
+    with _importing:
+        if "logistro" in sys.modules:
+            yield
+            return
+        ours = sys.argv
+        sys.argv = ours[:1]
+        try:
+            yield
+        finally:
+            sys.argv = ours

@@ -30,6 +30,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.errors import SiteError
+from interp.models.weights import count_parameters
 
 _BLOCK_HOOKS = {
     "resid_pre": "hook_in",
@@ -65,6 +66,7 @@ class Adapter:
         dtype = next(module.parameters()).dtype
         device = next(module.parameters()).device
         module.eval().requires_grad_(False)
+        self.n_parameters = count_parameters(module)  # before the bridge adds copies
         self.family = family
         self.module: nn.Module = module
         self.probe = _probe(module)

@@ -56,7 +56,7 @@ class Model:
 
     `hash` is that of the weights as they are stored, so the same model has the same hash whatever
     precision it is run in. `unusable` says of sites why the self-check at load found that an edit
-    there is not what it says; the engine refuses them. `lock` is held for a batch, never for a sweep.
+    there is not what it says; the engine refuses them. `lock` is held for a batch, not a sweep.
     """
 
     name: str
@@ -174,7 +174,8 @@ class Model:
 
     @property
     def n_parameters(self) -> int:
-        return sum(p.numel() for p in self.adapter.module.parameters())
+        """How many weights it has, tied ones counted once; of an adapter, those of its base."""
+        return self.adapter.n_parameters
 
     def __repr__(self) -> str:
         s = self.shape

@@ -6,7 +6,15 @@ import hashlib
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers `module` learns; a tied tensor counts once, and buffers (masks) never.
+
+    Count before TransformerLens takes the module over: its bridge keeps q, k and v a second time.
+    """
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def weight_hash(state_dict: Mapping[str, Tensor]) -> str:

@@ -23,6 +23,7 @@ from interp.models.adapter import SITES
 from interp.models.hook_point import Point, Side, first_given, first_of
 from interp.models.site_map import SiteMap
 from interp.models.trial_run import measure
+from interp.models.weights import count_parameters
 
 _PROBE_LENGTH = 6
 _INSIDE = ("q", "k", "v", "pattern")
@@ -56,6 +57,7 @@ class WrappedAdapter:
 
     def __init__(self, module: nn.Module, sites: SiteMap, ids: list[int]) -> None:
         self.module = module.eval().requires_grad_(False)
+        self.n_parameters = count_parameters(module)
         parameter = next(module.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
         self.n_heads = sites.number(module, "n_heads")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import step_seed
+from interp.models.weights import count_parameters
 from interp.training.build import build_model, build_tokenizer
 from interp.training.card import Card, circumstances, measure
 from interp.training.checkpoint import Checkpoint
@@ -120,7 +121,7 @@ class TrainingRun(Run):
             stopped=stopped,
             steps=self.step,
             weight_hash=weight_hash,
-            parameters=sum(p.numel() for p in self.model.parameters()),
+            parameters=count_parameters(self.model),
             wall_minutes=minutes[0],
             cpu_minutes=minutes[1],
             threads=torch.get_num_threads(),

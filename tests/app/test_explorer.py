@@ -167,7 +167,7 @@ def test_a_trained_model_is_asked_what_its_training_never_saw() -> None:
     assert f"**{len(want.wrong)} wrong answers**" in words(at)
     shown = at.dataframe[0].value
     assert list(shown["problem"]) == list(want.wrong["problem"])
-    assert list(shown["given"]) == list(want.wrong["given"])
+    assert list(shown["wrote"]) == list(want.wrong["given"])
 
 
 def test_the_prompt_search_hands_its_best_prompt_to_the_study(explorer: AppTest) -> None:

@@ -115,3 +115,28 @@ def failing_page() -> None:
 def test_an_error_of_the_call_is_raised_in_the_page() -> None:
     at = AppTest.from_function(failing_page).run(timeout=20)
     assert "Known names: add5" in at.exception[0].value
+
+
+def slowly_failing_page() -> None:
+    import time
+
+    import streamlit as st
+
+    from app import jobs
+    from interp.errors import InputError
+
+    def call() -> int:
+        time.sleep(2 * jobs.PATIENCE)
+        raise InputError("the sample is empty")
+
+    try:
+        jobs.run(("fails",), "Thinking of A*B", call)
+    except InputError as error:
+        st.warning(str(error))
+
+
+def test_after_an_error_nothing_is_left_of_the_progress() -> None:
+    at = AppTest.from_function(slowly_failing_page).run(timeout=20)
+    assert at.warning[0].value == "the sample is empty"
+    assert not at.button
+    assert not at.get("progress")

@@ -1,0 +1,24 @@
+"""Text as it stands, where Streamlit reads Markdown."""
+
+from __future__ import annotations
+
+import re
+
+# What begins or ends something in Markdown, in Streamlit's own additions ($math$, :emoji:,
+# :red[text]) or in HTML; marks of lists, headings and quotes only where a line begins.
+_MARKS = re.compile(
+    r"[\\`*_\[\]<>$~|]|&(?=[#\w]+;)|:(?=[\w+/-]+:)|^[ \t]*(?:#+|[-+=]+|\d+[.)])", re.M
+)
+
+
+def plain(text: str) -> str:
+    """Markdown that shows `text` character by character.
+
+    >>> plain("cannot read 'A*B*C'")
+    "cannot read 'A\\\\*B\\\\*C'"
+    """
+    return _MARKS.sub(_escaped, text).replace("\n", "  \n")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"{found[0][:-1]}\\{found[0][-1]}"
