@@ -46,7 +46,7 @@ def below(result: Result) -> None:
         st.markdown(f"**{plain(result.verdict)}**")
     st.caption(plain(caption(result.figure())))
     if result.notes:
-        st.caption(f"**Does not show** {plain('; nor '.join(result.notes))}.")
+        st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
 
 
 def take_away(result: Result) -> None:
