@@ -61,7 +61,11 @@ def greedy(model: Model, problems: Problems, format: str, resources: Resources) 
 def generated_texts(
     model: Model, problems: Problems, format: str, resources: Resources
 ) -> list[str]:
-    """What the model writes after each prompt, up to its end-of-text or the end of the line."""
+    """What the model writes after each prompt, up to its end-of-text or the end of the line.
+
+    Raises ModelError where the tokenizer does not give back the right answers' own text: what the
+    model writes could not be read either.
+    """
     asked = model.prompts(problems, format=format, answer="none")
     told = model.prompts(problems, format=format, answer="true")
     longest = int((told.lengths - asked.lengths).max())
@@ -80,7 +84,8 @@ def generated_texts(
         cancel=resources.cancel,
         progress=resources.progress,
     )
-    return [model.tokens.decode(row).rstrip("\n") for row in tokens.tolist()]
+    spelling = model.tokens.spelling(told.texts, model.name)
+    return [spelling.text(row).rstrip("\n") for row in tokens.tolist()]
 
 
 def forced(model: Model, problems: Problems, format: str, resources: Resources) -> Answered:

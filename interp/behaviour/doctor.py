@@ -247,9 +247,10 @@ class _Bench:
         if not formats.format(format).fixed_width(self.problems.task):
             need += MARGIN
         one_line = not any("\n" in text for text in right)
+        spelling = model.tokens.spelling(told.texts, model.name)
         rows = self._continued(model, question, min(need + _PROSE, room), one_line)
-        texts = [model.tokens.decode(row[:need]).rstrip("\n") for row in rows]
-        prose = [model.tokens.decode(row).rstrip("\n") for row in rows]
+        texts = [spelling.text(row[:need]).rstrip("\n") for row in rows]
+        prose = [spelling.text(row).rstrip("\n") for row in rows]
         return {
             "prompt": question.texts[self.row],
             "expected": right[self.row],

@@ -30,7 +30,11 @@ def fitting(model: Model, texts: Sequence[str], new: int) -> TextPrompts:
 
 
 def continued(model: Model, prompts: TextPrompts, new: int, resources: Resources) -> list[str]:
-    """The greedy continuation of each text, up to its end of line or end of text."""
+    """The greedy continuation of each text, up to its end of line or end of text.
+
+    Raises ModelError where the tokenizer does not give back the prompts' own text.
+    """
+    spelling = model.tokens.spelling(prompts.texts, model.name)
     tokens = answers.generate(
         model,
         prompts,
@@ -40,4 +44,4 @@ def continued(model: Model, prompts: TextPrompts, new: int, resources: Resources
         cancel=resources.cancel,
         progress=resources.progress,
     )
-    return [model.tokens.decode(row).partition("\n")[0] for row in tokens.tolist()]
+    return [spelling.text(row).partition("\n")[0] for row in tokens.tolist()]

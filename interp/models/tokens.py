@@ -13,6 +13,7 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from interp.arithmetic.formats import Written
 from interp.errors import InputError, ModelError, RoleError
+from interp.models.spelling import Spelling
 
 _DIGIT = re.compile(r"([a-rvwyz])(\d+)")
 _SPOKEN = ("eq", "op", "sign", "eos")  # what a mixed template token is called first
@@ -81,12 +83,18 @@ class Tokens:
         other.bos, other.start = tuple(ids), text
         return other
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+    def spelling(self, texts: Sequence[str], name: str = "this model") -> Spelling:
+        """How ids become text, checked on `texts`. Raises ModelError where they do not."""
+        return Spelling.checked(self.tokenizer, texts, name)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The text of each token on its own, for a person to read."""
-        return [str(self.tokenizer.decode([int(i)])) for i in ids]
+        return self._usual.pieces([int(i) for i in ids])
+
+    @cached_property
+    def _usual(self) -> Spelling:
+        """The rule that gives back the most of some sums, whatever is asked."""
+        return Spelling.checked(self.tokenizer, ())
 
     def encode(self, written: Sequence[Written]) -> Encoded:
         """Tokenise prompt and answer so that the prompt's tokens are those it has on its own.
@@ -171,7 +179,7 @@ class Tokens:
         """Character spans. A blank that the tokenizer puts before every text claims the first
         character, which the next token holds: it gets an empty span."""
         shared = len(spans) > 1 and spans[0][0] == spans[1][0]
-        if shared and not self.tokenizer.decode([ids[0]]).strip():
+        if shared and not self.pieces(ids[:1])[0].strip():
             return [(spans[0][0], spans[0][0]), *spans[1:]]
         return spans
 
@@ -209,7 +217,7 @@ class Tokens:
         return tuple(roles)
 
     def _check_digits(self, token: int, text: str, role: str) -> None:
-        piece = self.tokenizer.decode([int(token)]).strip()
+        piece = self.pieces([token])[0].strip()
         if piece != text.strip():
             raise RoleError(
                 f"the token for {role} should read {text.strip()!r} but decodes to {piece!r}. This "

@@ -100,7 +100,8 @@ class NumberStyle:
         """The number that `text` starts with (after blanks), or the first one in it.
 
         Never raises: a model may write anything. A number that goes on in a notation this style
-        does not have ("4,600" or "46.5" read as 4 or 46) is refused, not cut.
+        does not have ("4,600" or "46.5" read as 4 or 46), or in a token whose text is not known
+        ("4⁇"), is refused, not cut.
         """
         pattern = rf"([+-]?)({self._run})"
         look = re.search if anywhere else re.match
@@ -111,7 +112,7 @@ class NumberStyle:
         if len(run) > MAX_DIGITS:
             return ReadAnswer(None, reason=f"a number of {len(run)} characters: it never ended")
         rest = text[found.end() :]
-        if notation := re.match(r",\d{3}(?!\d)|\.\d|/\d|[eE][+-]?\d", rest, re.ASCII):
+        if notation := re.match(r",\d{3}(?!\d)|\.\d|/\d|[eE][+-]?\d|⁇", rest, re.ASCII):
             return ReadAnswer(
                 None, reason=f"{run + rest[:12]!r} goes on with {notation[0]!r}: another notation"
             )

@@ -1,0 +1,209 @@
+"""Text from the token ids that a model wrote, by a rule that is checked before it is trusted.
+
+    text   →   encode   →   ids   →   rule   →   text again, or the rule is not used
+
+A tokenizer's own `decode` is the first rule tried. It may put blanks between tokens (a WordLevel
+one without a decoder), drop them ("clean up"), or leave marks of the vocabulary in ("Ġ7"); then
+"46" comes back as "4 6", and a right answer would be read as 4. The other rules put the tokens'
+entries in the vocabulary together. Where none gives the texts back, the slices of text that each
+token covered are learnt; where these do not either, nothing can be read, and ModelError says so.
+
+A token that stands for no text (end of text, padding, unknown, or one that the tokenizer lacks)
+ends what is read: `4<pad>6` is not 46.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import decoders
+
+from interp.errors import ModelError
+
+UNSPELT = "⁇"  # stands for a token whose text is not known; no format reads it
+SAMPLE = 32  # texts that are checked
+_PROBES = ("0123456789", "12+34=46", " 7 + 8 = 15", "1 2 3", "90\n8", "-5", ", 6. 7")
+_METASPACE = "▁"
+
+Rule = Callable[[Any, list[int]], str]
+Known = dict[int, str]
+
+
+def _decoded(tokenizer: Any, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def _one_by_one(tokenizer: Any, ids: list[int]) -> str:
+    return "".join(str(tokenizer.decode([i])) for i in ids)
+
+
+def _entries(tokenizer: Any, ids: list[int]) -> str:
+    return "".join(tokenizer.convert_ids_to_tokens(ids))
+
+
+def _bytes(tokenizer: Any, ids: list[int]) -> str:
+    return str(decoders.ByteLevel().decode(tokenizer.convert_ids_to_tokens(ids)))
+
+
+def _metaspace(tokenizer: Any, ids: list[int]) -> str:
+    return _entries(tokenizer, ids).replace(_METASPACE, " ")
+
+
+def _affixes(tokenizer: Any, ids: list[int]) -> str:
+    """Entries without what marks the middle of a word ("##4") or its end ("4</w>")."""
+    model = tokenizer.backend_tokenizer.model
+    before = getattr(model, "continuing_subword_prefix", None) or ""
+    behind = getattr(model, "end_of_word_suffix", None) or ""
+    entries = tokenizer.convert_ids_to_tokens(ids)
+    return "".join(entry.removeprefix(before).removesuffix(behind) for entry in entries)
+
+
+RULES: dict[str, Rule] = {
+    "decode": _decoded,
+    "decode one by one": _one_by_one,
+    "vocabulary": _entries,
+    "byte-level vocabulary": _bytes,
+    "metaspace vocabulary": _metaspace,
+    "vocabulary without affixes": _affixes,
+}
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A text, its ids, and the slice of the text that each of them covers."""
+
+    text: str
+    ids: list[int]
+    slices: list[str]
+
+    def given_back(self, text: str) -> bool:
+        """Whether `text` is this one, or the part of it that its tokens cover: a tokenizer may
+        drop blanks. Blanks at both ends and capitals do not matter, blanks inside do."""
+        mine = (self.text, "".join(self.slices))
+        return text.strip().casefold() in [one.strip().casefold() for one in mine]
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How ids become text: `text` of what a model wrote, `pieces` of single tokens.
+
+    rule    the name of the rule, one of RULES or "learnt"
+    silent  ids that stand for no text
+    known   the learnt text of tokens, where the rule is that
+    """
+
+    tokenizer: Any
+    rule: str
+    silent: frozenset[int]
+    known: Known
+
+    @classmethod
+    def checked(cls, tokenizer: Any, texts: Sequence[str], name: str = "this model") -> Spelling:
+        """A rule that gives back every one of `texts`: `decode` where it does, else the one that
+        also gives back the most of some further texts.
+
+        Raises ModelError, quoting a text and what became of it, where there is none.
+        """
+        chosen = list(dict.fromkeys(texts))
+        samples = _samples(tokenizer, chosen[:: max(1, len(chosen) // SAMPLE)])
+        probes = _samples(tokenizer, [text for text in _PROBES if text not in chosen])
+        silent = _silent(tokenizer, samples)
+        passed = {
+            rule: sum(_gives_back(tokenizer, rule, {}, probe) for probe in probes)
+            for rule in RULES
+            if all(_gives_back(tokenizer, rule, {}, sample) for sample in samples)
+        }
+        if samples and "decode" in passed:
+            return cls(tokenizer, "decode", silent, {})
+        if passed:
+            return cls(tokenizer, max(passed, key=lambda rule: passed[rule]), silent, {})
+        known = _learnt([*samples, *probes])
+        found = cls(tokenizer, "learnt", silent, known)
+        if not all(_gives_back(tokenizer, "learnt", known, sample) for sample in samples):
+            raise ModelError(_refusal(tokenizer, samples, name))
+        return found
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What was written, from the first token with a text up to the next one without."""
+        kept: list[int] = []
+        for one in ids:
+            if not self._silent(one):
+                kept.append(one)
+            elif kept:
+                break
+        return _spelt(self.tokenizer, self.rule, self.known, kept)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token on its own; special tokens have their names."""
+        return [self._piece(one) for one in ids]
+
+    def _piece(self, one: int) -> str:
+        if self.rule == "decode" or self._silent(one):
+            return str(self.tokenizer.decode([one]))
+        return _spelt(self.tokenizer, self.rule, self.known, [one])
+
+    def _silent(self, one: int) -> bool:
+        return one in self.silent or not self.tokenizer.convert_ids_to_tokens([one])[0]
+
+
+def _spelt(tokenizer: Any, rule: str, known: Known, ids: list[int]) -> str:
+    if rule == "learnt":
+        return "".join(known.get(one, UNSPELT) for one in ids)
+    return RULES[rule](tokenizer, ids)
+
+
+def _gives_back(tokenizer: Any, rule: str, known: Known, sample: _Sample) -> bool:
+    spelt = _spelt(tokenizer, rule, known, sample.ids)
+    return sample.given_back(spelt)
+
+
+def _samples(tokenizer: Any, texts: Sequence[str]) -> list[_Sample]:
+    """The texts that the tokenizer has tokens for."""
+    if not texts:
+        return []
+    out = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    samples = []
+    for text, ids, spans in zip(texts, out["input_ids"], out["offset_mapping"], strict=True):
+        if ids and tokenizer.unk_token_id not in ids:
+            samples.append(_Sample(text, list(ids), _slices(text, spans)))
+    return samples
+
+
+def _slices(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """The text of each span; what two tokens claim belongs to the later one."""
+    starts = [start for start, _ in spans]
+    ends = [
+        max(start, min(end, *starts[i + 1 :], len(text))) for i, (start, end) in enumerate(spans)
+    ]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _silent(tokenizer: Any, samples: Sequence[_Sample]) -> frozenset[int]:
+    """Special tokens that no text is made of."""
+    spoken = {one for sample in samples for one in sample.ids}
+    return frozenset(int(one) for one in tokenizer.all_special_ids if one not in spoken)
+
+
+def _learnt(samples: Sequence[_Sample]) -> Known:
+    """The slice of each token that always covers the same text, blanks in front and capitals aside."""
+    found: dict[int, set[str]] = {}
+    for sample in samples:
+        for one, piece in zip(sample.ids, sample.slices, strict=True):
+            found.setdefault(one, set()).add(piece)
+    return {
+        one: max(pieces, key=len)
+        for one, pieces in found.items()
+        if len({piece.lstrip().casefold() for piece in pieces}) == 1
+    }
+
+
+def _refusal(tokenizer: Any, samples: Sequence[_Sample], name: str) -> str:
+    sample = next(s for s in samples if not _gives_back(tokenizer, "decode", {}, s))
+    return (
+        f"what {name} writes cannot be read: its tokenizer turns {sample.text[-40:]!r} into tokens "
+        f"that say {_decoded(tokenizer, sample.ids)[-40:]!r}. Save the tokenizer with the decoder "
+        f'that belongs to it (tokenizer.json, "decoder"), or have token ids compared: '
+        f'accuracy(…, mode="forced").'
+    )
