@@ -15,6 +15,8 @@ from interp.arithmetic.scoring import score
 from interp.engine import Cancel, generate, run
 from interp.engine.requests import Progress
 from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.models.spelling import Spelling
 from interp.models.tokens import digits_in
 
 MARGIN = 3  # tokens beyond the longest right answer, so that one too long is seen as such
@@ -71,10 +73,7 @@ def generated_texts(
     longest = int((told.lengths - asked.lengths).max())
     if not formats.format(format).fixed_width(problems.task):
         longest += MARGIN
-    one_line = not any(
-        "\n" in whole[len(question) :]
-        for whole, question in zip(told.texts, asked.texts, strict=True)
-    )
+    one_line = not any("\n" in text for text in right_texts(asked, told))
     tokens = generate(
         model,
         asked,
@@ -84,8 +83,22 @@ def generated_texts(
         cancel=resources.cancel,
         progress=resources.progress,
     )
-    spelling = model.tokens.spelling(told.texts, model.name)
+    spelling = spelling_of(model, asked, told)
     return [spelling.text(row).rstrip("\n") for row in tokens.tolist()]
+
+
+def right_texts(asked: PromptBatch, told: PromptBatch) -> list[str]:
+    """What stands behind each bare question in the same one with its right answer."""
+    pairs = zip(told.texts, asked.texts, strict=True)
+    return [whole[len(question) :] for whole, question in pairs]
+
+
+def spelling_of(model: Model, asked: PromptBatch, told: PromptBatch) -> Spelling:
+    """How the model's tokens become text, checked on the right answers to these questions.
+
+    Raises ModelError where they do not: no answer can be read then.
+    """
+    return model.tokens.spelling(right_texts(asked, told), told.texts, model.name)
 
 
 def forced(model: Model, problems: Problems, format: str, resources: Resources) -> Answered:

@@ -235,8 +235,7 @@ class _Bench:
         told = model.prompts(self.problems, format=format)
         widths = [len(d[1]) for role in told.roles if (d := digits_in(role))]
         self.digits_per_token = max(self.digits_per_token, *widths)
-        prompts = [len(text) for text in question.texts]
-        right = [text[start:] for text, start in zip(told.texts, prompts, strict=True)]
+        right = answers.right_texts(question, told)
         need = int((told.lengths - question.lengths).max())
         room = model.shape.n_ctx - int(question.lengths.max())
         if need > self.longest and format != self.model.formats[0]:
@@ -247,7 +246,7 @@ class _Bench:
         if not formats.format(format).fixed_width(self.problems.task):
             need += MARGIN
         one_line = not any("\n" in text for text in right)
-        spelling = model.tokens.spelling(told.texts, model.name)
+        spelling = answers.spelling_of(model, question, told)
         rows = self._continued(model, question, min(need + _PROSE, room), one_line)
         texts = [spelling.text(row[:need]).rstrip("\n") for row in rows]
         prose = [spelling.text(row).rstrip("\n") for row in rows]

@@ -34,7 +34,7 @@ def continued(model: Model, prompts: TextPrompts, new: int, resources: Resources
 
     Raises ModelError where the tokenizer does not give back the prompts' own text.
     """
-    spelling = model.tokens.spelling(prompts.texts, model.name)
+    spelling = model.tokens.spelling(prompts.texts, name=model.name)
     tokens = answers.generate(
         model,
         prompts,

@@ -100,30 +100,33 @@ class Spelling:
     known: Known
 
     @classmethod
-    def checked(cls, tokenizer: Any, texts: Sequence[str], name: str = "this model") -> Spelling:
-        """A rule that gives back every one of `texts`: `decode` where it does, else the one that
-        also gives back the most of some further texts.
+    def checked(
+        cls, tokenizer: Any, answers: Sequence[str], texts: Sequence[str] = (), name: str = "it"
+    ) -> Spelling:
+        """A rule that gives back every one of `answers`: `decode` where it does, else the one that
+        also gives back the most of `texts` and of some sums. Where no answer has two tokens, a
+        blank between tokens cannot show, and `texts` are what must be given back.
 
         Raises ModelError, quoting a text and what became of it, where there is none.
         """
-        chosen = list(dict.fromkeys(texts))
-        samples = _samples(tokenizer, chosen[:: max(1, len(chosen) // SAMPLE)])
-        probes = _samples(tokenizer, [text for text in _PROBES if text not in chosen])
-        silent = _silent(tokenizer, samples)
+        must, more = _samples(tokenizer, answers), _samples(tokenizer, texts)
+        if all(len(sample.ids) < 2 for sample in must):
+            must, more = must + more, []
+        more += _samples(tokenizer, _PROBES)
+        silent = _silent(tokenizer, must + more)
         passed = {
-            rule: sum(_gives_back(tokenizer, rule, {}, probe) for probe in probes)
+            rule: sum(_gives_back(tokenizer, rule, {}, sample) for sample in more)
             for rule in RULES
-            if all(_gives_back(tokenizer, rule, {}, sample) for sample in samples)
+            if all(_gives_back(tokenizer, rule, {}, sample) for sample in must)
         }
-        if samples and "decode" in passed:
+        if must and "decode" in passed:
             return cls(tokenizer, "decode", silent, {})
         if passed:
             return cls(tokenizer, max(passed, key=lambda rule: passed[rule]), silent, {})
-        known = _learnt([*samples, *probes])
-        found = cls(tokenizer, "learnt", silent, known)
-        if not all(_gives_back(tokenizer, "learnt", known, sample) for sample in samples):
-            raise ModelError(_refusal(tokenizer, samples, name))
-        return found
+        known = _learnt(must + more)
+        if not all(_gives_back(tokenizer, "learnt", known, sample) for sample in must):
+            raise ModelError(_refusal(tokenizer, must, name))
+        return cls(tokenizer, "learnt", silent, known)
 
     def text(self, ids: Sequence[int]) -> str:
         """What was written, from the first token with a text up to the next one without."""
@@ -160,10 +163,12 @@ def _gives_back(tokenizer: Any, rule: str, known: Known, sample: _Sample) -> boo
 
 
 def _samples(tokenizer: Any, texts: Sequence[str]) -> list[_Sample]:
-    """The texts that the tokenizer has tokens for."""
+    """At most SAMPLE of the texts, those that the tokenizer has tokens for."""
+    texts = list(dict.fromkeys(text for text in texts if text))
+    texts = texts[:: -(-len(texts) // SAMPLE) or 1]
     if not texts:
         return []
-    out = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    out = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
     samples = []
     for text, ids, spans in zip(texts, out["input_ids"], out["offset_mapping"], strict=True):
         if ids and tokenizer.unk_token_id not in ids:
@@ -187,7 +192,8 @@ def _silent(tokenizer: Any, samples: Sequence[_Sample]) -> frozenset[int]:
 
 
 def _learnt(samples: Sequence[_Sample]) -> Known:
-    """The slice of each token that always covers the same text, blanks in front and capitals aside."""
+    """The slice of each token that always covers the same text, but for capitals and blanks in
+    front."""
     found: dict[int, set[str]] = {}
     for sample in samples:
         for one, piece in zip(sample.ids, sample.slices, strict=True):

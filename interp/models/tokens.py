@@ -83,9 +83,18 @@ class Tokens:
         other.bos, other.start = tuple(ids), text
         return other
 
-    def spelling(self, texts: Sequence[str], name: str = "this model") -> Spelling:
-        """How ids become text, checked on `texts`. Raises ModelError where they do not."""
-        return Spelling.checked(self.tokenizer, texts, name)
+    def spelling(
+        self, answers: Sequence[str], texts: Sequence[str] = (), name: str = "this model"
+    ) -> Spelling:
+        """How ids become text, checked on answers and on whole texts (`Spelling.checked`).
+
+        Raises ModelError where no rule gives them back.
+        """
+        return Spelling.checked(self.tokenizer, answers, texts, name)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these tokens, for a person to read."""
+        return self._usual.text([int(i) for i in ids])
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The text of each token on its own, for a person to read."""
