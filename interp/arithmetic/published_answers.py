@@ -8,8 +8,9 @@ project (`fixtures/data/tokenization_counts_io.csv`); the others have the same c
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,15 @@ COLUMNS = (
 )
 CONDITIONS = ("model", "problem_number_format", "answer_number_format", "num_shots")
 SEPARATORS = (",", " ", ".", "#", "$")
-_NUMBER = re.compile(rf"\d(?:[{re.escape(''.join(SEPARATORS))}]*\d)*", re.ASCII)
+_MIRRORED = str.maketrans("()[]{}<>", ")(][}{><")
 
 
 @dataclass(frozen=True)
 class PublishedAnswers:
-    """A result file: `frame` as read, its `problems`, the numbers answered (None for none)."""
+    """A result file: `frame` as read, its `problems`, the numbers answered.
+
+    None stands for an answer that could not be read: `unreadable`, which is not the same as wrong.
+    """
 
     frame: pd.DataFrame
     problems: Problems
@@ -48,6 +52,20 @@ class PublishedAnswers:
     def right(self) -> NDArray[np.bool_]:
         """Rows whose number, separators dropped, is the sum."""
         return np.asarray(self.answers == self.problems.answers(), dtype=bool)
+
+    @cached_property
+    def unreadable(self) -> NDArray[np.bool_]:
+        """Rows in whose response no one number could be read: what was answered is not known."""
+        return ~_readable(self.answers)
+
+    @cached_property
+    def never_read(self) -> tuple[str, ...]:
+        """The pairs of problem and answer format of which not one response could be read,
+        "foo_r2l → foo_r2l": a gap in the reader, or answers of another kind."""
+        names = ["problem_number_format", "answer_number_format"]
+        cells = self.frame.assign(unreadable=self.unreadable).groupby(names, dropna=False)
+        none = cells["unreadable"].all()
+        return tuple(f"{problem} → {answer}" for problem, answer in none.index[none])
 
     @property
     def cut_from_right(self) -> NDArray[np.bool_]:
@@ -82,15 +100,26 @@ class PublishedAnswers:
         )
 
     def accuracy(self, by: tuple[str, ...] = CONDITIONS) -> pd.DataFrame:
-        """Share of right answers in each cell of the columns `by` (also "longer_answer")."""
-        table = self.frame.assign(longer_answer=self.longer_answer, right=self.right)
+        """Share of right answers in each cell of the columns `by` (also "longer_answer").
+
+        `n`, `n_distinct`, `accuracy` (right of all n) with `low` and `high`, and beside them how
+        many of the n are `unreadable`. Where all of them are, accuracy is not known: NaN.
+        """
+        table = self.frame.assign(
+            longer_answer=self.longer_answer, right=self.right, unreadable=self.unreadable
+        )
         rows = []
         for values, cell in table.groupby(list(by), sort=True, dropna=False):
             share = wilson(int(cell["right"].sum()), len(cell))
             named = dict(zip(by, values, strict=True))
             distinct = len(cell[["num1", "num2"]].drop_duplicates())
-            rows.append({**named, "n": share.n, "n_distinct": distinct, "accuracy": share.share,
-                         "low": share.low, "high": share.high})  # fmt: skip
+            unreadable = int(cell["unreadable"].sum())
+            known = (
+                (share.share, share.low, share.high) if unreadable < len(cell) else (np.nan,) * 3
+            )
+            scores = dict(zip(("accuracy", "low", "high"), known, strict=True))
+            rows.append({**named, "n": share.n, "n_distinct": distinct, **scores,
+                         "unreadable": unreadable})  # fmt: skip
         return pd.DataFrame(rows)
 
     def errors(self) -> pd.DataFrame:
@@ -175,20 +204,66 @@ def read_published(path: str | Path) -> PublishedAnswers:
     task = Addition(len(str(int(numbers.to_numpy().max()))))
     problems = task.problems(frame["num1"].tolist(), frame["num2"].tolist())
     answers = np.empty(len(frame), dtype=object)
-    answers[:] = [read_response(text) for text in frame["response"].fillna("")]
+    answers[:] = _read(frame)
     return PublishedAnswers(frame, problems, answers)
 
 
-def read_response(text: str) -> int | None:
+def _read(frame: pd.DataFrame) -> list[int | None]:
+    """The number in each response, with the separators of its own problem where that is given."""
+    texts = frame["response"].fillna("")
+    if "problem_msg" not in frame:
+        return [read_response(text) for text in texts]
+    prompts = frame["problem_msg"].fillna("").astype(str)
+    asked = zip(prompts, frame["num1"], frame["num2"], texts, strict=True)
+    return [
+        read_response(text, separators_in(prompt, int(a), int(b))) for prompt, a, b, text in asked
+    ]
+
+
+def separators_in(prompt: str, num1: int, num2: int) -> tuple[str, ...]:
+    """What stands between the digits of the two numbers in a prompt, each with its mirror images:
+    reversed, brackets turned, and both. () where the prompt does not hold the two numbers.
+
+    >>> separators_in("2oof307+6oof058=", 2307, 6058)
+    ('oof', 'foo')
+    """
+    for first, second in ((num1, num2), (num2, num1)):
+        one, two = (r"(\D*)".join(str(number)) for number in (first, second))
+        pattern = rf"(?<!\d){one}\D+{two}(?!\d)"
+        if found := re.search(pattern, prompt, re.ASCII | re.DOTALL):
+            written = [piece for piece in found.groups() if piece]
+            return tuple(dict.fromkeys(image for piece in written for image in _images(piece)))
+    return ()
+
+
+def _images(separator: str) -> tuple[str, ...]:
+    turned = separator.translate(_MIRRORED)
+    return separator, separator[::-1], turned, turned[::-1]
+
+
+def read_response(text: str, separators: Sequence[str] = ()) -> int | None:
     """The one number in a response, separators dropped; None where it holds none or several.
 
-    A repeated problem counts up to its last "=" only: the answer stands behind it.
+    `separators` may stand between digits beside the usual ones. A repeated problem counts up to its
+    last "=" only: the answer stands behind it.
 
     >>> read_response("8,363,772"), read_response("The sum of 1 and 2 is 3.")
     (8363772, None)
+    >>> read_response("8oof365oof772"), read_response("8oof365oof772", ["oof"])
+    (None, 8365772)
     """
-    found = _NUMBER.findall(text.rpartition("=")[2])
-    return int(re.sub(r"\D", "", found[0])) if len(found) == 1 else None
+    answer = text if any("=" in one for one in separators) else text.rpartition("=")[2]
+    found = _number(tuple(separators)).findall(answer)
+    return int(re.sub(r"\D", "", found[0], flags=re.ASCII)) if len(found) == 1 else None
+
+
+@lru_cache(maxsize=256)
+def _number(separators: tuple[str, ...]) -> re.Pattern[str]:
+    """Digits with separators between them. The longest separator first, and never given back: the
+    time stays linear in the text."""
+    every = sorted({*SEPARATORS, *separators}, key=len, reverse=True)
+    between = "|".join(map(re.escape, every))
+    return re.compile(rf"\d(?:(?>(?:{between})*)\d)*", re.ASCII)
 
 
 def _readable(answers: NDArray[np.object_]) -> NDArray[np.bool_]:

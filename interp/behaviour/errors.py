@@ -79,7 +79,7 @@ def error_taxonomy(
         settings={**asked.settings, "shuffles": shuffles},
         source=str(asked.settings["format"]),
         tokens=tokens,
-        read=int(_readable(asked.answers).sum()),
+        read=int(readable(asked.answers).sum()),
         **tables,
     )
 
@@ -121,7 +121,8 @@ def published_errors(
         },
         source=file.name,
         tokens="mixed" if len(set(cuts)) > 1 else "right" if cuts[0] else "left",
-        read=int(_readable(published.answers).sum()),
+        read=int(readable(published.answers).sum()),
+        never_read=published.never_read,
         **tables,
     )
 
@@ -170,7 +171,7 @@ def _tables(
     """The four tables of an ErrorTaxonomy."""
     wrong_answers(problems, answers)  # raises where there is nothing to sort
     longer = longer_answer(problems)
-    wrong = _readable(answers) & (answers != problems.answers())
+    wrong = readable(answers) & (answers != problems.answers())
     kinds, digits, places = [], [], []
     for name, members in zip(GROUPS, (np.ones(len(problems), bool), longer, ~longer), strict=True):
         if not (members & wrong).any():
@@ -211,5 +212,6 @@ def _wrong_table(problems: Problems, answers: Answers) -> pd.DataFrame:
     return table.drop_duplicates(["problem", "given"], ignore_index=True)
 
 
-def _readable(answers: Answers) -> Flags:
+def readable(answers: Answers) -> Flags:
+    """Answers in which a number could be read; [n]."""
     return np.array([answer is not None for answer in answers])

@@ -19,7 +19,7 @@ from interp.arithmetic.tasks import Task
 from interp.arithmetic.wrong_answers import WrongAnswers, wrong_answers
 from interp.behaviour.answers import Resources, problem_texts
 from interp.behaviour.asking import ask
-from interp.behaviour.errors import check_shuffles, chosen_rows, published_file
+from interp.behaviour.errors import check_shuffles, chosen_rows, published_file, readable
 from interp.engine import Cancel
 from interp.engine.requests import Progress
 from interp.models.model import Model
@@ -68,6 +68,7 @@ def explain_errors(
         seed=seed,
         settings={**asked.settings, "shuffles": shuffles},
         source=str(asked.settings["format"]),
+        read=int(readable(asked.answers).sum()),
         **_tables(asked.problems, asked.answers, seed, shuffles),
     )
 
@@ -100,6 +101,8 @@ def explain_published(
             "shuffles": shuffles,
         },
         source=file.name,
+        read=int(readable(published.answers).sum()),
+        never_read=published.never_read,
         **_tables(published.problems, published.answers, seed, shuffles),
     )
 

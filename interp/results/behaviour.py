@@ -10,7 +10,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import call, model_code
-from interp.results.display import number
+from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 BREAKDOWNS = ("all", "digit", "carry class", "carries", "cascade", "operand size")
@@ -66,7 +66,8 @@ class Behaviour(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`exact_accuracy` with its bounds, `digit_accuracy` (mean over answer digits),
-        `readable` (share of answers in the format asked for), `worst_class` (lowest accuracy of a
+        `readable` (share of answers in the format asked for), `unreadable` (the others: counted
+        as wrong in every accuracy, but what they say is not known), `worst_class` (lowest accuracy of a
         carry class on a digit that at least 30 problems exercise)."""
         whole = self.breakdown("all").iloc[0]
         classes = self.breakdown("carry class")
@@ -77,6 +78,7 @@ class Behaviour(Result):
             "exact_accuracy_high": float(whole["accuracy_high"]),
             "digit_accuracy": float(self.breakdown("digit")["accuracy"].mean()),
             "readable": float(self.answers["readable"].mean()),
+            "unreadable": float(1 - self.answers["readable"].mean()),
             "worst_class": float(classes.min()) if len(classes) else float("nan"),
         }
 
@@ -103,9 +105,11 @@ class Behaviour(Result):
                 f"such as {example!r}. Search for a prompt with interp.behaviour.search_prompts."
             )
         low, high = metrics["exact_accuracy_low"], metrics["exact_accuracy_high"]
+        unreadable = int((~self.answers["readable"]).sum())
+        also = f" {unreadable} cannot be read, and count as not exact." if unreadable else ""
         return (
             f"{number(100 * metrics['exact_accuracy'])} % of the answers are exact "
-            f"({number(100 * low)} to {number(100 * high)} %)."
+            f"({number(100 * low)} to {number(100 * high)} %).{also}"
         )
 
 
@@ -140,7 +144,8 @@ class PromptSearch(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`exact_accuracy` with its bounds: the best prompt on the half it was not chosen on;
-        `chosen_on_accuracy`: the same on the half it was; `baseline_accuracy`."""
+        `chosen_on_accuracy`: the same on the half it was; `baseline_accuracy`; `never_read`:
+        candidates of which no answer could be read."""
         best = self.candidates[self.candidates["best"]].iloc[0]
         baseline = self.candidates[self.candidates["baseline"]].iloc[0]
         return {
@@ -150,8 +155,13 @@ class PromptSearch(Result):
             "chosen_on_accuracy": float(best["accuracy_chosen_on"]),
             "baseline_accuracy": float(baseline["accuracy_reported"]),
             "candidates": float(len(self.candidates)),
+            "never_read": float(len(self._never_read)),
             "n_reported": float(best["n_reported"]),
         }
+
+    @property
+    def _never_read(self) -> list[str]:
+        return list(self.candidates.loc[self.candidates["readable_chosen_on"] == 0, "format"])
 
     @property
     def enough(self) -> bool:
@@ -179,4 +189,5 @@ class PromptSearch(Result):
             f"the half it was not chosen on ({number(100 * metrics['exact_accuracy_low'])} to "
             f"{number(100 * metrics['exact_accuracy_high'])} %), against "
             f"{number(100 * metrics['baseline_accuracy'])} % for {self.baseline!r}."
+            f"{unread_formats(self._never_read)}"
         )

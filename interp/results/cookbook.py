@@ -10,7 +10,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import call, model_code
-from interp.results.display import number
+from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 SCORES = ("exact_match", "digit_match", "length_difference")
@@ -65,17 +65,25 @@ class CookbookScores(Result):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Means over the cells of the three scores and `parsed`; `tasks_learned` and
+        """Means over the cells of the three scores and `parsed`, `unreadable` (1 - `parsed`), and
+        how many tasks were `never_read`; `tasks_learned` and
         `tasks_preserved`: tasks with a well-learned and a performance-preserving length by exact
         match; `cells` asked, and `cells_left` for want of time."""
         exact = self.learned[self.learned["score"] == "exact_match"]
         return {
             **{name: float(self.lengths[name].mean()) for name in (*SCORES, "parsed")},
+            "unreadable": float(1 - self.lengths["parsed"].mean()),
+            "never_read": float(len(self._never_read)),
             "tasks_learned": float((exact["well_learned"] > 0).sum()),
             "tasks_preserved": float((exact["performance_preserving"] > 0).sum()),
             "cells": float(len(self.lengths)),
             "cells_left": float(self.cells - len(self.lengths)),
         }
+
+    @property
+    def _never_read(self) -> list[str]:
+        parsed = self.lengths.groupby("task", sort=False)["parsed"].max()
+        return list(parsed.index[parsed == 0])
 
     @property
     def enough(self) -> bool:
@@ -105,4 +113,5 @@ class CookbookScores(Result):
             f"length asked and {found['tasks_preserved']:.0f} preserve performance; "
             f"{number(100 * found['exact_match'])} % of the answers match exactly, "
             f"{number(100 * found['digit_match'])} % of the digits."
+            f"{unread_formats(self._never_read)}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -72,3 +73,13 @@ def mimebundle(result: Result) -> dict[str, Any]:
         figure = json.loads(figures.draw(result).to_json())
         bundle["application/vnd.plotly.v1+json"] = figure
     return bundle
+
+
+def unread_formats(names: Sequence[str]) -> str:
+    """A sentence on the formats of which no answer could be read, with a blank before it; "" for
+    none."""
+    if not names:
+        return ""
+    return (
+        f" No answer could be read in {', '.join(names)}: how many of them are right is not known."
+    )

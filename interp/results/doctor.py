@@ -78,7 +78,7 @@ class Diagnosis(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`exact_accuracy` of the best way to ask with its bounds, `default_accuracy` of the
-        model's own, `shuffled_accuracy` and `readable` of the best, all on the half that nothing
+        model's own, `shuffled_accuracy` and `readable` of the best (and `unreadable`, the rest), all on the half that nothing
         was chosen on; how many were `tried` and `refused`."""
         best, default = self.trials.iloc[self.best], self.trials.iloc[0]
         return {
@@ -88,6 +88,7 @@ class Diagnosis(Result):
             "default_accuracy": float(default["accuracy"]),
             "shuffled_accuracy": float(best["shuffled"]),
             "readable": float(best["readable"]),
+            "unreadable": float(1 - best["readable"]),
             "digits_per_token": float(self.digits_per_token),
             "tried": float(len(self.asked)),
             "refused": float(len(self.trials) - len(self.asked)),
@@ -144,6 +145,11 @@ class Diagnosis(Result):
                 f"interp.behaviour.search_prompts."
             )
         best = self.trials.iloc[self.best]
+        if not asked[["readable", "anywhere"]].to_numpy(float).any():
+            return (
+                f"No answer can be read in any of {len(asked)} ways to ask, so whether any is right "
+                f"is not known. {said} Compare that prompt with a line that it was trained on."
+            )
         return (
             f"It answers no better than chance in any of {len(asked)} ways to ask, "
             f"{_answered(best)} at best ({_way(best)}). To {best['prompt']!r} it writes "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import call, model_code
-from interp.results.display import number
+from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 _TOLD = 3  # kinds in the verdict
@@ -39,6 +39,7 @@ class ErrorTaxonomy(Result):
         wrong: one row a wrong answer, each once: `problem`, `answer` (the right one), `given`,
             `kind`, and a column for every kind.
         read: answers in which a number could be read.
+        never_read: of a published file, the formats of which no answer could be read.
     """
 
     analysis: ClassVar[str] = "error_taxonomy"
@@ -55,6 +56,7 @@ class ErrorTaxonomy(Result):
     places: pd.DataFrame
     wrong: pd.DataFrame
     read: int
+    never_read: tuple[str, ...] = ()
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -78,7 +80,7 @@ class ErrorTaxonomy(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`wrong` and `wrong_distinct`: wrong answers counted once, and their problems;
-        `unreadable`: share of answers without a number; `other`: share that no kind explains;
+        `unreadable`: share of answers without a number; `never_read`: formats without any; `other`: share that no kind explains;
         `top_share` with its bounds and `top_chance`: the kind furthest above its chance."""
         kinds, top = self.group("all"), self._top
         other = kinds[kinds["kind"] == "other"].iloc[0]
@@ -86,6 +88,7 @@ class ErrorTaxonomy(Result):
             "wrong": float(kinds["n"].iloc[0]),
             "wrong_distinct": float(kinds["n_distinct"].iloc[0]),
             "unreadable": 1 - self.read / self.n,
+            "never_read": float(len(self.never_read)),
             "other": float(other["share"]),
             "top_share": float(top["share"]),
             "top_share_low": float(top["low"]),
@@ -133,10 +136,14 @@ class ErrorTaxonomy(Result):
         found = found.assign(excess=found["share"] - found["chance"])
         found = found.sort_values("excess", ascending=False, kind="stable").head(_TOLD)
         if not len(found):
-            return "No kind of error is more frequent than among shuffled answers."
+            return f"No kind of error is more frequent than among shuffled answers.{self._unread}"
         told = [
             f"{row.means} {number(100 * row.share)} % ({number(100 * row.low)} to "
             f"{number(100 * row.high)} %; by chance {number(100 * row.chance)} %)"
             for row in found.itertuples()
         ]
-        return f"Of the wrong answers, most above chance: {'; '.join(told)}."
+        return f"Of the wrong answers, most above chance: {'; '.join(told)}.{self._unread}"
+
+    @property
+    def _unread(self) -> str:
+        return unread_formats(self.never_read)

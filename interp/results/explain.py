@@ -9,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import call, model_code
-from interp.results.display import number
+from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 
@@ -24,6 +24,8 @@ class ErrorExplanation(Result):
             `false_alarms` (`explain_errors.explain_errors`), the most above chance first.
         wrong: one row a wrong answer: `problem`, `answer` (the right one), `given`, `simulators`
             (those that predict it, by commas; '' for none).
+        read: answers in which a number could be read; None in results of older versions.
+        never_read: of a published file, the formats of which no answer could be read.
     """
 
     analysis: ClassVar[str] = "error_explanation"
@@ -35,6 +37,8 @@ class ErrorExplanation(Result):
     source: str
     simulators: pd.DataFrame
     wrong: pd.DataFrame
+    read: int | None = None
+    never_read: tuple[str, ...] = ()
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -49,7 +53,8 @@ class ErrorExplanation(Result):
     def metrics(self) -> dict[str, float]:
         """Of the best simulator: `share` of the wrong answers with its bounds, `chance`,
         `p_best` (corrected for having looked at all), `false_alarms`; and `explained`, the share
-        that some simulator predicts, `wrong`, `wrong_distinct`."""
+        that some simulator predicts, `wrong`, `wrong_distinct`; `unreadable`: share of answers
+        without a number; `never_read`: formats without any."""
         best = self.simulators.iloc[0]
         names = ("share", "low", "high", "chance", "p_best", "false_alarms")
         return {
@@ -57,6 +62,8 @@ class ErrorExplanation(Result):
             "explained": float((self.wrong["simulators"] != "").mean()),
             "wrong": float(best["n"]),
             "wrong_distinct": float(best["n_distinct"]),
+            "unreadable": float("nan") if self.read is None else 1 - self.read / self.n,
+            "never_read": float(len(self.never_read)),
         }
 
     @property
@@ -98,9 +105,10 @@ class ErrorExplanation(Result):
         if found["p_best"] > 0.05 or found["share"] <= found["chance"]:
             return (
                 f"No simulator predicts the wrong answers better than chance; the best is "
-                f"{self.best}: {told}."
+                f"{self.best}: {told}.{unread_formats(self.never_read)}"
             )
         return (
             f"{self.best} ({does}) predicts the wrong answers best: {told}. All simulators "
             f"together predict {number(100 * found['explained'])} %."
+            f"{unread_formats(self.never_read)}"
         )

@@ -7,8 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from interp.arithmetic.published_answers import PublishedAnswers, read_published, read_response
+from interp.arithmetic.published_answers import (
+    PublishedAnswers,
+    read_published,
+    read_response,
+    separators_in,
+)
+from interp.behaviour import explain_published, published_errors
 from interp.errors import InputError, StorageError
 
 FILE = Path(__file__).parents[2] / "fixtures" / "data" / "tokenization_counts_io.csv"
@@ -130,3 +138,98 @@ def test_a_file_without_errors(tmp_path: Path, published: PublishedAnswers) -> N
         published[rows].errors()
     with pytest.raises(InputError, match="no readable answer of these is wrong"):
         published[rows].kinds()
+
+
+def rows(tmp_path: Path, separator: str, answers: list[str] | None = None, **columns: str) -> Path:
+    """A result file of 40 sums in groups of three with a separator, all answered rightly or as
+    given."""
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(10**6, 10**9, size=(40, 2)).tolist()
+
+    def written(number: int) -> str:
+        return f"{number:,}".replace(",", separator)
+
+    frame = pd.DataFrame(
+        {
+            "num1": [a for a, _ in pairs],
+            "num2": [b for _, b in pairs],
+            "problem_msg": [f"{written(a)}+{written(b)}=" for a, b in pairs],
+            "response": answers or [written(a + b) for a, b in pairs],
+            "model": "a model",
+            "problem_number_format": "foo_r2l",
+            "answer_number_format": "foo_r2l",
+            "num_shots": 1,
+            "shots": "1+1=2",
+        }
+    ).assign(**columns)
+    path = tmp_path / "rows.csv"
+    frame.to_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("separator", ["oof", "foo", "(", "--", "=", "a.b"])
+def test_the_separator_is_learnt_from_the_prompt(tmp_path: Path, separator: str) -> None:
+    published = read_published(rows(tmp_path, separator))
+    assert published.right.all()
+    assert not published.unreadable.any()
+    assert published.never_read == ()
+    assert separators_in(f"2{separator}307+6{separator}058=", 2307, 6058)[0] == separator
+
+
+NOT_DIGITS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Nd", "Cs")).filter(lambda c: c != "="),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=60)
+@given(
+    NOT_DIGITS, st.integers(1000, 10**12), st.integers(1000, 10**12), st.integers(0, 3), st.data()
+)
+def test_any_separator_is_read(
+    separator: str, a: int, b: int, image: int, data: st.DataObject
+) -> None:
+    """As the prompt writes it, reversed, with its brackets turned, or both; or with commas."""
+    turned = separator.translate(str.maketrans("()[]{}<>", ")(][}{><"))
+    answered = (separator, separator[::-1], turned, turned[::-1])[image]
+    groups = f"{a + b:,}".split(",")
+    text = groups[0] + "".join(
+        data.draw(st.sampled_from([answered, ","])) + group for group in groups[1:]
+    )
+    prompt = f"{a:,}+{b:,}=".replace(",", separator)
+    for numbers in ((a, b), (b, a)):
+        assert read_response(text, separators_in(prompt, *numbers)) == a + b
+    assert read_response(f"{text} and {text}", separators_in(prompt, a, b)) is None
+
+
+def test_a_format_that_is_never_read_is_no_zero(tmp_path: Path) -> None:
+    whole = pd.read_csv(rows(tmp_path, "oof"), index_col=0)
+    lost = whole.drop(columns="problem_msg").iloc[:20]
+    plain = whole.iloc[20:].assign(
+        answer_number_format="nosep",
+        response=[str(a + b + (i < 8)) for i, (a, b) in
+                  enumerate(zip(whole["num1"][20:], whole["num2"][20:], strict=True))],
+    )  # fmt: skip
+    plain.loc[plain.index[-2:], "response"] = "12 or 13"
+    path = tmp_path / "mixed.csv"
+    pd.concat([lost, plain.drop(columns="problem_msg")]).to_csv(path)
+    published = read_published(path)
+    table = published.accuracy().set_index("answer_number_format")
+    assert table["unreadable"].to_dict() == {"foo_r2l": 20, "nosep": 2}
+    assert table.loc["foo_r2l", ["accuracy", "low", "high"]].isna().all()
+    assert table.loc["nosep", "accuracy"] == pytest.approx(10 / 20)
+    assert published.never_read == ("foo_r2l → foo_r2l",)
+    for analysis in (published_errors, explain_published):
+        found = analysis(path, shuffles=20)
+        assert found.metrics["unreadable"] == pytest.approx(22 / 40)
+        assert found.metrics["never_read"] == 1
+        assert "No answer could be read in foo_r2l → foo_r2l" in str(found.conclusion())
+
+
+def test_two_numbers_are_not_joined() -> None:
+    """A separator of one prompt is none in another, and words between two numbers are none."""
+    assert separators_in("12+34=", 12, 34) == ()
+    assert separators_in("112+34=", 12, 34) == ()
+    assert separators_in("", 12, 34) == ()
+    assert read_response("8oof365", separators_in("1,200+34=", 1200, 34)) is None
