@@ -114,10 +114,9 @@ class PublishedAnswers:
             named = dict(zip(by, values, strict=True))
             distinct = len(cell[["num1", "num2"]].drop_duplicates())
             unreadable = int(cell["unreadable"].sum())
-            known = (
-                (share.share, share.low, share.high) if unreadable < len(cell) else (np.nan,) * 3
-            )
-            scores = dict(zip(("accuracy", "low", "high"), known, strict=True))
+            scores = {"accuracy": share.share, "low": share.low, "high": share.high}
+            if unreadable == len(cell):
+                scores = dict.fromkeys(scores, np.nan)
             rows.append({**named, "n": share.n, "n_distinct": distinct, **scores,
                          "unreadable": unreadable})  # fmt: skip
         return pd.DataFrame(rows)

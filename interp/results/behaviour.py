@@ -67,8 +67,8 @@ class Behaviour(Result):
     def metrics(self) -> dict[str, float]:
         """`exact_accuracy` with its bounds, `digit_accuracy` (mean over answer digits),
         `readable` (share of answers in the format asked for), `unreadable` (the others: counted
-        as wrong in every accuracy, but what they say is not known), `worst_class` (lowest accuracy of a
-        carry class on a digit that at least 30 problems exercise)."""
+        as wrong in every accuracy, but what they say is not known), `worst_class` (lowest accuracy
+        of a carry class on a digit that at least 30 problems exercise)."""
         whole = self.breakdown("all").iloc[0]
         classes = self.breakdown("carry class")
         classes = classes[classes["n"] >= 30]["accuracy"]

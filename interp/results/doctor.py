@@ -78,8 +78,8 @@ class Diagnosis(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`exact_accuracy` of the best way to ask with its bounds, `default_accuracy` of the
-        model's own, `shuffled_accuracy` and `readable` of the best (and `unreadable`, the rest), all on the half that nothing
-        was chosen on; how many were `tried` and `refused`."""
+        model's own, `shuffled_accuracy`, `readable` and `unreadable` (the rest) of the best, all on
+        the half that nothing was chosen on; how many were `tried` and `refused`."""
         best, default = self.trials.iloc[self.best], self.trials.iloc[0]
         return {
             "exact_accuracy": float(best["accuracy"]),
@@ -147,7 +147,7 @@ class Diagnosis(Result):
         best = self.trials.iloc[self.best]
         if not asked[["readable", "anywhere"]].to_numpy(float).any():
             return (
-                f"No answer can be read in any of {len(asked)} ways to ask, so whether any is right "
+                f"No answer can be read in any of {len(asked)} ways to ask, so how many are right "
                 f"is not known. {said} Compare that prompt with a line that it was trained on."
             )
         return (

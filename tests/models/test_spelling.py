@@ -28,6 +28,7 @@ from interp.errors import InputError, ModelError
 from interp.models.fixtures import fixtures_root
 from interp.models.spelling import UNSPELT, Spelling
 from interp.models.tokens import Tokens
+from tests import tiny
 from tests.behaviour.saying import right, saying
 
 SIGNS = "+-*=?:#|.,()"
@@ -133,7 +134,7 @@ def test_a_token_without_a_text_ends_the_answer() -> None:
     assert spelling.text([four, six]) == "46"
 
 
-def named_digits(decoder: Any = None) -> PreTrainedTokenizerFast:
+def named_digits() -> PreTrainedTokenizerFast:
     """A tokenizer whose vocabulary names the digits by words."""
     names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     vocabulary = {name: i for i, name in enumerate(["<unk>", *names, "+", "="])}
@@ -202,11 +203,12 @@ def test_a_perfect_model_without_a_decoder(without_decoder: Any, add5: Any) -> N
 @pytest.fixture(scope="module")
 def talker(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A language model of characters without a decoder."""
-    from tests import tiny
-
     folder = tiny.save("llama", tmp_path_factory.mktemp("talker"))
     file = folder / "tokenizer.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"decoder": None}))
+    text = file.read_text()
+    for letter, sign in (("Z", "$"), ("X", "%"), ("Y", "/")):  # everyday questions hold these
+        text = text.replace(f'"{letter}":', f'"{sign}":')
+    file.write_text(json.dumps(json.loads(text) | {"decoder": None}))
     config = json.loads((folder / "config.json").read_text()) | {"max_position_embeddings": 400}
     (folder / "config.json").write_text(json.dumps(config))
     return interp.load(str(folder))
