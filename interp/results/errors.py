@@ -81,7 +81,8 @@ class ErrorTaxonomy(Result):
     def metrics(self) -> dict[str, float]:
         """`wrong` and `wrong_distinct`: wrong answers counted once, and their problems;
         `unreadable`: share of answers without a number; `never_read`: formats without any;
-        `other`: share that no kind explains; `top_share` with its bounds and `top_chance`: the kind furthest above its chance."""
+        `other`: share that no kind explains; `top_share` with its bounds and `top_chance`: the
+        kind furthest above its chance."""
         kinds, top = self.group("all"), self._top
         other = kinds[kinds["kind"] == "other"].iloc[0]
         return {
