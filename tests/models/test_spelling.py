@@ -190,9 +190,8 @@ def test_a_perfect_model_without_a_decoder(without_decoder: Any, add5: Any) -> N
     assert mine.metrics["exact_accuracy"] == 1
     assert mine.metrics["unreadable"] == 0
     assert mine.answers.equals(theirs.answers)
-    assert (
-        "asked rightly" in doctor(without_decoder, n=60, formats=["padded"], shots=()).conclusion()
-    )
+    told = doctor(without_decoder, n=60, formats=["padded"], shots=())
+    assert "asked rightly" in str(told.conclusion())
     found = search_prompts(without_decoder, "add:5", n=40, styles=["padded"], shots=[0])
     assert found.metrics["exact_accuracy"] == 1
     for analysis in (error_taxonomy, explain_errors):
