@@ -7,7 +7,7 @@ import re
 # What begins or ends something in Markdown, in Streamlit's own additions ($math$, :emoji:,
 # :red[text]) or in HTML; marks of lists, headings and quotes only where a line begins.
 _MARKS = re.compile(
-    r"[\\`*_<>$~|]"
+    r"[\\`*<>$~|]|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word marks nothing
     r"|\](?=[(\[:])|:[a-z][a-z0-9-]*\["  # brackets that make a link or a directive, not carry[1]
     r"|&(?=[#\w]+;)|:(?=[\w+/-]+:)|^[ \t]*(?:#+|[-+=]+|\d+[.)])",
     re.MULTILINE,
