@@ -21,10 +21,11 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
     Parameters:
         alpha: the penalty α ≥ 0; 0 has no minimum where the classes can be separated.
         fit_intercept: whether there is a b, which goes unpenalised.
-        max_iter: evaluations of the loss at most.
-        tol: stop when the next step promises less than so many nats a row.
+        max_iter: Newton steps at most; a ConvergenceWarning says so when they do not suffice.
+        tol: the most that a probability of a training row may differ from the optimum's, and the
+            objective from the minimum, as a share of it.
 
-    Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (evaluations),
+    Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (passes over the rows),
     n_features_in_.
 
     Raises InputError for NaN or infinity, one class only, or no more rows than classes. What its
@@ -35,8 +36,8 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
         self,
         alpha: float = 1.0,
         fit_intercept: bool = True,
-        max_iter: int = 500,
-        tol: float = 1e-4,
+        max_iter: int = 100,
+        tol: float = 5e-4,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept

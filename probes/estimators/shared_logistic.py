@@ -1,25 +1,28 @@
 """Multinomial logistic regression at one site: all targets, folds and penalties together.
 
-At zero weights the Hessian of a softmax is the centred Gram matrix divided by the number of
-classes. In the coordinates that turn it (and the penalty) into the identity, the ill-conditioned
-features of a residual stream pose a round problem to every target and fold, and L-BFGS learns the
-rest. Each solution starts from the one at the next higher penalty.
+Newton's method, each step by conjugate gradients. In the coordinates of the centred Gram matrix's
+eigenvectors a softmax's Hessian is nearly diagonal (at zero weights it is that matrix, divided by
+the number of classes), so that the ill-conditioned features of a residual stream take few
+products. Of float32 rows these are taken in float32; what they lead to is measured in float64, and
+every problem goes on until a bound on its distance from the minimum is small enough, whatever else
+is in its batch. Each solution starts from the one at the next higher penalty.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from interp.errors import InputError
 from probes.estimators import inputs
 from probes.estimators.inputs import Floats
 from probes.estimators.labels import Labels
-from probes.estimators.lbfgs import MEMORY
-from probes.estimators.softmax_batch import Round, SoftmaxBatch
+from probes.estimators.softmax_batch import Outcome, Round, SoftmaxBatch
 from probes.estimators.softmax_maps import SoftmaxMaps
 from probes.estimators.spectrum import Spectrum
 from probes.estimators.tall import Tall
@@ -29,7 +32,7 @@ from probes.estimators.wide import Wide
 if TYPE_CHECKING:
     from interp.engine import Cancel
 
-WORKSPACE = 2**23  # numbers that L-BFGS keeps for one batch of problems: 64 MiB
+WORKSPACE = 2**23  # numbers that the search keeps for one batch of problems: 64 MiB
 FAR = 100.0  # |mean|² over the spread's above which float32 products need centred rows
 
 
@@ -57,16 +60,18 @@ class SharedLogistic:
         folds: ArrayLike | None = None,
         *,
         fit_intercept: bool = True,
-        max_iter: int = 500,
-        tol: float = 1e-4,
+        max_iter: int = 100,
+        tol: float = 5e-4,
         memory: int = 2**31,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> None:
         """Read `X` once; it stays where it is, unless float32 products need it centred.
 
-        A problem is done once its next step promises less than `tol` nats a row, or after
-        `max_iter` evaluations. Raises InputError for NaN or infinity, fewer than two rows a fold,
+        A problem is done once no probability of a row that it learns from can be further than
+        `tol` from the optimum's, and its objective no further than `tol` of the minimum, by a
+        bound that holds for it alone (`SoftmaxBatch.solve`). After `max_iter` Newton steps it is
+        given as it is, with a ConvergenceWarning. Raises InputError for NaN or infinity, fewer than two rows a fold,
         or matrices above `memory` bytes.
         """
         X = inputs.matrix(X)
@@ -86,7 +91,7 @@ class SharedLogistic:
         basis /= np.sqrt(np.einsum("dr,dr->r", basis, basis))
         centre = side.centre()
         X, mean = near(X, centre, self.scale * self.d / self.n)
-        self._rows = Round(X, mean, centre, spectrum.values, basis.astype(X.dtype), fit_intercept)
+        self._rows = Round(X, mean, centre, spectrum.values, basis, fit_intercept)
 
     def fit(
         self,
@@ -103,16 +108,18 @@ class SharedLogistic:
             raise InputError(f"{len(alpha)} penalties for {count} targets: one, or one each")
         alphas, everyone = np.broadcast_to(alpha, count), np.ones((count, self.n), dtype=bool)
         coef, intercept = np.zeros((count, known.widest, self.d)), np.zeros((count, known.widest))
-        taken, batches = np.zeros(count, dtype=np.intp), self._batches(np.arange(count), known)
+        passes, gap = np.zeros(count, dtype=np.intp), np.zeros(count)
+        batches = self._batches(np.arange(count), known)
         watch = Watch(len(batches), progress, cancel)
         for at in batches:
             batch = SoftmaxBatch(self._rows, known.codes[at], everyone[at], known.sizes[at])
-            taken[at] = self._solve(batch, alphas[at], watch)
+            ended = self._solve(batch, alphas[at], watch)
+            passes[at], gap[at] = ended.passes, ended.gap
             W, b = batch.coefficients()
             coef[at, : W.shape[1]], intercept[at] = W, -np.inf
             intercept[at, : W.shape[1]] = b
             watch.step()
-        return SoftmaxMaps(coef, intercept, known.classes, taken)
+        return SoftmaxMaps(coef, intercept, known.classes, passes, gap)
 
     def cross_validate(
         self,
@@ -151,12 +158,23 @@ class SharedLogistic:
                 watch.step()
         return LogisticScores(alphas, accuracy, loss, np.argmin(loss.mean(axis=0), axis=0))
 
-    def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> NDArray[np.intp]:
-        return batch.solve(alphas, max_iter=self.max_iter, tol=self.tol, check=watch.check)
+    def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> Outcome:
+        ended = batch.solve(alphas, max_iter=self.max_iter, tol=self.tol, check=watch.check)
+        if not ended.converged.all():
+            worst = np.flatnonzero(~ended.converged)[ended.gap[~ended.converged].argmax()]
+            warnings.warn(
+                f"{(~ended.converged).sum()} of {len(alphas)} softmax fits are not at their "
+                f"minimum after {self.max_iter} Newton steps; at penalty {alphas[worst]:g} the "
+                f"objective may be {ended.gap[worst]:.2g} nats above it. Raise the penalty, "
+                "max_iter= or tol=",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return ended
 
     def _batches(self, target: NDArray[np.intp], known: Labels) -> list[NDArray[np.intp]]:
-        """Problem numbers, so many together as the workspace of L-BFGS holds."""
-        each = known.widest * (len(self._rows.values) + 1) * (2 * MEMORY + 8)
+        """Problem numbers, so many together as the workspace holds."""
+        each = known.widest * (10 * (len(self._rows.values) + 1) + 6 * self.n)
         step = max(1, WORKSPACE // each)
         return [np.arange(at, min(at + step, len(target))) for at in range(0, len(target), step)]
 

@@ -1,4 +1,4 @@
-"""Softmax problems solved side by side, in the coordinates that make them round."""
+"""Softmax problems solved side by side, each to a certificate of its own."""
 
 from __future__ import annotations
 
@@ -10,23 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.estimators.inputs import Floats
-from probes.estimators.lbfgs import minimise
-from probes.estimators.softmax_loss import SoftmaxLoss
+from probes.estimators.newton import Step, dot, newton_step, shorten, spread
+from probes.estimators.softmax_loss import Curvature, SoftmaxLoss
+
+PRODUCTS = 1000  # with the Hessian at most a step; the next step goes on from there
+LEAST = 1e-250  # of a preconditioner's entries
 
 
 @dataclass(frozen=True)
 class Round:
     """The rows of a site and the spectrum of their centred Gram matrix.
 
-    `basis` holds its eigenvectors [d, r], in the precision of `X`; weights are sought within it.
+    `basis` holds its eigenvectors [d, r], in float64; weights are sought within it.
     """
 
     X: Any
     mean: Floats  # [d], still to be taken off X
     centre: Floats  # [d], the mean of the rows as they were given
     values: Floats  # [r]
-    basis: Any
+    basis: Floats
     fit_intercept: bool
+
+
+@dataclass
+class Outcome:
+    """How each problem's search ended: passes over the rows, a bound on its objective above the
+    minimum in nats, and whether that is as small as was asked for. All [problems].
+    """
+
+    passes: NDArray[np.intp]
+    gap: Floats
+    converged: NDArray[np.bool_]
 
 
 class SoftmaxBatch:
@@ -42,64 +56,142 @@ class SoftmaxBatch:
         """Class codes and whether a row counts [problems, n], numbers of classes [problems]."""
         self.rows, self.sizes = rows, sizes
         absent = np.arange(sizes.max()) >= sizes[:, None]
-        self.loss = SoftmaxLoss(rows.X, rows.mean, codes, counts, absent)
+        self.loss = SoftmaxLoss(rows.X, rows.mean, codes, counts, absent, rows.fit_intercept)
         self.A = np.zeros((*absent.shape, len(rows.values)))
         self.b = np.zeros(absent.shape)
+        self.Z = np.zeros((*absent.shape, len(rows.X)))  # logits without b, kept up with A
 
     def solve(
         self, alphas: Floats, *, max_iter: int, tol: float, check: Callable[[], None]
-    ) -> NDArray[np.intp]:
-        """Minimise at those penalties [problems], from where A and b are; evaluations taken.
+    ) -> Outcome:
+        """Minimise at those penalties [problems], from where A and b are.
 
-        A problem is done once its next step promises less than `tol` nats a row, or after
-        `max_iter` evaluations. Two classes are one direction, whose penalty ‖w₁ − w₀‖² is
-        2(‖w₀‖² + ‖w₁‖²).
+        With the intercepts minimised out, a problem's objective F is as convex as its penalty, so
+        F − min F ≤ ‖∇F‖² / 2α (which is its duality gap too). And Σᵢ KL(p*ᵢ ‖ pᵢ) ≤ F − min F, so
+        no class's probability is further than √(gap / 2) from the optimum's in any row that
+        counts. A problem is done, and left alone, once that is at most `tol` and the gap at most
+        `tol` of the minimum; or after `max_iter` Newton steps, or where none lowers its loss.
+        A penalty that cannot be told from 0 has no such bound: there the gap is what the last
+        Newton step promised.
+        Two classes are one direction, whose penalty ‖w₁ − w₀‖² is 2(‖w₀‖² + ‖w₁‖²).
         """
         alphas = np.where(self.sizes == 2, 2 * alphas, alphas)
-        counted = self.loss.counts.sum(axis=1)
-        flat = counted / self.sizes  # Hessian by an intercept, at zero weights
-        curved = (flat / len(self.rows.X))[:, None] * self.rows.values
-        by_A = 1 / np.sqrt(curved + alphas[:, None])[:, None]
-        by_b = 1 / np.sqrt(flat)[:, None]
-
-        def evaluate(u: Floats, which: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            A, b = u[:, :, :-1] * by_A[which], u[:, :, -1] * by_b[which]
-            lost, slope, sums = self._evaluate(A, b, which)
-            slope += alphas[which, None, None] * A
-            lost += alphas[which] / 2 * np.einsum("pkr,pkr->p", A, A)
-            gradient = np.concatenate(
-                [slope * by_A[which], (sums * by_b[which])[:, :, None]], axis=2
-            )
-            return lost, gradient
-
-        start = np.concatenate([self.A / by_A, (self.b / by_b)[:, :, None]], axis=2)
-        rounding = 4 * float(np.finfo(self.rows.X.dtype).eps)
-        found, taken = minimise(
-            evaluate, start, max_iter=max_iter, enough=tol * counted, rounding=rounding, check=check
+        count = len(alphas)
+        ended = Outcome(
+            np.zeros(count, dtype=np.intp), np.full(count, np.inf), np.zeros(count, dtype=bool)
         )
-        self.A, self.b = found[:, :, :-1] * by_A, found[:, :, -1] * by_b
-        return taken
+        live = np.arange(count)
+        for number in range(max_iter + 1):
+            if not len(live):
+                break
+            check()
+            self.b[live] = self.loss.settle(self.Z[live], self.b[live], live)
+            at, gradient, lost = self._slopes(alphas, live)
+            ended.passes[live] += 1
+            bound, weak = self._bound(gradient, at, lost, alphas[live])
+            self._note(ended, live, bound, lost, weak, tol)
+            going = ~ended.converged[live]
+            live, at, gradient, lost = live[going], at.only(going), gradient[going], lost[going]
+            if not len(live) or number == max_iter:
+                break
+            step = self._newton(at, gradient, alphas[live], tol, check)
+            ended.passes[live] += step.products + 1
+            self._note(ended, live, -step.slope, lost, weak[going], tol, only=weak[going])
+            moved = self._move(at, step, lost, alphas[live])
+            live = live[moved & ~ended.converged[live]]
+        return ended
 
-    def _evaluate(
-        self, A: Floats, b: Floats, which: NDArray[np.intp]
-    ) -> tuple[Floats, Floats, Floats]:
-        """Loss and gradient in the basis, without the penalty."""
-        lost, slopes, sums = self.loss(self._weights(A), b, which)
-        back = slopes.reshape(-1, slopes.shape[2]).astype(self.rows.basis.dtype) @ self.rows.basis
-        if not self.rows.fit_intercept:
-            sums = np.zeros_like(sums)
-        return lost, back.reshape(A.shape).astype(np.float64), sums
+    def _slopes(self, alphas: Floats, live: NDArray[np.intp]) -> tuple[Curvature, Floats, Floats]:
+        """Curvature, gradient in the basis and objective of the problems that are not done."""
+        at, slopes = self.loss.at(self.Z[live], self.b[live], live)
+        A = self.A[live]
+        gradient = (slopes.reshape(-1, slopes.shape[2]) @ self.rows.basis).reshape(A.shape)
+        gradient += spread(alphas[live]) * A
+        return at, gradient, at.loss + alphas[live] / 2 * dot(A, A)
 
-    def _weights(self, A: Floats) -> Any:
-        """Weights [problems, classes, d] of the features, in the precision of the rows."""
-        basis = self.rows.basis
-        flat = A.reshape(-1, A.shape[2]).astype(basis.dtype) @ basis.T
+    def _bound(
+        self, gradient: Floats, at: Curvature, lost: Floats, alphas: Floats
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """The gap [problems], and where the penalty cannot be told from 0."""
+        weak = alphas <= np.finfo(np.float64).eps * self.rows.values.max(initial=0)
+        square = dot(gradient, gradient)
+        gap = np.divide(square, 2 * alphas, out=np.full_like(square, np.inf), where=~weak)
+        return np.minimum(gap + at.left, lost), weak
+
+    @staticmethod
+    def _note(
+        ended: Outcome,
+        live: NDArray[np.intp],
+        gap: Floats,
+        lost: Floats,
+        weak: NDArray[np.bool_],
+        tol: float,
+        only: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """What the gap is now, of all or `only` some problems, and who is done."""
+        near = (gap <= 2 * tol**2) & (weak | (gap <= tol * (lost - gap)))
+        mine = np.ones(len(live), dtype=bool) if only is None else only
+        ended.gap[live[mine]] = gap[mine]
+        ended.converged[live[mine & near]] = True
+
+    def _newton(
+        self,
+        at: Curvature,
+        gradient: Floats,
+        alphas: Floats,
+        tol: float,
+        check: Callable[[], None],
+    ) -> Step:
+        """The next step, as exact as it has to be."""
+        classes = self.sizes[at.which, None]
+        curved = (at.mean * classes / (classes - 1))[:, :, None] * self.rows.values
+        scale = np.maximum(curved + spread(alphas), LEAST)
+        basis = self.rows.basis.astype(at.P.dtype, copy=False)
+        narrowed = [np.arange(len(alphas)), at]
+
+        def product(V: Floats, which: NDArray[np.intp]) -> tuple[Floats, Floats]:
+            if len(which) != len(narrowed[0]):
+                kept = np.isin(narrowed[0], which)
+                narrowed[:] = narrowed[0][kept], narrowed[1].only(kept)
+            flat = V.reshape(-1, V.shape[2]).astype(basis.dtype, copy=False) @ basis.T
+            bent, shift = self.loss.curve(narrowed[1], flat.reshape(*V.shape[:2], -1))
+            back = bent.reshape(-1, bent.shape[2]).astype(basis.dtype, copy=False) @ basis
+            return back.reshape(V.shape) + spread(alphas[which]) * V, shift
+
+        enough = 0.2 * alphas * 2 * tol**2
+        return newton_step(product, gradient, scale, enough, most=PRODUCTS, check=check)
+
+    def _move(self, at: Curvature, step: Step, lost: Floats, alphas: Floats) -> NDArray[np.bool_]:
+        """Go as far along the step as lowers the losses; who moved."""
+        live = at.which
+        Z, b, A = self.Z[live], self.b[live], self.A[live]
+        change = self.loss.products(self._weights(step.weights))
+        linear, square = dot(A, step.weights), dot(step.weights, step.weights)
+        penalty = dot(A, A)
+
+        def losses(share: Floats, which: NDArray[np.intp]) -> Floats:
+            grown = penalty[which] + 2 * share * linear[which] + share**2 * square[which]
+            logits = Z[which] + spread(share) * change[which]
+            shifts = b[which] + share[:, None] * step.intercepts[which]
+            fitted = self.loss.losses(logits, shifts, live[which])
+            return fitted + alphas[which] / 2 * grown
+
+        share = shorten(losses, lost, step.slope)
+        self.A[live] = A + spread(share) * step.weights
+        self.b[live] = b + share[:, None] * step.intercepts
+        self.Z[live] = Z + spread(share) * change
+        return share > 0
+
+    def _weights(self, A: Floats) -> Floats:
+        """Weights [problems, classes, d] of the features."""
+        flat = A.reshape(-1, A.shape[2]) @ self.rows.basis.T
         return flat.reshape(*A.shape[:2], -1)
 
     def coefficients(self) -> tuple[Floats, Floats]:
         """Weights [problems, classes, d] and intercepts for rows as they were given."""
-        W = self._weights(self.A).astype(np.float64)
+        W = self._weights(self.A)
         b = self.b - W @ self.rows.centre
+        b -= np.where(self.loss.absent, 0, b).sum(axis=1, keepdims=True) / self.sizes[:, None]
         b[self.loss.absent] = -np.inf
         return W, b
 
@@ -108,12 +200,12 @@ class SoftmaxBatch:
         [problems, n].
         """
         lost, said = np.zeros(len(self.b)), np.empty(self.loss.codes.shape, dtype=np.intp)
-        everyone, W = np.arange(len(self.b)), self._weights(self.A)
+        shift = np.where(self.loss.absent, -np.inf, self.b)[:, :, None]
         for rows in self.loss.blocks(self.b.size):
-            logits = self.loss.logits(W, self.b, everyone, rows)
+            logits = self.Z[:, :, rows] + shift
             said[:, rows] = logits.argmax(axis=1)
             logits -= logits.max(axis=1, keepdims=True)
             true = np.take_along_axis(logits, self.loss.codes[:, None, rows], axis=1)[:, 0]
             missed = np.log(np.exp(logits).sum(axis=1)) - true
-            lost += (missed * ~self.loss.counts[:, rows]).sum(axis=1, dtype=np.float64)
+            lost += (missed * ~self.loss.counts[:, rows]).sum(axis=1)
         return lost, said

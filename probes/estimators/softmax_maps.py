@@ -20,13 +20,14 @@ class SoftmaxMaps:
     `coef` is [targets, classes, d] and `intercept` [targets, classes]; a target with fewer classes
     than the widest is padded with zero weights and intercepts of −inf. `classes` holds each
     target's labels in ascending order, `evaluations` how many passes over the rows its fit took
-    (0 where that does not apply).
+    and `gap` by how many nats its objective may be above the minimum (0 where these do not apply).
     """
 
     coef: Floats
     intercept: Floats
     classes: tuple[NDArray[Any], ...]
     evaluations: NDArray[np.intp]
+    gap: Floats
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -39,6 +40,7 @@ class SoftmaxMaps:
             self.intercept[one, :width],
             (self.classes[target],),
             self.evaluations[one],
+            self.gap[one],
         )
 
     def log_probabilities(self, X: Any) -> Iterator[tuple[NDArray[np.intp], Floats]]:

@@ -1,0 +1,107 @@
+"""Newton's steps for many convex problems in lockstep, by conjugate gradients.
+
+One product with the Hessians serves all problems that are not done; each stops at its own
+tolerance and is then left alone. Vectors are [problems, classes, r] throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.estimators.inputs import Floats
+
+ARMIJO = 1e-4  # share of the promised decrease that a step must bring
+HALVINGS = 30  # of a step at most
+
+Product = Callable[[Floats, NDArray[np.intp]], tuple[Floats, Floats]]
+
+
+def dot(a: Floats, b: Floats) -> Floats:
+    """Inner products, problem by problem: [problems, …] twice → [problems]."""
+    return np.einsum("pkd,pkd->p", a, b)
+
+
+def spread(numbers: Floats) -> Floats:
+    """[problems] so that it multiplies [problems, classes, d]."""
+    return numbers[:, None, None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the problems should go: weights [problems, classes, r], the intercepts that follow
+    [problems, classes], how fast the losses fall that way [problems], and products taken.
+    """
+
+    weights: Floats
+    intercepts: Floats
+    slope: Floats
+    products: NDArray[np.intp]
+
+
+def newton_step(
+    product: Product,
+    gradient: Floats,
+    scale: Floats,
+    enough: Floats,
+    *,
+    most: int,
+    check: Callable[[], None],
+) -> Step:
+    """−H⁻¹·gradient, nearly.
+
+    `product` gives H·V of the problems it is asked for, and the intercepts that follow V; `scale`
+    is nearly H's diagonal. A problem is done once the squared length of what is left of its
+    gradient, each entry over its `scale`, is at most a forcing share of what it was (a small one
+    close to the minimum, where such steps gain most), or its plain squared length is at most
+    `enough` [problems]; or after `most` products.
+    """
+    found, follow = np.zeros_like(gradient), np.zeros(gradient.shape[:2])
+    taken, live = np.zeros(len(gradient), dtype=np.intp), np.arange(len(gradient))
+    left, over = -gradient, scale
+    even = left / over
+    size = dot(left, even)
+    wanted = size * np.minimum(0.1, size)
+    along = even.copy()
+    for _ in range(most):
+        going = (size > wanted) & (dot(left, left) > enough[live])
+        if not going.all():
+            live, left, over, along = live[going], left[going], over[going], along[going]
+            size, wanted = size[going], wanted[going]
+        if not len(live):
+            break
+        check()
+        curved, shift = product(along, live)
+        taken[live] += 1
+        bend = dot(along, curved)
+        share = np.divide(size, bend, out=np.zeros_like(size), where=bend > 0)
+        found[live] += spread(share) * along
+        follow[live] += share[:, None] * shift
+        left -= spread(share) * curved
+        even = left / over
+        before, size = size, dot(left, even)
+        along = even + spread(size / before) * along
+        size = np.where(share > 0, size, 0)  # no further where rounding leaves no curvature
+    return Step(found, follow, dot(found, gradient), taken)
+
+
+def shorten(
+    losses: Callable[[Floats, NDArray[np.intp]], Floats], before: Floats, slope: Floats
+) -> Floats:
+    """The share of each step [problems] that lowers its loss enough, 1 or a half of a half …; 0
+    where none does. `losses` gives those after shares of the steps of some problems.
+    """
+    share, trying = np.ones(len(before)), np.arange(len(before))
+    slack = 4 * np.finfo(np.float64).eps * np.abs(before)
+    for _ in range(HALVINGS):
+        after = losses(share[trying], trying)
+        wanted = before + ARMIJO * share * slope + slack
+        trying = trying[~(after <= wanted[trying])]
+        if not len(trying):
+            return share
+        share[trying] /= 2
+    share[trying] = 0
+    return share
