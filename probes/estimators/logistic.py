@@ -25,8 +25,8 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
         tol: the most that a probability of a training row may differ from the optimum's, and the
             objective from the minimum, as a share of it.
 
-    Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (passes over the rows),
-    n_features_in_.
+    Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (passes over
+    the rows), n_features_in_.
 
     Raises InputError for NaN or infinity, one class only, or no more rows than classes. What its
     accuracy does not show: more than the majority class gives, unless that is set beside it.

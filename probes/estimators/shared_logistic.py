@@ -71,8 +71,8 @@ class SharedLogistic:
         A problem is done once no probability of a row that it learns from can be further than
         `tol` from the optimum's, and its objective no further than `tol` of the minimum, by a
         bound that holds for it alone (`SoftmaxBatch.solve`). After `max_iter` Newton steps it is
-        given as it is, with a ConvergenceWarning. Raises InputError for NaN or infinity, fewer than two rows a fold,
-        or matrices above `memory` bytes.
+        given as it is, with a ConvergenceWarning. Raises InputError for NaN or infinity, fewer than
+        two rows a fold, or matrices above `memory` bytes.
         """
         X = inputs.matrix(X)
         self.n, self.d = X.shape

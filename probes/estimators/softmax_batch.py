@@ -14,6 +14,7 @@ from probes.estimators.newton import Step, dot, newton_step, shorten, spread
 from probes.estimators.softmax_loss import Curvature, SoftmaxLoss
 
 PRODUCTS = 1000  # with the Hessian at most a step; the next step goes on from there
+FAR = 200  # the bound on logits is that much wider than tol: it takes every row for the worst one
 LEAST = 1e-250  # of a preconditioner's entries
 
 
@@ -69,8 +70,11 @@ class SoftmaxBatch:
         With the intercepts minimised out, a problem's objective F is as convex as its penalty, so
         F − min F ≤ ‖∇F‖² / 2α (which is its duality gap too). And Σᵢ KL(p*ᵢ ‖ pᵢ) ≤ F − min F, so
         no class's probability is further than √(gap / 2) from the optimum's in any row that
-        counts. A problem is done, and left alone, once that is at most `tol` and the gap at most
-        `tol` of the minimum; or after `max_iter` Newton steps, or where none lowers its loss.
+        counts, nor W from the optimum's than √(2 gap / α). A problem is done, and left alone, once
+        no such p can be further than `tol`, the gap is at most `tol` of the minimum, and no logit
+        of a row of root mean square length can be further than `FAR` · `tol` (which is about rows
+        not learnt from, and decides only at the smallest penalties); or after `max_iter` Newton
+        steps, or where none lowers its loss.
         A penalty that cannot be told from 0 has no such bound: there the gap is what the last
         Newton step promised.
         Two classes are one direction, whose penalty ‖w₁ − w₀‖² is 2(‖w₀‖² + ‖w₁‖²).
@@ -80,7 +84,7 @@ class SoftmaxBatch:
         ended = Outcome(
             np.zeros(count, dtype=np.intp), np.full(count, np.inf), np.zeros(count, dtype=bool)
         )
-        live = np.arange(count)
+        live, wanted = np.arange(count), self._wanted(alphas, tol)
         for number in range(max_iter + 1):
             if not len(live):
                 break
@@ -89,14 +93,15 @@ class SoftmaxBatch:
             at, gradient, lost = self._slopes(alphas, live)
             ended.passes[live] += 1
             bound, weak = self._bound(gradient, at, lost, alphas[live])
-            self._note(ended, live, bound, lost, weak, tol)
+            self._note(ended, live, bound, lost, weak, wanted[live], tol)
             going = ~ended.converged[live]
             live, at, gradient, lost = live[going], at.only(going), gradient[going], lost[going]
+            weak = weak[going]
             if not len(live) or number == max_iter:
                 break
-            step = self._newton(at, gradient, alphas[live], tol, check)
+            step = self._newton(at, gradient, alphas[live], wanted[live], check)
             ended.passes[live] += step.products + 1
-            self._note(ended, live, -step.slope, lost, weak[going], tol, only=weak[going])
+            self._note(ended, live, -step.slope, lost, weak, wanted[live], tol, only=weak)
             moved = self._move(at, step, lost, alphas[live])
             live = live[moved & ~ended.converged[live]]
         return ended
@@ -109,11 +114,21 @@ class SoftmaxBatch:
         gradient += spread(alphas[live]) * A
         return at, gradient, at.loss + alphas[live] / 2 * dot(A, A)
 
+    def _weak(self, alphas: Floats) -> NDArray[np.bool_]:
+        """Where the penalty cannot be told from 0."""
+        return alphas <= np.finfo(np.float64).eps * self.rows.values.max(initial=0)
+
+    def _wanted(self, alphas: Floats, tol: float) -> Floats:
+        """The largest gap [problems] by which probabilities and logits are near enough."""
+        square = self.rows.values.sum() / len(self.rows.X)
+        far = alphas * (FAR * tol) ** 2 / (2 * max(square, LEAST))
+        return 2 * np.where(self._weak(alphas), tol**2, np.minimum(tol**2, far / 2))
+
     def _bound(
         self, gradient: Floats, at: Curvature, lost: Floats, alphas: Floats
     ) -> tuple[Floats, NDArray[np.bool_]]:
         """The gap [problems], and where the penalty cannot be told from 0."""
-        weak = alphas <= np.finfo(np.float64).eps * self.rows.values.max(initial=0)
+        weak = self._weak(alphas)
         square = dot(gradient, gradient)
         gap = np.divide(square, 2 * alphas, out=np.full_like(square, np.inf), where=~weak)
         return np.minimum(gap + at.left, lost), weak
@@ -125,11 +140,12 @@ class SoftmaxBatch:
         gap: Floats,
         lost: Floats,
         weak: NDArray[np.bool_],
+        wanted: Floats,
         tol: float,
         only: NDArray[np.bool_] | None = None,
     ) -> None:
         """What the gap is now, of all or `only` some problems, and who is done."""
-        near = (gap <= 2 * tol**2) & (weak | (gap <= tol * (lost - gap)))
+        near = (gap <= wanted) & (weak | (gap <= tol * (lost - gap)))
         mine = np.ones(len(live), dtype=bool) if only is None else only
         ended.gap[live[mine]] = gap[mine]
         ended.converged[live[mine & near]] = True
@@ -139,7 +155,7 @@ class SoftmaxBatch:
         at: Curvature,
         gradient: Floats,
         alphas: Floats,
-        tol: float,
+        wanted: Floats,
         check: Callable[[], None],
     ) -> Step:
         """The next step, as exact as it has to be."""
@@ -158,7 +174,7 @@ class SoftmaxBatch:
             back = bent.reshape(-1, bent.shape[2]).astype(basis.dtype, copy=False) @ basis
             return back.reshape(V.shape) + spread(alphas[which]) * V, shift
 
-        enough = 0.2 * alphas * 2 * tol**2
+        enough = 0.2 * 2 * alphas * wanted
         return newton_step(product, gradient, scale, enough, most=PRODUCTS, check=check)
 
     def _move(self, at: Curvature, step: Step, lost: Floats, alphas: Floats) -> NDArray[np.bool_]:

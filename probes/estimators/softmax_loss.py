@@ -1,4 +1,4 @@
-"""Many multinomial logistic regressions on the same rows: their probabilities, slopes and curvature.
+"""Many multinomial logistic regressions on the same rows: their losses, slopes and curvature.
 
 A problem p is a target and the rows that it may learn from. All problems share the products with
 X, which is what makes twenty targets and five folds cheap. Logits without intercepts, here Z, are
