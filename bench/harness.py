@@ -73,6 +73,12 @@ def record(name: str, seed: int, body: dict[str, Any]) -> None:
     print(text)
 
 
+def recorded(name: str) -> dict[str, Any]:
+    """What bench/results/NAME.json holds; nothing where there is no such file."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
 def _plain(value: Any) -> Any:
     """Python's own types only; a number that is not known is null."""
     if isinstance(value, Mapping):
