@@ -163,14 +163,14 @@ class SoftmaxBatch:
         curved = (at.mean * classes / (classes - 1))[:, :, None] * self.rows.values
         scale = np.maximum(curved + spread(alphas), LEAST)
         basis = self.rows.basis.astype(at.P.dtype, copy=False)
-        narrowed = [np.arange(len(alphas)), at]
+        asked = np.arange(len(alphas))
 
         def product(V: Floats, which: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            if len(which) != len(narrowed[0]):
-                kept = np.isin(narrowed[0], which)
-                narrowed[:] = narrowed[0][kept], narrowed[1].only(kept)
+            nonlocal asked, at
+            if len(which) != len(asked):
+                at, asked = at.only(np.isin(asked, which)), which
             flat = V.reshape(-1, V.shape[2]).astype(basis.dtype, copy=False) @ basis.T
-            bent, shift = self.loss.curve(narrowed[1], flat.reshape(*V.shape[:2], -1))
+            bent, shift = self.loss.curve(at, flat.reshape(*V.shape[:2], -1))
             back = bent.reshape(-1, bent.shape[2]).astype(basis.dtype, copy=False) @ basis
             return back.reshape(V.shape) + spread(alphas[which]) * V, shift
 

@@ -37,8 +37,10 @@ class Curvature:
         """Of some of the problems."""
         if kept.all():
             return self
-        parts = (self.which, self.loss, self.left, self.P, self.inverse, self.mean)
-        return Curvature(*(part[kept] for part in parts))
+        return Curvature(
+            self.which[kept], self.loss[kept], self.left[kept], self.P[kept],
+            self.inverse[kept], self.mean[kept],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
