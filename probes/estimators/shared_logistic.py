@@ -43,7 +43,7 @@ class LogisticScores:
     alphas: Floats  # [a]
     accuracy: Floats  # [folds, a, targets]
     log_loss: Floats  # [folds, a, targets], mean nats a row
-    best: NDArray[np.intp]  # [targets], index into alphas of the least mean log-loss
+    best: NDArray[np.intp]  # [targets], index into alphas of the highest mean accuracy
 
     @property
     def alpha(self) -> Floats:
@@ -129,7 +129,11 @@ class SharedLogistic:
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> LogisticScores:
-        """Accuracy and log-loss of every fold, penalty and target, and each target's penalty.
+        """Accuracy and log-loss of every fold, penalty and target, and each target's penalty: the
+        one with the highest mean accuracy, as LogisticRegressionCV chooses, and among equals the
+        one with the least mean log-loss. (The log-loss alone chooses badly where folds hold out
+        operand values: a fit at its minimum is then confident of its errors, and the largest
+        penalty, which says next to nothing, loses least.)
 
         `labels` is [n] or [n, targets]. Raises InputError where a fold's training rows lack a
         class, and for what `fit` refuses.
@@ -156,7 +160,7 @@ class SharedLogistic:
                 accuracy[fold[at], index, target[at]] = right / held
                 loss[fold[at], index, target[at]] = lost / held
                 watch.step()
-        return LogisticScores(alphas, accuracy, loss, np.argmin(loss.mean(axis=0), axis=0))
+        return LogisticScores(alphas, accuracy, loss, _chosen(accuracy, loss))
 
     def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> Outcome:
         ended = batch.solve(alphas, max_iter=self.max_iter, tol=self.tol, check=watch.check)
@@ -177,6 +181,14 @@ class SharedLogistic:
         each = known.widest * (10 * (len(self._rows.values) + 1) + 6 * self.n)
         step = max(1, WORKSPACE // each)
         return [np.arange(at, min(at + step, len(target))) for at in range(0, len(target), step)]
+
+
+def _chosen(accuracy: Floats, loss: Floats) -> NDArray[np.intp]:
+    """Of [folds, a, targets]: the penalty of the highest mean accuracy, ties by log-loss."""
+    right = accuracy.mean(axis=0)
+    tied = right >= right.max(axis=0) - 1e-12
+    chosen: NDArray[np.intp] = np.argmin(np.where(tied, loss.mean(axis=0), np.inf), axis=0)
+    return chosen
 
 
 def near(X: Any, mean: Floats, spread: float) -> tuple[Any, Floats]:

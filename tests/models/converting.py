@@ -24,16 +24,20 @@ def convert(source: Path, out: Path, kind: str = "nanogpt", **options: Any) -> A
 
 
 def assert_loads_and_agrees(
-    folder: Path, original: Callable[[torch.Tensor], torch.Tensor], digits: int = 3
+    folder: Path,
+    original: Callable[[torch.Tensor], torch.Tensor],
+    digits: int = 3,
+    dtype: str = "float32",
 ) -> Any:
-    """`interp.load` in float32, through the engine, against the original at every position."""
-    model = interp.load(str(folder))
+    """`interp.load`, through the engine, against the original at every position."""
+    model = interp.load(str(folder), dtype=dtype)
     batch = model.prompts(interp.Addition(digits).sample(20, seed=5), format="padded")
     found = engine.run(model, batch, logits="all").logits
     with torch.no_grad():
-        want = original(batch.tokens)[:, :-1].float()
+        want = original(batch.tokens)[:, :-1].to(found.dtype)
     assert found.shape == want.shape
-    assert (found - want).abs().max() <= LARGEST * want.abs().max()
+    largest = LARGEST if dtype == "float32" else 1e-9
+    assert (found - want).abs().max() <= largest * want.abs().max()
     return model
 
 
