@@ -16,9 +16,10 @@ from app.cells import caption, embedded
 from app.plain import plain
 from app.study import Study
 from interp.ablation.replacements import GIVEN, Given
+from interp.ablation.results.af1 import AllForOne
+from interp.ablation.results.grid import AblationGrid
 from interp.arithmetic.formats import format_names
-from interp.figures import gallery
-from interp.results import AblationGrid, AllForOne
+from interp.figures.gallery import gallery
 
 CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
 STYLES = 3  # formats that a schedule is tried in until others are chosen

@@ -11,19 +11,17 @@ import interp
 from app import jobs, results
 from app.sample import problems
 from app.study import Study
-from interp.ablation import Schedule
 from interp.ablation.replacements import Given
+from interp.ablation.schedule import Schedule
 
 if TYPE_CHECKING:
-    from interp.results import (
-        AblationComparison,
-        AblationGrid,
-        AblationScore,
-        AblationTransfer,
-        AllForOne,
-        CamaTable,
-        LayerRemoval,
-    )
+    from interp.ablation.results.af1 import AllForOne
+    from interp.ablation.results.cama import CamaTable
+    from interp.ablation.results.compare import AblationComparison
+    from interp.ablation.results.evaluate import AblationScore
+    from interp.ablation.results.grid import AblationGrid
+    from interp.ablation.results.removal import LayerRemoval
+    from interp.ablation.results.transfer import AblationTransfer
 
 
 @dataclass(frozen=True)

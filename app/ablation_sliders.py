@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app.ablation_results import Drawn
-from interp.ablation import REPLACEMENTS
 from interp.ablation.places import SINKS
+from interp.ablation.replacements import REPLACEMENTS
 
 WAIT, START, WIDTH = "ablation wait", "ablation start", "ablation width"
 NEXT = "ablation next"  # where the sliders go before they are drawn again

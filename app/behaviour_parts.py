@@ -10,10 +10,10 @@ import streamlit as st
 from app import behaviour_results as computed
 from app import parts
 from app.study import Study
-from interp.arithmetic.cookbook import cookbook_tasks
+from interp.suites.number_cookbook.tasks import cookbook_tasks
 
 if TYPE_CHECKING:
-    from interp.results import Result
+    from interp.results.result import Result
 
 PUBLISHED = {"errors": "Kinds of errors", "explain": "The fault behind them"}
 COOKBOOK = ("add:integer", "add:float", "add:fraction", "max:integer")

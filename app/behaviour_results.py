@@ -13,14 +13,12 @@ from app import jobs, results
 from app.study import Study
 
 if TYPE_CHECKING:
-    from interp.results import (
-        Approximation,
-        CookbookScores,
-        Diagnosis,
-        ErrorExplanation,
-        ErrorTaxonomy,
-        NoisyPrefix,
-    )
+    from interp.behaviour.results.doctor import Diagnosis
+    from interp.behaviour.results.errors import ErrorTaxonomy
+    from interp.behaviour.results.explain import ErrorExplanation
+    from interp.suites.results.approximation import Approximation
+    from interp.suites.results.cookbook import CookbookScores
+    from interp.suites.results.noisy_prefix import NoisyPrefix
 
 
 def errors(study: Study) -> ErrorTaxonomy:
@@ -108,7 +106,7 @@ def _explanation(study: Study) -> ErrorExplanation:
 @st.cache_data(max_entries=16, show_spinner=False)
 def _noisy_prefix(study: Study) -> NoisyPrefix:
     job = jobs.current()
-    return interp.behaviour.noisy_prefix(
+    return interp.suites.noisy_prefix(
         results.loaded(study),
         study.task,
         n=study.n,
@@ -136,7 +134,7 @@ def _cookbook(
     study: Study, tasks: tuple[str, ...], lengths: tuple[int, ...], n: int, seconds: int
 ) -> CookbookScores:
     job = jobs.current()
-    return interp.behaviour.cookbook(
+    return interp.suites.cookbook(
         results.loaded(study),
         tasks,
         lengths=lengths,
@@ -151,7 +149,7 @@ def _cookbook(
 @st.cache_data(max_entries=8, show_spinner=False)
 def _approximation(study: Study, n: int) -> Approximation:
     job = jobs.current()
-    return interp.behaviour.approximation(
+    return interp.suites.approximation(
         results.loaded(study), n=n, seed=study.seed, progress=job.progress, cancel=job.cancel
     )
 

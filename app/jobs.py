@@ -18,7 +18,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from app.plain import plain
-from interp.engine import Cancel
+from interp.engine.requests import Cancel
 from interp.errors import Cancelled
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from app.plain import plain
 from interp.figures.export import NO_BROWSER, browser
 
 if TYPE_CHECKING:
-    from interp.results import Result
+    from interp.results.result import Result
 
 CHART = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
 

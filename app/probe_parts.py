@@ -14,18 +14,18 @@ from app.cells import caption, embedded
 from app.plain import plain
 from app.probe_results import Asked, Place
 from app.study import Study
-from interp.figures.probes import FLOW
-from interp.figures.probes_cell import measured, probe_cell
-from interp.figures.probes_layers import score_by_layer
-from interp.results.probes import REFERENCES
 from probes.consequences import answer_follows
+from probes.figures.cell import measured, probe_cell
+from probes.figures.layers import score_by_layer
+from probes.figures.sweep import FLOW
+from probes.results.sweep import REFERENCES
 
 if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-    from interp.models import Model
-    from interp.results import ProbeSweep
+    from interp.models.model import Model
+    from probes.results.sweep import ProbeSweep
 
 FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
 HELD_OUT = {  # the split, and in how many turns

@@ -13,7 +13,8 @@ from app.sample import problems
 from app.study import Study
 
 if TYPE_CHECKING:
-    from interp.results import ProbeSweep, ProbeUse
+    from probes.results.causal_test import ProbeUse
+    from probes.results.sweep import ProbeSweep
 
 Mode = Literal["move", "remove"]
 
@@ -88,6 +89,6 @@ def _use(study: Study, target: str, split: str, place: Place, mode: Mode) -> Pro
         split=split,
         cancel=job.cancel,
     )
-    return probes.use(
+    return probes.intervene(
         model, fitted, mode=mode, seed=study.seed, progress=job.progress, cancel=job.cancel
     )

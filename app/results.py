@@ -20,21 +20,18 @@ from app.sample import problems
 from app.study import Study
 from interp.arithmetic.scoring import score
 from interp.behaviour.breakdowns import carry_classes
-from interp.behaviour.drawing import draw
 from interp.behaviour.explain import faults_behind
+from interp.models.asking import draw
 
 if TYPE_CHECKING:
     from interp.arithmetic.problems import Problems
-    from interp.models import Model, PromptBatch
-    from interp.results import (
-        Behaviour,
-        CounterfactualAttribution,
-        LogitLens,
-        PromptSearch,
-        SelfCheck,
-        SwapExample,
-        TokenisationReport,
-    )
+    from interp.attribution.results.counterfactual import CounterfactualAttribution, SwapExample
+    from interp.attribution.results.logit_lens import LogitLens
+    from interp.behaviour.results.accuracy import Behaviour, PromptSearch
+    from interp.engine.results.selfcheck import SelfCheck
+    from interp.models.model import Model
+    from interp.models.prompts import PromptBatch
+    from interp.models.results.tokenisation import TokenisationReport
 
 Prefix = Literal["keep", "recompute"]
 Target = Literal["argmax", "true", "difference"]

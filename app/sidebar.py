@@ -19,7 +19,7 @@ from app.study import Study
 from interp.arithmetic.formats import format_names
 
 if TYPE_CHECKING:
-    from interp.models import Model
+    from interp.models.model import Model
 
 OTHER = "Another model …"
 TASKS = ("add:1", "add:2", "add:5", "sub:2", "addsub:2", "mul:1x1", "mul:2x2", "expr:A+B-C:1")
@@ -66,7 +66,7 @@ def choose_checkpoint(name: str) -> str:
         key=f"checkpoint {name}",
         help="How many steps it had been trained for.",
     )
-    return name if at == end else str(interp.series(name).folder(int(str(at))))
+    return name if at == end else str(interp.checkpoints(name).folder(int(str(at))))
 
 
 def choose_study(name: str, model: Model) -> Study:

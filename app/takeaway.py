@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from interp.results import Result
+    from interp.results.result import Result
 
 
 def figure(result: Result, kind: Literal["html", "png", "svg"]) -> bytes:
@@ -44,8 +44,8 @@ def save(result: Result, folder: Path) -> tuple[str, ...]:
     Raises:
         StorageError: where the folder cannot be written; nothing half-written is left.
     """
-    from interp.figures import write_figure
-    from interp.results import write_atomic
+    from interp.figures.export import write_figure
+    from interp.results.atomic import write_atomic
 
     result.save(folder)
     write_atomic(folder / "table.csv", table(result))

@@ -13,8 +13,8 @@ from interp.errors import ModelError
 from interp.training.logs import has_log, log_place
 
 if TYPE_CHECKING:
-    from interp.results import TrainingDynamics
     from interp.training.learning import Measure
+    from interp.training.results.learning import TrainingDynamics
 
 
 def trained(name: str) -> str:
@@ -30,7 +30,7 @@ def logged(source: str) -> bool:
 def steps(source: str) -> tuple[int, ...]:
     """The steps at which checkpoints were kept; none for most models."""
     try:
-        return interp.series(source).steps
+        return interp.checkpoints(source).steps
     except ModelError:  # it has none
         return ()
 

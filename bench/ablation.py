@@ -22,16 +22,16 @@ import torch
 import interp
 from bench.harness import record
 from interp.ablation import Replacement
+from interp.ablation._grid import full_answers
 from interp.ablation.answers import Answers, read
 from interp.ablation.cells import Cell, Cells
 from interp.ablation.complete import Resources
-from interp.ablation.filling import Filling
-from interp.ablation.grid import full_answers
+from interp.ablation.replacement_states import Filling
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
 from interp.ablation.visible import PEEK, SELF, visible
-from interp.engine.lanes import own_blocks
+from interp.engine.block_steps import own_blocks
 from interp.engine.requests import tolerance
 
 BATCH = 64  # prompts in one of the peer's forwards

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from interp.results import installed_versions, write_atomic
+from interp.results.atomic import write_atomic
+from interp.results.versions import installed_versions
 
 RESULTS = Path(__file__).parent / "results"
 

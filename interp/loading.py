@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from interp.models import Model, SiteMap
+    from interp.models.model import Model
+    from interp.models.site_map import SiteMap
 
 
 def load(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32") -> Model:
@@ -22,7 +23,7 @@ def load(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32"
     Raises ModelError for a model that is unknown, damaged, unsafe to open or computed otherwise
     than its family; InputError for a bad device or dtype.
     """
-    from interp.models import load_model
+    from interp.models.loading import load_model
 
     return _checked(load_model(name, device=device, dtype=dtype))
 
@@ -58,14 +59,14 @@ def wrap(
     Raises InputError where module, tokenizer and sites do not fit each other; ModelError for a
     module that is not causal, or whose logits are not head(final_norm(…)).
     """
-    from interp.models import trained_on, wrap_module
+    from interp.models.wrapping import trained_on, wrap_module
 
     card = trained_on(task, format)
     return _checked(wrap_module(module, tokenizer, name=name, sites=sites, card=card))
 
 
 def _checked(model: Model) -> Model:
-    from interp.engine import selfcheck
+    from interp.engine._selfcheck import selfcheck
 
     sites = selfcheck(model).sites
     model.unusable = {

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interp.engine import Cancel, Read, run
+from interp.engine._run import run
+from interp.engine.requests import Cancel, Read
 from interp.errors import InputError, SiteError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch

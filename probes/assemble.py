@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results import ProbeSweep
 from interp.results.resampling import resampling
 from probes.cells import Cell
 from probes.design import Design
+from probes.results.sweep import ProbeSweep
 from probes.study import Study
 
 

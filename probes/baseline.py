@@ -8,16 +8,15 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.drawing import sample
-from interp.engine import Cancel
-from interp.engine.requests import Progress
-from interp.results import OneHotBaseline
+from interp.engine.requests import Cancel, Progress
+from interp.models.asking import sample
 from interp.results.calls import problems_call
 from interp.results.resampling import resampling
 from probes.design import Design, Scheme, designs_of, varying
 from probes.fitting import Found, constants, fit_design
 from probes.question import one_hot_operands
 from probes.resample import resamples
+from probes.results.baseline import OneHotBaseline
 from probes.scores import mean_absolute_error, quality, score, size
 from probes.splits import Split, each_once, split_settings, turns_setting
 from probes.targets import Target, computed, resolve

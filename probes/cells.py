@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.models.prompts import PromptBatch
-from interp.results.probes import ENOUGH_TYPES
 from interp.results.resampling import resampling
 from probes.activations import Hook
 from probes.design import Design
-from probes.estimators import read_circle
+from probes.estimators.circle import read_circle
 from probes.fitting import Found, constants
 from probes.places import positions, predicted_role
 from probes.references import Reference, References
 from probes.resample import Ratios, Resamples, resamples
+from probes.results.sweep import ENOUGH_TYPES
 from probes.scores import mean_absolute_error, quality, score, size
 from probes.targets import Target
 

@@ -15,18 +15,18 @@ import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.drawing import sample
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import sample
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results import ModelId
 from interp.results.calls import problems_call
+from interp.results.identity import ModelId
 from probes.activations import Hook, extracted, hooks
 from probes.cells import shown_values
 from probes.design import Scheme, check_known, check_varying, designs
-from probes.estimators import LinearMap, SoftmaxMaps
+from probes.estimators.linear_map import LinearMap
+from probes.estimators.softmax_maps import SoftmaxMaps
 from probes.fitting import constants, fit_design
 from probes.places import bos_tokens, check_places, positions
 from probes.references import references

@@ -11,8 +11,12 @@ import numpy.typing as npt
 
 from interp.errors import InputError
 from probes.design import Design
-from probes.estimators import LinearMap, SharedLogistic, SharedRidge, SoftmaxMaps, on_circle
-from probes.estimators import penalties as usual_penalties
+from probes.estimators.circle import on_circle
+from probes.estimators.linear_map import LinearMap
+from probes.estimators.shared_logistic import SharedLogistic
+from probes.estimators.shared_ridge import SharedRidge
+from probes.estimators.shared_ridge import penalties as usual_penalties
+from probes.estimators.softmax_maps import SoftmaxMaps
 from probes.targets import Target
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from interp.errors import StorageError
-from interp.results import write_atomic
+from interp.results.atomic import write_atomic
 from probes.activations import Hook
 from probes.cells import Cell
 

@@ -28,9 +28,9 @@ from typing import Any
 import yaml
 
 from interp.errors import InputError
+from probes.causal_test import intervene
 from probes.fitted import fit
 from probes.sweep import probe
-from probes.usage import use
 
 _SPLIT = ("split", "test", "folds")
 _GIVEN = {"model", "problems", "n", "seed", "resume", "shard", "jobs", "progress", "cancel",
@@ -58,7 +58,7 @@ class Plan:
         for part in (self.probe, *self.use):
             _check_memory(part.get("memory", 1))
         for wanted in self.use:
-            _check_names("use", wanted, {"target", "n"} | _arguments(fit) | _arguments(use))
+            _check_names("use", wanted, {"target", "n"} | _arguments(fit) | _arguments(intervene))
             if missing := {"target", "site", "layer", "role"} - set(wanted):
                 raise InputError(f"a use needs {', '.join(sorted(missing))}: it names one cell")
 
@@ -101,7 +101,7 @@ def baseline_arguments(plan: Plan) -> dict[str, Any]:
 
 def use_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Those that say what is done with it, `n` the prompts that are edited."""
-    return {name: value for name, value in wanted.items() if name in {"n"} | _arguments(use)}
+    return {name: value for name, value in wanted.items() if name in {"n"} | _arguments(intervene)}
 
 
 def _arguments(function: Any) -> set[str]:

@@ -10,23 +10,22 @@ OUT/report.html
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import interp
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.model import Model
-from interp.results import ProbeSweep, Result
+from interp.results.result import Result
 from probes.assemble import merge
 from probes.baseline import one_hot_baseline
+from probes.causal_test import intervene
 from probes.fitted import fit
 from probes.plan import Plan, baseline_arguments, fit_arguments, use_arguments
+from probes.results.sweep import ProbeSweep
 from probes.running import running_sums
 from probes.sweep import probe
-from probes.usage import use
 
 Load = Callable[[str], Model]
 Named = tuple[str, str, Result]  # folder, title, what was found
@@ -98,7 +97,7 @@ def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list
     for number, wanted in enumerate(plan.use):
         cell = fit_arguments(plan, wanted)
         fitted = fit(model, task, wanted["target"], cancel=cancel, **cell)
-        done = use(model, fitted, seed=plan.seed, cancel=cancel, **use_arguments(wanted))
+        done = intervene(model, fitted, seed=plan.seed, cancel=cancel, **use_arguments(wanted))
         found.append((f"use-{number}", f"Does the model use {wanted['target']}?", done))
     if plan.baseline:
         alone = one_hot_baseline(task, cancel=cancel, **baseline_arguments(plan))
@@ -115,19 +114,22 @@ def write(result: Result, folder: Path) -> None:
     """The Result itself, its table as CSV too, and every figure of it."""
     result.save(folder)
     result.frame.to_csv(folder / "table.csv", index=False)
-    figures = import_module("interp.figures")
-    for name, figure in figures.gallery(result).items():
-        figures.write_figure(figure, folder, ("html",), name=name)
+    from interp.figures.export import write_figure
+    from interp.figures.gallery import gallery, write_closer
+
+    for name, figure in gallery(result).items():
+        write_figure(figure, folder, ("html",), name=name)
     # A start of the browser takes seconds: one for the main figure, one for all the others.
-    figures.write_figure(result, folder, ("png", "svg"))
-    figures.write_closer(result, folder)
+    write_figure(result, folder, ("png", "svg"))
+    write_closer(result, folder)
 
 
 def _report(plan: Plan, found: Sequence[Named], path: Path, script: str) -> Path:
-    report = import_module("interp.figures.report")
-    sections = [report.Section(title, result) for _, title, result in found]
+    from interp.figures.report import Section, write_report
+
+    sections = [Section(title, result) for _, title, result in found]
     lead = f"Probes of {plan.model}, each beside what the question alone tells."
-    written: Path = report.write_report(
+    written: Path = write_report(
         sections, path, title=f"Probes of {plan.model}", lead=lead, script=script
     )
     return written

@@ -15,13 +15,14 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.drawing import sample
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import sample
 from interp.models.model import Model
-from interp.results import ProbeSweep, RunningSums, mean_interval
+from interp.results.intervals import mean_interval
 from interp.results.resampling import resampling
+from probes.results.baseline import RunningSums
+from probes.results.sweep import ProbeSweep
 from probes.splits import Split
 from probes.sweep import CONTROLS, probe
 from probes.targets import resolve

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.engine.requests import Cancel, Progress
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.untrained import untrained

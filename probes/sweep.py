@@ -11,17 +11,16 @@ from pathlib import Path
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.drawing import sample
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import sample
 from interp.models.model import Model
-from interp.results import ProbeSweep
 from interp.results.calls import problems_call
 from probes.activations import Hook, hooks
 from probes.assemble import assemble
 from probes.design import WRONG_LABELS, Scheme, check_known, check_varying, designs, varying
 from probes.places import check_places, default_places
+from probes.results.sweep import ProbeSweep
 from probes.splits import Split, each_once, split_settings, turns_setting
 from probes.study import Study, measure
 from probes.targets import Target, computed, resolve
@@ -81,7 +80,7 @@ def probe(
     Returns:
         The sweep; a target is skipped at roles where arithmetic cannot know it yet.
 
-    Does not show: whether the model uses what is found (`probes.use`).
+    Does not show: whether the model uses what is found (`probes.intervene`).
 
     Raises:
         InputError: for a constant target, fewer prompts than classes, NaN activations, more

@@ -23,7 +23,7 @@ from app.commands.options import (
 from app.commands.watch import Watch
 
 if TYPE_CHECKING:
-    from interp.results import Result
+    from interp.results.result import Result
 
 Method = Annotated[
     Literal["cama", "abp", "af1", "compare", "grid", "removal", "transfer", "table"],
@@ -150,7 +150,8 @@ def ablate(
 
 def _closer(result: Result, out: Path) -> None:
     """Figures beyond the main one: a grid has one of each answer token."""
-    from interp.figures import gallery, write_figure
+    from interp.figures.export import write_figure
+    from interp.figures.gallery import gallery
 
     for name, figure in list(gallery(result).items())[1:]:
         write_figure(figure, out, name=name)

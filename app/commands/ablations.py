@@ -11,9 +11,11 @@ from interp.errors import InputError
 
 if TYPE_CHECKING:
     from app.commands.watch import Watch
-    from interp.ablation import Replacement, Schedule
-    from interp.models import Model, PromptBatch
-    from interp.results import Result
+    from interp.ablation.replacements import Replacement
+    from interp.ablation.schedule import Schedule
+    from interp.models.model import Model
+    from interp.models.prompts import PromptBatch
+    from interp.results.result import Result
 
 Run = dict[str, Any]  # seed=, progress= and cancel=
 Named = dict[str, Any]  # name → prompts, or (model, prompts)
@@ -77,7 +79,7 @@ def schedule_of(flags: Flags, n_layers: int, *, wait: int = 0, transfer: str = "
     """The schedule that --wait, --transfer, --compute and --mask draw; `wait` and `transfer` are
     what it is where they are left out. Layers behind the transfer compute unless --compute says
     otherwise; without transfer they stay as they are."""
-    from interp.ablation import Schedule
+    from interp.ablation.schedule import Schedule
 
     waits = wait if flags.wait is None else flags.wait
     moving = layers("--transfer", flags.transfer or transfer, waits, n_layers)
@@ -123,7 +125,7 @@ def replaced(flags: Flags, seed: int) -> dict[str, Any]:
 
 
 def _with_table(text: str, n: int | None, seed: int) -> str | Replacement:
-    from interp.ablation import Replacement
+    from interp.ablation.replacements import Replacement
 
     return text if n is None else replace(Replacement.of(text, seed), n=n)
 
@@ -171,7 +173,7 @@ def _removal(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
 def _compare(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     """The schedule drawn under each alternative, or a search under each where none is drawn."""
     import interp
-    from interp.ablation.compare import replacements_for
+    from interp.ablation._compare import replacements_for
 
     drawn = {"wait", "transfer", "compute"} & set(flags.given)
     plain = Flags(wait=flags.wait, transfer=flags.transfer, compute=flags.compute)
@@ -214,7 +216,7 @@ def _transfer(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
 
 def _table(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
     import interp
-    from interp.ablation import Replacement
+    from interp.ablation.replacements import Replacement
 
     key = Replacement.of(flags.replacement or "cama").table_key
     if key is None:

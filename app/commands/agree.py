@@ -21,9 +21,9 @@ from app.commands.watch import Watch
 from interp.errors import InputError
 
 if TYPE_CHECKING:
-    from interp.analyses import Analysis
     from interp.arithmetic.problems import Problems
-    from interp.models import Model
+    from interp.many.calling import Analysis
+    from interp.models.model import Model
 
 AnalysisName = Annotated[
     str,
@@ -64,16 +64,16 @@ def agree(
     """Which of an analysis' findings do all seeds share?"""
     with Watch(f"loading {models[0]}") as watch:
         import interp
-        from interp.analyses import named
+        from interp.many.calling import named
 
         function = named(analysis)
-        names = list(interp.replicas(models[0])) if len(models) == 1 else models
+        names = list(interp.seeds_of(models[0])) if len(models) == 1 else models
         first = interp.load(names[0])
         asked = Asked(task, n, seed, format, sampler)
         sample = asked.problems(function, first)
         watch.step(f"{analysis} of {len(names)} models")
         options = asked.options(function) | assignments(changes)
-        result = interp.across(
+        result = interp.over_seeds(
             [first, *names[1:]],
             function,
             sample,
@@ -103,7 +103,7 @@ class Asked:
             InputError: for a task or sampler where the analysis draws its own problems.
         """
         from app.sample import problems
-        from interp.analyses import asks_unseen, takes_problems, title
+        from interp.many.calling import asks_unseen, takes_problems, title
 
         if takes_problems(analysis):
             task, n = task_of(model, self.task), 512 if self.n is None else self.n
@@ -122,7 +122,7 @@ class Asked:
         Raises:
             InputError: for a flag that it has no argument for.
         """
-        from interp.analyses import declares, takes_problems, title
+        from interp.many.calling import declares, takes_problems, title
 
         given: dict[str, Any] = {"format": self.format}
         if not takes_problems(analysis):

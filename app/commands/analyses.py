@@ -14,8 +14,8 @@ from interp.errors import InputError
 if TYPE_CHECKING:
     from app.commands.watch import Watch
     from interp.arithmetic.problems import Problems
-    from interp.models import Model
-    from interp.results import Result
+    from interp.models.model import Model
+    from interp.results.result import Result
 
 
 Run = dict[str, Any]  # arguments: progress=, cancel=, …
@@ -85,7 +85,7 @@ def _noisy_prefix(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
     sample, drawn = asked.sample(model, 256)
-    return interp.behaviour.noisy_prefix(model, sample, **drawn, format=asked.format, **run)
+    return interp.suites.noisy_prefix(model, sample, **drawn, format=asked.format, **run)
 
 
 def _search(model: Model, asked: Asked, run: Run) -> Result:
@@ -109,7 +109,7 @@ def _cookbook(model: Model, asked: Asked, run: Run) -> Result:
     shots = whole_numbers("--shots", asked.shots or "2")
     if len(shots) > 1:
         raise InputError(f"the cookbook takes one number of --shots, not {asked.shots!r}")
-    return interp.behaviour.cookbook(
+    return interp.suites.cookbook(
         model,
         asked.cookbook_tasks.split(",") if asked.cookbook_tasks else None,
         lengths=whole_numbers("--lengths", asked.lengths or "1,2,3,4"),
@@ -125,7 +125,7 @@ def _approximation(model: Model, asked: Asked, run: Run) -> Result:
     import interp
 
     asked.refuse_sampler()
-    return interp.behaviour.approximation(model, n=asked.count(120), seed=asked.seed, **run)
+    return interp.suites.approximation(model, n=asked.count(120), seed=asked.seed, **run)
 
 
 ANALYSES: dict[str, Analysis] = {

@@ -55,7 +55,7 @@ def attribute(
     with Watch(f"loading {model}") as watch:
         import interp
         from app.sample import problems
-        from interp.results import Result
+        from interp.results.result import Result
 
         loaded = interp.load(model, device=device, dtype=dtype)
         sample = problems(task_of(loaded, task), n, seed=seed, sampler=sampler)

@@ -58,7 +58,7 @@ def dynamics(
         raise InputError("--task goes with one log; several take it from their cards")
     with Watch("reading the log"):
         import interp
-        from interp.results import Result
+        from interp.results.result import Result
 
         result: Result
         if len(sources) == 1:

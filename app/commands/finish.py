@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from interp.results import Result
+    from interp.results.result import Result
 
 
 def finish(result: Result, out: Path | None) -> None:

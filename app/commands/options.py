@@ -12,7 +12,7 @@ from typer import Option
 from interp.errors import InputError
 
 if TYPE_CHECKING:
-    from interp.models import Model
+    from interp.models.model import Model
 
 ModelName = Annotated[
     str, Option("--model", "-m", help="A fixture's name, a folder, a .gguf file or a Hub id.")

@@ -28,7 +28,7 @@ from app.commands.watch import Watch
 from interp.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
-    from interp.results import ProbeSweep
+    from probes.results.sweep import ProbeSweep
 
 UNFINISHED = ".unfinished"  # in --out, where a stopped sweep keeps the sites that are done
 
@@ -203,7 +203,7 @@ def report(result: ProbeSweep, out: Path | None) -> None:
     finish(result, out)
     if out is None:
         return
-    from interp.figures import write_closer
+    from interp.figures.gallery import write_closer
     from interp.figures.report import Section, write_report
 
     write_closer(result, out)  # where a browser is missing, finish has said so
@@ -235,7 +235,7 @@ def run_plan(plan: Path, out: Path | None, shard: str | None, jobs: int) -> None
 
 def _merged(folders: list[Path]) -> ProbeSweep:
     import probes
-    from interp.results import ProbeSweep
+    from probes.results.sweep import ProbeSweep
 
     return probes.merge([ProbeSweep.load(folder) for folder in folders])
 

@@ -26,17 +26,17 @@ def series(
     """How does an analysis' finding come about during training?"""
     with Watch(f"looking for checkpoints of {model}") as watch:
         import interp
-        from interp.analyses import named
+        from interp.many.calling import named
 
         function = named(analysis)
-        found = interp.series(model)
+        found = interp.checkpoints(model)
         asked = Asked(task, n, seed, format, sampler)
         sample = asked.problems(function, found.load(found.steps[-1]))
         watch.step(f"{analysis} of {len(found)} checkpoints")
         options = asked.options(function) | assignments(changes)
         # Before it has learnt its format a model's answers cannot be read, and are wrong.
         options = ({"strict": False} if analysis == "behaviour.accuracy" else {}) | options
-        result = interp.over(
+        result = interp.over_checkpoints(
             found, function, sample, progress=watch.progress, cancel=watch.cancel, **options
         )
     finish(result, out)

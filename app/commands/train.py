@@ -13,7 +13,7 @@ from app.commands.options import assignments
 from app.commands.watch import Watch
 
 if TYPE_CHECKING:
-    from interp.training import Validation
+    from interp.training.run import Validation
 
 Changes = Annotated[
     list[str] | None,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from interp.engine import Cancel
+    from interp.engine.requests import Cancel
 
 PATIENCE = 2.0  # seconds without a bar
 
@@ -53,7 +53,7 @@ class Watch:
     def cancel(self) -> Cancel:
         """The token that the first Ctrl-C sets."""
         if self._cancel is None:
-            from interp.engine import Cancel
+            from interp.engine.requests import Cancel
 
             self._cancel = Cancel()
         return self._cancel

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from app import ablation_parts, ablation_results, ablation_sliders, parts, results, study
+from app import (
+    ablation_parts,
+    ablation_results,
+    ablation_sliders,
+    parts,
+    results,
+    study,
+)
 
 
 def page() -> None:

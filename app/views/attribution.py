@@ -9,7 +9,7 @@ import streamlit as st
 from app import parts, results, study
 
 if TYPE_CHECKING:
-    from interp.results import CounterfactualAttribution
+    from interp.attribution.results.counterfactual import CounterfactualAttribution
 
 PREFIXES = {"keep": "Original's answer digits", "recompute": "New problem's answer digits"}
 TARGETS = {

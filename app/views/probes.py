@@ -8,12 +8,12 @@ import streamlit as st
 
 from app import parts, probe_parts, study
 from app import probe_results as computed
-from interp.figures.probes import cells_of
+from probes.figures.sweep import cells_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interp.results import ProbeSweep
+    from probes.results.sweep import ProbeSweep
 
 CELL = "probe cell chosen"
 ONE, LAYERS, CAUSAL = "This cell", "Layer by layer", "Does the model use it?"

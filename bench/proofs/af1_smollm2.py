@@ -23,9 +23,9 @@ from typing import Any
 import interp
 from bench.harness import RESULTS, record
 from interp.ablation import Schedule
+from interp.ablation.results.af1 import AllForOne
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError
-from interp.results import AllForOne
 
 STYLES = ("plain", "calculate", "qa-short", "af1-verbal", "af1-qa", "af1-instruction", "af1-word",
           "af1-python")  # fmt: skip

@@ -20,7 +20,7 @@ import interp
 import probes
 from bench.harness import record
 from interp.models.model import Model
-from interp.results import ProbeSweep
+from probes.results.sweep import ProbeSweep
 
 TARGETS = (
     "near(a,5)", "near(a,10)", "parity(a)", "magnitude(a)", "carry[0]", "carry[1]",

@@ -24,9 +24,8 @@ from bench.harness import record
 from bench.proofs.probe_running_sums import all_shipped
 from interp.errors import InputError
 from interp.models.model import Model
-from interp.results import ProbeSweep
 from interp.results.intervals import benjamini_hochberg
-from interp.results.probes import FALSE_DISCOVERIES
+from probes.results.sweep import FALSE_DISCOVERIES, ProbeSweep
 
 
 def main() -> None:
@@ -104,7 +103,7 @@ def _use(model: Model, sweep: ProbeSweep, target: str, n: int) -> dict[str, obje
             model, sweep.task, target, n=n, seed=sweep.seed or 0,
             split=str(sweep.settings["split"]), **place,
         )  # fmt: skip
-        found = probes.use(model, fitted, seed=sweep.seed or 0)
+        found = probes.intervene(model, fitted, seed=sweep.seed or 0)
     except InputError as error:  # a head whose output does not vary, say: that is an answer too
         return told | {"not_measured": str(error)}
     return told | {"named": found.named, "n": found.n, "followed": found.followed,

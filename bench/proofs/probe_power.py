@@ -47,7 +47,7 @@ def _moved(model: Model, layer: int, options: argparse.Namespace) -> list[dict[s
             model, model.task, f"c[{k}]", site="resid_post", layer=layer, role=f"predicts(c{k})",
             n=options.n, seed=options.seed,
         )  # fmt: skip
-        found = probes.use(model, fitted, seed=options.seed)
+        found = probes.intervene(model, fitted, seed=options.seed)
         told = {name: found.metrics[name] for name in TOLD}
         rows.append({"digit": f"c{k}", "n": found.n, "followed": found.followed, **told})
     return rows

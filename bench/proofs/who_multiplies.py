@@ -38,11 +38,11 @@ from interp.errors import Cancelled, InputError, ModelError
 from interp.models.fixtures import fixture_folders, fixtures_root, read_card
 from interp.models.loading import open_module
 from interp.models.sources import resolve
-from interp.results import write_atomic
+from interp.results.atomic import write_atomic
 from interp.training import Recipe, Validation, design, train
 from interp.training.card import share
 from interp.training.evaluation import score
-from interp.training.finish import LOG
+from interp.training.export_model import LOG
 from interp.training.log_rows import groups_of
 from interp.training.rows import Encoder
 from interp.training.stream import Stream

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from interp.errors import StorageError
-from interp.results import write_atomic
+from interp.results.atomic import write_atomic
 from interp.results.cache import CACHE_VARIABLE, cache_folder
 
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import torch
 
 from interp.ablation.answers import Answers, read
-from interp.ablation.filling import Filling
 from interp.ablation.places import Places
+from interp.ablation.replacement_states import Filling
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.ablation.visible import OPEN, SELF, visible
-from interp.engine import tolerance, unembed
-from interp.engine.lanes import KeysValues, TokenLogits, step
+from interp.engine.block_steps import KeysValues, TokenLogits, step
+from interp.engine.readout import unembed
+from interp.engine.requests import tolerance
 from interp.errors import InputError
 
 Look = tuple[int, ...] | None  # the heads that look in one layer; None all, () none

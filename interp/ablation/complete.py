@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from interp.ablation.answers import Answers, Reader, Truth
-from interp.ablation.filling import Filling
 from interp.ablation.masks import cut
 from interp.ablation.places import Places
+from interp.ablation.replacement_states import Filling
 from interp.ablation.schedule import Schedule
 from interp.ablation.visible import SELF
-from interp.engine import Cancel, Replace, Rows, Savings, Variant, run_variants
-from interp.engine.interventions import Intervention
-from interp.engine.lanes import own_blocks
-from interp.engine.requests import Progress
+from interp.engine._run import run_variants
+from interp.engine.block_steps import own_blocks
+from interp.engine.interventions import Intervention, Replace, Rows
+from interp.engine.requests import Cancel, Progress, Savings, Variant
 from interp.models.model import Model
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from interp.ablation.places import Places
 from interp.ablation.visible import OPEN, OPERANDS, PEEK, SELF, check_mask, window_of
-from interp.engine import MaskAttention
+from interp.engine.interventions import MaskAttention
 from interp.errors import InputError
 from interp.models.prompts import PromptBatch
 

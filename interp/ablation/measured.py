@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.ablation.answers import Answers
+from interp.ablation.results.evaluate import AblationScore, share_interval
 from interp.ablation.setting import Setting
-from interp.results import AblationScore, mean_interval, ratio_interval
-from interp.results.ablation import share_interval
+from interp.results.intervals import mean_interval, ratio_interval
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

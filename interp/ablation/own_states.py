@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 
 from interp.ablation.places import Places
-from interp.engine import Cancel
-from interp.engine.lanes import prefix_states
+from interp.engine.block_steps import prefix_states
+from interp.engine.requests import Cancel
 from interp.models.model import Model
 
 Ints = npt.NDArray[np.int64]

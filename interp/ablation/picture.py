@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from interp.ablation.masks import specs
 from interp.ablation.places import Places
+from interp.ablation.results.masks import edges_text
 from interp.ablation.schedule import Schedule
 from interp.ablation.visible import OPEN, visible
-from interp.engine import MaskAttention
-from interp.results.ablation_masks import edges_text
+from interp.engine.interventions import MaskAttention
 
 Cuts = tuple[MaskAttention, ...]
 

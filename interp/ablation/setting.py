@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from interp.ablation.answers import Answers, Truth, best_constant
 from interp.ablation.complete import Resources
-from interp.ablation.filling import Filling, filling, table_for
 from interp.ablation.places import Places
+from interp.ablation.replacement_states import Filling, filling, table_for
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
 from interp.ablation.tables import Table

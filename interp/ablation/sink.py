@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from interp.ablation.places import Places
-from interp.engine.lanes import KeysValues, embed, own_blocks, step
+from interp.engine.block_steps import KeysValues, embed, own_blocks, step
 from interp.models.model import Model
 
 

@@ -22,9 +22,8 @@ from interp.ablation.keys import Key, keys
 from interp.ablation.places import Places
 from interp.ablation.replacements import Given
 from interp.arithmetic.problems import Problems
-from interp.engine import Cancel
-from interp.engine.lanes import own_blocks, prefix_states
-from interp.engine.requests import Progress
+from interp.engine.block_steps import own_blocks, prefix_states
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch

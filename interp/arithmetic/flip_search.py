@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from interp.arithmetic.constraints import Found, Wish, fulfilled
 from interp.arithmetic.digits import Digits, to_int64
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.uniform import uniform_problems
-from interp.arithmetic.wishes import Found, Wish, fulfilled
 
 if TYPE_CHECKING:
     from interp.arithmetic.tasks import Task

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from interp.arithmetic.constraints import Found, Wish, read_wishes
 from interp.arithmetic.flip_search import is_complete, search_flips
 from interp.arithmetic.pairing import raise_for_rows
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import generator
 from interp.arithmetic.sum_flips import sum_flips
 from interp.arithmetic.truth import column_names
-from interp.arithmetic.wishes import Found, Wish, read_wishes
 
 
 def flip_truth(

@@ -20,8 +20,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from interp.arithmetic.formats import Format, ReadAnswer, format_names
 from interp.arithmetic.formats import format as format_named
+from interp.arithmetic.formats import format_names
+from interp.arithmetic.formats.base import Format
+from interp.arithmetic.formats.numbers import ReadAnswer
 from interp.errors import FormatError, InputError
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.carry_chains import Pattern, least_column_sum
+from interp.arithmetic.constraints import Found, Wish
 from interp.arithmetic.digits import Digits
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.schoolbook import operand_signs, sum_carry_range
 from interp.arithmetic.subtasks import CARRY_ALONE, class_codes, sum_codes, sum_of_widths
-from interp.arithmetic.wishes import Found, Wish
 
 if TYPE_CHECKING:
     from interp.arithmetic.tasks import Task

@@ -1,7 +1,5 @@
 """What an answer is made from: counterfactual logit attribution and the logit lens."""
 
-from interp.attribution.counterfactual import counterfactual
-from interp.attribution.example import swap_example
-from interp.attribution.logit_lens import logit_lens
+from interp.faces import face
 
-__all__ = ["counterfactual", "logit_lens", "swap_example"]
+__getattr__, __dir__, __all__ = face(__name__, __file__)

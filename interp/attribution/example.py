@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from interp.attribution.results.counterfactual import SwapExample
 from interp.attribution.roles import least_first, place_of
 from interp.attribution.swaps import Prefix, Swap, swapped_prompts
 from interp.attribution.targets import true_tokens
-from interp.engine import Variant, run_variants
+from interp.engine._run import run_variants
+from interp.engine.requests import Variant
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results import SwapExample
 from interp.results.calls import problems_call
 
 

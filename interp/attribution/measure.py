@@ -19,8 +19,8 @@ from interp.attribution.targets import (
     some_tokens,
     true_tokens,
 )
-from interp.engine import Cancel, Run, Savings, Variant, run, run_variants
-from interp.engine.requests import Progress
+from interp.engine._run import run, run_variants
+from interp.engine.requests import Cancel, Progress, Run, Savings, Variant
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import check_answered_in, read_answer
 from interp.arithmetic.tasks import Task
-from interp.behaviour.answers import Resources, generated_texts
-from interp.behaviour.drawing import draw
+from interp.engine.answers import Resources, generated_texts
+from interp.models.asking import draw
 from interp.models.model import Model
-from interp.results import ModelId
+from interp.results.identity import ModelId
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import pandas as pd
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.subtasks import has_classes, subtask_class
 from interp.arithmetic.truth import families
-from interp.results import wilson
+from interp.results.intervals import wilson
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.object_]

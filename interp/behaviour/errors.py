@@ -17,15 +17,13 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.published_answers import PublishedAnswers, read_published
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.wrong_answers import wrong_answers
-from interp.behaviour.answers import Resources, problem_texts
 from interp.behaviour.asking import ask
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.behaviour.results.errors import GROUPS, ErrorTaxonomy
+from interp.engine.answers import Resources, problem_texts
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.fixtures import fixtures_root
 from interp.models.model import Model
-from interp.results import ErrorTaxonomy
-from interp.results.errors import GROUPS
 
 Answers = npt.NDArray[np.object_]
 Flags = npt.NDArray[np.bool_]

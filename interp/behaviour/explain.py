@@ -17,13 +17,12 @@ from interp.arithmetic.scoring import read_answer
 from interp.arithmetic.simulators import Simulator, simulators
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.wrong_answers import WrongAnswers, wrong_answers
-from interp.behaviour.answers import Resources, problem_texts
 from interp.behaviour.asking import ask
 from interp.behaviour.errors import check_shuffles, chosen_rows, published_file, readable
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.behaviour.results.explain import ErrorExplanation
+from interp.engine.answers import Resources, problem_texts
+from interp.engine.requests import Cancel, Progress
 from interp.models.model import Model
-from interp.results import ErrorExplanation
 
 Answers = npt.NDArray[np.object_]
 

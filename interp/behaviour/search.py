@@ -11,13 +11,13 @@ from interp.arithmetic.formats import format as format_named
 from interp.arithmetic.formats import format_names
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
-from interp.behaviour.answers import Resources, greedy
-from interp.behaviour.drawing import draw
-from interp.engine import Cancel
-from interp.engine.requests import Progress
+from interp.behaviour.results.accuracy import PromptSearch
+from interp.engine.answers import Resources, greedy
+from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import draw
 from interp.models.model import Model
-from interp.results import PromptSearch, wilson
+from interp.results.intervals import wilson
 
 Asked = dict[str, float]  # n, accuracy with low and high, readable
 

@@ -1,62 +1,8 @@
-"""A Plotly figure for each Result type. Computes nothing; `Result.figure()` finds it here."""
+"""The kit of every figure: theme, heat map, export, report.
 
-from interp.figures import (  # each registers its figures
-    ablation,
-    ablation_curves,
-    ablation_grid,
-    ablation_roles,
-    ablation_rows,
-    ablation_search,
-    approximation,
-    attribution,
-    behaviour,
-    cookbook,
-    doctor,
-    dynamics,
-    errors,
-    explain,
-    logit_lens,
-    model,
-    noisy_prefix,
-    over_models,
-    probes,
-    probes_baseline,
-    probes_sums,
-    probes_use,
-)
-from interp.figures.export import Export, write_figure
-from interp.figures.gallery import gallery, shows, write_closer
-from interp.figures.registry import draw, has_renderer, renders
+Computes nothing. Each family keeps its own figures in its `figures/`.
+"""
 
-__all__ = [
-    "Export",
-    "ablation",
-    "ablation_curves",
-    "ablation_grid",
-    "ablation_roles",
-    "ablation_rows",
-    "ablation_search",
-    "approximation",
-    "attribution",
-    "behaviour",
-    "cookbook",
-    "doctor",
-    "draw",
-    "dynamics",
-    "errors",
-    "explain",
-    "gallery",
-    "has_renderer",
-    "logit_lens",
-    "model",
-    "noisy_prefix",
-    "over_models",
-    "probes",
-    "probes_baseline",
-    "probes_sums",
-    "probes_use",
-    "renders",
-    "shows",
-    "write_closer",
-    "write_figure",
-]
+from interp.faces import face
+
+__getattr__, __dir__, __all__ = face(__name__, __file__)

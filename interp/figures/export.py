@@ -15,7 +15,8 @@ import plotly.graph_objects as go
 
 from interp.errors import InputError
 from interp.figures.registry import draw
-from interp.results import Result, write_atomic
+from interp.results.atomic import write_atomic
+from interp.results.result import Result
 
 Kind = Literal["html", "png", "svg"]
 SCALE = 2  # pixels of a PNG for each pixel of the screen

@@ -1,21 +1,26 @@
-"""Which function draws which Result. Renderers register themselves by type."""
+"""Which function draws which Result. Figures register themselves by type."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
 from interp.errors import InputError
-from interp.results import Result
+from interp.results import kinds
+from interp.results.result import Result
 
 R = TypeVar("R", bound=Result)
+Figures = Mapping[str, go.Figure]
+MAIN = "figure"
+
 _RENDERERS: dict[type[Result], Callable[[Any], go.Figure]] = {}
+_CLOSER: dict[type[Result], Callable[[Any], Figures]] = {}
 
 
 def renders(kind: type[R]) -> Callable[[Callable[[R], go.Figure]], Callable[[R], go.Figure]]:
-    """Decorator: the function draws Results of this type (and of its subclasses)."""
+    """Decorator: the function draws the main figure of this Result type and its subclasses."""
 
     def register(function: Callable[[R], go.Figure]) -> Callable[[R], go.Figure]:
         _RENDERERS[kind] = function
@@ -24,17 +29,35 @@ def renders(kind: type[R]) -> Callable[[Callable[[R], go.Figure]], Callable[[R],
     return register
 
 
+def shows(kind: type[R]) -> Callable[[Callable[[R], Figures]], Callable[[R], Figures]]:
+    """Decorator: the function draws every further figure of this Result type, by name."""
+
+    def register(function: Callable[[R], Figures]) -> Callable[[R], Figures]:
+        _CLOSER[kind] = function
+        return function
+
+    return register
+
+
 def has_renderer(kind: type[Result]) -> bool:
     """Whether some function draws Results of this type."""
+    kinds.import_figures(kind.analysis)
     return any(base in _RENDERERS for base in kind.__mro__)
 
 
-def draw(result: Result) -> go.Figure:
-    """The figure of a Result.
+def draw(result: Result, name: str | None = None) -> go.Figure:
+    """The main figure of a Result, or the further one called `name`.
 
     Raises:
-        InputError: if no renderer is registered for its type.
+        InputError: if its type has no figure, or none of that name.
     """
+    kinds.import_figures(result.analysis)
+    if name not in (None, MAIN):
+        further = closer(result)
+        if name not in further:
+            there = ", ".join((MAIN, *further))
+            raise InputError(f"a {type(result).__name__} has no figure {name!r}: choose {there}")
+        return further[name]
     for base in type(result).__mro__:
         if base in _RENDERERS:
             return _RENDERERS[base](result)
@@ -42,3 +65,15 @@ def draw(result: Result) -> go.Figure:
         f"no figure is known for a {type(result).__name__}: look at its .frame, or register a "
         "renderer with interp.figures.renders"
     )
+
+
+def closer(result: Result) -> Figures:
+    """The figures beyond the main one, by name; empty where there are none."""
+    kinds.import_figures(result.analysis)
+    for base in type(result).__mro__:
+        if base in _CLOSER:
+            return _CLOSER[base](result)
+    return {}
+
+
+kinds.draw_by(draw, has_renderer)

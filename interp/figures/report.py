@@ -18,8 +18,9 @@ from plotly.offline import get_plotlyjs
 from interp.errors import InputError
 from interp.figures.gallery import gallery
 from interp.figures.theme import ACCENT, FONT, GREY, INK, PALE
-from interp.results import Result, write_atomic
+from interp.results.atomic import write_atomic
 from interp.results.display import number
+from interp.results.result import Result
 
 _MAX_ROWS = 400  # of a table; the rest is in the files beside the report
 _CONFIG = {"displaylogo": False, "responsive": False}

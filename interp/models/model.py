@@ -23,11 +23,10 @@ from interp.models.prompts import PromptBatch
 from interp.models.tokenisation import tokenisation_report
 from interp.models.tokens import Tokens
 from interp.models.wrapped import WrappedAdapter
-from interp.results import ModelId
-from interp.results.identity import WRAPPED
+from interp.results.identity import WRAPPED, ModelId
 
 if TYPE_CHECKING:
-    from interp.results import TokenisationReport
+    from interp.models.results.tokenisation import TokenisationReport
 
 Answer = Literal["true", "none"] | npt.NDArray[Any]
 

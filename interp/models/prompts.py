@@ -19,7 +19,7 @@ import torch
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, RoleError, RowError
 from interp.models.tokens import Encoded, Layout, digits_in
-from interp.results import ModelId
+from interp.results.identity import ModelId
 
 Position = int | npt.NDArray[np.int64]
 

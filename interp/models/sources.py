@@ -14,12 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from interp.errors import ModelError
-from interp.models.fixtures import (
-    SMOLLM2,
-    SMOLLM2_PACKAGE,
-    fixture_folders,
-    smollm2_file,
-)
+from interp.models.fixtures import SMOLLM2, SMOLLM2_PACKAGE, fixture_folders, smollm2_file
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from interp.models.results.tokenisation import TokenisationReport
 from interp.models.tokens import digits_in
-from interp.results import TokenisationReport, installed_versions
+from interp.results.versions import installed_versions
 
 if TYPE_CHECKING:
     from interp.models.prompts import PromptBatch

@@ -17,7 +17,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from interp.results import folder_atomic
+from interp.results.atomic import folder_atomic
 from interp.results.cache import cache_folder
 
 LAYOUT = 1  # of the folder; another number makes all of them anew

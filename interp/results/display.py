@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from interp.results import kinds
 
 if TYPE_CHECKING:
     from interp.results.result import Result
@@ -66,12 +67,11 @@ def html(result: Result) -> str:
 def mimebundle(result: Result) -> dict[str, Any]:
     """Text and card always, and the Plotly figure where a renderer is registered for the type."""
     bundle: dict[str, Any] = {"text/plain": text(result), "text/html": html(result)}
-    figures = import_module("interp.figures")
-    if figures.has_renderer(type(result)):
+    drawing = kinds.drawing(result.analysis)
+    if drawing is not None and drawing.draws(type(result)):
         import json
 
-        figure = json.loads(figures.draw(result).to_json())
-        bundle["application/vnd.plotly.v1+json"] = figure
+        bundle["application/vnd.plotly.v1+json"] = json.loads(result.figure().to_json())
     return bundle
 
 

@@ -7,14 +7,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pandas as pd
 
 from interp.errors import InputError, StorageError
-from interp.results import display, storage
+from interp.results import display, kinds, storage
 from interp.results.identity import ModelId
 from interp.results.versions import installed_versions
 
@@ -109,9 +108,19 @@ class Result(ABC):
         """Model, task, n, n_distinct, seed and interval in one line; belongs under every figure."""
         return display.caption(self)
 
-    def figure(self) -> Any:
-        """The Plotly figure of this type, from the registry in `interp.figures`."""
-        return import_module("interp.figures").draw(self)
+    def figure(self, name: str | None = None) -> Any:
+        """The main Plotly figure of this Result, or a further one by its name.
+
+        Raises:
+            InputError: if its type has no figure, or none of that name (the message lists them).
+        """
+        drawing = kinds.drawing(self.analysis)
+        if drawing is None:
+            raise InputError(
+                f"no figure is known for a {type(self).__name__}: look at its .frame, or register "
+                "a renderer with interp.figures.renders"
+            )
+        return drawing.draw(self, name)
 
     def save(self, folder: str | Path) -> Path:
         """Write result.json, table.parquet and data/ to `folder`, whole or not at all.
@@ -132,8 +141,8 @@ class Result(ABC):
             StorageError: if there is none or it is damaged.
             InputError: if it is of another type than the class it is loaded by.
         """
-        import_module("interp.results")  # so that every type is known
         name, fields = storage.read_folder(Path(folder))
+        kinds.import_result(name)
         known = Result._types.get(name)
         if known is None:
             raise StorageError(

@@ -25,7 +25,7 @@ from interp.models.loading import open_module
 from interp.models.sources import resolve
 from interp.training.heads import train_only
 from interp.training.optimiser import block_matrices
-from interp.training.starting import BEHAVIOUR, check_start
+from interp.training.warm_start import BEHAVIOUR, check_start
 
 if TYPE_CHECKING:
     from interp.training.recipes import Recipe

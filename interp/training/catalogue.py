@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.objectives import AnswerLoss
+from interp.training.objectives.answer import AnswerLoss
 from interp.training.products import FOUR_DIGITS, THREE_DIGITS
 from interp.training.recipes import Recipe, draw
 

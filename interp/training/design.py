@@ -35,7 +35,7 @@ from dataclasses import replace
 from itertools import product
 from math import prod
 
-from interp.training.objectives import AnswerLoss
+from interp.training.objectives.answer import AnswerLoss
 from interp.training.products import FOUR_DIGITS, THREE_DIGITS
 from interp.training.recipes import Draw, Recipe, draw
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from interp.training.logs import Log
-from interp.training.objectives import AnswerLoss
+from interp.training.objectives.answer import AnswerLoss
 from interp.training.recipes import Draw, Recipe
 
 Split = Literal["train", "validation"]

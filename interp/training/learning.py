@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results import ModelId
-from interp.results.dynamics import DigitLosses, TrainingDynamics
+from interp.results.identity import ModelId
 from interp.training.evidence import Split, same_quantity, splits_that_tell
 from interp.training.logs import Log, check_source_task, find_log, log_place
+from interp.training.results.learning import DigitLosses, TrainingDynamics
 
 Measure = Literal["loss", "accuracy"]
 

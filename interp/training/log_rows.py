@@ -38,7 +38,7 @@ from torch import Tensor
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.truth import families
 from interp.training.evaluation import Scores
-from interp.training.objectives import Losses
+from interp.training.objectives.base import Losses
 
 COLUMNS = ("step", "split", "group", "loss", "accuracy", "grad_norm", "cosine", "n")
 

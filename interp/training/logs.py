@@ -19,10 +19,10 @@ from pyarrow import ArrowInvalid
 from interp.errors import InputError, ModelError, StorageError
 from interp.models.fixtures import fixture_folders, read_card
 from interp.training.checkpoint import checkpoint_folders, saved_recipe
-from interp.training.finish import LOG
+from interp.training.export_model import LOG
 from interp.training.log_rows import COLUMNS
 from interp.training.recipes import Recipe
-from interp.training.starting import start_folder
+from interp.training.warm_start import start_folder
 
 PUBLISHED = (
     "step", "loss_total", "loss_per_pos", "grad_norm_total", "grad_norm_per_pos", "cos_per_pos",

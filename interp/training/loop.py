@@ -21,7 +21,7 @@ from interp.training.adapters.card import AdapterCard
 from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.card import Card
 from interp.training.checkpoint import checkpoint_folders, load_checkpoint
-from interp.training.finish import finish, finished, forget, save_series
+from interp.training.export_model import finish, finished, forget, save_series
 from interp.training.recipes import Recipe
 from interp.training.run import Run, Validation
 

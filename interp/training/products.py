@@ -23,7 +23,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from interp.training.objectives import AnswerLoss, ImplicitChain, RunningSumLoss
+from interp.training.objectives.answer import AnswerLoss
+from interp.training.objectives.icot import ImplicitChain
+from interp.training.objectives.running_sum import RunningSumLoss
 from interp.training.recipes import Recipe, draw
 
 _SHARED = Recipe(

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from interp.errors import InputError
-from interp.training.fit import check_fit
-from interp.training.objectives import AnswerLoss, Objective, objective_from
+from interp.training.objectives import objective_from
+from interp.training.objectives.answer import AnswerLoss
+from interp.training.objectives.base import Objective
+from interp.training.validate_recipe import check_fit
 
 if TYPE_CHECKING:
     from interp.training.adapters.recipe import AdapterRecipe

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interp.arithmetic.formats import Spans, format
+from interp.arithmetic.formats import format
+from interp.arithmetic.formats.written import Spans
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 

@@ -19,13 +19,13 @@ from interp.training.checkpoint import Checkpoint
 from interp.training.evaluation import score
 from interp.training.log_rows import Row, batch_rows, validation_rows
 from interp.training.logs import log_before
-from interp.training.objectives import Losses, Step
+from interp.training.objectives.base import Losses, Step
 from interp.training.optimiser import Optimiser
 from interp.training.recipes import Recipe
 from interp.training.rows import Encoder, Rows
 from interp.training.run import Batch, Run, Validation
-from interp.training.starting import start_record
 from interp.training.stream import Stream
+from interp.training.warm_start import start_record
 
 _OFFSETS = 10**6  # the purpose number of the position offsets' seed; draws have theirs from 0 on
 

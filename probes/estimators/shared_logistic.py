@@ -20,17 +20,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from interp.errors import InputError
 from probes.estimators import inputs
+from probes.estimators.dual import Wide
 from probes.estimators.inputs import Floats
 from probes.estimators.labels import Labels
+from probes.estimators.primal import Tall
 from probes.estimators.softmax_batch import Outcome, Round, SoftmaxBatch
 from probes.estimators.softmax_maps import SoftmaxMaps
 from probes.estimators.spectrum import Spectrum
-from probes.estimators.tall import Tall
 from probes.estimators.watch import Progress, Watch
-from probes.estimators.wide import Wide
 
 if TYPE_CHECKING:
-    from interp.engine import Cancel
+    from interp.engine.requests import Cancel
 
 WORKSPACE = 2**23  # numbers that the search keeps for one batch of problems: 64 MiB
 FAR = 100.0  # |mean|² over the spread's above which float32 products need centred rows

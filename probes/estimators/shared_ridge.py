@@ -15,16 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from interp.errors import InputError
 from probes.estimators import inputs
+from probes.estimators.dual import Wide
 from probes.estimators.inputs import Floats
 from probes.estimators.linear_map import LinearMap, r2_of
+from probes.estimators.primal import Tall
 from probes.estimators.spectrum import solve_once
-from probes.estimators.tall import Tall
 from probes.estimators.tridiagonal import Tridiagonal
 from probes.estimators.watch import Progress, Watch
-from probes.estimators.wide import Wide
 
 if TYPE_CHECKING:
-    from interp.engine import Cancel
+    from interp.engine.requests import Cancel
 
 WEIGHTS = 2**20  # entries of a batch of solutions: 8 MiB
 FACTORS = 6  # Cholesky factors that together cost about one tridiagonal form

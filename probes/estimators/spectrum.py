@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probes.estimators.inputs import Floats
-from probes.estimators.unlocked import solve_positive
+from probes.estimators.lapack_nogil import solve_positive
 
 
 def resolution(largest: float, size: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg import lapack
 
-from probes.estimators import unlocked
+from probes.estimators import lapack_nogil as unlocked
 from probes.estimators.inputs import Floats
 from probes.estimators.spectrum import Spectrum, resolution
 

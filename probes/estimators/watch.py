@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the engine brings torch, which no estimator needs
-    from interp.engine import Cancel
+    from interp.engine.requests import Cancel
 
 Progress = Callable[[int, int], None]
 

@@ -16,8 +16,8 @@ import interp
 from interp import ablation
 from interp.ablation import search
 from interp.errors import ArithmoscopeError, Cancelled, InputError
-from interp.models.planted import build
-from interp.results import Result
+from interp.planted.planted import build
+from interp.results.result import Result
 
 af1_module = import_module("interp.ablation.af1")  # whose name is the function's too
 

@@ -15,7 +15,7 @@ from interp.ablation.complete import Resources
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
 from interp.errors import InputError, ModelError, RoleError
-from interp.models.planted import build
+from interp.planted.planted import build
 from tests import nanogpt
 
 

@@ -19,8 +19,8 @@ from interp.ablation.complete import Resources
 from interp.ablation.problems import named
 from interp.ablation.setting import Setting
 from interp.errors import InputError
-from interp.models.planted import build
-from interp.results import Result
+from interp.planted.planted import build
+from interp.results.result import Result
 from tests import tiny
 
 

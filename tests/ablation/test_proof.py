@@ -11,9 +11,9 @@ import pytest
 
 from bench import harness
 from bench.proofs import af1_smollm2
+from interp.ablation.results.af1 import AllForOne
 from interp.errors import InputError
-from interp.models.planted import build
-from interp.results import AllForOne
+from interp.planted.planted import build
 
 
 @pytest.fixture

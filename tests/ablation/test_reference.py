@@ -14,12 +14,12 @@ import torch
 import interp
 from interp import engine
 from interp.ablation import Replacement, Schedule
+from interp.ablation._evaluate import score
+from interp.ablation._grid import full_answers, run_schedules
+from interp.ablation._removal import variants
 from interp.ablation.answers import Answers
 from interp.ablation.cells import Cell, Cells
 from interp.ablation.complete import Resources
-from interp.ablation.evaluate import score
-from interp.ablation.grid import full_answers, run_schedules
-from interp.ablation.removal import variants
 from interp.ablation.setting import Setting
 from tests import tiny
 from tests.ablation import reference

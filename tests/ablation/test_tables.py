@@ -17,7 +17,8 @@ from interp.ablation import Replacement
 from interp.ablation.complete import Resources
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
-from interp.engine import Read, lanes
+from interp.engine import Read
+from interp.engine import block_steps as lanes
 from interp.errors import StorageError
 
 TASK = interp.Addition(1)

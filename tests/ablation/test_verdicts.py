@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from interp.results import AblationComparison, AblationGrid, AblationScore, Grid
+from interp.ablation.results.compare import AblationComparison
+from interp.ablation.results.evaluate import AblationScore
+from interp.ablation.results.grid import AblationGrid
+from interp.results.grid import Grid
 from tests.figures import ablation_results as made
 
 

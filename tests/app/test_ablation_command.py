@@ -16,8 +16,8 @@ from app.sample import problems
 from interp.ablation import Schedule
 from interp.errors import InputError
 from interp.figures import export
-from interp.models.planted import build
-from interp.results import Result
+from interp.planted.planted import build
+from interp.results.result import Result
 from tests import tiny
 from tests.app.test_cli import run
 

@@ -16,7 +16,7 @@ from app.ablation_results import Drawn
 from app.sample import problems
 from app.sidebar import OTHER
 from interp.ablation import Schedule
-from interp.models.planted import build
+from interp.planted.planted import build
 from tests import tiny
 from tests.app.test_explorer import ENTRY, numbers, open_page, traces, words
 from tests.figures import ablation_results

@@ -13,7 +13,7 @@ from app import cli
 from app.commands.analyses import ANALYSES, conditions, whole_numbers
 from interp.behaviour.errors import published_file
 from interp.errors import InputError
-from interp.results import Result
+from interp.results.result import Result
 from tests import tiny
 
 
@@ -38,7 +38,7 @@ def test_noisy_prefixes_of_a_folder(
     assert run(monkeypatch, *flags, "-a", "noisy-prefix", "-o", tmp_path / "out") == 0
     saved = Result.load(tmp_path / "out")
     model = interp.load(str(folder))
-    want = interp.behaviour.noisy_prefix(
+    want = interp.suites.noisy_prefix(
         model, interp.task("add:2").sample(8, seed=3), seed=3, format="padded"
     )
     assert saved.frame.equals(want.frame)

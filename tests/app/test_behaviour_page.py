@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 import interp
 from app.sample import problems
 from interp.arithmetic import faults
-from interp.behaviour import answers
-from interp.results.cookbook import SCORES
+from interp.engine import answers
+from interp.suites.results.cookbook import SCORES
 from tests.app.test_explorer import (
     FORMAT,
     SEED,
@@ -75,7 +75,7 @@ def test_forced_digits_are_plotted_as_the_library_returns_them(
     explorer: AppTest, loaded: Any
 ) -> None:
     at = opened(explorer, "Wrong digits forced in")
-    want = interp.behaviour.noisy_prefix(
+    want = interp.suites.noisy_prefix(
         loaded, problems(TASK, N, seed=SEED), seed=SEED, format=FORMAT
     )
     for heat, noise in zip(traces(at, "heatmap"), ("random", "precise"), strict=True):
@@ -119,7 +119,7 @@ def test_language_models_are_asked_in_words(explorer: AppTest, tmp_path: Path) -
     model = interp.load(str(tmp_path))
     at = opened(explorer, "Everyday estimates")
     at.number_input(key="street n").set_value(12).run()
-    want = interp.behaviour.approximation(model, n=12, seed=SEED)
+    want = interp.suites.approximation(model, n=12, seed=SEED)
     for bars in traces(at, "bar")[:4]:
         rows = want.grades[want.grades["wording"] == "roughly"]
         shares = rows[rows["grade"] == bars["name"]]["share"]
@@ -130,7 +130,7 @@ def test_language_models_are_asked_in_words(explorer: AppTest, tmp_path: Path) -
     next(b for b in at.button if b.label == "Ask").click().run()
     assert not at.exception
     tasks = ("add:integer", "max:integer")
-    scores = interp.behaviour.cookbook(model, tasks, lengths=(1, 2), n=3, seed=SEED)
+    scores = interp.suites.cookbook(model, tasks, lengths=(1, 2), n=3, seed=SEED)
     for heat, name in zip(traces(at, "heatmap"), SCORES, strict=True):
         table = scores.lengths.pivot(index="task", columns="length", values=name)
         np.testing.assert_allclose(numbers(heat["z"]), table.loc[heat["y"]].to_numpy(float))

@@ -12,7 +12,7 @@ import pytest
 import interp
 from app.sample import problems
 from interp.figures import export
-from interp.results import Result
+from interp.results.result import Result
 from tests import tiny
 from tests.app.test_cli import run
 

@@ -11,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 import interp
 from app.commands.convert import pieces
 from app.sidebar import OTHER
+from interp.behaviour.results.doctor import Diagnosis
 from interp.errors import InputError
 from interp.figures import export
-from interp.results import Diagnosis, Result
+from interp.results.result import Result
 from tests import hooked_transformer as hooked
 from tests import nanogpt
 from tests.app.test_cli import run

@@ -28,6 +28,7 @@ ASKED = Asked("running_sum[1]", ("resid_post",), (0,), "problem")
 PLACE = Place("resid_post", 0, -1, "last")
 
 behaviour, attribution, ablation = interp.behaviour, interp.attribution, interp.ablation
+suites = interp.suites
 PAGES: dict[str, Callable[[Study], Any]] = {
     "selfcheck": results.selfcheck,
     "tokenisation": results.tokenisation,
@@ -94,11 +95,12 @@ def _called(page: Callable[[Study], Any]) -> set[str]:
 LIBRARY = {
     attribution: ("counterfactual", "logit_lens", "swap_example"),
     behaviour: (
-        *("accuracy", "search_prompts", "error_taxonomy", "explain_errors", "noisy_prefix"),
-        *("doctor", "cookbook", "approximation", "published_errors", "explain_published"),
+        *("accuracy", "search_prompts", "error_taxonomy", "explain_errors"),
+        *("doctor", "published_errors", "explain_published"),
     ),
+    suites: ("noisy_prefix", "cookbook", "approximation"),
     ablation: ("evaluate", "grid", "removal", "af1", "compare", "transfer", "cama"),
-    probes: ("probe", "fit", "use"),
+    probes: ("probe", "fit", "intervene"),
 }
 
 
@@ -151,7 +153,7 @@ SAME: dict[str, Library] = {
     "explanation": lambda m, b, seed: behaviour.explain_errors(
         m, TASK, n=40, seed=seed, format=b.format, strict=False
     ),
-    "noisy prefix": lambda m, b, seed: behaviour.noisy_prefix(
+    "noisy prefix": lambda m, b, seed: suites.noisy_prefix(
         m, TASK, n=40, seed=seed, format=b.format
     ),
     "published errors": lambda m, b, seed: behaviour.published_errors(seed=seed),

@@ -15,7 +15,7 @@ from app.commands.probe_flags import names, shard_of, target_names
 from app.commands.watch import Watch
 from interp.errors import InputError
 from interp.figures import export
-from interp.results import ProbeSweep
+from probes.results.sweep import ProbeSweep
 from tests import tiny
 from tests.app.test_cli import run
 

@@ -13,7 +13,7 @@ from app import jobs
 from app.probe_results import Asked
 from app.sample import problems
 from app.sidebar import format_key
-from interp.results import ProbeSweep
+from probes.results.sweep import ProbeSweep
 from tests.app.test_explorer import (
     SEED,
     TASK,
@@ -115,7 +115,7 @@ def test_the_causal_test_plots_the_librarys_shares(
     fitted = probes.fit(
         loaded, sample, TARGET, site="resid_post", layer=1, role="last", seed=SEED, format=FORMAT
     )
-    use = probes.use(loaded, fitted, mode=mode, seed=SEED)
+    use = probes.intervene(loaded, fitted, mode=mode, seed=SEED)
     arms = {"step along the probe": "probe", "random step as long": "random", "no step": "clean"}
     columns = ("predicted", "original") if mode == "move" else ("original", "right")
     for name, arm in arms.items():

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp.arithmetic.approximation import (
-    GRADES,
-    compare_shares,
-    grade,
-    read_final_answer,
-    share_of_grades,
-)
 from interp.errors import InputError
+from interp.suites.grades import GRADES, compare_shares, grade, read_final_answer, share_of_grades
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp.arithmetic.cookbook import (
+from interp.errors import InputError
+from interp.suites.number_cookbook.representations import (
     FLOAT,
     FRACTION,
     INTEGER,
     REPRESENTATIONS,
     SCIENTIFIC,
+)
+from interp.suites.number_cookbook.scores import (
     by_length,
-    cookbook_task,
-    cookbook_tasks,
     learned_lengths,
     read_cookbook_answer,
     score_cookbook,
     string_score,
 )
-from interp.errors import InputError
+from interp.suites.number_cookbook.tasks import cookbook_task, cookbook_tasks
 
 NAMES = [task.name for task in cookbook_tasks(variants=True)]
 

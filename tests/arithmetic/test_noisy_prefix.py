@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.arithmetic.formats import format
-from interp.arithmetic.noisy_prefix import noisy_prefix, score_next_digit
 from interp.arithmetic.tasks import Addition
 from interp.errors import InputError
+from interp.suites.prefixes import noisy_prefix, score_next_digit
 
 
 @given(

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from interp.arithmetic.street_problems import TOPICS, street_problems, street_prompt
 from interp.errors import InputError
+from interp.suites.street_problems import TOPICS, street_problems, street_prompt
 
 
 def exact(topic: str, numbers: list[float]) -> float:

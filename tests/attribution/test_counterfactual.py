@@ -12,7 +12,7 @@ import interp
 from interp.attribution import counterfactual, measure
 from interp.attribution.swaps import swapped_prompts, swaps
 from interp.errors import InputError
-from interp.results import Result
+from interp.results.result import Result
 from tests.attribution.calculator import SURE, Calculator
 
 

@@ -9,7 +9,7 @@ import torch
 import interp
 from interp.attribution import logit_lens, swap_example
 from interp.errors import InputError, RoleError
-from interp.results import Result
+from interp.results.result import Result
 
 
 def plain_lens(model: Any, batch: Any, layer: int | None) -> torch.Tensor:

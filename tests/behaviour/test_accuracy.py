@@ -11,10 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import interp
-from interp.behaviour import accuracy, answers
+from interp.behaviour import accuracy
 from interp.behaviour.breakdowns import cells
+from interp.engine import answers
 from interp.errors import FormatError, InputError
-from interp.results import Result
+from interp.results.result import Result
 from tests.behaviour.saying import right, saying
 
 

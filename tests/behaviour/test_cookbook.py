@@ -8,14 +8,15 @@ import pytest
 import torch
 
 import interp
-from interp.arithmetic.cookbook import cookbook_task, learned_lengths, score_cookbook
-from interp.behaviour import answers, approximation, cookbook
-from interp.behaviour.approximation import read_continuation
-from interp.engine import Cancel, Zero, generate
+from interp.behaviour import approximation, cookbook
+from interp.engine import Cancel, Zero, answers, generate
 from interp.engine.interventions import Replace
 from interp.errors import Cancelled, InputError
 from interp.models.text_prompts import TextPrompts
-from interp.results import Result
+from interp.results.result import Result
+from interp.suites._approximation import read_continuation
+from interp.suites.number_cookbook.scores import learned_lengths, score_cookbook
+from interp.suites.number_cookbook.tasks import cookbook_task
 from tests import tiny
 
 TASKS = ("add:integer", "max:integer")

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 import interp
-from interp.behaviour import answers, doctor
-from interp.engine import Cancel
+from interp.behaviour import doctor
+from interp.behaviour.results.doctor import Diagnosis
+from interp.engine import Cancel, answers
 from interp.errors import Cancelled, InputError
-from interp.results import Diagnosis, Result
+from interp.results.result import Result
 from tests import nanogpt, tiny
 from tests.behaviour.saying import saying
 

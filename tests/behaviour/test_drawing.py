@@ -14,9 +14,9 @@ import pytest
 import interp
 from app import cli
 from interp.arithmetic.held_out import Split
-from interp.behaviour.drawing import draw
 from interp.errors import InputError
-from interp.results import Result
+from interp.models.asking import draw
+from interp.results.result import Result
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +111,17 @@ def test_its_code_makes_a_result_again_with_all_it_says(add5: Any) -> None:
 
 def test_checkpoints_know_what_was_held_out() -> None:
     """Or the curve over them would be of training pairs, and its end of others."""
-    found = interp.series("mod113")
+    found = interp.checkpoints("mod113")
     split = interp.load("mod113").split
     assert {found.load(step).split for step in found.steps} == {split}
-    over = interp.over(found, interp.behaviour.accuracy, "mod:113", steps=[500, 4000], n=400)
+    over = interp.over_checkpoints(
+        found, interp.behaviour.accuracy, "mod:113", steps=[500, 4000], n=400
+    )
     exact = over.values.query("metric == 'exact_accuracy'").set_index("step")["value"]
     assert exact[500] < 0.1  # of the training pairs it has nearly all by then
     assert exact[4000] == 1
     sample = found.load(500).held_out(400)
-    given = interp.over(found, interp.behaviour.accuracy, sample, steps=[500, 4000])
+    given = interp.over_checkpoints(found, interp.behaviour.accuracy, sample, steps=[500, 4000])
     assert given.values.equals(over.values)
     assert "interp.load('mod113').held_out(400, seed=0)" in given.code
 
@@ -128,8 +130,8 @@ def test_models_are_compared_on_the_same_problems(add5: Any) -> None:
     other = interp.load("addsub5")
     other.card = {**(other.card or {}), "data": {}}
     with pytest.raises(InputError, match=r"not the same for all. Give them the same problems"):
-        interp.across([add5, other], interp.behaviour.accuracy, "add:5", n=20)
-    same = interp.across([add5, "add5-s1"], interp.behaviour.accuracy, "add:5", n=20)
+        interp.over_seeds([add5, other], interp.behaviour.accuracy, "add:5", n=20)
+    same = interp.over_seeds([add5, "add5-s1"], interp.behaviour.accuracy, "add:5", n=20)
     assert same.n == 20
 
 

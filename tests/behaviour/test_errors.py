@@ -8,16 +8,11 @@ import pytest
 import interp
 from interp.arithmetic import faults
 from interp.arithmetic.published_answers import read_published
-from interp.behaviour import (
-    answers,
-    error_taxonomy,
-    explain_errors,
-    explain_published,
-    published_errors,
-)
+from interp.behaviour import error_taxonomy, explain_errors, explain_published, published_errors
 from interp.behaviour.errors import published_file, token_cut
+from interp.engine import answers
 from interp.errors import FormatError, InputError, StorageError
-from interp.results import Result
+from interp.results.result import Result
 from tests import tiny
 from tests.behaviour.saying import saying
 

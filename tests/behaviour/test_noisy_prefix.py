@@ -12,14 +12,14 @@ import torch
 
 import interp
 from interp.behaviour import noisy_prefix
-from interp.behaviour.noisy_prefix import printed_columns
 from interp.engine import Cancel
 from interp.errors import Cancelled, InputError
-from interp.results import Result
-from interp.results.noisy_prefix import ALL
+from interp.results.result import Result
+from interp.suites._noisy_prefix import printed_columns
+from interp.suites.results.noisy_prefix import ALL
 from tests import tiny
 
-test_module = import_module("interp.behaviour.noisy_prefix")
+test_module = import_module("interp.suites.noisy_prefix")
 
 
 def solver(digit: Any, model: Any) -> Any:
@@ -90,7 +90,7 @@ def test_it_equals_a_plain_loop_over_the_module(llama: Any, format: str) -> None
     problems = interp.Addition(2).sample(30, seed=1)
     result = noisy_prefix(llama, problems, seed=4, format=format)
     order = result.printed
-    noise = interp.arithmetic.noisy_prefix.noisy_prefix
+    noise = interp.suites.prefixes.noisy_prefix
     for first in order[:-1]:
         wrong = noise(problems, [int(first[1])], noise="random", seed=4)
         batch = llama.prompts(problems, format=format, answer=wrong)

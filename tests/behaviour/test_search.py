@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 import interp
-from interp.behaviour import answers, search_prompts
+from interp.behaviour import search_prompts
+from interp.engine import answers
 from interp.errors import InputError
-from interp.results import Result
+from interp.results.result import Result
 from tests.behaviour.saying import right, saying
 
 

@@ -13,7 +13,7 @@ import torch
 
 import interp
 from interp.figures import export
-from interp.results import Result
+from interp.results.result import Result
 from tests.app.test_cli import run
 from tests.models.test_convert_mapping import gpt2_mapping
 

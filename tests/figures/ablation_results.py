@@ -7,18 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.results import (
-    AblationComparison,
-    AblationGrid,
-    AblationScore,
-    AblationTransfer,
-    AllForOne,
-    Axis,
-    CamaTable,
-    Grid,
-    LayerRemoval,
-    ModelId,
-)
+from interp.ablation.results.af1 import AllForOne
+from interp.ablation.results.cama import CamaTable
+from interp.ablation.results.compare import AblationComparison
+from interp.ablation.results.evaluate import AblationScore
+from interp.ablation.results.grid import AblationGrid
+from interp.ablation.results.removal import LayerRemoval
+from interp.ablation.results.transfer import AblationTransfer
+from interp.results.grid import Axis, Grid
+from interp.results.identity import ModelId
 
 SPEC: dict[str, Any] = {
     "wait": 14,

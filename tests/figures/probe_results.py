@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.results import ModelId, OneHotBaseline, ProbeSweep, ProbeUse, RunningSums
+from interp.results.identity import ModelId
+from probes.results.baseline import OneHotBaseline, RunningSums
+from probes.results.causal_test import ProbeUse
+from probes.results.sweep import ProbeSweep
 
 HELD_OUT = 60
 LAYERS, ROLES = (0, 1, 2), ("last", "c2", "c1", "predicts(c0)")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interp.figures import gallery
-from interp.figures.ablation_masks import (
+from interp.ablation.figures.masks import (
     ALONE,
     FREE,
     LOOKS,
@@ -20,7 +19,8 @@ from interp.figures.ablation_masks import (
     spans,
     state_of,
 )
-from interp.results import Result
+from interp.figures.gallery import gallery
+from interp.results.result import Result
 from tests.figures import ablation_results as made
 
 EVERY = [

@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from interp.errors import InputError, StorageError
-from interp.figures import export, write_figure
+from interp.figures import export
+from interp.figures.export import write_figure
 
 FIGURE = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]), layout={"width": 640, "height": 300})
 

@@ -13,22 +13,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from interp.attribution.results.counterfactual import CounterfactualAttribution, SwapExample
+from interp.attribution.results.logit_lens import LogitLens
+from interp.behaviour.results.accuracy import Behaviour, PromptSearch
+from interp.engine.results.selfcheck import SelfCheck
 from interp.errors import InputError
-from interp.figures import draw, has_renderer, renders
+from interp.figures.registry import draw, has_renderer, renders
 from interp.figures.theme import CATEGORIES, DIGITS, MAGNITUDE, SIGNED
-from interp.results import (
-    Axis,
-    Behaviour,
-    CounterfactualAttribution,
-    Grid,
-    LogitLens,
-    ModelId,
-    PromptSearch,
-    Result,
-    SelfCheck,
-    SwapExample,
-    TokenisationReport,
-)
+from interp.models.results.tokenisation import TokenisationReport
+from interp.results.grid import Axis, Grid
+from interp.results.identity import ModelId
+from interp.results.result import Result
 
 ABOUT: dict[str, Any] = {
     "model": ModelId("tiny", "0f"),
@@ -289,7 +284,7 @@ def test_behaviour_cells_points_and_pairs() -> None:
 
 
 def test_percentages_are_never_rounded_to_all_or_nothing() -> None:
-    from interp.figures.behaviour import _percent
+    from interp.behaviour.figures.accuracy import _percent
 
     assert [_percent(x) for x in (1.0, 0.99999, 0.5, 0.00001, 0.0)] == [
         "100%", "99.9%", "50.0%", "0.1%", "0%"

@@ -13,14 +13,14 @@ import plotly.graph_objects as go
 import pytest
 
 from interp.errors import InputError
-from interp.figures import export, gallery, write_closer
-from interp.figures.gallery import file_name
-from interp.figures.probes import cells_of, gain_maps
-from interp.figures.probes_cell import CONTROLS, measured, probe_cell
-from interp.figures.probes_layers import score_by_layer
-from interp.figures.probes_sums import running_sums
+from interp.figures import export
+from interp.figures.gallery import file_name, gallery, write_closer
 from interp.figures.report import Section, report, write_report
-from interp.results import Result
+from interp.results.result import Result
+from probes.figures.cell import CONTROLS, measured, probe_cell
+from probes.figures.layers import score_by_layer
+from probes.figures.running import running_sums
+from probes.figures.sweep import cells_of, gain_maps
 from tests.figures import probe_results as made
 
 EVERY = (made.sweep, made.use, made.baseline, made.sums)

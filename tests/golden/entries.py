@@ -8,7 +8,7 @@ from typing import Any
 
 import interp
 import probes
-from interp.results import Result
+from interp.results.result import Result
 from tests.golden.subjects import unnamed_problems, wrapped
 
 KINDS = (
@@ -98,7 +98,7 @@ def _fitted(target: str, **options: Any) -> Any:
 
 
 def _use(target: str, *given: Any, fitted: dict[str, Any], **options: Any) -> Callable[[], Result]:
-    return lambda: probes.use(
+    return lambda: probes.intervene(
         interp.load("add5"), _fitted(target, **fitted), *given, n=24, seed=SEED, **options
     )
 
@@ -269,14 +269,14 @@ ENTRIES: dict[str, Callable[[], Result]] = {
         "mod113", measure="accuracy", threshold=0.9, smoothing=2, split="validation"
     ),
     "digit-losses": lambda: interp.training.digit_losses(["add5", "add5-s1"], smoothing=3),
-    "agreement-of-attribution": lambda: interp.across(
+    "agreement-of-attribution": lambda: interp.over_seeds(
         ["add5", "add5-s1"],
         interp.attribution.counterfactual,
         interp.task("add:5").sample(16, seed=SEED),
         shuffles=20,
         seed=SEED,
     ),
-    "agreement-of-probes": lambda: interp.across(
+    "agreement-of-probes": lambda: interp.over_seeds(
         ["add5", "add5-s1"],
         probes.probe,
         "add:5",
@@ -287,10 +287,10 @@ ENTRIES: dict[str, Callable[[], Result]] = {
         controls=("shuffled",),
         seed=SEED,
     ),
-    "over-series-of-accuracy": lambda: interp.over(
+    "over-series-of-accuracy": lambda: interp.over_checkpoints(
         "mod113", interp.behaviour.accuracy, "mod:113", steps=(0, 500), n=40, seed=SEED
     ),
-    "over-series-of-probes": lambda: interp.over(
+    "over-series-of-probes": lambda: interp.over_checkpoints(
         "mod113",
         probes.probe,
         "mod:113",

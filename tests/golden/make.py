@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from interp.results import Result
+from interp.results.result import Result
 from tests.golden.commands import commands
 from tests.golden.entries import ENTRIES, KINDS
 from tests.golden.subjects import models_opened_once

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.results import Grid, Result, Settings
+from interp.results.grid import Grid
+from interp.results.result import Result
+from interp.results.settings import Settings
 from tests.golden.commands import commands
 from tests.golden.entries import ENTRIES, KINDS
 from tests.golden.make import DATA, about

@@ -16,7 +16,6 @@ import interp
 from interp.arithmetic import formats
 from interp.behaviour import (
     accuracy,
-    answers,
     approximation,
     cookbook,
     doctor,
@@ -24,6 +23,7 @@ from interp.behaviour import (
     explain_errors,
     search_prompts,
 )
+from interp.engine import answers
 from interp.errors import InputError, ModelError
 from interp.models.fixtures import fixtures_root
 from interp.models.spelling import UNSPELT, Spelling

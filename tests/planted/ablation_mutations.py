@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from interp.ablation.cells import Cell, Cells
-from interp.ablation.filling import Filling
+from interp.ablation.replacement_states import Filling
 from interp.ablation.schedule import Schedule
 
 
@@ -83,7 +83,7 @@ ABLATION: tuple[tuple[str, Any, str, Callable[..., Any]], ...] = (
     ("heads shifted by one", Schedule, "looking", _next_head),
     ("transfer layers off by one", Cell, "of", _layer_later),
     ("answers of others", Cells, "_read", _others_rows),
-    ("own token forgotten", "interp.ablation.filling", "build_table", _no_key),
+    ("own token forgotten", "interp.ablation.replacement_states", "build_table", _no_key),
     ("nobody looks", "interp.ablation.cells", "_seen", _nobody_looks),
     ("heads ranked upside down", _SEARCH, "_both", _dearest_first),
     ("removed layers off by one", "interp.ablation.af1", "measure", _layers_late),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from interp.arithmetic.wrong_answers import WrongAnswers
-from interp.behaviour.doctor import _Bench
+from interp.behaviour._doctor import _Bench
 from interp.models.model import Model
 from tests.planted.mutations import Mutation, answers_of_others, later, never_shuffled
 
@@ -142,7 +142,7 @@ def _not(function: Function) -> Function:
 
 
 def _own_shares(chance: Function) -> Function:
-    from interp.arithmetic.approximation import GRADES
+    from interp.suites.grades import GRADES
 
     return lambda table, seed: [float((table["grade"] == name).mean()) for name in GRADES]
 
@@ -150,8 +150,8 @@ def _own_shares(chance: Function) -> Function:
 _SEARCH, _DOCTOR = "interp.behaviour.search", "interp.behaviour.doctor"
 _ERRORS, _EXAMPLE = "interp.behaviour.errors", "interp.attribution.example"
 _TOKENISATION, _PLAN = "interp.models.tokenisation", "interp.engine.plan"
-_COOKBOOK, _APPROXIMATION = "interp.behaviour.cookbook", "interp.behaviour.approximation"
-_ANSWERS = "interp.behaviour.answers"
+_COOKBOOK, _APPROXIMATION = "interp.suites.cookbook", "interp.suites.approximation"
+_ANSWERS = "interp.engine.answers"
 
 ASKING = (
     Mutation("prompt_search", "one half for both", _SEARCH, "_halves", _same_half_twice),
@@ -175,7 +175,7 @@ ASKING = (
     Mutation("tokenisation", "a digit a token", _TOKENISATION, "digits_in", _a_digit_a_token),
     Mutation("cookbook", "answers of others", _COOKBOOK, "continued", _texts_moved),
     Mutation(
-        "cookbook", "aligned at the left", "interp.arithmetic.cookbook.scores", "string_score",
+        "cookbook", "aligned at the left", "interp.suites.number_cookbook.scores", "string_score",
         _aligned_left,
     ),
     Mutation("cookbook", "lengths off by one", _COOKBOOK, "by_length", _lengths_late),

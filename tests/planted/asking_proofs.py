@@ -16,9 +16,9 @@ import numpy.typing as npt
 from interp import attribution, behaviour
 from interp.arithmetic.formats import format
 from interp.arithmetic.problems import Problems
-from interp.models.planted import AnswerKey
-from interp.models.planted.interpret import interpret, read_out
-from interp.results import ErrorTaxonomy
+from interp.behaviour.results.errors import ErrorTaxonomy
+from interp.planted.interpret import interpret, read_out
+from interp.planted.key import AnswerKey
 from tests.planted.behaviour_proofs import cascading
 from tests.planted.subjects import Subject
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp import behaviour
+from interp import behaviour, suites
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.simulators import simulator
 from tests.planted.subjects import Subject
@@ -64,7 +64,7 @@ def prove_noisy_prefix(subject: Subject) -> None:
     """A sound adder reads the digit before and no other; a careless one reads none."""
     key = subject.key
     problems = key.task.sample(_PROBLEMS, seed=key.program.seed)
-    found = behaviour.noisy_prefix(subject.model, problems, seed=key.program.seed)
+    found = suites.noisy_prefix(subject.model, problems, seed=key.program.seed)
     clean = found.rows("none", "").set_index("digit")["exact"]
     if key.fault is None:
         assert (clean == 1).all()

@@ -23,8 +23,8 @@ from interp.engine import (
     Variant,
     Zero,
 )
-from interp.models.planted.asked import at, blocked, together
-from interp.models.planted.interpret import Edit, Trace, Visible
+from interp.planted.asked import at, blocked, together
+from interp.planted.interpret import Edit, Trace, Visible
 from tests.planted.subjects import Subject
 
 

@@ -278,8 +278,8 @@ def _predictions_moved(predictions: Callable[..., Any]) -> Callable[..., Any]:
 _PLAN, _PASSES = "interp.engine.plan", "interp.engine.passes"
 _COUNTERFACTUAL, _MEASURE = "interp.attribution.counterfactual", "interp.attribution.measure"
 _LENS = "interp.attribution.logit_lens"
-_ANSWERS, _EXPLAIN = "interp.behaviour.answers", "interp.behaviour.explain"
-_NOISY = "interp.behaviour.noisy_prefix"
+_ANSWERS, _EXPLAIN = "interp.engine.answers", "interp.behaviour.explain"
+_NOISY = "interp.suites.noisy_prefix"
 
 
 def _engine(mistake: str, change: Callable[[Any, Any], Any]) -> Mutation:
@@ -332,7 +332,7 @@ MUTATIONS = (
     Mutation("explanation", "simulators swapped", _EXPLAIN, "simulators", _simulators_swapped),
     Mutation("explanation", "control dropped", WrongAnswers, "shuffles", never_shuffled),
     Mutation(
-        "noisy_prefix", "another digit perturbed", "interp.arithmetic.noisy_prefix", "noisy_prefix",
+        "noisy_prefix", "another digit perturbed", "interp.suites.prefixes", "noisy_prefix",
         _next_digit_wrong,
     ),
     Mutation("noisy_prefix", "digits off by one", _NOISY, "_predictions", _predictions_moved),

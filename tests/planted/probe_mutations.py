@@ -53,7 +53,7 @@ def _answers_off_by_one(answer_if: Function) -> Function:
     return shifted
 
 
-_USAGE = "probes.usage"
+_USAGE = "probes.causal_test"
 
 PROBES = (
     Mutation("probe_r2", "positions shifted", "probes.activations", "roles_at", _earlier),

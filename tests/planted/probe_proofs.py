@@ -14,8 +14,8 @@ import probes
 from interp import engine
 from interp.arithmetic.problems import Problems
 from interp.engine import Read
-from interp.models.planted.asked import at
-from interp.models.planted.linear import SITES
+from interp.planted.asked import at
+from interp.planted.linear import SITES
 from probes.estimators import LinearMap
 from probes.splits import Split
 from probes.steps import Along, edit
@@ -145,18 +145,18 @@ def prove_use(subject: Subject) -> None:
     lookup, carry = subject.key.layers["lookup"], subject.key.layers["carry"]
     ahead, behind = (_carry_probe(subject, layer) for layer in (max(carry, lookup - 1), lookup))
     assert min(ahead.score, behind.score) > 0.99, "the carry is there in full"
-    told = probes.use(subject.model, _told(subject, ahead), along="probe", seed=1)
+    told = probes.intervene(subject.model, _told(subject, ahead), along="probe", seed=1)
     assert told.named == "c1"
     assert told.metrics["probe_predicted"] > 0.99, "the digit that arithmetic gives"
     assert told.metrics["difference_predicted_low"] > 0, "a random edit does not do it"
     assert told.followed, "and what is predicted for other prompts is not what comes"
     for along in ("pattern", "probe"):
-        found = probes.use(subject.model, ahead, along=along, to=1.0, seed=1).metrics
+        found = probes.intervene(subject.model, ahead, along=along, to=1.0, seed=1).metrics
         assert abs(found["probe_predicted"] - _share_moved(subject, ahead, along)) < 0.02, along
-        gone = probes.use(subject.model, ahead, mode="remove", along=along, seed=1).metrics
+        gone = probes.intervene(subject.model, ahead, mode="remove", along=along, seed=1).metrics
         assert abs(gone["probe_right"] - _share_kept(subject, ahead, along)) < 0.02, along
     for probe in (behind, _told(subject, behind)):
-        after = probes.use(subject.model, probe, seed=1).metrics
+        after = probes.intervene(subject.model, probe, seed=1).metrics
         assert after["probe_original"] > 0.99, "nothing depends on the carry any more"
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import interp
-from interp import behaviour
-from interp.arithmetic.street_problems import street_problems
-from interp.behaviour import answers
+from interp import suites
+from interp.engine import answers
+from interp.suites.street_problems import street_problems
 from tests.behaviour.test_cookbook import wide, writing
 
 _QUESTIONS = 60
@@ -62,7 +62,7 @@ def prove_cookbook(seed: int) -> None:
 
     found = _asked(
         answer,
-        lambda model: behaviour.cookbook(
+        lambda model: suites.cookbook(
             model, ["add:integer"], lengths=(1, 2, 3, 4), n=20, shots=1, seed=seed
         ),
     )
@@ -111,7 +111,7 @@ def prove_approximation(seed: int) -> None:
         question = max((q for q in exact if q in text), key=len)
         return f" {said(question, 'roughly' if 'rough' in text else 'exactly'):.7f}"
 
-    found = _asked(answer, lambda model: behaviour.approximation(model, n=_QUESTIONS, seed=seed))
+    found = _asked(answer, lambda model: suites.approximation(model, n=_QUESTIONS, seed=seed))
     shares = {}
     for wording in ("roughly", "exactly"):
         table = found.shares(wording).set_index("grade")

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems
-from interp.models.planted import AnswerKey, build, kinds
+from interp.planted.key import AnswerKey
+from interp.planted.mechanisms import kinds
+from interp.planted.planted import build
 
 FIRST_SEED = int(os.environ.get("PLANTED_SEED") or secrets.randbelow(2**31))
 SEEDS = tuple(range(FIRST_SEED, FIRST_SEED + 3))

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import interp
 from interp.errors import InputError, ModelError
-from interp.models.planted import build, kinds, read_key
+from interp.planted.mechanisms import kinds
+from interp.planted.planted import build, read_key
 from tests import tiny
 from tests.planted.subjects import SEEDS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import interp.results  # noqa: F401  (makes every Result type known)
-from interp.results import Result
+from interp.results.result import Result
 from tests.planted.test_mutations import EVERY, PROOFS
 
 TESTS = Path(__file__).resolve().parents[1]

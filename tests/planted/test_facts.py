@@ -10,8 +10,8 @@ import torch
 
 from interp import engine
 from interp.engine import Read, UserHook, Variant
-from interp.models.planted import build
-from interp.models.planted.compile import module
+from interp.planted.compile import module
+from interp.planted.planted import build
 from tests.planted.subjects import SEEDS, Subject
 
 NOTHING = 1e-3  # of the logit scale: what float32 norms and the stream's length let through

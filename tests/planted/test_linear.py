@@ -9,8 +9,10 @@ import pytest
 from interp import engine
 from interp.engine import Read
 from interp.errors import InputError, RoleError, SiteError
-from interp.models.planted import AnswerKey, build, kinds
-from interp.models.planted.linear import SITES
+from interp.planted.key import AnswerKey
+from interp.planted.linear import SITES
+from interp.planted.mechanisms import kinds
+from interp.planted.planted import build
 from tests.planted.subjects import SEEDS
 
 _ROWS = 300

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from interp.models.planted.linear import SITES
+from interp.planted.linear import SITES
 from tests.planted.mutations import Mutation
 from tests.planted.probe_mutations import PROBES
 from tests.planted.probe_proofs import prove_r2, prove_use

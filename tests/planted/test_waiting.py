@@ -9,8 +9,9 @@ import pytest
 
 from interp import engine
 from interp.engine import MaskAttention, Scale
-from interp.models.planted import AnswerKey, build
-from interp.models.planted.asked import all_visible, own_only
+from interp.planted.asked import all_visible, own_only
+from interp.planted.key import AnswerKey
+from interp.planted.planted import build
 from tests.planted.subjects import SEEDS, Subject
 
 EXACT = 1e-3  # of the logit scale: float32, which rounds the table of `column` by 2e-4

@@ -13,7 +13,7 @@ import interp
 import probes
 from interp.errors import InputError
 from interp.models.model import Model
-from interp.results import Result
+from interp.results.result import Result
 from tests import tiny
 
 CELL: dict[str, Any] = {
@@ -69,7 +69,7 @@ def test_the_code_makes_given_rows_and_beginnings_again(
     )  # fmt: skip
     found = [
         probes.probe(begun, problems, split=split, **CELL),
-        probes.use(begun, fitted, n=30, randoms=1),
+        probes.intervene(begun, fitted, n=30, randoms=1),
         probes.one_hot_baseline(problems, ["carry[0]"], split=split),
     ]
     for result in found:
@@ -97,4 +97,4 @@ def test_a_fitted_probe_reads_prompts_like_its_own(model: Model, problems: Any) 
     with pytest.raises(InputError, match=r"fitted on add:2, not add:3"):
         fitted.predict(model, longer)
     with pytest.raises(InputError, match=r"fitted on add:2, not add:3"):
-        probes.use(model, fitted, longer)
+        probes.intervene(model, fitted, longer)

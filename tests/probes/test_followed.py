@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp.results import ProbeUse
 from probes.outcomes import Arms, differences, outcomes
+from probes.results.causal_test import ProbeUse
 from probes.steps import random_edit
 from tests.figures import probe_results as made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from interp.results import ratio_interval
+from interp.results.intervals import ratio_interval
 from probes.resample import resamples
 
 

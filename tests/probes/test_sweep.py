@@ -17,12 +17,13 @@ import probes
 from interp import engine
 from interp.engine import Cancel, Read
 from interp.errors import Cancelled, InputError, RoleError, SiteError
-from interp.results import ProbeSweep, Result
+from interp.results.result import Result
 from probes import study
 from probes.activations import Hook, extracted, hooks
 from probes.design import Scheme, designs, designs_of
 from probes.fitting import constants, fit_design
 from probes.references import References
+from probes.results.sweep import ProbeSweep
 from probes.splits import split
 from tests import tiny
 

@@ -14,9 +14,9 @@ import probes
 from interp.arithmetic.formats import format
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, ModelError
-from interp.models.planted import build
 from interp.models.untrained import untrained
-from interp.results import Result
+from interp.planted.planted import build
+from interp.results.result import Result
 from probes.plan import baseline_arguments, fit_arguments, use_arguments
 from probes.steps import edit, random_edit, wanted_reading
 from tests import tiny
@@ -66,7 +66,7 @@ def test_it_refuses_anything_else(model: Any, fitted: probes.FittedProbe) -> Non
     with pytest.raises(InputError, match=f"fitted on {model.name}"):
         fitted.predict(other, problems)
     with pytest.raises(InputError, match="fitted on"):
-        probes.use(other, fitted)
+        probes.intervene(other, fitted)
     with pytest.raises(InputError, match="not made for"):
         fitted.activations(model, other.prompts(problems))
     elsewhere = model.prompts(problems, format="plain")
@@ -97,7 +97,7 @@ def test_an_edit_gives_the_reading_that_was_wanted(model: Any, kind: str, along:
 
 
 def test_use_is_kept_and_told(model: Any, fitted: probes.FittedProbe, tmp_path: Path) -> None:
-    found = probes.use(model, fitted, n=64, randoms=2)
+    found = probes.intervene(model, fitted, n=64, randoms=2)
     assert Result.load(found.save(tmp_path / "use")) == found
     assert found.named == "c1" and set(found.outcomes["arm"]) == {"clean", "probe", "random"}
     assert found.outcome("clean")["original"] == 1
@@ -108,7 +108,7 @@ def test_use_is_kept_and_told(model: Any, fitted: probes.FittedProbe, tmp_path: 
     # The data's step takes the carry's own digits along: every answer moves, as chance has it.
     assert found.outcome("probe")["predicted"] > found.outcome("random")["predicted"]
     assert not found.followed and "not seen to use" in conclusion
-    direct = probes.use(model, fitted, n=64, randoms=2, along="probe")
+    direct = probes.intervene(model, fitted, n=64, randoms=2, along="probe")
     assert direct.followed and str(direct.conclusion()).startswith("The answer uses")
     with pytest.raises(InputError, match="nothing was measured"):
         found.outcome("clean", "c9")
@@ -128,7 +128,7 @@ def test_edits_that_are_refused(
     model: Any, fitted: probes.FittedProbe, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        probes.use(model, fitted, n=40, **options)
+        probes.intervene(model, fitted, n=40, **options)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_values_that_no_problem_has_are_refused(model: Any, to: Any, message: st
         model, "add:2", "column_sum[0]", site="resid_post", layer=0, role="last", n=200
     )
     with pytest.raises(InputError, match=message):
-        probes.use(model, probe, n=40, to=to)
+        probes.intervene(model, probe, n=40, to=to)
 
 
 def test_a_difference_is_moved_only_where_its_sign_stays(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_difference_is_moved_only_where_its_sign_stays(tmp_path: Path) -> None
         small, "sub:2", "borrow[0]", site="resid_post", layer=1, role="last", n=300,
         format="padded", split="problem",
     )  # fmt: skip
-    found = probes.use(small, probe, n=60, randoms=1)
+    found = probes.intervene(small, probe, n=60, randoms=1)
     asked = probe.held_out[:60]
     larger = np.maximum(asked.values(0), asked.values(1)).astype(int)
     smaller = np.minimum(asked.values(0), asked.values(1)).astype(int)
@@ -172,7 +172,7 @@ def test_places_that_are_refused(model: Any) -> None:
         probes.fit(model, "add:2", "carry[0]", site="z", layer=0, role="last", n=100)
     late = probes.fit(model, "add:2", "carry[0]", site="resid_post", layer=2, role="c2", n=400)
     with pytest.raises(InputError, match="no answer digit is written after c2"):
-        probes.use(model, late)
+        probes.intervene(model, late)
 
 
 def test_the_same_architecture_with_random_weights(model: Any) -> None:

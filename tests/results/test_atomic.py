@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from interp.errors import StorageError
-from interp.results import folder_atomic, write_atomic
+from interp.results.atomic import folder_atomic, write_atomic
 
 
 def disk_full(*_args: object, **_options: object) -> None:

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from interp.errors import InputError
-from interp.results import Axis, Grid
-from interp.results.grid import stack
+from interp.results.grid import Axis, Grid, stack
 
 LAYER, DIGIT = Axis("layer", ("0", "1")), Axis("answer_digit", ("c0", "c1", "c2"))
 VALUES = np.arange(6.0).reshape(2, 3)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from interp.errors import InputError
-from interp.results import benjamini_hochberg, mean_interval, wilson
+from interp.results.intervals import benjamini_hochberg, mean_interval, wilson
 
 FEW = settings(deadline=None, max_examples=50)
 

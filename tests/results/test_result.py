@@ -15,8 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interp.engine.results.selfcheck import SelfCheck
 from interp.errors import InputError, StorageError
-from interp.results import Axis, Grid, ModelId, Result, SelfCheck, Settings, TokenisationReport
+from interp.models.results.tokenisation import TokenisationReport
+from interp.results.grid import Axis, Grid
+from interp.results.identity import ModelId
+from interp.results.result import Result
+from interp.results.settings import Settings
 
 CONTRACT = ["analysis", "model", "task", "n", "n_distinct", "seed", "settings", "metrics"]
 CONTRACT += ["versions"]

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 import interp
 from interp import across, replicas
-from interp.agreement import _pairs, rank_correlation
 from interp.errors import InputError, ModelError
-from interp.results import Axis, Grid, Result
+from interp.many._over_seeds import _pairs, rank_correlation
+from interp.results.grid import Axis, Grid
+from interp.results.result import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 import interp
 from interp import over, series
 from interp.errors import InputError, ModelError
-from interp.results import Result
+from interp.results.result import Result
 from tests.series.conftest import STEPS
 
 

@@ -9,11 +9,11 @@ import pytest
 
 import interp
 from app.sample import problems
-from interp import analyses
-from interp.analyses import named, title
 from interp.errors import InputError
 from interp.figures import export
-from interp.results import Result
+from interp.many import calling as analyses
+from interp.many.calling import named, title
+from interp.results.result import Result
 from tests.app.test_cli import run
 
 
@@ -27,7 +27,9 @@ def test_agree(trained: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.Mo
     given = ("--analysis", "attribution.logit_lens", "--n", "40", "--seed", "3", "-o", str(out))
     assert run(monkeypatch, "agree", *names, *given) == 0
     sample = problems("add:2", 40, seed=3)
-    assert Result.load(out) == interp.across(names, interp.attribution.logit_lens, sample, seed=3)
+    assert Result.load(out) == interp.over_seeds(
+        names, interp.attribution.logit_lens, sample, seed=3
+    )
     assert (out / "figure.html").is_file()
 
 
@@ -40,12 +42,16 @@ def test_series(
     out = tmp_path / "out"
     assert run(monkeypatch, "series", str(trained[0]), "--n", "30", "-o", str(out)) == 0
     sample = interp.load(str(trained[0])).held_out(30)
-    wanted = interp.over(trained[0], interp.behaviour.accuracy, sample, seed=0, strict=False)
+    wanted = interp.over_checkpoints(
+        trained[0], interp.behaviour.accuracy, sample, seed=0, strict=False
+    )
     assert Result.load(out) == wanted
     uniform = ("--sampler", "uniform", "-o", str(tmp_path / "uniform"))
     assert run(monkeypatch, "series", str(trained[0]), "--n", "30", *uniform) == 0
     sample = problems("add:2", 30, seed=0)
-    wanted = interp.over(trained[0], interp.behaviour.accuracy, sample, seed=0, strict=False)
+    wanted = interp.over_checkpoints(
+        trained[0], interp.behaviour.accuracy, sample, seed=0, strict=False
+    )
     assert Result.load(tmp_path / "uniform") == wanted
     assert run(monkeypatch, "series", "add5") == 2
     assert "add5 has no checkpoint series" in capsys.readouterr().err
@@ -61,7 +67,7 @@ def test_an_argument_of_the_analysis_can_be_set(
     given = ("--analysis", "behaviour.accuracy", "--n", "30", "--set", "strict=false")
     assert run(monkeypatch, "agree", *names, *given, "-o", str(out)) == 0
     sample = interp.load(names[0]).held_out(30)
-    wanted = interp.across(names, interp.behaviour.accuracy, sample, seed=0, strict=False)
+    wanted = interp.over_seeds(names, interp.behaviour.accuracy, sample, seed=0, strict=False)
     assert Result.load(out) == wanted
     assert run(monkeypatch, "agree", *names, *given[:-1], "magic=1") == 2
     assert "cannot be called so" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 import interp
 import probes
-from interp.analyses import named, title
+from interp.many.calling import named, title
 
 ASKED: dict[str, Any] = {
     "targets": ["carry[0]:real", "column_sum[1]"], "sites": ["resid_mid", "z"],
@@ -27,7 +27,7 @@ def test_names_lead_to_the_room_above_and_back() -> None:
 def test_seeds_are_compared_cell_by_cell(trained: tuple[Path, ...]) -> None:
     """Heads are summed over; every other cell is one of the sweep's own."""
     names = [str(folder) for folder in trained[:2]]
-    found = interp.across(names, named("probes.probe"), "add:2", **ASKED)
+    found = interp.over_seeds(names, named("probes.probe"), "add:2", **ASKED)
     gains = []
     for name in names:
         frame = probes.probe(interp.load(name), "add:2", **ASKED).frame
@@ -45,10 +45,10 @@ def test_seeds_are_compared_cell_by_cell(trained: tuple[Path, ...]) -> None:
 
 def test_probes_over_a_series(trained: tuple[Path, ...]) -> None:
     options = ASKED | {"sites": ["resid_mid"], "roles": ["last"]}
-    found = interp.over(str(trained[0]), named("probes.probe"), "add:2", **options)
+    found = interp.over_checkpoints(str(trained[0]), named("probes.probe"), "add:2", **options)
     assert "import probes" in found.code
     step = found.steps[-1]
-    model = interp.series(str(trained[0])).load(step)
+    model = interp.checkpoints(str(trained[0])).load(step)
     want = probes.probe(model, "add:2", **options).metrics
     values = found.values[found.values["step"] == step].set_index("metric")["value"]
     assert values.to_dict() == pytest.approx(want, nan_ok=True)

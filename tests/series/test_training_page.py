@@ -44,7 +44,7 @@ def test_the_slider_moves_all_pages(trained: tuple[Path, ...]) -> None:
     slider = next(s for s in at.sidebar.select_slider if s.label == "Checkpoint")
     slider.set_value(4).run()
     assert not at.exception
-    assert interp.series(trained[0]).load(4).hash[:12] in words(at) + _sidebar(at)
+    assert interp.checkpoints(trained[0]).load(4).hash[:12] in words(at) + _sidebar(at)
     at.switch_page("views/training.py").run()
     assert not at.exception
     assert "All pages show the model after step 4" in words(at)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from interp.results import Result
+from interp.results.result import Result
 from interp.training.log_rows import COLUMNS
 
 STEPS = (0, 10, 20, 30, 40)

@@ -13,7 +13,7 @@ from bench.proofs import who_multiplies as driver
 from interp.engine.requests import Cancel
 from interp.errors import InputError
 from interp.training import Recipe, design, draw, recipe, recipe_names
-from interp.training.finish import LOG
+from interp.training.export_model import LOG
 from interp.training.optimiser import learning_rate
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import interp
 from interp.errors import InputError, ModelError, StorageError
 from interp.figures import export
-from interp.results import Result
+from interp.results.result import Result
 from interp.training import digit_losses, dynamics, read_log, train
 from tests.app.test_cli import run
 from tests.training.logs_by_hand import LOSSES, learnt, log

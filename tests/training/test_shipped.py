@@ -64,7 +64,7 @@ def test_a_card_is_reproduced_and_a_wrong_one_is_not(monkeypatch):
 
 def test_the_shipped_series_knows_its_pairs_before_the_others():
     """All trained pairs at step 250 and no others; all of both at the end."""
-    found = interp.series("mod113")
+    found = interp.checkpoints("mod113")
     made = recipe("mod113")
     assert len(found) >= 12
     pairs = interp.task("mod:113").grid()

@@ -27,10 +27,12 @@ from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import task
-from interp.engine import Cancel, Read, gradients
+from interp.engine._gradients import gradients
+from interp.engine.requests import Cancel, Read
 
 if TYPE_CHECKING:
-    from interp.models import Model, PromptBatch
+    from interp.models.model import Model
+    from interp.models.prompts import PromptBatch
     from interp.training.adapters.recipe import AdapterRecipe
 
 

@@ -11,7 +11,7 @@ from interp.arithmetic.formats import format, format_names
 from interp.arithmetic.held_out import Split
 from interp.arithmetic.tasks import task
 from interp.errors import InputError
-from interp.training.fit import check_numbers
+from interp.training.validate_recipe import check_numbers
 
 if TYPE_CHECKING:
     from interp.training.adapters.run import AdapterRun

@@ -28,7 +28,7 @@ from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.log_rows import Row, train_rows, validation_row
 from interp.training.optimiser import Optimiser
 from interp.training.run import Batch, Run, Validation
-from interp.training.starting import ADAPTER, check_start, start_folder, start_record
+from interp.training.warm_start import ADAPTER, check_start, start_folder, start_record
 
 FAMILIES = ("llama", "qwen2")  # those whose projections have the names of PROJECTIONS
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from probes.estimators import unlocked
+from probes.estimators import lapack_nogil as unlocked
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,90 @@
+from . import (
+    ablation as ablation,
+)
+from . import (
+    arithmetic as arithmetic,
+)
+from . import (
+    attribution as attribution,
+)
+from . import (
+    behaviour as behaviour,
+)
+from . import (
+    catalogue as catalogue,
+)
+from . import (
+    engine as engine,
+)
+from . import (
+    errors as errors,
+)
+from . import (
+    figures as figures,
+)
+from . import (
+    many as many,
+)
+from . import (
+    models as models,
+)
+from . import (
+    planted as planted,
+)
+from . import (
+    results as results,
+)
+from . import (
+    suites as suites,
+)
+from . import (
+    training as training,
+)
+from .arithmetic.problems import Problems as Problems
+from .arithmetic.tasks import (
+    Addition as Addition,
+)
+from .arithmetic.tasks import (
+    Expression as Expression,
+)
+from .arithmetic.tasks import (
+    MixedAddition as MixedAddition,
+)
+from .arithmetic.tasks import (
+    ModularAddition as ModularAddition,
+)
+from .arithmetic.tasks import (
+    Multiplication as Multiplication,
+)
+from .arithmetic.tasks import (
+    Subtraction as Subtraction,
+)
+from .arithmetic.tasks import (
+    Task as Task,
+)
+from .arithmetic.tasks import (
+    task as task,
+)
+from .engine.requests import Cancel as Cancel
+from .loading import (
+    load as load,
+)
+from .loading import (
+    wrap as wrap,
+)
+from .many._over_checkpoints import (
+    checkpoints as checkpoints,
+)
+from .many._over_checkpoints import (
+    over_checkpoints as over_checkpoints,
+)
+from .many._over_seeds import (
+    over_seeds as over_seeds,
+)
+from .many._over_seeds import (
+    seeds_of as seeds_of,
+)
+from .models.convert import convert as convert
+from .models.listing import list_models as list_models
+from .models.site_map import SiteMap as SiteMap
+from .results.result import Result as Result

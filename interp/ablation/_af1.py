@@ -1,0 +1,252 @@
+"""All for one (arXiv 2509.09650): the sparsest wait, transfer and compute that keep answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.ablation._evaluate import result, score
+from interp.ablation._grid import full_answers
+from interp.ablation._removal import measure
+from interp.ablation.complete import Resources
+from interp.ablation.picture import picture
+from interp.ablation.problems import named
+from interp.ablation.replacements import Replacement
+from interp.ablation.results.af1 import AllForOne, beside_target
+from interp.ablation.results.evaluate import AblationScore
+from interp.ablation.schedule import Schedule
+from interp.ablation.search import Search, search
+from interp.ablation.setting import Setting, n_distinct
+from interp.ablation.visible import OPEN, PEEK, SELF, check_mask
+from interp.engine.requests import Cancel, Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results.grid import Axis, Grid
+from interp.results.result import MIN_DISTINCT
+
+Ints = npt.NDArray[np.int64]
+
+
+def af1(
+    model: Model,
+    batch: PromptBatch,
+    *,
+    target: float = 0.9,
+    replacement: str | Replacement = "cama",
+    sink: str = "first",
+    transfer_mask: str = PEEK,
+    heads: bool = True,
+    seed: int = 0,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> AllForOne:
+    """Search on one half of the distinct prompts, and tell what the other half says.
+
+    Args:
+        batch: prompts with their true answers.
+        target: the faithfulness that the search may not fall below.
+        transfer_mask: what the last tokens may look at in transfer layers.
+        heads: whether to cut heads inside the transfer layers; False keeps them all.
+        Others as in `evaluate`.
+
+    Returns:
+        The subgraph with its curve of waits, its windows, the heads in the order in which they were
+        cut, and the removals; or that there is none; or that these prompts cannot say, and why.
+        What was found on one half may fall below the target on the other: reason and verdict say
+        so.
+
+    Does not show: that no other subgraph exists; the search is greedy.
+
+    Raises:
+        InputError: where the model answers no prompt rightly, and as `evaluate`.
+    """
+    if not 0 < target <= 1:
+        raise InputError(f"target={target}: a faithfulness lies above 0 and is at most 1.")
+    check_searchable(transfer_mask)
+    setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
+    halves = split(setting)
+    setting.resources.told(5)
+    found = attempt(halves, target, transfer_mask, heads=heads, curve=True)
+    told = _result(setting, halves, found, target, transfer_mask, heads)
+    setting.resources.told(100)
+    return told
+
+
+def check_searchable(mask: str) -> None:
+    """Raise InputError for a transfer mask that the search cannot use."""
+    check_mask(mask)
+    if mask in (OPEN, SELF):
+        raise InputError(
+            f"the search needs a mask under which the last tokens look at others and no other "
+            f"token does, not {mask!r}: choose 'full-peek', 'operands' or 'window:K'."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """The prompts that are searched and those that are told of; `why` they can't say anything, ""
+    where they can."""
+
+    searched: Setting
+    told: Setting
+    right: npt.NDArray[np.bool_]  # of the told half
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A search and what the other half says of it."""
+
+    status: str
+    reason: str
+    search: Search | None
+    score: AblationScore | None
+
+
+def split(setting: Setting) -> Halves:
+    """Two halves of the distinct prompts, drawn with the seed; equal prompts stay together.
+
+    Raises InputError where the model answers no prompt rightly.
+    """
+    if setting.batch.n_distinct < 4:
+        raise InputError(
+            f"{setting.batch.n_distinct} distinct prompts cannot be searched on one half and told "
+            f"of on the other: take more."
+        )
+    full, _ = full_answers(setting)
+    right = setting.right(full)
+    prompt = setting.prompt
+    order = np.random.default_rng(setting.seed).permutation(prompt.max() + 1)
+    first = np.isin(prompt, order[: len(order) // 2])
+    counts = [n_distinct(setting.batch, right & half) for half in (first, ~first)]
+    why = ""
+    if min(counts) < MIN_DISTINCT:
+        why = (
+            f"the model answers {counts[0]} distinct prompts of one half rightly and {counts[1]} "
+            f"of the other; below {MIN_DISTINCT} nothing can be said. Take more prompts, or a "
+            f"prompt that it reads better."
+        )
+    rows = [np.flatnonzero(half) for half in (first, ~first)]
+    return Halves(setting.rows(rows[0]), setting.rows(rows[1]), right[rows[1]], why)
+
+
+def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: bool) -> Attempt:
+    """Search as `search` does, and measure what was found on the other half."""
+    told = halves.told
+    constant = told.beside(halves.right)["constant"] if halves.right.any() else float("nan")
+    if halves.why:
+        return Attempt("uninformative", halves.why, None, None)
+    if constant >= target:
+        return Attempt(
+            "uninformative",
+            f"one constant answer keeps {100 * constant:.0f} % of what the model gets right, as "
+            f"much as the target asks for. Take prompts with more different answers.",
+            None,
+            None,
+        )
+    found = search(halves.searched, target, mask, heads=heads, curve=curve)
+    if found.schedule is None:
+        status = "uninformative" if found.windows else "none"
+        return Attempt(status, found.reason, found, None)
+    quiet = replace(told, resources=replace(told.resources, progress=None))
+    answers = score(quiet, found.schedule)
+    scored = result(told, found.schedule, answers["full"], answers["ablated"])
+    m = scored.metrics
+    if m["faithfulness_low"] <= constant:
+        return Attempt(
+            "uninformative",
+            f"on prompts that the search did not see, faithfulness "
+            f"({100 * m['faithfulness']:.0f} %, at least {100 * m['faithfulness_low']:.0f} %) is "
+            f"not above that of the best constant answer ({100 * constant:.0f} %).",
+            found,
+            scored,
+        )
+    reason = (
+        f"found on {len(halves.searched.batch)} prompts, measured on {len(told.batch)} others: "
+        f"{100 * m['faithfulness']:.1f} % ({100 * m['faithfulness_low']:.1f} to "
+        f"{100 * m['faithfulness_high']:.1f} %) are kept there, "
+        f"{beside_target(m['faithfulness'], m['faithfulness_low'], target)}."
+    )
+    return Attempt("found", reason, found, scored)
+
+
+def _result(
+    setting: Setting,
+    halves: Halves,
+    found: Attempt,
+    target: float,
+    mask: str,
+    heads: bool,
+) -> AllForOne:
+    told, depth = halves.told, setting.model.shape.n_layers
+    schedule = found.search.schedule if found.search is not None else None
+    kept = schedule if found.status == "found" else None
+    settings = {
+        "target": target,
+        "transfer_mask": mask,
+        "heads": heads,
+        "schedule": None if kept is None else kept.spec(),
+        "n_searched": len(halves.searched.batch),
+    }
+    beside = told.beside(halves.right)
+    common = setting.common(table=True, **settings)
+    sizes = {"n": len(told.batch), "n_distinct": told.batch.n_distinct}
+    return AllForOne(
+        **common | sizes,
+        status=found.status,
+        reason=found.reason,
+        target=target,
+        wait=-1 if kept is None else kept.wait,
+        transfer=() if kept is None else kept.transfer,
+        heads=_heads(kept, setting.model.shape.n_heads),
+        waits=_waits(found.search, depth),
+        windows=_windows(found.search, depth),
+        pruning=_pruning(found.search),
+        removal=_removal(told, kept),
+        scores=pd.DataFrame([] if found.score is None else [found.score.metrics]),
+        searched=tuple(dict.fromkeys(named(halves.searched.batch.problems))),
+        searched_faithfulness=found.search.faithfulness if found.search else float("nan"),
+        n_layers=depth,
+        picture="" if kept is None else picture(kept, told.places, depth),
+        **beside,
+    )
+
+
+def _heads(schedule: Schedule | None, n_heads: int) -> Ints:
+    if schedule is None:
+        return np.zeros((0, 2), dtype=np.int64)
+    every = [(layer, head) for layer in schedule.transfer for head in range(n_heads)]
+    found = every if schedule.heads is None else schedule.heads
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def _waits(search: Search | None, depth: int) -> Grid:
+    axes = (Axis("wait", tuple(map(str, range(depth + 1)))),)
+    nothing = np.full(depth + 1, np.nan)
+    values, low, high = (nothing, nothing, nothing) if search is None else search.waits
+    return Grid(values, axes, low, high)
+
+
+def _windows(search: Search | None, depth: int) -> Grid:
+    starts, widths = (tuple(map(str, range(depth + 1))) for _ in range(2))
+    values = np.full((3, depth + 1, depth + 1), np.nan)
+    for (start, width), found in (search.windows if search else {}).items():
+        values[:, start, width] = found
+    return Grid(values[0], (Axis("start", starts), Axis("width", widths)), values[1], values[2])
+
+
+def _pruning(search: Search | None) -> pd.DataFrame:
+    if search is not None:
+        return search.pruning_table()
+    return pd.DataFrame(columns=["step", "layer", "head", "faithfulness", "logit_difference"])
+
+
+def _removal(told: Setting, schedule: Schedule | None) -> pd.DataFrame:
+    if schedule is None:
+        return pd.DataFrame(columns=["where", "layer", "faithfulness", "low", "high"])
+    return measure(replace(told, resources=told.resources.stage(92, 99)), schedule)[0]

@@ -1,0 +1,214 @@
+"""One schedule on one set of prompts: what is left of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp.ablation.answers import Answers, Reader, best_constant
+from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.guesses import guessed
+from interp.ablation.masks import specs
+from interp.ablation.picture import picture
+from interp.ablation.places import Places
+from interp.ablation.replacements import Replacement
+from interp.ablation.results.evaluate import AblationScore, share_interval
+from interp.ablation.schedule import Schedule
+from interp.ablation.setting import Setting
+from interp.engine._run import run_variants
+from interp.engine.interventions import Intervention, MaskAttention
+from interp.engine.requests import Cancel, Progress, Savings, Variant
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+
+AnswerMode = Literal["forced", "generated"]
+
+
+def evaluate(
+    model: Model,
+    batch: PromptBatch,
+    schedule: Schedule | Mapping[str, Any],
+    *,
+    replacement: str | Replacement = "cama",
+    sink: str = "first",
+    answers: AnswerMode = "forced",
+    masks: Sequence[MaskAttention] = (),
+    seed: int = 0,
+    memory: int = 2**30,
+    savings: Savings | None = None,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> AblationScore:
+    """Faithfulness of a schedule, by complete forwards.
+
+    Args:
+        batch: prompts with their true answers, `model.prompts(problems)`.
+        schedule: or its JSON values, {"wait": 2, "transfer": [2]}.
+        replacement: what waiting tokens are given (`replacements`).
+        sink: what all may see: "first", "shots" or "none" (`places`).
+        answers: "forced" reads every answer token after the true ones before it, "generated" after
+            those that the ablated model itself said (and so does the full model that its KL is
+            taken from). Whether a whole answer is right is the same under both; single digits are
+            not.
+        masks: further `MaskAttention`, as of `ablation.knock_out`, on top of the schedule; the
+            Result's settings, picture, verdict and code tell them.
+        seed: of the table's prompts, of `resample`, and of the intervals.
+        memory, savings, cancel, progress: as in `engine.run`.
+
+    Returns:
+        The score, with the full model's accuracy and the best constant answer's beside it. Where
+        few prompts are answered rightly it concludes from the logit difference and KL, which are
+        over all prompts; where none is, faithfulness is NaN.
+
+    Does not show: that the model works this way.
+
+    Raises:
+        InputError: for layers that the model has not, a token that the table has never seen,
+            prompts without answers, masks of another type.
+        ModelError: for a wrapped module, whose attention cannot be masked.
+        RoleError: for a sink that these prompts lack.
+    """
+    if answers not in get_args(AnswerMode):
+        raise InputError(f"unknown answers {answers!r}: choose 'forced' or 'generated'.")
+    masks = tuple(masks)
+    specs(masks)  # its check, before anything runs
+    resources = Resources(memory, cancel, progress)
+    setting = Setting.of(model, batch, replacement, sink, seed, resources)
+    schedule = Schedule.of(schedule)
+    schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
+    found = score(setting, schedule, masks=masks, savings=savings)
+    if answers == "generated":
+        found["ablated"] = _generated(setting, schedule, masks)
+    return result(setting, schedule, found["full"], found["ablated"], answers, masks)
+
+
+def score(
+    setting: Setting,
+    schedule: Schedule,
+    *,
+    masks: Sequence[MaskAttention] = (),
+    savings: Savings | None = None,
+) -> dict[str, Answers]:
+    """The answers of the full model ("full") and under the schedule ("ablated")."""
+    filling = setting.filling() if schedule.wait else None
+    what = [*interventions(setting.model, setting.places, schedule, filling), *masks]
+    out = run_all(
+        setting.model, setting.places, {"ablated": what}, setting.resources,
+        truth=setting.truth, savings=savings,
+    )  # fmt: skip
+    return out
+
+
+def _generated(setting: Setting, schedule: Schedule, masks: Sequence[Intervention]) -> Answers:
+    """Token by token, each read after the ablated model's own; a token that the table has never
+    seen is given zeros, and was wrong already."""
+    batch = setting.batch
+    tokens = batch.tokens.clone()
+    for number, role in enumerate(batch.answer_roles):
+        own = batch.with_tokens(tokens, batch.texts)
+        places = replace(setting.places, batch=own)
+        here = replace(setting, places=places)
+        filling = here.filling(known=False) if schedule.wait else None
+        what = [*interventions(setting.model, places, schedule, filling), *masks]
+        answers = _read(setting, places, what)
+        first = answers[:, number, 3]
+        where = torch.from_numpy(batch.position_array(role))
+        rows = torch.nonzero(where >= 0)[:, 0]
+        tokens[rows, where[rows]] = first[rows].long()
+    return Answers.of(answers)
+
+
+def _read(setting: Setting, places: Places, what: Sequence[Intervention]) -> torch.Tensor:
+    """What the ablated run says, beside the full model on the same prompts (the KL's reference)."""
+    _, ablated = run_variants(
+        setting.model, places.batch, [Variant("full"), Variant("ablated", tuple(what))],
+        logits=places.batch.answer_roles, reduce=Reader(setting.truth),
+        memory=setting.resources.memory, cancel=setting.resources.cancel,
+    )  # fmt: skip
+    assert ablated.logits is not None
+    return ablated.logits
+
+
+def result(
+    setting: Setting,
+    schedule: Schedule,
+    full: Answers,
+    ablated: Answers,
+    answers: str = "forced",
+    masks: Sequence[MaskAttention] = (),
+) -> AblationScore:
+    """The Result of a schedule from what both runs said."""
+    right = full.all_right
+    beside = setting.beside(right)
+    return AblationScore(
+        **setting.common(
+            table=schedule.wait > 0, schedule=schedule.spec(), answers=answers, masks=specs(masks)
+        ),
+        by_role=_by_role(setting, full, ablated, shown=answers == "forced"),
+        right=right,
+        kept=ablated.all_right,
+        difference=full.mean_difference,
+        difference_ablated=ablated.mean_difference,
+        kl=ablated.total_kl,
+        prompt=setting.prompt,
+        group=setting.groups,
+        resampled=beside["resampled"],
+        constant=beside["constant"],
+        picture=picture(schedule, setting.places, setting.model.shape.n_layers, masks),
+    )
+
+
+def _by_role(setting: Setting, full: Answers, ablated: Answers, *, shown: bool) -> pd.DataFrame:
+    """One row an answer token, on the prompts where the full model has that token right, then one
+    for whole answers. `shown`: whether the true tokens before it are."""
+    rows = []
+    groups, labels = setting.groups, setting.truth.labels.numpy()
+    guesses = guessed(labels, full.right == 1, setting.prompt, shown=shown)
+    for i, role in enumerate(setting.batch.answer_roles):
+        present = labels[:, i] >= 0
+        right = present & (full.right[:, i] == 1)
+        kept = ablated.right[:, i] == 1
+        means = [
+            np.nanmean(x[present, i]) for x in (full.difference, ablated.difference, ablated.kl)
+        ]
+        rows.append((role, present, right, kept, groups, setting.seed, guesses[i], *means))
+    right = full.all_right
+    every = (
+        full.mean_difference.mean(), ablated.mean_difference.mean(), ablated.total_kl.mean()
+    )  # fmt: skip
+    constant = best_constant(setting.places, right)
+    everyone = np.ones_like(right)
+    rows.append(("all", everyone, right, ablated.all_right, groups, setting.seed, constant, *every))
+    return pd.DataFrame([_told(*row) for row in rows])
+
+
+def _told(
+    role: str,
+    present: np.ndarray,
+    right: np.ndarray,
+    kept: np.ndarray,
+    groups: np.ndarray,
+    seed: int,
+    guess: float,
+    full: float,
+    ablated: float,
+    kl: float,
+) -> dict[str, object]:
+    low, high = share_interval(kept[right], groups[right], seed=seed)
+    return {
+        "role": role,
+        "base_accuracy": float(right.sum() / present.sum()),
+        "n_right": int(right.sum()),
+        "faithfulness": float(kept[right].mean()) if right.any() else np.nan,
+        "low": float(low),
+        "high": float(high),
+        "guessed": guess,
+        "logit_difference": ablated / full if full else np.nan,
+        "kl": kl,
+    }

@@ -1,0 +1,101 @@
+"""Is a layer's transfer necessary? Cut it in one layer at a time, and see what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.masks import cut
+from interp.ablation.measured import faithfulness
+from interp.ablation.replacements import Replacement
+from interp.ablation.results.removal import LayerRemoval
+from interp.ablation.schedule import Schedule
+from interp.ablation.setting import Bools, Setting
+from interp.ablation.visible import SELF
+from interp.engine.interventions import Intervention
+from interp.engine.requests import Cancel, Progress
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results.grid import Axis, Grid
+
+
+def removal(
+    model: Model,
+    batch: PromptBatch,
+    schedule: Schedule | Mapping[str, Any] | None = None,
+    *,
+    replacement: str | Replacement = "cama",
+    sink: str = "first",
+    seed: int = 0,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> LayerRemoval:
+    """Faithfulness when the last tokens see only themselves and the sink in one layer.
+
+    In the full model for every layer (arXiv 2509.09650, Fig. 4), and, with a `schedule`, within it
+    for each of its transfer layers; then for all of these at once, in both. What the other tokens
+    see stays as it was.
+
+    Does not show: that a layer without effect moves nothing; another may move the same. Nor that
+    one with an effect moves operands: whatever else the last tokens fetch there goes too.
+
+    Raises: as `evaluate`.
+    """
+    setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
+    schedule = Schedule() if schedule is None else Schedule.of(schedule)
+    schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
+    table, right = measure(setting, schedule)
+    axes = (Axis("layer", tuple(map(str, range(model.shape.n_layers)))),)
+    grids = {where: _grid(table[table["where"] == where], axes) for where in ("full", "schedule")}
+    together = table[table["layer"] < 0]
+    return LayerRemoval(
+        **setting.common(table=schedule.wait > 0, schedule=schedule.spec()),
+        full=grids["full"],
+        schedule=grids["schedule"],
+        all_removed=together.drop(columns="layer").reset_index(drop=True),
+        **setting.beside(right),
+    )
+
+
+def _grid(table: pd.DataFrame, axes: tuple[Axis, ...]) -> Grid:
+    found = table[table["layer"] >= 0].set_index("layer")
+    layers = range(len(axes[0].labels))
+    values, low, high = (
+        found[name].reindex(layers).to_numpy(float) for name in ("faithfulness", "low", "high")
+    )
+    return Grid(values, axes, low, high)
+
+
+def measure(setting: Setting, schedule: Schedule) -> tuple[pd.DataFrame, Bools]:
+    """The removals (`where`, `layer`, -1 for all transfer layers at once, `faithfulness`, `low`,
+    `high`), and which prompts the full model answers rightly."""
+    asked = variants(setting, schedule)
+    named = {f"{where} {layer}": what for (where, layer), what in asked.items()}
+    found = run_all(setting.model, setting.places, named, setting.resources, truth=setting.truth)
+    right = setting.right(found["full"])
+    kept, low, high = faithfulness(setting, right, [found[name] for name in named])
+    table = pd.DataFrame(list(asked), columns=["where", "layer"])
+    return table.assign(faithfulness=kept, low=low, high=high), right
+
+
+def variants(setting: Setting, schedule: Schedule) -> dict[tuple[str, int], Sequence[Intervention]]:
+    """The removals as interventions by (where, layer), -1 for all transfer layers at once."""
+
+    def blind(layers: Sequence[int]) -> tuple[Intervention, ...]:
+        return cut(setting.places, SELF, layers, lasts_only=True)
+
+    out: dict[tuple[str, int], Sequence[Intervention]] = {
+        ("full", layer): blind([layer]) for layer in range(setting.model.shape.n_layers)
+    }
+    if not schedule.transfer:
+        return out
+    out["full", -1] = blind(schedule.transfer)
+    filling = setting.filling() if schedule.wait else None
+    whole = interventions(setting.model, setting.places, schedule, filling)
+    out |= {("schedule", layer): (*whole, *blind([layer])) for layer in schedule.transfer}
+    out["schedule", -1] = (*whole, *blind(schedule.transfer))
+    return out

@@ -1,0 +1,183 @@
+"""A subgraph found on one kind of prompt, evaluated on others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.ablation._evaluate import result, score
+from interp.ablation.complete import Resources
+from interp.ablation.measured import MEASURES, measures
+from interp.ablation.problems import named
+from interp.ablation.replacements import Replacement
+from interp.ablation.results.af1 import AllForOne
+from interp.ablation.results.transfer import AblationTransfer
+from interp.ablation.schedule import Schedule
+from interp.ablation.setting import Setting
+from interp.engine.requests import Cancel, Progress
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results.calls import problems_call
+from interp.results.result import MIN_DISTINCT
+
+Ints = npt.NDArray[np.int64]
+Target = PromptBatch | tuple[Model, PromptBatch]
+
+
+def transfer(
+    model: Model,
+    schedule: Schedule | AllForOne | Mapping[str, Any],
+    targets: Mapping[str, Target],
+    *,
+    replacement: str | Replacement | None = None,
+    sink: str | None = None,
+    seed: int = 0,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> AblationTransfer:
+    """The schedule on each set of prompts, its tables built anew for them.
+
+    Args:
+        schedule: or the `AllForOne` that found it. Prompts that ask a problem which its search saw
+            (same operands and operators) are left out of what it is scored on, whatever their
+            wording and whatever the model: the layers were chosen for what they do on those
+            operands, and models that share training may share it too. One left out without need
+            costs a prompt; one left in would make the others look better than they are.
+            `left_out` in the table counts them. Of a bare `Schedule` nothing is known to be seen.
+        targets: name → prompts of `model`, or (another model, its prompts).
+        replacement, sink: as in `evaluate`; None: those of the search, else "cama" and "first".
+        Others as in `evaluate`.
+
+    Does not show: whether another schedule would do better there.
+
+    Raises:
+        InputError: for no targets, a search that found nothing, and one that saw all of the
+            problems. What a single set of prompts refuses (a layer its model has not, a token that
+            the table has never seen) is told in the table.
+    """
+    if not targets:
+        raise InputError("there is nothing to transfer to: name sets of prompts.")
+    found = schedule if isinstance(schedule, AllForOne) else None
+    if isinstance(schedule, AllForOne):
+        schedule, searched_with, searched_sink = _of_search(schedule)
+        replacement = searched_with if replacement is None else replacement
+        sink = sink or searched_sink
+    schedule = Schedule.of(schedule)
+    what, sink = Replacement.of(replacement or "cama", seed), sink or "first"
+    pairs = [
+        target if isinstance(target, tuple) else (model, target) for target in targets.values()
+    ]
+    kept = [_unseen(batch, found) for _, batch in pairs]
+    if not any(len(rows) for rows in kept):
+        raise InputError("the search saw all of these problems: draw others, with another seed.")
+    resources, table = Resources(memory, cancel, None), []
+    for done, (name, (own, batch), rows) in enumerate(zip(targets, pairs, kept, strict=True)):
+        row = _row(name, own, batch, rows, schedule, what, sink, seed, resources)
+        table.append(row)
+        if progress is not None:
+            progress(done + 1, len(targets))
+    batches = [batch for _, batch in pairs]
+    return AblationTransfer(
+        model=model.id,
+        task=", ".join(dict.fromkeys(batch.problems.task.name for batch in batches)),
+        n=sum(row["n"] for row in table),
+        n_distinct=sum(row["n_distinct"] for row in table),
+        seed=seed,
+        settings={
+            "schedule": schedule.spec(),
+            "replacement": what.label,
+            "table_prompts": what.n,
+            "table_seed": what.seed,
+            "sink": sink,
+            "starting_with": model.tokens.start,
+            "search": None if found is None else found.code,
+            "problems_of": [problems_call(batch.problems, (0, seed)) for batch in batches],
+            "models_of": [None if own is model else _about(own) for own, _ in pairs],
+        },
+        table=pd.DataFrame(table),
+        resampled="operand values where they repeat, else distinct problems",
+    )
+
+
+def _of_search(found: AllForOne) -> tuple[Schedule, Replacement, str]:
+    """What a search found, and the replacement and sink under which it did."""
+    if found.status != "found":
+        raise InputError(f"there is no subgraph to transfer ({found.reason})")
+    told = found.settings
+    name, _, given = told["replacement"].partition(":")
+    what = Replacement(name, given, told["table_prompts"], told["table_seed"])
+    return Schedule.of(told["schedule"]), what, told["sink"]
+
+
+def _unseen(batch: PromptBatch, found: AllForOne | None) -> Ints:
+    """The rows whose problem the search did not see."""
+    if found is None:
+        return np.arange(len(batch))
+    return np.flatnonzero(~np.isin(named(batch.problems), found.searched))
+
+
+def _about(model: Model) -> dict[str, Any]:
+    return {"name": model.name, "starting_with": model.tokens.start}
+
+
+def _row(
+    name: str,
+    model: Model,
+    batch: PromptBatch,
+    rows: Ints,
+    schedule: Schedule,
+    replacement: Replacement,
+    sink: str,
+    seed: int,
+    resources: Resources,
+) -> dict[str, Any]:
+    about = {
+        "name": name,
+        "model": model.name,
+        "task": batch.problems.task.name,
+        "format": batch.format,
+        "n": len(rows),
+        "n_distinct": batch[rows].n_distinct if len(rows) else 0,
+        "left_out": len(batch) - len(rows),
+    }
+    if not len(rows):
+        return about | _nothing("the search saw all of these problems")
+    batch = batch if len(rows) == len(batch) else batch[rows]
+    try:
+        setting = Setting.of(model, batch, replacement, sink, seed, resources)
+        schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
+        answers = score(setting, schedule)
+        told = result(setting, schedule, answers["full"], answers["ablated"])
+    except InputError as error:  # these prompts can't be had under it: the table says why
+        return about | _nothing(str(error))
+    m = told.metrics
+    reason = ""
+    if m["n_right"] == 0:
+        reason = f"{model.name} answers none of these prompts rightly"
+    elif m["n_right_distinct"] < MIN_DISTINCT:
+        reason = f"fewer than {MIN_DISTINCT} distinct prompts right: no verdict"
+    return about | {
+        "base_accuracy": m["base_accuracy"],
+        "n_right": int(m["n_right"]),
+        "n_right_distinct": int(m["n_right_distinct"]),
+        "constant": m["constant"],
+        **measures(told),
+        "sink_differs": told.sink_differs,
+        "reason": reason,
+    }
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(("base_accuracy", "constant", *MEASURES), np.nan),
+        "n_right": 0,
+        "n_right_distinct": 0,
+        "sink_differs": False,
+        "reason": reason,
+    }

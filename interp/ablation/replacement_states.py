@@ -1,0 +1,258 @@
+"""The states that waiting tokens are given, for one batch and one replacement, at every depth.
+
+Tokens that are given the same state at every depth share a number, so that a caller may compute
+what becomes of it once (`interp.ablation.cells`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from interp.ablation.keys import Key, keys
+from interp.ablation.own_states import OwnStates
+from interp.ablation.places import Places
+from interp.ablation.replacements import Replacement
+from interp.ablation.sink import Sink
+from interp.ablation.tables import Table, build_table, members, table_problems
+from interp.engine.block_steps import embed, step
+from interp.engine.requests import Cancel
+from interp.errors import InputError
+from interp.models.model import Model
+
+Ints = npt.NDArray[np.int64]
+Fill = Callable[[int], torch.Tensor]  # depth ≥ 1 → [numbers, d_model]
+
+
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """What each token beyond the sink is given, before any layer.
+
+    number    int64 [n, columns], -1 beyond a prompt's end; columns count from the sink
+    tokens, positions, sinks   int64 [numbers], what each number stands for
+    by_mask   whether waiting is a mask and not a replacement (`own`)
+    """
+
+    model: Model
+    number: torch.Tensor
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    sinks: torch.Tensor
+    by_mask: bool
+    fill: Fill
+
+    def at(self, depth: int) -> torch.Tensor:
+        """The states before layer `depth`, [numbers, d_model]; before layer 0 their embeddings."""
+        if depth == 0:
+            return embed(self.model, self.tokens, self.positions)
+        return self.fill(depth).to(self.model.device, self.model.dtype)
+
+    def rows(self, depth: int) -> torch.Tensor:
+        """The same for every prompt and column, [n, columns, d_model]; zeros beyond the end."""
+        states = self.at(depth)
+        out = states[self.number.clamp(min=0)]
+        return out.masked_fill((self.number < 0)[..., None].to(out.device), 0.0)
+
+
+def filling(
+    model: Model,
+    places: Places,
+    replacement: Replacement,
+    sink: Sink,
+    *,
+    table: Table | None,
+    known: bool = True,
+    memory: int,
+    cancel: Cancel | None = None,
+) -> Filling:
+    """The filling of a batch. `table` is that of `table_for`; without `known`, a token that it has
+    never seen is given zeros.
+
+    Raises InputError for a key that the table has never seen, or saw in the evaluated prompt alone,
+    and for `resample` where no other prompt has the role and key.
+    """
+    name = replacement.name
+    if name == "resample":
+        return _resampled(model, places, replacement, sink, memory, cancel)
+    if name in ("cama", "role-mean"):
+        assert table is not None
+        return _conditional(model, places, table, sink, known, memory, cancel)
+    numbered = _Numbered.of(places, sink, np.zeros(places.roles.shape, dtype=np.int64))
+    if name == "own":
+        return numbered.filling(model, _Alone(model, numbered, sink), by_mask=True)
+    width = model.shape.d_model
+    if name == "zero":
+        return numbered.filling(model, lambda depth: torch.zeros(len(numbered.tokens), width))
+    assert table is not None
+    total = table.counts.sum()
+    means = table.sums.sum(dim=1) / total  # [n_layers, d_model]
+    return numbered.filling(model, lambda depth: means[depth - 1].expand(len(numbered.tokens), -1))
+
+
+def table_for(
+    model: Model,
+    places: Places,
+    replacement: Replacement,
+    *,
+    memory: int,
+    cancel: Cancel | None = None,
+) -> Table | None:
+    """The table that a replacement reads for these prompts, None where it reads none."""
+    if replacement.table_key is None:
+        return None
+    problems = table_problems(places.batch.problems, replacement.n, replacement.seed)
+    prompts = model.prompts(problems, format=places.batch.format)
+    return build_table(model, prompts, replacement.table_key, memory=memory, cancel=cancel)
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbered:
+    """Tokens told apart by position, role, token, sink and a variant int64 [n, columns]."""
+
+    number: torch.Tensor
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    sinks: torch.Tensor
+    rows: Ints  # a row and a column where each number is found
+    columns: Ints
+
+    @classmethod
+    def of(cls, places: Places, sink: Sink, variant: Ints) -> _Numbered:
+        rows, columns = np.nonzero(places.present)
+        tokens = places.batch.tokens.numpy()[rows, places.sink + columns]
+        roles = np.unique(places.roles[rows, columns], return_inverse=True)[1]
+        groups = sink.group.numpy()[rows]
+        told = np.stack([columns, roles, tokens, groups, variant[rows, columns]], axis=1)
+        _, first, numbers = np.unique(told, axis=0, return_index=True, return_inverse=True)
+        number = np.full(places.roles.shape, -1, dtype=np.int64)
+        number[rows, columns] = numbers.ravel()
+        return cls(
+            torch.from_numpy(number),
+            torch.from_numpy(tokens[first]),
+            torch.from_numpy(places.sink + columns[first]),
+            torch.from_numpy(groups[first]),
+            rows[first],
+            columns[first],
+        )
+
+    def filling(self, model: Model, fill: Fill, *, by_mask: bool = False) -> Filling:
+        return Filling(model, self.number, self.tokens, self.positions, self.sinks, by_mask, fill)
+
+
+class _Alone:
+    """What becomes of tokens that see the sink and themselves alone, layer by layer."""
+
+    def __init__(self, model: Model, numbered: _Numbered, sink: Sink) -> None:
+        self.model, self.sink, self.numbered = model, sink, numbered
+        self.states = [embed(model, numbered.tokens, numbered.positions)]
+
+    def __call__(self, depth: int) -> torch.Tensor:
+        while len(self.states) <= depth:
+            layer = len(self.states) - 1
+            out, _ = step(
+                self.model,
+                layer,
+                self.states[-1][:, None],
+                self.numbered.positions[:, None],
+                self.sink.keys(layer, self.numbered.sinks),
+            )
+            self.states.append(out[:, 0])
+        return self.states[depth]
+
+
+def _conditional(
+    model: Model,
+    places: Places,
+    table: Table,
+    sink: Sink,
+    known: bool,
+    memory: int,
+    cancel: Cancel | None,
+) -> Filling:
+    """Conditional means, with the evaluated prompt left out where the table holds it."""
+    means = np.full(places.roles.shape, -1, dtype=np.int64)
+    for row, column, key in keys(places, table.given):
+        if known or key in table.index:
+            means[row, column] = table.number(key, model)
+    held = np.array([prompt in table.members for prompt in members(places)])[:, None]
+    inside = held & (np.ones_like(means, dtype=bool) if known else _as_in_table(model, places))
+    variant = np.where(inside, len(table.counts) + np.arange(len(means))[:, None], means)
+    numbered = _Numbered.of(places, sink, variant)
+    which = torch.from_numpy(means[numbered.rows, numbered.columns])
+    out = torch.from_numpy(inside[numbered.rows, numbered.columns])
+    count = table.counts[which.clamp(min=0)] - out.long()
+    _check_others(places, numbered, count, which)
+    own = OwnStates(model, places, memory, cancel) if inside.any() else None
+
+    def fill(depth: int) -> torch.Tensor:
+        total = table.sums[depth - 1][which.clamp(min=0)]
+        if own is not None:
+            rows, columns = numbered.rows[out.numpy()], numbered.columns[out.numpy()]
+            total[out] -= own.at(depth, rows, columns).double()
+        return (total / count[:, None]).masked_fill((which < 0)[:, None], 0.0)
+
+    return numbered.filling(model, fill)
+
+
+def _as_in_table(model: Model, places: Places) -> npt.NDArray[np.bool_]:
+    """Where a prompt has gone as the table has it, with the true answer, bool [n, columns]: after
+    another answer token its states are in no table."""
+    batch = places.batch
+    true = model.prompts(batch.problems, format=batch.format).tokens[:, : places.end]
+    same = (batch.tokens[:, : places.end] == true).int().cumprod(dim=1).bool()
+    return np.asarray(same[:, places.sink :].numpy())
+
+
+def _check_others(
+    places: Places, numbered: _Numbered, count: torch.Tensor, which: torch.Tensor
+) -> None:
+    alone = torch.nonzero((count < 1) & (which >= 0))
+    if len(alone):
+        row, column = (int(x[int(alone[0])]) for x in (numbered.rows, numbered.columns))
+        raise InputError(
+            f"no other prompt of the table has what {places.batch.texts[row]!r} has at "
+            f"{str(places.roles[row, column])!r}, so nothing is left when it is left out: "
+            f"condition on less (given='token' or 'nothing') or take more prompts for the table: "
+            f"replacement=Replacement(n=…), on the command line --table-n."
+        )
+
+
+def _resampled(
+    model: Model,
+    places: Places,
+    replacement: Replacement,
+    sink: Sink,
+    memory: int,
+    cancel: Cancel | None,
+) -> Filling:
+    """Every token is given the state of the same role (and key) in another prompt of the batch,
+    another for each token."""
+    rng = np.random.default_rng(replacement.seed)
+    found: dict[Key, list[tuple[int, int]]] = {}
+    for row, column, key in keys(places, replacement.given or "nothing"):  # type: ignore[arg-type]
+        found.setdefault(key, []).append((row, column))
+    same = _same_prompt(places)
+    donor = np.full(places.roles.shape, -1, dtype=np.int64)
+    for key, where in found.items():
+        rows = np.array([row for row, _ in where])
+        for row, column in where:
+            others = rows[same[rows] != same[row]]
+            if not len(others):
+                raise InputError(
+                    f"no other prompt has what {places.batch.texts[row]!r} has at {key.role!r}: "
+                    f"take more prompts, or resample given less."
+                )
+            donor[row, column] = rng.choice(others)
+    numbered = _Numbered.of(places, sink, donor)
+    own = OwnStates(model, places, memory, cancel)
+    donors = donor[numbered.rows, numbered.columns]
+    return numbered.filling(model, lambda depth: own.at(depth, donors, numbered.columns))
+
+
+def _same_prompt(places: Places) -> Ints:
+    tokens = places.batch.tokens.numpy()
+    return np.unique(tokens, axis=0, return_inverse=True)[1].ravel().astype(np.int64)

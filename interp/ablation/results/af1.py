@@ -1,0 +1,142 @@
+"""The sparsest schedule that a search found, and what it keeps on other prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from interp.ablation.results.evaluate import OfRightAnswers, about_sink, replacement_code
+from interp.ablation.results.grid import layers_text
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.grid import Grid
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AllForOne(OfRightAnswers):
+    """The sparsest schedule of wait, transfer and compute that keeps the answers, if there is one.
+
+    Searched on one half of the prompts and measured on the other ("told"). All of `waits`,
+    `windows` and `pruning` are of the searched half; `removal` and the metrics of the told one.
+
+    Args:
+        status: "found", "none" (no such subgraph keeps the target) or "uninformative".
+        reason: why, in a sentence.
+        target: the faithfulness that the search may not fall below on its half; on the told one it
+            may, and then reason and verdict say so.
+        wait: layers that wait (0 … wait−1), -1 where none was found.
+        transfer: the transfer layers, by index.
+        heads: (layer, head) that look in them, [m, 2].
+        waits: Grid over `wait`: waiting alone, every later layer as it is.
+        windows: Grid over `start` (index of the first transfer layer) and `width`, at that wait;
+            NaN where there was nothing to measure.
+        pruning: columns `step`, `layer`, `head`, `faithfulness`, `logit_difference`: heads in the
+            order in which they were cut; the last row is the cut that the search refused.
+        removal: columns `where` ("full", "schedule"), `layer` (-1: all found layers at once),
+            `faithfulness`, `low`, `high`: necessity.
+        scores: the told half's metrics (`AblationScore.metrics`), empty where none was found.
+        picture: who may see whom at each layer.
+        searched: the distinct problems that the search saw, as text (`12+5`).
+    """
+
+    analysis: ClassVar[str] = "all_for_one"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the model works this way: the schedule is sufficient, and other paths may be too",
+        "a schedule in which the prompt's other tokens exchange anything: none is searched",
+    )
+
+    status: str
+    reason: str
+    target: float
+    wait: int
+    transfer: tuple[int, ...]
+    heads: np.ndarray
+    waits: Grid
+    windows: Grid
+    pruning: pd.DataFrame
+    removal: pd.DataFrame
+    scores: pd.DataFrame
+    searched_faithfulness: float
+    n_layers: int
+    picture: str
+    searched: tuple[str, ...] = ()
+
+    @property
+    def schedule(self) -> dict[str, object]:
+        """The schedule as JSON values, for `Schedule.of`; empty where none was found."""
+        return dict(self.settings.get("schedule") or {})
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a measurement: `stage` (wait, window, prune, removal), its layers, its number."""
+        parts = [
+            self.waits.frame("faithfulness").assign(stage="wait"),
+            self.windows.frame("faithfulness").dropna(subset="faithfulness").assign(stage="window"),
+            self.pruning.assign(stage="prune"),
+            self.removal.assign(stage="removal"),
+        ]
+        renamed = [
+            part.rename(columns={"faithfulness_low": "low", "faithfulness_high": "high"})
+            for part in parts
+        ]
+        frame = pd.concat(renamed, ignore_index=True)
+        for name in frame.columns.difference(["stage", "where"]):
+            frame[name] = pd.to_numeric(frame[name])
+        return frame[["stage", *(name for name in frame.columns if name != "stage")]]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the told half: faithfulness with its interval, constant, base_accuracy, n_right,
+        n_right_distinct, logit_difference, kl; of the schedule: wait_layers (a count),
+        transfer_layers (a count), first_transfer_layer and last_transfer_layer (indices), heads;
+        searched_faithfulness of the half that chose it."""
+        found = self.status == "found"
+        told = self.scores.iloc[0].to_dict() if len(self.scores) else {}
+        nan = float("nan")
+        names = ("faithfulness", "faithfulness_low", "faithfulness_high", "logit_difference", "kl")
+        return {
+            "wait_layers": float(self.wait) if self.wait >= 0 else nan,
+            "transfer_layers": float(len(self.transfer)) if found else nan,
+            "first_transfer_layer": float(self.transfer[0]) if self.transfer else nan,
+            "last_transfer_layer": float(self.transfer[-1]) if self.transfer else nan,
+            "heads": float(len(self.heads)) if found else nan,
+            **{name: float(told.get(name, nan)) for name in names},
+            "searched_faithfulness": self.searched_faithfulness,
+            **self.beside,
+        }
+
+    @property
+    def code(self) -> str:
+        names = ("target", "sink", "transfer_mask", "heads")
+        options = {name: self.settings.get(name) for name in names}
+        what = replacement_code(self.settings, self.seed)
+        last = call("interp.ablation.af1", "model", "batch", what, **options, seed=self.seed)
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        if self.status != "found":
+            what = "No such subgraph" if self.status == "none" else "Uninformative"
+            return f"{what}: {self.reason}{about_sink(self.sink_differs)}"
+        m = self.metrics
+        layers = ", ".join(str(layer) for layer in self.transfer)
+        where = f"layer {layers}" if len(self.transfer) == 1 else f"layers {layers}"
+        return (
+            f"Tokens can wait through {self.wait} layers ({layers_text(0, self.wait)}), "
+            f"{len(self.heads)} heads in {where} carry all that is needed to where the answer is "
+            f"emitted, and the rest is computed there: on prompts that the search did not see, "
+            f"{number(100 * m['faithfulness'])} % of the "
+            f"right answers stay right ({number(100 * m['faithfulness_low'])} to "
+            f"{number(100 * m['faithfulness_high'])} %, "
+            f"{beside_target(m['faithfulness'], m['faithfulness_low'], self.target)}; the best "
+            f"constant answer {number(100 * m['constant'])} %)."
+            f"{about_sink(self.sink_differs)}"
+        )
+
+
+def beside_target(value: float, low: float, target: float) -> str:
+    """How a faithfulness told with its lower bound stands to the target of its search."""
+    where = "below" if value < target else "not surely at" if low < target else "above"
+    return f"{where} the target of {number(100 * target)} %"

@@ -1,0 +1,123 @@
+"""What a token's own identity says of its state: the table that waiting tokens are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.ablation.results.evaluate import about_error
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.grid import Grid
+from interp.results.result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CamaTable(Result):
+    """Conditional means of the residual stream at each role and depth (CAMA, arXiv 2509.09650):
+
+        m̄(role, key, depth) = E over prompts x' with that key of  resid(x', role, depth)
+
+    where the key is the role's own token, or its number's tokens so far, or nothing. The vectors
+    themselves are kept on disk and used by `interp.ablation.evaluate` and its like.
+
+    Args:
+        given: the key, "token", "value" or "nothing".
+        exact: whether the prompts are all that the task has.
+        own_share: Grid over `role` and `depth` (layers passed): the share of the state's variance
+            between prompts that the key explains, of a sample corrected for the number of keys
+            (ε², at least 0); 1 means that the role knows nothing else yet. NaN where the state
+            never varies or each key has one prompt; 0 by construction where there is one key.
+        error: Grid over the same: the largest standard error of a key's mean, as a share of the
+            spread between the keys' means (the root of its mean square): at 1 chance alone parts
+            means as far as keys do. 0 where the table is exact, NaN where a key was seen once and
+            where the role has one key.
+        values: columns `role`, `values` (how many keys), `fewest` (prompts behind the rarest),
+            `positions` (where the role stands; a key belongs to one).
+    """
+
+    analysis: ClassVar[str] = "cama_table"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the mean of states is a state that the model ever has",
+        "what the model would do with it: a mean can lie where nothing reads",
+    )
+
+    given: str
+    exact: bool
+    own_share: Grid
+    error: Grid
+    values: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a role and depth: `own_share`, `error`."""
+        errors = self.error.frame("error").drop(columns=["role", "depth"])
+        return self.own_share.frame("own_share").join(errors)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """values (keys in all), fewest (prompts behind the rarest), largest_error (NaN where that
+        of some key is unknown), and lowest_own_share over depths and the roles with several
+        keys."""
+        return {
+            "values": float(self.values["values"].sum()),
+            "fewest": float(self.values["fewest"].min()),
+            "largest_error": self._largest_error,
+            "lowest_own_share": self._lowest[2],
+        }
+
+    @property
+    def _largest_error(self) -> float:
+        """Over the roles with several keys; NaN where that of one is unknown."""
+        if self.exact:
+            return 0.0
+        found = self.error.values[self._varied]
+        return float(np.max(found)) if len(found) else float("nan")
+
+    @property
+    def _varied(self) -> npt.NDArray[np.bool_]:
+        """Which roles have several keys, bool [roles]."""
+        keys, positions = self.values["values"], self.values.get("positions", 1)
+        varied = dict(zip(self.values["role"], keys > positions, strict=True))
+        roles = self.own_share.axis("role").labels
+        return np.array([varied.get(role, False) for role in roles], dtype=bool)
+
+    @property
+    def _lowest(self) -> tuple[str, str, float]:
+        """Role, depth and share where the key explains least, among roles with several keys: one
+        that never varies explains nothing whatever the model does."""
+        roles, depths = self.own_share.axes
+        share = np.where(self._varied[:, None], self.own_share.values, np.nan)
+        if np.isnan(share).all():
+            return "", "", float("nan")
+        role, depth = np.unravel_index(np.nanargmin(share), share.shape)
+        return roles.labels[role], depths.labels[depth], float(share[role, depth])
+
+    @property
+    def code(self) -> str:
+        options = {name: self.settings.get(name) for name in ("format", "given", "n")}
+        problems = self.settings["problems"]
+        last = call("interp.ablation.cama", "model", problems, **options, seed=self.seed)
+        start = {"starting_with": self.settings.get("starting_with")}
+        return model_code(self.model, start, last)
+
+    def conclusion(self) -> str | None:
+        role, depth, share = self._lowest
+        if np.isnan(share):
+            return None
+        return (
+            f"The state depends least on its own {self.given} at {role} after {depth} layers: "
+            f"{number(100 * share)} % of its variance ({self._error(role, depth)})."
+        )
+
+    def _error(self, role: str, depth: str) -> str:
+        if self.exact:
+            return "exact, over all problems"
+        error = float(self.error.at(role=role, depth=depth))  # type: ignore[arg-type]
+        if np.isnan(error):
+            return "the error of some means is unknown: their keys were seen once"
+        return about_error(error)

@@ -1,0 +1,274 @@
+"""What is left of a model's answers when tokens wait and attention is cut.
+
+Faithfulness is the accuracy of the ablated run on the prompts that the full model gets right
+(arXiv 2509.09650). A model that always says one thing is faithful too, on the prompts where that
+is right; so the best constant answer's faithfulness stands beside every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.ablation.results.margin import few_right, margin_left
+from interp.ablation.results.masks import masks_code, masks_text
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.intervals import Interval, mean_interval, ratio_interval, wilson
+from interp.results.result import MIN_DISTINCT, Result
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+INTERVAL = "95 % intervals, the wider of Wilson's and a bootstrap over"
+
+
+def share_interval(kept: Bools, group: npt.NDArray[np.int64], *, seed: int) -> Interval:
+    """Of a share of prompts [n, …] → […]: the wider of Wilson's interval and a bootstrap over
+    groups. The first knows nothing of operands in common; the second has no width where all agree.
+    """
+    n = len(kept)
+    shape = kept.shape[1:]
+    if n == 0:
+        return Interval(np.full(shape, np.nan), np.full(shape, np.nan))
+    score = wilson(kept.sum(axis=0), n)
+    resampled = mean_interval(kept.astype(float), group, seed=seed)
+    low, high = np.fmin(score.low, resampled.low), np.fmax(score.high, resampled.high)
+    return Interval(np.asarray(low), np.asarray(high))
+
+
+def schedule_code(spec: Mapping[str, Any]) -> str:
+    """The call that makes a schedule again from its `spec()`."""
+    given = {name: value for name, value in spec.items() if value not in ((), None, 0)}
+    given = {
+        name: value
+        for name, value in given.items()
+        if (name, value) not in (("transfer_mask", "full-peek"), ("compute_mask", "self-peek"))
+    }
+    return call("interp.ablation.Schedule", **given)
+
+
+def about_sink(differs: bool, of: str = "") -> str:
+    """What must be said where the sink tells something of the prompt, else nothing; `of` names the
+    prompts where not all are meant."""
+    if not differs:
+        return ""
+    return (
+        f" The sink differs between prompts{of}, and every token sees it: begin them alike with "
+        "model.starting_with to leave that out."
+    )
+
+
+def about_error(error: float) -> str:
+    """How well the means are known that waiting tokens are given, for a sentence or caption."""
+    if np.isnan(error):
+        return "the error of some means is unknown"
+    told = f"up to {number(100 * error)} % of the spread between keys' means" if error else "none"
+    return f"standard errors of the means: {told}"
+
+
+def error_of(settings: Mapping[str, Any]) -> float:
+    """`table_error`, NaN where no table was read or the error is unknown."""
+    error = settings.get("table_error")
+    return float("nan") if error is None else float(error)
+
+
+def about_replacement(settings: Mapping[str, Any]) -> str:
+    """What waiting tokens are given, for a caption."""
+    told = f"replacement: {settings['replacement']}"
+    if "table_error" in settings:
+        told += f" ({about_error(error_of(settings))})"
+    return f"{told}, sink: {settings['sink']}"
+
+
+def about_masks(settings: Mapping[str, Any]) -> str:
+    """What is cut beside the schedule, for a sentence; "" where nothing is."""
+    told = masks_text(settings.get("masks", ()))
+    return f", with attention further cut ({told})," if told else ""
+
+
+def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
+    """The argument that names the replacement: its label, or more where its table was another than
+    the one that the label means."""
+    own = (settings["table_prompts"], settings["table_seed"])
+    return f"replacement={named_replacement(settings['replacement'], *own, seed)}"
+
+
+def named_replacement(label: str, n: int, table_seed: int, seed: int | None) -> str:
+    """A replacement by its label, or by a call where its table is another than that stands for."""
+    if (n, table_seed) == (1024, seed):
+        return repr(label)
+    name, _, given = label.partition(":")
+    return call("interp.ablation.Replacement", repr(name), repr(given), n=n, seed=table_seed)
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class OfRightAnswers(Result):
+    """A Result on the prompts that the full model answers rightly, with what stands beside it.
+
+    Args:
+        constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
+        resampled: what the intervals resample.
+    """
+
+    constant: float
+    base_accuracy: float
+    n_right: int
+    n_right_distinct: int
+    resampled: str
+
+    @property
+    def enough(self) -> bool:
+        return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def sink_differs(self) -> bool:
+        return bool(self.settings.get("sink_differs"))
+
+    @property
+    def beside(self) -> dict[str, float]:
+        """The metrics that every faithfulness is told with; `table_error` as in `AblationScore`."""
+        return {
+            "constant": self.constant,
+            "base_accuracy": self.base_accuracy,
+            "n_right": float(self.n_right),
+            "n_right_distinct": float(self.n_right_distinct),
+            "table_error": error_of(self.settings),
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AblationScore(Result):
+    """The answers of one ablated run beside those of the full model.
+
+    Args:
+        by_role: columns `role`, `base_accuracy`, `n_right`, `faithfulness`, `low`, `high`,
+            `guessed`, `logit_difference`, `kl`; one row an answer token, and "all" for prompts
+            whose every token is right. `guessed` is the faithfulness of what needs no operands
+            (`interp.ablation.guesses`): of a token, under forced answers, the commonest one after
+            the same answer so far in other prompts, for the true answer is shown that far; else,
+            and of "all", the best constant.
+        right: bool [n], whether the full model answers rightly, every token its first choice.
+        kept: bool [n], whether the ablated run does.
+        difference, difference_ablated: float [n], Δ of the full and the ablated run: the logit of
+            the right token minus the mean logit of the other prompts' right tokens, averaged over
+            the answer's tokens.
+        kl: float [n], D(full ‖ ablated) in nats over the vocabulary, summed over the answer.
+        prompt: int [n], equal where prompts are.
+        group: int [n, kinds], what the intervals resample; `resampled` says what that is.
+        constant: share of the prompts answered rightly that share one answer, the commonest.
+        picture: who may see whom at each layer.
+    """
+
+    analysis: ClassVar[str] = "ablation_score"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the model works this way: it shows that these paths suffice on these prompts",
+        "anything about prompts that the full model answers wrongly, except by logits",
+    )
+
+    by_role: pd.DataFrame
+    right: Bools
+    kept: Bools
+    difference: Floats
+    difference_ablated: Floats
+    kl: Floats
+    prompt: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
+    resampled: str
+    constant: float
+    picture: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.by_role
+
+    @property
+    def n_right_distinct(self) -> int:
+        """Distinct prompts among those that the full model gets right."""
+        return len(np.unique(self.prompt[self.right]))
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """faithfulness with its interval, constant (of the best constant answer), base_accuracy,
+        accuracy (of the ablated run, on all prompts), n_right, n_right_distinct, logit_difference
+        (normalised, 1 is the full model and 0 a constant output) with its interval (NaN where the
+        full model's own Δ is not surely above 0), kl (mean, in nats) with its interval,
+        table_error (the largest standard error of a mean that waiting tokens are given, as a share
+        of the spread between keys' means: `CamaTable.error`; NaN where unknown or no mean is
+        read)."""
+        seed = self.seed or 0
+        kept = self.kept[self.right]
+        low, high = share_interval(kept, self.group[self.right], seed=seed)
+        bounds = Interval(np.asarray(np.nan), np.asarray(np.nan))
+        if mean_interval(self.difference, self.group, seed=seed).low > 0:
+            bounds = ratio_interval(self.difference_ablated, self.difference, self.group, seed=seed)
+        full = float(self.difference.mean())
+        divergence = mean_interval(self.kl, self.group, seed=seed)
+        return {
+            "faithfulness": float(kept.mean()) if len(kept) else float("nan"),
+            "faithfulness_low": float(low),
+            "faithfulness_high": float(high),
+            "constant": self.constant,
+            "base_accuracy": float(self.right.mean()),
+            "accuracy": float(self.kept.mean()),
+            "n_right": float(self.right.sum()),
+            "n_right_distinct": float(self.n_right_distinct),
+            "logit_difference": float(self.difference_ablated.mean()) / full if full else np.nan,
+            "logit_difference_low": float(bounds.low),
+            "logit_difference_high": float(bounds.high),
+            "kl": float(self.kl.mean()),
+            "kl_low": float(divergence.low),
+            "kl_high": float(divergence.high),
+            "table_error": error_of(self.settings),
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"{INTERVAL} {self.resampled}"
+
+    @property
+    def sink_differs(self) -> bool:
+        return bool(self.settings.get("sink_differs"))
+
+    @property
+    def code(self) -> str:
+        options = {name: self.settings.get(name) for name in ("sink", "answers")}
+        last = call(
+            "interp.ablation.evaluate",
+            "model",
+            "batch",
+            schedule_code(self.settings["schedule"]),
+            replacement_code(self.settings, self.seed),
+            **options,
+            masks=masks_code(self.settings.get("masks", ())),
+            seed=self.seed,
+        )
+        return model_code(self.model, self.settings, last)
+
+    def conclusion(self) -> str | None:
+        m = self.metrics
+        under = f"Under this schedule{about_masks(self.settings)}"
+        if self.n_right_distinct < MIN_DISTINCT:
+            names = ("logit_difference", "logit_difference_low", "logit_difference_high")
+            left = margin_left(*(m[name] for name in names), kl=m["kl"], n=self.n)
+            sink = about_sink(self.sink_differs)
+            return f"{few_right(self.n_right_distinct)} {under} {left}.{sink}"
+        told = (
+            f"{number(100 * m['faithfulness'])} % of the answers that the model gets right stay "
+            f"right (at least {number(100 * m['faithfulness_low'])} %), against "
+            f"{number(100 * m['constant'])} % for the best constant answer"
+        )
+        sink = about_sink(self.sink_differs)
+        if m["faithfulness_low"] > m["constant"]:
+            return f"{under} {told}.{sink}"
+        return f"{under} nothing tells the answers from a constant one: {told}.{sink}"

@@ -1,0 +1,3 @@
+from ._counterfactual import counterfactual as counterfactual
+from ._logit_lens import logit_lens as logit_lens
+from .example import swap_example as swap_example

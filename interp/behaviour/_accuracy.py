@@ -1,0 +1,83 @@
+"""What a model gets right: accuracy by answer digit, carry class and operand size."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.scoring import check_answered_in
+from interp.arithmetic.tasks import Task
+from interp.behaviour.breakdowns import cells
+from interp.behaviour.results.accuracy import Behaviour
+from interp.engine.answers import Resources, answer_table, forced, greedy
+from interp.engine.requests import Cancel, Progress
+from interp.errors import FormatError, InputError
+from interp.models.asking import draw
+from interp.models.model import Model
+
+Mode = Literal["greedy", "forced"]
+
+
+def accuracy(
+    model: Model,
+    problems: Problems | Task | str,
+    *,
+    n: int = 1024,
+    seed: int = 0,
+    format: str | None = None,
+    mode: Mode = "greedy",
+    strict: bool = True,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> Behaviour:
+    """Ask the model each distinct problem once, and score the answers.
+
+    Args:
+        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`, all of
+            them where there are no more than `n`: only such as were held out from training, where
+            the model's card tells which.
+        format: how they are written; None means the model's first.
+        mode: "greedy", the model's own answer; or "forced", each answer token predicted after the
+            right ones, which no user of the model ever sees.
+        strict: refuse a model that answers in another format than it was asked in; False counts
+            such answers as wrong.
+        memory, cancel, progress: as in `engine.generate`.
+
+    Does not show: how the model works, or what it would answer to another prompt.
+
+    Raises:
+        InputError: for an empty sample, an unknown mode or a format that cannot write the task.
+        FormatError: where `strict` and most answers cannot be read, with the format that fits.
+    """
+    if mode not in get_args(Mode):
+        raise InputError(f"unknown mode {mode!r}: choose one of {', '.join(get_args(Mode))}")
+    asked, drawn, told = draw(model, problems, n, seed)
+    name = format or model.formats[0]
+    resources = Resources(memory, cancel, progress)
+    answered = (greedy if mode == "greedy" else forced)(model, asked, name, resources)
+    if strict and mode == "greedy":
+        _check_format(asked, answered.texts, name)
+    return Behaviour(
+        model=model.id,
+        task=asked.task.name,
+        n=len(asked),
+        n_distinct=len(asked),
+        seed=seed,
+        settings=told | {"format": name, "mode": mode, "strict": strict},
+        format=name,
+        mode=mode,
+        cells=cells(asked, answered.exact, answered.correct),
+        answers=answer_table(asked, answered),
+        drawn=drawn,
+    )
+
+
+def _check_format(problems: Problems, texts: list[str], name: str) -> None:
+    try:
+        check_answered_in(problems, texts, name)
+    except FormatError as error:
+        raise FormatError(
+            f"{error} To look for a prompt it answers: interp.behaviour.search_prompts; to count "
+            "such answers as wrong: strict=False."
+        ) from error

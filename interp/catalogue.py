@@ -1,0 +1,435 @@
+"""Every analysis, one line each: where it lives, what it returns, what it is asked with.
+
+`Result.load` and `Result.figure`, `over_seeds` and `over_checkpoints`, the command line, the
+explorer and the report read this table. A new analysis adds one entry and has all of them. The
+strings are imported on first use, so reading the catalogue costs nothing.
+
+>>> from interp import catalogue
+>>> catalogue.entry("attribution.logit_lens").asks
+'prompts'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from interp import faces
+from interp.errors import InputError
+from interp.results import kinds
+
+Asks = Literal["prompts", "problems", "task", "log", "model", "file", "models"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One analysis.
+
+    name      its public name, "attribution.logit_lens" under `interp` or "probes.probe"
+    function  "module:function", or "" for a Result that no public function returns
+    kind      what `result.json` calls its Result
+    result    "module:Class" of the Result
+    figures   the module that draws it, "" for none
+    command   one or two words after `arithmoscope`, "" for none
+    question  what it asks
+    asks      its second argument: "prompts" and "problems" take a task's name, a Task, Problems or
+              a PromptBatch; "task" a task alone; "log" a training log; "model" nothing more;
+              "file" a file of published answers; "models" several models
+    n         how many problems it asks by default; None where it takes no sample
+    """
+
+    name: str
+    function: str
+    kind: str
+    result: str
+    figures: str
+    command: str
+    question: str
+    asks: Asks
+    n: int | None = None
+
+    @property
+    def public(self) -> str:
+        """The name that a script writes: "interp.attribution.logit_lens", "probes.probe"."""
+        return self.name if self.name.startswith("probes.") else f"interp.{self.name}"
+
+    def load(self) -> Callable[..., Any]:
+        """The function itself."""
+        function: Callable[..., Any] = faces.found(self.function)
+        return function
+
+
+CATALOGUE: tuple[Entry, ...] = (
+    Entry(
+        name="attribution.counterfactual",
+        function="interp.attribution._counterfactual:counterfactual",
+        kind="counterfactual_attribution",
+        result="interp.attribution.results.counterfactual:CounterfactualAttribution",
+        figures="interp.attribution.figures.counterfactual",
+        command="attribute",
+        question="Which operand digits does each answer digit depend on, and which must it?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="attribution.logit_lens",
+        function="interp.attribution._logit_lens:logit_lens",
+        kind="logit_lens",
+        result="interp.attribution.results.logit_lens:LogitLens",
+        figures="interp.attribution.figures.logit_lens",
+        command="attribute logit-lens",
+        question="After which layer can each answer digit be read off?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="attribution.swap_example",
+        function="interp.attribution.example:swap_example",
+        kind="swap_example",
+        result="interp.attribution.results.counterfactual:SwapExample",
+        figures="interp.attribution.figures.counterfactual",
+        command="",
+        question="How do the logits of one prompt change when one operand digit changes?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="behaviour.accuracy",
+        function="interp.behaviour._accuracy:accuracy",
+        kind="behaviour",
+        result="interp.behaviour.results.accuracy:Behaviour",
+        figures="interp.behaviour.figures.accuracy",
+        command="behaviour accuracy",
+        question="What does it get right?",
+        asks="problems",
+        n=1_024,
+    ),
+    Entry(
+        name="behaviour.error_taxonomy",
+        function="interp.behaviour.errors:error_taxonomy",
+        kind="error_taxonomy",
+        result="interp.behaviour.results.errors:ErrorTaxonomy",
+        figures="interp.behaviour.figures.errors",
+        command="behaviour errors",
+        question="What do its wrong answers look like?",
+        asks="problems",
+        n=1_024,
+    ),
+    Entry(
+        name="behaviour.explain_errors",
+        function="interp.behaviour.explain:explain_errors",
+        kind="error_explanation",
+        result="interp.behaviour.results.explain:ErrorExplanation",
+        figures="interp.behaviour.figures.explain",
+        command="behaviour explain",
+        question="Which fault predicts its wrong answers?",
+        asks="problems",
+        n=1_024,
+    ),
+    Entry(
+        name="behaviour.published_errors",
+        function="interp.behaviour.errors:published_errors",
+        kind="error_taxonomy",
+        result="interp.behaviour.results.errors:ErrorTaxonomy",
+        figures="interp.behaviour.figures.errors",
+        command="",
+        question="What do published wrong answers look like?",
+        asks="file",
+    ),
+    Entry(
+        name="behaviour.explain_published",
+        function="interp.behaviour.explain:explain_published",
+        kind="error_explanation",
+        result="interp.behaviour.results.explain:ErrorExplanation",
+        figures="interp.behaviour.figures.explain",
+        command="",
+        question="Which fault predicts published wrong answers?",
+        asks="file",
+    ),
+    Entry(
+        name="behaviour.search_prompts",
+        function="interp.behaviour.search:search_prompts",
+        kind="prompt_search",
+        result="interp.behaviour.results.accuracy:PromptSearch",
+        figures="interp.behaviour.figures.accuracy",
+        command="behaviour search",
+        question="Which prompt does it answer best?",
+        asks="problems",
+        n=200,
+    ),
+    Entry(
+        name="behaviour.doctor",
+        function="interp.behaviour._doctor:doctor",
+        kind="doctor",
+        result="interp.behaviour.results.doctor:Diagnosis",
+        figures="interp.behaviour.figures.doctor",
+        command="doctor",
+        question="Which prompt format was it trained on?",
+        asks="problems",
+        n=80,
+    ),
+    Entry(
+        name="suites.noisy_prefix",
+        function="interp.suites._noisy_prefix:noisy_prefix",
+        kind="noisy_prefix",
+        result="interp.suites.results.noisy_prefix:NoisyPrefix",
+        figures="interp.suites.figures.noisy_prefix",
+        command="behaviour noisy-prefix",
+        question="What do wrong digits do to the digits after them?",
+        asks="problems",
+        n=256,
+    ),
+    Entry(
+        name="suites.cookbook",
+        function="interp.suites._cookbook:cookbook",
+        kind="cookbook",
+        result="interp.suites.results.cookbook:CookbookScores",
+        figures="interp.suites.figures.cookbook",
+        command="behaviour cookbook",
+        question="How far does its knowledge of numbers go?",
+        asks="model",
+        n=30,
+    ),
+    Entry(
+        name="suites.approximation",
+        function="interp.suites._approximation:approximation",
+        kind="approximation",
+        result="interp.suites.results.approximation:Approximation",
+        figures="interp.suites.figures.approximation",
+        command="behaviour approximation",
+        question="How good are its rough answers?",
+        asks="model",
+        n=120,
+    ),
+    Entry(
+        name="ablation.evaluate",
+        function="interp.ablation._evaluate:evaluate",
+        kind="ablation_score",
+        result="interp.ablation.results.evaluate:AblationScore",
+        figures="interp.ablation.figures.evaluate",
+        command="ablate cama",
+        question="What does one schedule of waiting and moving keep of the answers?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="ablation.grid",
+        function="interp.ablation._grid:grid",
+        kind="ablation_grid",
+        result="interp.ablation.results.grid:AblationGrid",
+        figures="interp.ablation.figures.grid",
+        command="ablate grid",
+        question="Until when may tokens wait, and when must information move?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="ablation.removal",
+        function="interp.ablation._removal:removal",
+        kind="layer_removal",
+        result="interp.ablation.results.removal:LayerRemoval",
+        figures="interp.ablation.figures.removal",
+        command="ablate removal",
+        question="Which layer's attention must move information?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="ablation.af1",
+        function="interp.ablation._af1:af1",
+        kind="all_for_one",
+        result="interp.ablation.results.af1:AllForOne",
+        figures="interp.ablation.figures.af1",
+        command="ablate af1",
+        question="What is the sparsest schedule that keeps the answers?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="ablation.compare",
+        function="interp.ablation._compare:compare",
+        kind="ablation_comparison",
+        result="interp.ablation.results.compare:AblationComparison",
+        figures="interp.ablation.figures.rows",
+        command="ablate compare",
+        question="Does the finding depend on the replacement or the mask?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
+        name="ablation.transfer",
+        function="interp.ablation._transfer:transfer",
+        kind="ablation_transfer",
+        result="interp.ablation.results.transfer:AblationTransfer",
+        figures="interp.ablation.figures.rows",
+        command="ablate transfer",
+        question="Does a schedule carry over to other formats, tasks and models?",
+        asks="models",
+        n=512,
+    ),
+    Entry(
+        name="ablation.cama",
+        function="interp.ablation._cama:cama",
+        kind="cama_table",
+        result="interp.ablation.results.cama:CamaTable",
+        figures="interp.ablation.figures.grid",
+        command="ablate table",
+        question="What does a token's own key say of its state?",
+        asks="problems",
+        n=1_024,
+    ),
+    Entry(
+        name="training.dynamics",
+        function="interp.training.learning:dynamics",
+        kind="training_dynamics",
+        result="interp.training.results.learning:TrainingDynamics",
+        figures="interp.training.figures.learning",
+        command="dynamics",
+        question="In which order were the digits and subtasks learnt?",
+        asks="log",
+    ),
+    Entry(
+        name="training.digit_losses",
+        function="interp.training.learning:digit_losses",
+        kind="digit_losses",
+        result="interp.training.results.learning:DigitLosses",
+        figures="interp.training.figures.learning",
+        command="",
+        question="How do several models' digit losses fall?",
+        asks="log",
+    ),
+    Entry(
+        name="probes.probe",
+        function="probes.sweep:probe",
+        kind="probe_sweep",
+        result="probes.results.sweep:ProbeSweep",
+        figures="probes.figures.sweep",
+        command="probe",
+        question="What is represented, where, beyond what the digits give for free?",
+        asks="problems",
+        n=2_000,
+    ),
+    Entry(
+        name="probes.one_hot_baseline",
+        function="probes.baseline:one_hot_baseline",
+        kind="one_hot_baseline",
+        result="probes.results.baseline:OneHotBaseline",
+        figures="probes.figures.baseline",
+        command="probe baseline",
+        question="What do the one-hot digits alone give a probe?",
+        asks="task",
+        n=20_000,
+    ),
+    Entry(
+        name="probes.running_sums",
+        function="probes.running:running_sums",
+        kind="running_sums",
+        result="probes.results.baseline:RunningSums",
+        figures="probes.figures.running",
+        command="",
+        question="How well is each running sum read off the residual stream?",
+        asks="models",
+        n=2_000,
+    ),
+    Entry(
+        name="probes.intervene",
+        function="probes.causal_test:intervene",
+        kind="probe_use",
+        result="probes.results.causal_test:ProbeUse",
+        figures="probes.figures.causal_test",
+        command="",
+        question="Does the answer use what a probe reads?",
+        asks="models",
+        n=256,
+    ),
+    Entry(
+        name="over_seeds",
+        function="interp.many._over_seeds:over_seeds",
+        kind="agreement",
+        result="interp.many.results.over_seeds:Agreement",
+        figures="interp.many.figures.over_models",
+        command="agree",
+        question="Which findings do all seeds share?",
+        asks="models",
+    ),
+    Entry(
+        name="over_checkpoints",
+        function="interp.many._over_checkpoints:over_checkpoints",
+        kind="over_series",
+        result="interp.many.results.over_checkpoints:OverSeries",
+        figures="interp.many.figures.over_models",
+        command="series",
+        question="How does a finding come about during training?",
+        asks="models",
+    ),
+    Entry(
+        name="engine.selfcheck",
+        function="interp.engine._selfcheck:selfcheck",
+        kind="selfcheck",
+        result="interp.engine.results.selfcheck:SelfCheck",
+        figures="interp.engine.figures.selfcheck",
+        command="",
+        question="Does the engine equal the plain module, and where do edits take effect?",
+        asks="model",
+    ),
+    Entry(
+        name="models.tokenisation_report",
+        function="interp.models.tokenisation:tokenisation_report",
+        kind="tokenisation",
+        result="interp.models.results.tokenisation:TokenisationReport",
+        figures="interp.models.figures.tokenisation",
+        command="",
+        question="How does its tokenizer cut numbers?",
+        asks="prompts",
+        n=512,
+    ),
+)
+
+_MOVED = {
+    "interp:across": "interp.many._over_seeds:across",
+    "interp:replicas": "interp.many._over_seeds:seeds_of",
+    "interp:over": "interp.many._over_checkpoints:over",
+    "interp:series": "interp.many._over_checkpoints:checkpoints",
+    "interp.behaviour:noisy_prefix": "interp.suites:noisy_prefix",
+    "interp.behaviour:cookbook": "interp.suites:cookbook",
+    "interp.behaviour:approximation": "interp.suites:approximation",
+    "interp.arithmetic:cookbook": "interp.suites.number_cookbook",
+    "interp.models:planted": "interp.planted",
+    "probes:use": "probes.causal_test:intervene",
+}
+
+
+def entry(name: str) -> Entry:
+    """The entry of a public name; "interp." in front may be left out.
+
+    Raises InputError with the nearest names for one that is not in the catalogue.
+    """
+    short = name.removeprefix("interp.")
+    for one in CATALOGUE:
+        if one.name == short:
+            return one
+    names = [one.name for one in CATALOGUE]
+    near = get_close_matches(short, names, n=3, cutoff=0.3) or names[:3]
+    raise InputError(f"no analysis {name!r}; the nearest names are {', '.join(near)}")
+
+
+def entry_of(function: Callable[..., Any]) -> Entry | None:
+    """The entry whose function this is; None for a function of the user's own."""
+    where = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
+    return next((one for one in CATALOGUE if one.function == where), None)
+
+
+def _register() -> None:
+    for one in CATALOGUE:
+        kinds.register(one.kind, one.result, one.figures)
+        package, _, name = one.public.rpartition(".")
+        faces.serve(package, name, one.function)
+        faces.serve("interp.results", one.result.partition(":")[2], one.result)
+    for old, target in _MOVED.items():
+        package, _, name = old.partition(":")
+        faces.moved(package, name, target)
+
+
+_register()

@@ -1,0 +1,5 @@
+"""One analysis on several models: across seeds, and over the checkpoints of one training."""
+
+from interp.faces import face
+
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -1,0 +1,216 @@
+"""The same analysis on several models: what agrees across seeds, and what one seed made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.arithmetic.problems import Problems
+from interp.errors import InputError, ModelError
+from interp.loading import load
+from interp.many.calling import Analysis, apply, arguments, check_asked_alike, of_model, title
+from interp.many.results.over_seeds import Agreement
+from interp.models.fixtures import fixture_folders
+from interp.results.grid import Grid
+from interp.results.result import Result
+from interp.training.recipes import differing_fields
+
+if TYPE_CHECKING:
+    from interp.engine.requests import Cancel
+    from interp.models.model import Model
+
+EXCHANGEABLE = ("head", "neuron")
+"""Axes whose numbers mean nothing across seeds: head 2 of one model is not head 2 of another."""
+
+
+def seeds_of(name: str) -> tuple[str, ...]:
+    """The shipped models that go by one name: `add5`, `add5-s1`, `add5-s2`.
+
+    They are found by name; whether their recipes are the same but for the seed is for
+    `over_seeds` to say, from their cards.
+
+    Raises ModelError where none of that name is shipped.
+    """
+    folders = fixture_folders()
+    found = tuple(
+        other
+        for other in folders
+        if other == name or (other.startswith(f"{name}-s") and other[len(name) + 2 :].isdigit())
+    )
+    if not found:
+        raise ModelError(f"no model {name!r} is shipped; there are {', '.join(folders)}")
+    return found
+
+
+def over_seeds(
+    models: Sequence[str | Model],
+    analysis: Analysis,
+    problems: Problems | str | None = None,
+    *,
+    exchangeable: Sequence[str] = EXCHANGEABLE,
+    shuffles: int = 200,
+    cancel: Cancel | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Agreement:
+    """Run an analysis on each model and say what agrees.
+
+    Every metric is tabled with its mean and range. Every Grid is compared cell by cell, for each
+    pair of models: Spearman's rank correlation of the cells that both have, and the share whose
+    sign agrees; beside it the same correlation with the cells of one model shuffled. Axes that are
+    exchangeable (heads, neurons) are summed over first. Grids that are equal in all models, such as
+    an oracle, say nothing about them and are left out of the headlines. Where the models' cards
+    say that their recipes differ in more than name and seed, the settings and the verdict say in
+    which fields: then it is not the seed alone that they agree across.
+
+    Args:
+        models: names as `interp.load` takes them, or loaded models; at least two.
+        analysis: a function of a model that returns a Result, `interp.attribution.counterfactual`.
+        problems: what all are asked; prompts are written for each model where it wants a batch.
+            Of a task's name `interp.behaviour` asks what was held out from training.
+        exchangeable: axes that are summed over, because their numbers mean nothing across seeds.
+        shuffles: how often the cells are shuffled for the control (seeded, 0).
+        options: handed to the analysis; `format` to `model.prompts` where it wants a batch. A plain
+            function is called with each model, and what it returns is handed on.
+        cancel: handed on too. progress: counts models.
+
+    Does not show: that models which agree compute alike; and correlations of cells that depend on
+    each other (neighbouring digits) exceed those of shuffled cells more easily than they should.
+
+    Raises:
+        InputError: for fewer than two models, the same one twice, Results of different kinds, or a
+            task of which not all are asked the same.
+    """
+    if isinstance(models, str) or len(models) < 2:
+        raise InputError("agreement needs at least two models: give a list, or interp.seeds_of(…)")
+    results: list[Result] = []
+    opened: list[Model] = []
+    own: dict[str, dict[str, Any]] = {}
+    for at, each in enumerate(models):
+        model = load(each) if isinstance(each, str) else each
+        opened.append(model)
+        own[model.name] = of_model(options, model)
+        results.append(apply(analysis, model, problems, own[model.name], cancel))
+        if progress is not None:
+            progress(at + 1, len(models))
+    names = [model.name for model in opened]
+    if len(set(names)) < len(names):
+        raise InputError(f"a model is given twice: {', '.join(names)}")
+    if len({type(result) for result in results}) > 1:
+        raise InputError(f"{title(analysis)} gave Results of different kinds: compare like to like")
+    check_asked_alike(problems, opened, results)
+    cells = _cells(names, results, tuple(exchangeable))
+    tasks = {result.task for result in results}
+    return Agreement(
+        model=None,
+        task=tasks.pop() if len(tasks) == 1 else "",
+        n=min(result.n for result in results),
+        n_distinct=min(result.n_distinct for result in results),
+        seed=results[0].seed,
+        settings=arguments(problems, options, own, opened[0], opened[0].id.name)
+        | {"exchangeable": list(exchangeable), "shuffles": shuffles}
+        | {"recipes_differ_in": _differing(opened)},
+        analysed=results[0].analysis,
+        function=title(analysis),
+        models=tuple(names),
+        hashes=tuple(model.hash for model in opened),
+        values=_values(names, results),
+        cells=cells,
+        pairs=_pairs(names, cells, shuffles),
+    )
+
+
+def _differing(models: Sequence[Model]) -> list[str] | None:
+    """In which fields the recipes of the models' cards differ, apart from name and seed; None where
+    a model has no card with a recipe."""
+    recipes = [(model.card or {}).get("recipe") for model in models]
+    known = [recipe for recipe in recipes if recipe]
+    return list(differing_fields(known)) if len(known) == len(recipes) else None
+
+
+def _values(names: list[str], results: list[Result]) -> pd.DataFrame:
+    rows = [
+        (metric, name, float(value))
+        for name, result in zip(names, results, strict=True)
+        for metric, value in result.metrics.items()
+    ]
+    return pd.DataFrame(rows, columns=["metric", "model", "value"])
+
+
+def _cells(names: list[str], results: list[Result], exchangeable: tuple[str, ...]) -> pd.DataFrame:
+    """One row a Grid, cell and model."""
+    parts = []
+    for name, result in zip(names, results, strict=True):
+        for grid, value in _grids(result).items():
+            table = _totals(value, exchangeable).frame("value")
+            axes = [axis for axis in table.columns if not axis.startswith("value")]
+            label = table[axes].astype(str).agg(" ".join, axis=1) if axes else "all"
+            parts.append(
+                pd.DataFrame({"grid": grid, "cell": label, "model": name, "value": table["value"]})
+            )
+    if not parts:
+        return pd.DataFrame(
+            {"grid": np.array([], str), "cell": np.array([], str), "model": np.array([], str)}
+        ).assign(value=np.array([], float))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _grids(result: Result) -> dict[str, Grid]:
+    """The Grids among its fields; of a Result whose numbers stand in a table, its `grids`."""
+    found = {field.name: getattr(result, field.name) for field in fields(result)}
+    return {
+        name: value
+        for name, value in (found | getattr(result, "grids", {})).items()
+        if isinstance(value, Grid)
+    }
+
+
+def _totals(grid: Grid, exchangeable: tuple[str, ...]) -> Grid:
+    """The Grid summed over its exchangeable axes; a cell of which nothing is known stays NaN."""
+    summed = tuple(at for at, axis in enumerate(grid.axes) if axis.name in exchangeable)
+    if not summed:
+        return Grid(grid.values, grid.axes)
+    kept = tuple(axis for axis in grid.axes if axis.name not in exchangeable)
+    unknown = np.isnan(grid.values).all(axis=summed)
+    return Grid(np.where(unknown, np.nan, np.nansum(grid.values, axis=summed)), kept)
+
+
+def _pairs(names: list[str], cells: pd.DataFrame, shuffles: int) -> pd.DataFrame:
+    """One row a Grid and pair of models."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for grid, part in cells.groupby("grid", sort=False):
+        table = part.pivot(index="cell", columns="model", values="value")
+        for first, second in combinations(names, 2):
+            both = table[[first, second]].dropna().to_numpy()
+            x, y = both.T
+            control = [rank_correlation(x, rng.permutation(y)) for _ in range(shuffles)]
+            rows.append(
+                {
+                    "grid": grid,
+                    "first": first,
+                    "second": second,
+                    "cells": len(both),
+                    "identical": bool(len(both) and np.array_equal(x, y)),
+                    "rank_correlation": rank_correlation(x, y),
+                    "same_sign": float((np.sign(x) == np.sign(y)).mean()) if len(x) else np.nan,
+                    "shuffled": float(np.quantile(control, 0.95)) if control else np.nan,
+                }
+            )
+    columns = ["grid", "first", "second", "cells", "identical", "rank_correlation", "same_sign"]
+    return pd.DataFrame(rows, columns=[*columns, "shuffled"])
+
+
+def rank_correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+    """Spearman's: Pearson's of the ranks, ties at their mean; NaN below 3 cells or where either
+    is constant."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    ranks = [pd.Series(values).rank().to_numpy() for values in (x, y)]
+    return float(np.corrcoef(*ranks)[0, 1])

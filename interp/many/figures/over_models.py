@@ -1,0 +1,135 @@
+"""Figures of one analysis on several models: agreement across seeds, metrics over checkpoints."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interp.figures.registry import renders
+from interp.figures.theme import ACCENT, CATEGORIES, GREY, SYMBOLS, frame
+from interp.many.results.over_checkpoints import OverSeries
+from interp.many.results.over_seeds import Agreement
+
+_MOST = 12  # metrics that one figure shows; the rest are in the table
+
+
+@renders(Agreement)
+def agreement(result: Agreement) -> go.Figure:
+    """Left: each metric of each model, in units of the mean over models. Right: the rank
+    correlation of each pair's cells, beside what shuffled cells reach."""
+    table = result.frame.set_index("metric")
+    shown = table[(table["mean"].abs() > 0) & table["lowest"].notna()].head(_MOST)
+    pairs = result.told.dropna(subset=["rank_correlation"])
+    titles = ["metrics, relative to their mean", *(["cells, rank correlation"] * bool(len(pairs)))]
+    figure = make_subplots(cols=len(titles), subplot_titles=titles, horizontal_spacing=0.16)
+    labels = [_label(metric) for metric in shown.index]
+    for number, model in enumerate(result.models):
+        figure.add_trace(
+            go.Scatter(
+                x=shown[model] / shown["mean"],
+                y=labels,
+                mode="markers",
+                name=model,
+                marker={
+                    "color": CATEGORIES[number % len(CATEGORIES)],
+                    "symbol": SYMBOLS[number % len(SYMBOLS)],
+                    "size": 9,
+                },
+                customdata=shown[[model]],
+                hovertemplate=f"<b>%{{y}}</b><br>{model}: %{{customdata[0]:.4g}}<extra></extra>",
+            ),
+            row=1,
+            col=1,
+        )
+    figure.update_xaxes(title="value / mean over models", row=1, col=1)
+    if len(pairs):
+        _correlations(figure, result)
+    figure.update_yaxes(type="category", autorange="reversed", tickfont={"size": 10})
+    figure.update_annotations(font={"size": 13})
+    left = len(table) - len(shown)
+    more = f" · {left} further metrics in the table" if left else ""
+    return frame(
+        figure,
+        title=f"What agrees across models? ({result.analysed.replace('_', ' ')})",
+        caption=f"{result.caption}{more}",
+        notes=result.notes,
+        verdict=result.verdict,
+        height=max(220, 34 * max(len(shown), pairs["grid"].nunique()) + 60),
+        legend=True,
+    )
+
+
+def _correlations(figure: go.Figure, result: Agreement) -> None:
+    pairs = result.told.dropna(subset=["rank_correlation"])
+    names = pairs["first"] + " · " + pairs["second"]
+    for name, values, symbol, colour in (
+        ("pair of models", pairs["rank_correlation"], "circle", ACCENT),
+        ("cells shuffled, 95 %", pairs["shuffled"], "line-ns-open", GREY),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=values,
+                y=[_label(grid) for grid in pairs["grid"]],
+                mode="markers",
+                name=name,
+                marker={"symbol": symbol, "color": colour, "size": 10, "line": {"width": 2}},
+                customdata=np.stack([names, pairs["cells"], pairs["same_sign"]], axis=1),
+                hovertemplate="<b>%{y}</b>, %{customdata[0]}<br>%{x:.3f} over %{customdata[1]} "
+                f"cells, same sign %{{customdata[2]:.0%}}<extra>{name}</extra>",
+            ),
+            row=1,
+            col=2,
+        )
+    figure.update_xaxes(range=[min(-0.05, pairs["rank_correlation"].min() - 0.05), 1.05], col=2)
+    figure.update_xaxes(title="Spearman's ρ", row=1, col=2)
+
+
+def _label(name: str) -> str:
+    """A metric's name on short lines, so that the plot keeps its room."""
+    return "<br>".join(textwrap.wrap(name.replace("_", " "), 20))
+
+
+@renders(OverSeries)
+def over_series(result: OverSeries) -> go.Figure:
+    """A small panel for each metric, over the steps of training."""
+    names = result.names[:_MOST]
+    columns = min(3, max(1, len(names)))
+    rows = max(1, -(-len(names) // columns))
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=[name.replace("_", " ") for name in names],
+        shared_xaxes="all",
+        horizontal_spacing=0.09,
+        vertical_spacing=min(0.25, 0.3 / rows),
+    )
+    for at, name in enumerate(names):
+        values = result.metric(name)
+        figure.add_trace(
+            go.Scatter(
+                x=values.index,
+                y=values,
+                mode="lines+markers",
+                showlegend=False,
+                line={"color": ACCENT, "width": 1.8},
+                marker={"size": 5},
+                hovertemplate=f"<b>{name}</b>, step %{{x:,}}: %{{y:.4g}}<extra></extra>",
+            ),
+            row=at // columns + 1,
+            col=at % columns + 1,
+        )
+    figure.update_xaxes(title="training step", row=rows)
+    figure.update_annotations(font={"size": 12})
+    left = len(result.names) - len(names)
+    more = f" · {left} further metrics in the table" if left else ""
+    return frame(
+        figure,
+        title=f"How did it come about? ({result.analysed.replace('_', ' ')})",
+        caption=f"{result.caption}{more}",
+        notes=result.notes,
+        verdict=result.verdict,
+        height=190 * rows,
+    )

@@ -1,0 +1,75 @@
+"""What an analysis says of a model at each step of its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from interp.results.calls import function_code
+from interp.results.result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class OverSeries(Result):
+    """The metrics of an analysis by checkpoint. `model` has the hash of the last one.
+
+    Args:
+        analysed: the analysis that was run, such as "behaviour".
+        function: what ran it, "interp.behaviour.accuracy".
+        steps, hashes: optimiser steps taken and weights, of each checkpoint.
+        values: one row a step and metric: `step`, `metric`, `value`.
+    """
+
+    analysis: ClassVar[str] = "over_series"
+    notes: ClassVar[tuple[str, ...]] = (
+        "what happened between two checkpoints",
+        "what another seed would do: it is one run",
+    )
+
+    analysed: str
+    function: str
+    steps: tuple[int, ...]
+    hashes: tuple[str, ...]
+    values: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.values
+
+    def metric(self, name: str) -> pd.Series:
+        """One metric by step, NaN where it was not defined."""
+        rows = self.values[self.values["metric"] == name]
+        return rows.set_index("step")["value"].rename(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that were defined at some checkpoint."""
+        known = self.values[np.isfinite(self.values["value"])]
+        return tuple(dict.fromkeys(known["metric"]))
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Every metric at the first (`…_first`) and at the last checkpoint (`…_last`)."""
+        first, last = ({"_first": self.steps[0]}, {"_last": self.steps[-1]})
+        return {
+            f"{name}{end}": float(self.metric(name).get(step, np.nan))
+            for name in self.names
+            for end, step in (first | last).items()
+        }
+
+    @property
+    def caption(self) -> str:
+        return f"{super().caption} · {len(self.steps)} checkpoints"
+
+    @property
+    def code(self) -> str:
+        options = self.settings.get("options", {})
+        given = [repr(self.model.name if self.model else ""), self.function]
+        given += [self.settings["problems"]] if self.settings.get("problems") else []
+        given += [f"steps={list(self.steps)}"] if self.settings.get("steps") else []
+        given += [f"{name}={value}" for name, value in options.items()]
+        return function_code(self.function, f"interp.over_checkpoints({', '.join(given)})")

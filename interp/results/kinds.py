@@ -1,0 +1,56 @@
+"""Where each kind of Result is defined and drawn, as the catalogue registers it.
+
+`analysis` in a saved result.json names the kind. Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+
+class Kind(NamedTuple):
+    """A Result type, "module:Class", and the module that draws it ("" for none)."""
+
+    result: str
+    figures: str
+
+
+class Drawing(NamedTuple):
+    """What draws a Result, or its further figure of a name; and whether a type is drawn."""
+
+    draw: Callable[[Any, str | None], Any]
+    draws: Callable[[type], bool]
+
+
+_KINDS: dict[str, Kind] = {}
+_DRAWING: list[Drawing] = []
+
+
+def register(analysis: str, result: str, figures: str = "") -> None:
+    """Name the Result type of an analysis and the module of its figures."""
+    _KINDS[analysis] = Kind(result, figures)
+
+
+def import_result(analysis: str) -> None:
+    """Import the module that defines the Result type of `analysis`, where one is registered."""
+    if analysis in _KINDS:
+        import_module(_KINDS[analysis].result.partition(":")[0])
+
+
+def import_figures(analysis: str) -> None:
+    """Import the module that draws `analysis`, where one is registered."""
+    if analysis in _KINDS and _KINDS[analysis].figures:
+        import_module(_KINDS[analysis].figures)
+
+
+def draw_by(draw: Callable[[Any, str | None], Any], draws: Callable[[type], bool]) -> None:
+    """Set what draws Results; the registry of figures does so when it is imported."""
+    _DRAWING[:] = [Drawing(draw, draws)]
+
+
+def drawing(analysis: str) -> Drawing | None:
+    """What draws the Results of `analysis`; None where no figures were ever imported."""
+    import_figures(analysis)
+    return _DRAWING[0] if _DRAWING else None

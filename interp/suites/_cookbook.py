@@ -1,0 +1,174 @@
+"""The Number Cookbook's tasks put to any language model, by digit length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from interp.engine.answers import Resources
+from interp.engine.requests import Cancel, Progress
+from interp.engine.texts import continued, fitting, room_for
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.text_prompts import TextPrompts
+from interp.results.intervals import mean_interval
+from interp.suites.number_cookbook.scores import (
+    PRESERVING,
+    WELL_LEARNED,
+    by_length,
+    learned_lengths,
+    score_cookbook,
+)
+from interp.suites.number_cookbook.tasks import cookbook_task, cookbook_tasks
+from interp.suites.results.cookbook import CookbookScores
+
+
+def cookbook(
+    model: Model,
+    tasks: Sequence[str] | None = None,
+    *,
+    lengths: Sequence[int] = (1, 2, 3, 4),
+    n: int = 30,
+    shots: int = 2,
+    seed: int = 0,
+    seconds: float | None = None,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> CookbookScores:
+    """Ask up to `n` different problems of each task at each length, the shortest lengths first.
+
+    Args:
+        tasks: names such as "add:fraction"; None means all 41.
+        lengths: digit lengths, within the benchmark's (1 to 20, for its easier tasks to 100).
+        n: problems of each task and length; fewer where there are not so many.
+        shots: solved examples of the same task and length before the question, never the problem
+            itself. The benchmark shows none; a model that was not trained to follow instructions
+            needs some to know what an answer looks like.
+        seconds: begin no further task and length after so much time; None means no limit. What was
+            asked until then is scored, and the rest counted.
+        memory, cancel, progress: as in `engine.generate`; progress counts tasks × lengths.
+
+    Raises:
+        InputError: for an unknown task, a length outside the benchmark's, a sample or number of
+            shots that cannot be, prompts too long for the context, or a model that cannot read
+            these questions.
+    """
+    names = [task.name for task in cookbook_tasks()] if tasks is None else list(tasks)
+    lengths = list(lengths)
+    _check(names, lengths, n, shots, seconds)
+    cells = [_cell(model, name, k, n, shots, seed) for k in sorted(set(lengths)) for name in names]
+    began = time.monotonic()
+    scores: list[pd.DataFrame] = []
+    for done, cell in enumerate(cells):
+        if scores and seconds is not None and time.monotonic() - began > seconds:
+            break
+        texts = continued(model, cell.prompts, cell.new, Resources(memory, cancel, None))
+        scored = score_cookbook(cell.problems, texts)
+        scores.append(scored.assign(given=texts, exhausted=cell.exhausted))
+        if progress is not None:
+            progress(done + 1, len(cells))
+    if progress is not None and len(scores) < len(cells):
+        progress(len(cells), len(cells))
+    asked = pd.concat(scores, ignore_index=True)
+    by_cell = _by_cell(asked, seed)
+    return CookbookScores(
+        model=model.id,
+        task="Number Cookbook",
+        n=len(asked),
+        n_distinct=int(asked["question"].nunique()),
+        seed=seed,
+        settings={
+            "tasks": None if tasks is None else names,
+            "lengths": lengths,
+            "n": n,
+            "shots": shots,
+            "seconds": seconds,
+        },
+        lengths=by_cell,
+        learned=_learned(asked, by_cell),
+        answers=asked[list(_ANSWERS)],
+        shots=shots,
+        cells=len(cells),
+    )
+
+
+_ANSWERS = (
+    *("task", "length", "question", "answer", "given", "read"),
+    *("exact_match", "digit_match", "length_difference"),
+)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The problems of one task and length, as prompts."""
+
+    problems: pd.DataFrame
+    prompts: TextPrompts
+    new: int
+    exhausted: bool
+
+
+def _cell(model: Model, name: str, length: int, n: int, shots: int, seed: int) -> _Cell:
+    """The first problems drawn are the examples, the others are asked: no problem is both."""
+    drawn = cookbook_task(name).sample(n + shots, length, seed=seed)
+    if len(drawn) <= shots:
+        raise InputError(
+            f"{name} has only {len(drawn)} problems of length {length}, too few for {shots} shots "
+            "and a question: ask for fewer shots, or a greater length."
+        )
+    examples, asked = drawn.iloc[:shots], drawn.iloc[shots:].reset_index(drop=True)
+    lines = examples["question"] + " " + examples["answer"] + "\n"
+    before = "".join(lines)
+    new = room_for(model, list(drawn["answer"]))
+    prompts = fitting(model, [before + question for question in asked["question"]], new)
+    return _Cell(asked, prompts, new, len(drawn) < n + shots)
+
+
+def _by_cell(asked: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """`by_length` with an interval for each score."""
+    table = by_length(asked).rename(columns={"low": "exact_match_low", "high": "exact_match_high"})
+    rows = []
+    for _, cell in asked.groupby(["task", "length"], sort=True):
+        ends: dict[str, float | bool] = {"exhausted": bool(cell["exhausted"].iloc[0])}
+        for score in ("digit_match", "length_difference"):
+            interval = mean_interval(cell[score].to_numpy(float), seed=seed)
+            ends |= {f"{score}_low": float(interval.low), f"{score}_high": float(interval.high)}
+        rows.append(ends)
+    return pd.concat([table, pd.DataFrame(rows)], axis=1)
+
+
+def _learned(asked: pd.DataFrame, by_cell: pd.DataFrame) -> pd.DataFrame:
+    """`learned_lengths`, and the greatest lengths whose whole interval passes."""
+    table = learned_lengths(asked)
+    for name, thresholds in (
+        ("well_learned", WELL_LEARNED),
+        ("performance_preserving", PRESERVING),
+    ):
+        table[f"{name}_sure"] = [
+            _greatest(by_cell[by_cell["task"] == row.task], str(row.score), thresholds)
+            for row in table.itertuples()
+        ]
+    return table
+
+
+def _greatest(cells: pd.DataFrame, score: str, thresholds: dict[str, float]) -> int:
+    if score == "length_difference":
+        good = cells[f"{score}_high"] <= thresholds[score]
+    else:
+        good = cells[f"{score}_low"] >= thresholds[score]
+    return int(cells.loc[good, "length"].max()) if good.any() else 0
+
+
+def _check(names: list[str], lengths: list[int], n: int, shots: int, seconds: float | None) -> None:
+    if not names or not lengths:
+        raise InputError("there is nothing to ask: name a task and a length")
+    if n < 1 or shots < 0:
+        raise InputError(f"n={n} and shots={shots}: ask at least 1 problem, after 0 shots or more")
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"seconds={seconds}: give a time above 0, or None for no limit")
+    if len(set(names)) < len(names):
+        raise InputError(f"a task is named twice among {', '.join(names)}: name each once")

@@ -1,0 +1,148 @@
+"""The Number Cookbook's scores (arXiv 2411.03766), by digit length, and lengths learned.
+
+An answer is cut into parts: one for integers, two for floats and fractions, three for scientific
+notation. With p and g the digits of prediction and truth,
+
+    exact match          all parts equal
+    digit match          Σ_parts Σ_i [p_i = g_i] / Σ_parts |g|
+    length difference    | Σ_parts |p| - Σ_parts |g| |
+
+Parts are aligned at the right, decimals at the left; missing digits are wrong, extra ones free;
+signs are dropped. An answer that cannot be read has no digits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from interp.arithmetic.proportions import wilson
+from interp.errors import InputError
+from interp.suites.number_cookbook.representations import Representation
+from interp.suites.number_cookbook.tasks import cookbook_task
+
+WELL_LEARNED = {"exact_match": 0.9, "digit_match": 0.9, "length_difference": 0.1}
+PRESERVING = {"exact_match": 0.1, "digit_match": 0.5, "length_difference": 1.0}
+_SMALLER_IS_BETTER = {"length_difference"}
+_WRITTEN = {
+    "integer": r"\d+",
+    "float": r"\d+\.\d+",
+    "fraction": r"\d+/\d+",
+    "scientific": r"\d+\.\d+[eE][+-]?\d+",
+}
+
+
+class StringScore(NamedTuple):
+    """The three scores of one answer."""
+
+    exact_match: bool
+    digit_match: float
+    length_difference: int
+
+
+def read_cookbook_answer(text: str, kind: Representation) -> str:
+    """The number that a text starts with, in plain form; "" where it starts with none.
+
+    As in the benchmark: no sign in front is accepted, and the sign of an exponent is dropped.
+    """
+    found = re.match(_WRITTEN[kind.name], text.strip(), re.ASCII)
+    return found[0].replace("E", "e").translate({43: None, 45: None}) if found else ""
+
+
+def string_score(predicted: str, true: str, kind: Representation) -> StringScore:
+    """Score one written answer against another."""
+    mine, right = kind.parts(predicted), kind.parts(true)
+    hits = 0
+    for end, p, g in zip(kind.ends, mine, right, strict=True):
+        step = -1 if end == "right" else 1
+        hits += sum(x == y for x, y in zip(p[::step], g[::step], strict=False))
+    digits = sum(map(len, right))
+    return StringScore(mine == right, hits / digits, abs(sum(map(len, mine)) - digits))
+
+
+def score_cookbook(problems: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
+    """The problems (`CookbookTask.sample`, also of several tasks) with what a model wrote, scored.
+
+    Adds read (the number, "" for none), parsed, exact_match, digit_match, length_difference.
+    Raises InputError where there is not one text a problem.
+    """
+    if len(problems) != len(texts) or not len(texts):
+        raise InputError(f"{len(problems)} problems need as many answers, not {len(texts)}.")
+    kinds = {str(name): cookbook_task(str(name)).answer for name in problems["task"].unique()}
+    rows = []
+    for name, true, text in zip(problems["task"], problems["answer"], texts, strict=True):
+        read = read_cookbook_answer(text, kinds[name])
+        rows.append({"read": read, "parsed": bool(read),
+                     **string_score(read, true, kinds[name])._asdict()})  # fmt: skip
+    return pd.concat([problems.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+
+
+def by_length(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean scores of each task at each length, n, n_distinct and exact match's interval."""
+    rows = []
+    for (name, length), cell in scores.groupby(["task", "length"], sort=True):
+        exact = wilson(int(cell["exact_match"].sum()), len(cell))
+        rows.append(
+            {
+                "task": name,
+                "length": length,
+                "n": len(cell),
+                "n_distinct": cell["question"].nunique(),
+                "parsed": cell["parsed"].mean(),
+                "exact_match": exact.share,
+                "low": exact.low,
+                "high": exact.high,
+                "digit_match": cell["digit_match"].mean(),
+                "length_difference": cell["length_difference"].mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def learned_lengths(scores: pd.DataFrame) -> pd.DataFrame:
+    """How far a model has learned each task, by each of the three scores.
+
+    well_learned             the greatest length with a mean of at least 0.9 (length difference: at
+                             most 0.1), 0 for none
+    performance_preserving   the same with 0.1, 0.5 and 1 S, M, L, XL              the score over
+    the benchmark's ranges of lengths, every problem counting
+                             once; NaN where none was asked
+
+    As in the benchmark the greatest such length counts even if a shorter one fails: what that hides
+    is in `by_length`.
+    """
+    lengths = by_length(scores)
+    rows = []
+    for name, cell in lengths.groupby("task", sort=False):
+        asked = scores[scores["task"] == name]
+        for score in WELL_LEARNED:
+            rows.append(
+                {
+                    "task": name,
+                    "score": score,
+                    "well_learned": _greatest(cell, score, WELL_LEARNED[score]),
+                    "performance_preserving": _greatest(cell, score, PRESERVING[score]),
+                    **_range_means(asked, score, cookbook_task(str(name)).ranges),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _greatest(cell: pd.DataFrame, score: str, threshold: float) -> int:
+    value = cell[score]
+    good = value <= threshold if score in _SMALLER_IS_BETTER else value >= threshold
+    return int(cell.loc[good, "length"].max()) if good.any() else 0
+
+
+def _range_means(
+    asked: pd.DataFrame, score: str, ranges: dict[str, tuple[int, int]]
+) -> dict[str, float]:
+    means = {}
+    for name, (shortest, longest) in ranges.items():
+        inside = asked.loc[asked["length"].between(shortest, longest), score]
+        means[name] = float(inside.astype(float).mean()) if len(inside) else float(np.nan)
+    return means

@@ -1,0 +1,96 @@
+"""How good a model's rough answers are, and how good when it is asked for exact ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import pandas as pd
+
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Approximation(Result):
+    """StreetMath's grades (arXiv 2510.25776) of answers to everyday questions.
+
+    Each question is asked in two wordings, for a rough and for an exact answer. An answer is exact
+    within 10⁻⁶, good within 20 %, mildly off within 60 %, else way off, unread ones included.
+
+    Args:
+        grades: columns `wording` ("roughly", "exactly"), `topic` ('' for all), `grade`, `hits`,
+            `n`, `share`, `low`, `high`, and `chance`, the mean share when the answers of a wording
+            are shuffled among questions of the same topic (NaN by topic).
+        answers: one row an answer: `wording`, `topic`, `question`, `exact`, `given` (the text),
+            `answer` (the number, NaN for none), `relative_error`, `grade`.
+        difference: share of exact or good answers asked roughly, minus asked exactly, over the same
+            questions, with `difference_low` and `difference_high` (bootstrap over questions).
+        echo: share of exact or good answers of somebody who repeats the question's first number.
+    """
+
+    analysis: ClassVar[str] = "approximation"
+    notes: ClassVar[tuple[str, ...]] = (
+        "the published benchmark's score: six templates stand for its free-form questions",
+        "whether a good answer was rounded on purpose or computed and missed",
+    )
+
+    grades: pd.DataFrame
+    answers: pd.DataFrame
+    difference: float
+    difference_low: float
+    difference_high: float
+    echo: float
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.grades
+
+    def shares(self, wording: str, topic: str = "") -> pd.DataFrame:
+        """The four grades of one wording, over all topics or one."""
+        rows = self.grades
+        chosen = (rows["wording"] == wording) & (rows["topic"] == topic)
+        return rows[chosen].reset_index(drop=True)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """`roughly` and `exactly`: share of exact or good answers; `…_exact`: of exact ones;
+        `…_chance`: of exact or good ones after shuffling; `…_unread`; the `difference`; and
+        `echo`."""
+        found = {}
+        for wording in ("roughly", "exactly"):
+            table = self.shares(wording).set_index("grade")
+            mine = self.answers[self.answers["wording"] == wording]
+            for suffix, column in (("", "share"), ("_chance", "chance")):
+                found[wording + suffix] = float(table.loc[["exact", "good"], column].sum())
+            found[f"{wording}_exact"] = float(table.loc["exact", "share"])
+            found[f"{wording}_unread"] = float(mine["answer"].isna().mean())
+        return {
+            **found,
+            "difference": self.difference,
+            "difference_low": self.difference_low,
+            "difference_high": self.difference_high,
+            "echo": self.echo,
+        }
+
+    @property
+    def interval(self) -> str:
+        return "95 % Wilson intervals · chance: answers shuffled among questions of a topic"
+
+    @property
+    def code(self) -> str:
+        last = call("interp.suites.approximation", "model", n=self.n_distinct, seed=self.seed)
+        return model_code(self.model, {}, last)
+
+    def conclusion(self) -> str | None:
+        found = self.metrics
+        low, high = (number(100 * end) for end in (self.difference_low, self.difference_high))
+        return (
+            f"Asked for a rough answer, {number(100 * found['roughly'])} % are exact or within "
+            f"20 % (by chance {number(100 * found['roughly_chance'])} %, by repeating the "
+            f"question's first number {number(100 * self.echo)} %); asked for the exact one "
+            f"{number(100 * found['exactly'])} %. The difference is "
+            f"{number(100 * self.difference)} points ({low} to {high})."
+        )

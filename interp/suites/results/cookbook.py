@@ -1,0 +1,117 @@
+"""The Number Cookbook's scores by digit length, and the lengths that a model has learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import pandas as pd
+
+from interp.errors import InputError
+from interp.results.calls import call, model_code
+from interp.results.display import number, unread_formats
+from interp.results.result import MIN_DISTINCT, Result
+
+SCORES = ("exact_match", "digit_match", "length_difference")
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CookbookScores(Result):
+    """How a language model does on tasks of the Number Cookbook (arXiv 2411.03766), by length.
+
+    Args:
+        lengths: one row a task and length: `task`, `length`, `n`, `n_distinct`, `exhausted` (there
+            were no more different problems to draw), `parsed`, then `exact_match`, `digit_match`
+            and `length_difference`, each with `_low` and `_high` (Wilson for exact match, the
+            bootstrap for the others).
+        learned: one row a task and score: `task`, `score`, `well_learned` and
+            `performance_preserving` (the greatest length asked that passes the benchmark's
+            threshold, 0 for none), `well_learned_sure` and `performance_preserving_sure` (the
+            same, of lengths whose whole interval passes), and the score over the benchmark's
+            ranges `S`, `M`, `L`, `XL`.
+        answers: one row a problem: `task`, `length`, `question`, `answer`, `given`, `read`,
+            `exact_match`, `digit_match`, `length_difference`.
+        shots: solved examples before each question, of the same task and length.
+        cells: how many tasks × lengths were to be asked; fewer are in `lengths` where time was up.
+    """
+
+    analysis: ClassVar[str] = "cookbook"
+    notes: ClassVar[tuple[str, ...]] = (
+        "what the model would answer to other words, or after fine-tuning as in the benchmark",
+        "that shorter lengths pass: as in the benchmark the greatest that does counts",
+    )
+
+    lengths: pd.DataFrame
+    learned: pd.DataFrame
+    answers: pd.DataFrame
+    shots: int
+    cells: int
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.lengths
+
+    def of(self, task: str) -> pd.DataFrame:
+        """The rows of one task by length; InputError with those there are for another."""
+        rows = self.lengths[self.lengths["task"] == task].reset_index(drop=True)
+        if not len(rows):
+            raise InputError(f"{task!r} was not asked; {', '.join(self.tasks)} were")
+        return rows
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.lengths["task"].unique())
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Means over the cells of the three scores and `parsed`, `unreadable` (1 - `parsed`), and
+        how many tasks were `never_read`; `tasks_learned` and
+        `tasks_preserved`: tasks with a well-learned and a performance-preserving length by exact
+        match; `cells` asked, and `cells_left` for want of time."""
+        exact = self.learned[self.learned["score"] == "exact_match"]
+        return {
+            **{name: float(self.lengths[name].mean()) for name in (*SCORES, "parsed")},
+            "unreadable": float(1 - self.lengths["parsed"].mean()),
+            "never_read": float(len(self._never_read)),
+            "tasks_learned": float((exact["well_learned"] > 0).sum()),
+            "tasks_preserved": float((exact["performance_preserving"] > 0).sum()),
+            "cells": float(len(self.lengths)),
+            "cells_left": float(self.cells - len(self.lengths)),
+        }
+
+    @property
+    def _never_read(self) -> list[str]:
+        parsed = self.lengths.groupby("task", sort=False)["parsed"].max()
+        return list(parsed.index[parsed == 0])
+
+    @property
+    def enough(self) -> bool:
+        """Whether every cell holds distinct problems enough, or all that there are."""
+        return bool(
+            ((self.lengths["n_distinct"] >= MIN_DISTINCT) | self.lengths["exhausted"]).all()
+        )
+
+    @property
+    def interval(self) -> str:
+        left = self.cells - len(self.lengths)
+        n = self.lengths["n"]
+        each = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
+        told = f"{each} problems a cell · {self.shots} shots · 95 % intervals"
+        return told + (f" · time was up before {left} of {self.cells} cells" if left else "")
+
+    @property
+    def code(self) -> str:
+        options = {name: self.settings.get(name) for name in ("tasks", "lengths", "n", "shots")}
+        last = call("interp.suites.cookbook", "model", **options, seed=self.seed)
+        return model_code(self.model, {}, last)
+
+    def conclusion(self) -> str | None:
+        found = self.metrics
+        return (
+            f"Of {len(self.tasks)} tasks, {found['tasks_learned']:.0f} are well learned at some "
+            f"length asked and {found['tasks_preserved']:.0f} preserve performance; "
+            f"{number(100 * found['exact_match'])} % of the answers match exactly, "
+            f"{number(100 * found['digit_match'])} % of the digits."
+            f"{unread_formats(self._never_read)}"
+        )

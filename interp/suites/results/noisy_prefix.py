@@ -1,0 +1,95 @@
+"""What a wrong digit does to those that a model writes after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import pandas as pd
+
+from interp.results.calls import call, model_code
+from interp.results.display import number
+from interp.results.result import Result
+
+NOISES = ("none", "random", "precise")
+ALL = "all before"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class NoisyPrefix(Result):
+    """Accuracy of each answer digit behind answer digits that were put there wrong.
+
+    The noisy-prefix test of "Teaching arithmetic to small transformers" (arXiv 2307.03381), with
+    each earlier digit perturbed alone and with all of them. Right is what the operands demand.
+
+    Args:
+        format: how the problems were written.
+        printed: the answer digits in order of print, ("c5", "c4", …).
+        table: columns `noise` ("none"; "random": any other digit; "precise": one more or less),
+            `perturbed` (the digit, ALL for every digit printed before, '' for none), `digit` (the
+            one that is predicted), `n`, `n_distinct`, `exact` with `low` and `high`, `relaxed`
+            (at most one away on the circle of digits) with `relaxed_low` and `relaxed_high`, and
+            `relaxed_chance`, what a random digit scores there.
+    """
+
+    analysis: ClassVar[str] = "noisy_prefix"
+    notes: ClassVar[tuple[str, ...]] = (
+        "what the model does with its own errors, which come where it is unsure",
+        "where in the model the digit before is read",
+    )
+
+    format: str
+    printed: tuple[str, ...]
+    table: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.table
+
+    def rows(self, noise: str, perturbed: str) -> pd.DataFrame:
+        """The rows of one noise and one perturbed digit, a digit each."""
+        table = self.table
+        chosen = (table["noise"] == noise) & (table["perturbed"] == perturbed)
+        return table[chosen].reset_index(drop=True)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Means over the digits that others are printed before: `clean` accuracy; `random`,
+        `precise` and `random_relaxed`, `precise_relaxed` behind a prefix that is all wrong;
+        `worst`, the lowest exact accuracy behind one wrong digit."""
+        clean = self.rows("none", "")
+        clean = clean[clean["digit"] != self.printed[0]]
+        found = {"clean": float(clean["exact"].mean())}
+        for noise in NOISES[1:]:
+            noisy = self.rows(noise, ALL)
+            found[noise] = float(noisy["exact"].mean())
+            found[f"{noise}_relaxed"] = float(noisy["relaxed"].mean())
+        single = self.table[~self.table["perturbed"].isin(["", ALL])]
+        return {**found, "worst": float(single["exact"].min())}
+
+    @property
+    def enough(self) -> bool:
+        """Whether every accuracy rests on distinct prompts enough for a verdict."""
+        return super().enough and bool((self.table["n_distinct"] >= 30).all())
+
+    @property
+    def interval(self) -> str:
+        return f"format {self.format} · 95 % Wilson intervals"
+
+    @property
+    def code(self) -> str:
+        problems = self.settings.get("problems", "problems")
+        last = call("interp.suites.noisy_prefix", "model", problems, format=self.format,
+                    seed=self.seed)  # fmt: skip
+        return model_code(self.model, {}, last)
+
+    def conclusion(self) -> str | None:
+        found = self.metrics
+        return (
+            f"Behind a prefix of random wrong digits {number(100 * found['random'])} % of the "
+            f"digits are right ({number(100 * found['random_relaxed'])} % within one), behind one "
+            f"that is off by one {number(100 * found['precise'])} % "
+            f"({number(100 * found['precise_relaxed'])} %), behind the right one "
+            f"{number(100 * found['clean'])} %."
+        )

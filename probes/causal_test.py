@@ -1,0 +1,234 @@
+"""Does the model use what a probe reads? Change it, and look at the answer.
+
+A direction may be readable and yet inert, as in every distractor of a planted model. So the reading
+is moved to another value, or taken to its mean, and the answer compared with the one arithmetic
+gives for that value, worked out beforehand. Two controls stand beside it: the answers predicted for
+the other prompts, since one that is merely disturbed also falls on its own prediction now and then;
+and random edits of the same length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from interp.arithmetic.problems import Problems
+from interp.engine._run import run, run_variants
+from interp.engine.interventions import Add, Rows
+from interp.engine.requests import Cancel, Progress, Run, Variant
+from interp.errors import InputError
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results.calls import problems_call
+from interp.results.resampling import resampling
+from probes.consequences import answer_if
+from probes.fitted import FittedProbe
+from probes.moves import named_role, new_values
+from probes.outcomes import Arms, differences, outcomes
+from probes.places import positions, roles_at
+from probes.results.causal_test import ProbeUse
+from probes.steps import Along, edit, random_edit, wanted_reading
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mode = Literal["move", "remove"]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How the runs may be made; passed on to the engine."""
+
+    memory: int
+    progress: Progress | None
+    cancel: Cancel | None
+
+
+def intervene(
+    model: Model,
+    fitted: FittedProbe,
+    problems: Problems | None = None,
+    *,
+    mode: Mode = "move",
+    to: float | Sequence[float] | None = None,
+    along: Along = "pattern",
+    randoms: int = 8,
+    n: int = 256,
+    seed: int = 0,
+    memory: int = 2**30,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> ProbeUse:
+    """Edit what `fitted` reads and measure the answer, beside random edits of equal norm.
+
+    Args:
+        problems: None means up to `n` of those that were held out when the probe was fitted.
+        mode: "move" the reading to another value; "remove" what is read, by its mean.
+        to: the new value, one or one a problem; None draws another problem's value that changes
+            the named answer digit.
+        along: "pattern", the step that the data take with the reading; "probe", the shortest step.
+            A probe's weights spread over everything that tells of the target, so its shortest step
+            may leave what the model reads nearly where it was, and miss a use that is there.
+        randoms: how many random edits are averaged. Along the pattern their directions are drawn
+            with the covariance of the edited activations, along the probe's weights uniformly.
+
+    Raises:
+        InputError: for another model than the probe's, a new value that no prompt has (classes), a
+            target from which no answer follows (with "move"), or a role after which no answer
+            digit is written.
+    """
+    if mode not in get_args(Mode):
+        raise InputError(f"unknown mode {mode!r}: choose 'move' or 'remove'")
+    if randoms < 1:
+        raise InputError("randoms must be at least 1: without a control an effect says nothing")
+    asked = fitted.held_out.distinct()[:n] if problems is None else problems.distinct()
+    batch = fitted.prompts(model, asked)
+    roles = _written_after(batch, fitted.role)
+    values = fitted.target.values(asked)
+    named = named_role(asked, fitted.target.name, roles)
+    new, rows = None, np.ones(len(asked), dtype=bool)
+    if mode == "move":
+        new, rows = new_values(asked, fitted.target, values, to, named, seed)
+        if not rows.any():
+            raise InputError(
+                f"no other value of {fitted.target.name} changes {named or 'the answer'} in these "
+                "prompts: give to=, or other problems"
+            )
+    X = fitted.activations(model, batch, memory=memory, cancel=cancel).astype(np.float64)
+    reading = fitted.reading(X)
+    wanted = wanted_reading(fitted, reading, new)
+    delta = edit(fitted, reading, wanted, along)[rows]
+    batch, asked = batch[rows], asked[rows]
+    predicted = None if new is None else answer_if(asked, fitted.target.name, new[rows])
+    rng = np.random.default_rng(seed)
+    data = X if along == "pattern" else None
+    edits = [delta, *(random_edit(delta, rng, data) for _ in range(randoms))]
+    resources = Resources(memory, progress, cancel)
+    arms = _measure(model, batch, fitted, edits, roles, predicted, resources)
+    groups = resampling(asked)
+    return ProbeUse(
+        model=model.id,
+        task=asked.task.name,
+        n=len(asked),
+        n_distinct=asked.n_distinct,
+        seed=seed,
+        settings=_settings(fitted, problems, mode, to, along, randoms, n, seed),
+        target=fitted.target.spec(asked.task),
+        site=fitted.hook.site,
+        layer=fitted.hook.layer,
+        head=fitted.hook.head,
+        role=fitted.role,
+        format=fitted.format,
+        mode=mode,
+        named=named,
+        outcomes=outcomes(arms, roles, groups.groups, seed),
+        difference=differences(arms, roles, groups.groups, seed),
+        norm=float(np.linalg.norm(delta, axis=1).mean()),
+        stream=float(np.linalg.norm(X[rows], axis=1).mean()),
+        resampled=groups.over,
+    )
+
+
+def _written_after(batch: PromptBatch, place: str) -> tuple[str, ...]:
+    """The answer roles that are predicted at `place` or later, in every row that has them."""
+    here = positions(batch, place)
+    roles = []
+    for role in batch.answer_roles:
+        there = batch.predicting_positions(role)
+        if (there[there >= 0] >= here[there >= 0]).all():
+            roles.append(role)
+    if not roles:
+        raise InputError(f"no answer digit is written after {place}: edit an earlier role")
+    return tuple(roles)
+
+
+def _measure(
+    model: Model,
+    batch: PromptBatch,
+    fitted: FittedProbe,
+    edits: Sequence[Floats],
+    roles: Sequence[str],
+    predicted: Ints | None,
+    resources: Resources,
+) -> Arms:
+    """First choices and logits of the clean run, the probe's edit and the random ones."""
+    right = _labels(batch, roles)
+    wanted = right
+    if predicted is not None:
+        wanted = _labels(
+            model.prompts(batch.problems, format=batch.format, answer=predicted), roles
+        )
+    found = run(
+        model, batch, logits=roles, reduce=_first_choice, memory=resources.memory,
+        cancel=resources.cancel,
+    ).logits  # fmt: skip
+    assert found is not None
+    original = torch.where(right >= 0, found.nan_to_num(0).long(), right)
+    variants = [Variant("clean"), *(Variant(f"edit {i}", (_intervention(model, batch, fitted, x),))
+                                    for i, x in enumerate(edits))]  # fmt: skip
+
+    def reduce(logits: torch.Tensor, part: slice) -> torch.Tensor:
+        tokens = torch.stack([wanted[part], original[part]], dim=-1).clamp(min=0)
+        held = logits.gather(-1, tokens.to(logits.device))
+        return torch.cat([_first_choice(logits, part)[..., None].to(held), held], dim=-1)
+
+    runs: list[Run] = run_variants(
+        model, batch, variants, logits=roles, reduce=reduce, memory=resources.memory,
+        progress=resources.progress, cancel=resources.cancel,
+    )  # fmt: skip
+    read = [np.asarray(x.logits, dtype=np.float64) for x in runs if x.logits is not None]
+    return Arms(
+        clean=read[0],
+        probe=read[1],
+        random=np.stack(read[2:]),
+        wanted=wanted.numpy(),
+        original=original.numpy(),
+        right=right.numpy(),
+        moved=predicted is not None,
+    )
+
+
+def _first_choice(logits: torch.Tensor, part: slice) -> torch.Tensor:
+    return logits.nan_to_num(0).argmax(dim=-1).to(logits.dtype)
+
+
+def _labels(batch: PromptBatch, roles: Sequence[str]) -> torch.Tensor:
+    return torch.stack([batch.labels(role) for role in roles], dim=1)
+
+
+def _intervention(model: Model, batch: PromptBatch, fitted: FittedProbe, delta: Floats) -> Add:
+    """x ← x + δ at the probe's hook and at whatever role stands at its place in each row."""
+    hook, names = fitted.hook, roles_at(batch, fitted.role)
+    roles = tuple(dict.fromkeys(names.tolist()))
+    values = torch.zeros(len(batch), len(roles), delta.shape[1], dtype=torch.float64)
+    index = torch.tensor([roles.index(name) for name in names.tolist()])
+    values[torch.arange(len(batch)), index] = torch.from_numpy(delta)
+    if hook.site == "z":
+        whole = torch.zeros(len(batch), len(roles), model.shape.n_heads, model.shape.d_head,
+                            dtype=torch.float64)  # fmt: skip
+        whole[:, :, hook.head] = values
+        values = whole
+    source = Rows({hook.layer: values.to(model.dtype)})
+    return Add(hook.site, source, layers=(hook.layer,), roles=roles)
+
+
+def _settings(
+    fitted: FittedProbe,
+    problems: Problems | None,
+    mode: str,
+    to: float | Sequence[float] | None,
+    along: str,
+    randoms: int,
+    n: int,
+    seed: int,
+) -> dict[str, Any]:
+    values = None if to is None else np.asarray(to, dtype=float).tolist()
+    return {
+        "fitted": dict(fitted.settings),
+        "problems": None if problems is None else problems_call(problems, (0, seed)),
+        "mode": mode, "to": values, "along": along, "randoms": randoms, "n": n,
+    }  # fmt: skip
