@@ -10,16 +10,13 @@ uniform operands once in a million).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits
+from interp.arithmetic.problems import Task
 from interp.arithmetic.schoolbook import sum_carry_range
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 Pattern = tuple[int, ...]
 """Oriented signs of the operands, ±1 each (see `schoolbook`)."""

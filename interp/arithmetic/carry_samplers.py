@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from interp.arithmetic.carry_chains import (
     least_column_sum,
 )
 from interp.arithmetic.digits import Digits
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.schoolbook import cascade_lengths, operand_signs
 from interp.arithmetic.uniform import (
     balanced_classes,
@@ -26,9 +25,6 @@ from interp.arithmetic.uniform import (
     uniform_problems,
 )
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 _ROUNDS = 400
 """Redraws before a sampler gives up; each finishes a fair share of what is left."""
@@ -198,7 +194,7 @@ def _plant(
     has another cascade or none, and the caller redraws it.
     """
     task = problems.task
-    oriented = operand_signs(problems) * np.where(problems.sign < 0, -1, 1)[:, None]
+    oriented = operand_signs(problems.operators) * np.where(problems.sign < 0, -1, 1)[:, None]
     borrows = (oriented > 0).sum(axis=1) < 2
     longest = max(task.operand_digits) - borrows
     length = rng.integers(np.minimum(min_length, longest), longest + 1)

@@ -70,7 +70,7 @@ def lookahead_digits(problems: Problems) -> NDArray[np.bool_]:
 def lookahead_carries(problems: Problems) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Lowest and highest carry out of each column, `[columns, n]`, that s_k leaves possible."""
     sheet = problems.worksheet
-    lowest, highest = reachable_carries(problems, sheet)
+    lowest, highest = reachable_carries(problems.task, problems.operators, sheet)
     zero = np.zeros_like(sheet.column_sum)
     return (
         (sheet.column_sum + _shifted(zero + lowest)) // 10,

@@ -10,18 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.constraints import Found, Wish, fulfilled
 from interp.arithmetic.digits import Digits, to_int64
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.uniform import uniform_problems
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 SMALL_TASK = 2**16
 """Tasks with so many problems at most are searched completely."""

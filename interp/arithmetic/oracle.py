@@ -160,7 +160,7 @@ def _digits_under_sign_of(problems: Problems, original: Problems) -> NDArray[np.
     """Answer digits when columns are worked out under the original's orientation, mod 10."""
     if not problems.task.signed:
         return problems.answer.astype(np.int64)
-    signs = operand_signs(problems) * np.where(original.sign < 0, -1, 1)[:, None]
+    signs = operand_signs(problems.operators) * np.where(original.sign < 0, -1, 1)[:, None]
     column_sum = signed_column_sums(problems.operands, signs, problems.task.answer_digits)
     running, carry = propagate(column_sum)
     return (running - 10 * carry).T.astype(np.int64)

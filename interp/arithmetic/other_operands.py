@@ -7,19 +7,15 @@ pair must leave the answer alone.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits, object_array, to_digits, to_int64
 from interp.arithmetic.pairing import raise_for_rows
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.schoolbook import operand_signs
 from interp.arithmetic.seeds import generator
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 Integers = NDArray[np.object_]
 
@@ -60,7 +56,7 @@ def _other_terms(problems: Problems, rng: np.random.Generator) -> list[Digits]:
     Two solutions differ in some operand that may grow and some that may shrink in its stead, so
     moves between two operands reach another solution wherever there is one.
     """
-    signs = operand_signs(problems).astype(object)
+    signs = operand_signs(problems.operators).astype(object)
     values = np.stack([problems.values(i) for i in range(signs.shape[1])], axis=1)
     old = values.copy()
     pairs = list(combinations(range(signs.shape[1]), 2))

@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interp.arithmetic.digits import Digits, significant_digits, to_digits, to_int64, to_integers
-from interp.arithmetic.schoolbook import Worksheet, work_out
-from interp.arithmetic.truth import column, columns, table
+from interp.arithmetic.digits import Digits, to_integers
+from interp.arithmetic.reading import read_operands, read_operators
+from interp.arithmetic.schoolbook import Operators
+from interp.arithmetic.specification import Specification
+from interp.arithmetic.truth import columns, split_name, table
+from interp.arithmetic.worked import Worked, frozen
 from interp.errors import InputError, RowError
 
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
+MAX_GRID = 2**24
 
 
-class Problems:
+class Task(Specification):
+    """A family of problems: operands of fixed width and the operators between them.
+
+    `operand_digits` is the width of each operand and `operators` what may stand at each gap. Every
+    operand is a non-negative integer; `answer_digits` holds every |answer|, and `signed` says
+    whether answers can be negative. Tasks are frozen, comparable and hashable.
+    """
+
+    @abstractmethod
+    def sample(
+        self, n: int, *, seed: int = 0, sampler: str = "uniform", **options: Any
+    ) -> Problems:
+        """`n` problems drawn with replacement by a named sampler (see `samplers`)."""
+
+    def problems(self, *operands: Any, operators: Any = None) -> Problems:
+        """Problems with given operands: integers, integer sequences or digit arrays `[n, width]`.
+
+        A single integer stands for every row. `operators` is one string for all rows and gaps,
+        one string a row (a character a gap), or an array `[n, gaps]`; it may be left out where the
+        task leaves no choice. Raises InputError for anything that is no problem of this task.
+        """
+        digits = read_operands(self, operands, operators)
+        return Problems(self, digits, read_operators(self, len(digits[0]), operators))
+
+    def grid(self) -> Problems:
+        """Every problem of the task, once, the last operand running fastest.
+
+        Raises InputError where there are more than 2**24 of them.
+        """
+        if self.n_problems > MAX_GRID:
+            raise InputError(
+                f"{self.name} has {self.n_problems:,} problems, and a grid holds at most "
+                f"{MAX_GRID:,}: draw a sample instead, task({self.name!r}).sample(n)"
+            )
+        values = np.indices(self.operand_limits).reshape(len(self.operand_limits), -1)
+        parts = [
+            self.problems(*values, operators="".join(choice)) for choice in product(*self.operators)
+        ]
+        return Problems.concat(parts)
+
+
+class Problems(Worked):
     """At least one problem of one task. Immutable; indexed by slices, masks and integer arrays.
 
     `operands` are digit arrays uint8 `[n, width]`, column 0 the least significant, one an operand;
@@ -30,19 +75,11 @@ class Problems:
     an empty selection is nearly always a filter gone wrong.
     """
 
-    def __init__(self, task: Task, operands: Sequence[Digits], operators: NDArray[Any]) -> None:
-        _check(task, operands, operators)
-        self.task = task
-        self.operands: tuple[Digits, ...] = tuple(_frozen(x) for x in operands)
-        self.operators: NDArray[np.str_] = _frozen(operators)
+    task: Task
+
+    def __init__(self, task: Task, operands: Sequence[Digits], operators: Operators) -> None:
+        super().__init__(task, operands, operators)
         self._families: dict[str, NDArray[Any]] = {}
-
-    @property
-    def n(self) -> int:
-        return len(self.operators)
-
-    def __len__(self) -> int:
-        return self.n
 
     def __getitem__(self, rows: int | slice | ArrayLike) -> Problems:
         """Some rows, as Problems. A single integer gives one problem."""
@@ -95,7 +132,7 @@ class Problems:
     def rows(self) -> NDArray[np.uint8]:
         """Each problem as one row of bytes (digits, then operators): equal rows, equal problems."""
         marks = (self.operators == "-").astype(np.uint8)
-        return _frozen(np.ascontiguousarray(np.hstack([*self.operands, marks])))
+        return frozen(np.ascontiguousarray(np.hstack([*self.operands, marks])))
 
     @cached_property
     def n_distinct(self) -> int:
@@ -107,86 +144,24 @@ class Problems:
         _, first = np.unique(as_keys(self.rows), return_index=True)
         return self[np.sort(first)]
 
-    def values(self, operand: int) -> NDArray[np.object_]:
-        """Values `[n]` of an operand, as Python integers."""
-        return to_integers(self.operands[operand])
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Significant digits `[n, operands]`: 1 for a zero."""
-        return _frozen(np.stack([significant_digits(x) for x in self.operands], axis=1))
-
-    @cached_property
-    def worksheet(self) -> Worksheet:
-        """Column sums, running sums and carries `[columns, n]`; not for modular addition."""
-        return work_out(self)
-
-    @cached_property
-    def answer(self) -> Digits:
-        """Digits of |answer| `[n, answer_digits]`."""
-        if self.task.arithmetic == "modular":
-            total = sum(to_int64(x) for x in self.operands)
-            (limit, _) = self.task.operand_limits
-            return _frozen(to_digits(np.asarray(total) % limit, self.task.answer_digits))
-        return _frozen(np.ascontiguousarray(self.worksheet.digits.T.astype(np.uint8)))
-
-    @cached_property
-    def sign(self) -> NDArray[np.int8]:
-        """Sign of the answer `[n]`: -1, 0 or 1."""
-        if self.task.arithmetic == "modular":
-            return _frozen(np.asarray(self.answer.any(axis=1), dtype=np.int8))
-        return _frozen(self.worksheet.sign)
-
-    def answers(self) -> NDArray[np.object_]:
-        """Signed answers `[n]`, as Python integers."""
-        return to_integers(self.answer) * self.sign.astype(object)
-
     def columns(self, family: str) -> NDArray[Any]:
         """A family of the truth table, such as `"carry"`, as an array `[n, width]`."""
         if family not in self._families:
-            self._families[family] = _frozen(columns(self, family))
+            self._families[family] = frozen(columns(self, family))
         return self._families[family]
 
     def column(self, name: str) -> NDArray[Any]:
         """One column of the truth table, such as `"carry[2]"`, as an array `[n]`."""
-        return column(self, name)
+        family, place = split_name(self.task, name)
+        return self.columns(family)[:, place]
 
     @cached_property
     def truth(self) -> pd.DataFrame:
         """The truth table: every intermediate of the schoolbook algorithm (see `truth`)."""
-        return table(self)
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.setflags(write=False)
-    return view
+        return table(self, self.columns)
 
 
 def as_keys(rows: NDArray[np.uint8]) -> NDArray[np.void]:
     """Each row of bytes as one comparable item, `[n]`."""
     rows = np.ascontiguousarray(rows)
     return rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
-
-
-def _check(task: Task, operands: Sequence[Digits], operators: NDArray[Any]) -> None:
-    n = len(operators)
-    if n == 0:
-        raise InputError(f"there are no problems of {task.name} here: give at least one")
-    for i, (digits, width) in enumerate(zip(operands, task.operand_digits, strict=True)):
-        if digits.shape != (n, width) or digits.dtype != np.uint8:
-            raise InputError(
-                f"operand {i} of {task.name} must be a uint8 array of shape {(n, width)}, "
-                f"not {digits.dtype} {digits.shape}; Task.problems converts integers"
-            )
-        if digits.max() > 9:
-            raise InputError(f"operand {i} has the digit {digits.max()}; digits are 0 to 9")
-        if task.arithmetic == "modular" and (to_int64(digits) >= task.operand_limits[i]).any():
-            raise InputError(f"operands of {task.name} must be below {task.operand_limits[i]}")
-    for gap, allowed in enumerate(task.operators):
-        unknown = ~np.isin(operators[:, gap], allowed)
-        if unknown.any():
-            raise InputError(
-                f"{task.name} has no operator {str(operators[unknown, gap][0])!r} at gap {gap}; "
-                f"it allows {', '.join(allowed)}"
-            )

@@ -7,18 +7,13 @@ chance, so that a run means a carry about as often as it means none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from interp.arithmetic.carry_samplers import write_column
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.schoolbook import operand_signs
 from interp.arithmetic.uniform import planted_rows, uniform_problems
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 
 def propagation(task: Task, n: int, rng: np.random.Generator, *, share: float = 0.5) -> Problems:
@@ -38,7 +33,7 @@ def propagation(task: Task, n: int, rng: np.random.Generator, *, share: float = 
     length = rng.integers(1, columns + 1, len(planted))
     start = rng.integers(0, columns - length + 1)
     operands = [x.copy() for x in drawn.operands]
-    signs = operand_signs(drawn)[planted]
+    signs = operand_signs(drawn.operators)[planted]
     for pattern in np.unique(signs, axis=0):
         alike = (signs == pattern).all(axis=1)
         for k in range(columns):

@@ -1,23 +1,24 @@
-"""Problems from what people have at hand: integers, sequences of them, or digit arrays."""
-
-from __future__ import annotations
+"""Operands and operators from integers, sequences of them, or digit arrays."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits, object_array, to_digits
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.schoolbook import Operators
+from interp.arithmetic.specification import Specification
 from interp.errors import InputError
 
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
+def read_operands(
+    task: Specification, operands: Sequence[Any], operators: Any = None
+) -> list[Digits]:
+    """Digit arrays `[n, width]` from integers, integer sequences or digit arrays (`Task.problems`).
 
-def read_problems(task: Task, operands: Sequence[Any], operators: Any = None) -> Problems:
-    """Problems from integers, integer sequences or digit arrays (see `Task.problems`)."""
+    Single integers stand for as many rows as there are other operands, or else operators.
+    """
     expected = len(task.operand_digits)
     if len(operands) != expected:
         raise InputError(f"{task.name} takes {expected} operands, not {len(operands)}")
@@ -28,8 +29,7 @@ def read_problems(task: Task, operands: Sequence[Any], operators: Any = None) ->
     n = counts.pop() if counts else _rows_of(operators)
     if n == 0:
         raise InputError(f"there are no problems of {task.name} here: give at least one")
-    rows = [x if len(x) == n else np.repeat(x, n, axis=0) for x in digits]
-    return Problems(task, rows, _read_operators(task, n, operators))
+    return [x if len(x) == n else np.repeat(x, n, axis=0) for x in digits]
 
 
 def _rows_of(operators: Any) -> int:
@@ -37,7 +37,7 @@ def _rows_of(operators: Any) -> int:
     return 1 if operators is None or isinstance(operators, str) else len(operators)
 
 
-def _read_operand(task: Task, i: int, given: Any) -> Digits:
+def _read_operand(task: Specification, i: int, given: Any) -> Digits:
     if isinstance(given, np.ndarray) and given.ndim == 2:
         return _read_digits(task, i, given)
     values = _read_integers(task, i, given)
@@ -50,7 +50,7 @@ def _read_operand(task: Task, i: int, given: Any) -> Digits:
     return to_digits(values, task.operand_digits[i])
 
 
-def _read_integers(task: Task, i: int, given: Any) -> NDArray[Any]:
+def _read_integers(task: Specification, i: int, given: Any) -> NDArray[Any]:
     if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iu":
         fits = given.dtype != np.uint64
         return given.astype(np.int64) if fits else given.astype(object)
@@ -61,7 +61,7 @@ def _read_integers(task: Task, i: int, given: Any) -> NDArray[Any]:
     return object_array(listed)
 
 
-def _read_digits(task: Task, i: int, given: NDArray[Any]) -> Digits:
+def _read_digits(task: Specification, i: int, given: NDArray[Any]) -> Digits:
     width = task.operand_digits[i]
     if given.dtype.kind not in "iu":
         raise InputError(f"digit arrays hold whole numbers, not {given.dtype}")
@@ -77,7 +77,8 @@ def _read_digits(task: Task, i: int, given: NDArray[Any]) -> Digits:
     return padded
 
 
-def _read_operators(task: Task, n: int, given: Any) -> NDArray[np.str_]:
+def read_operators(task: Specification, n: int, given: Any) -> Operators:
+    """Operators `[n, gaps]`, as `Task.problems` takes them."""
     gaps = len(task.operators)
     if given is None:
         if any(len(allowed) > 1 for allowed in task.operators):

@@ -19,13 +19,13 @@ import inspect
 import math
 from collections.abc import Callable
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from interp.arithmetic.carry_samplers import carries, cascades
 from interp.arithmetic.digits import to_digits
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.propagation import propagation
 from interp.arithmetic.seeds import generator, whole
 from interp.arithmetic.uniform import (
@@ -37,9 +37,6 @@ from interp.arithmetic.uniform import (
     uniform_problems,
 )
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 MAX_LENGTH_COMBINATIONS = 2**16
 

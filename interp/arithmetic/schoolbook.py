@@ -18,24 +18,24 @@ most significant column.
 Inside this module arrays are `[columns, n]`, one contiguous row a column.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
+from interp.arithmetic.digits import Digits
+from interp.arithmetic.specification import Specification
+
+Operators = NDArray[np.str_]
+"""Operators `[n, gaps]`: "+", "-" or "*"."""
 
 Columns = NDArray[np.int32]
 
 
 class Worksheet(NamedTuple):
-    """What the schoolbook algorithm writes down: each array `[columns, n]`, `sign` `[n]`."""
+    """What the schoolbook algorithm writes down: arrays `[columns, n]`, and `sign` `[n]`."""
 
     column_sum: Columns
     running_sum: Columns
@@ -47,11 +47,11 @@ class Worksheet(NamedTuple):
         return self.running_sum - 10 * self.carry
 
 
-def work_out(problems: Problems) -> Worksheet:
-    """The worksheet of a sum or a product."""
-    if problems.task.arithmetic == "product":
-        return _work_out_product(problems)
-    return _work_out_sum(problems)
+def work_out(task: Specification, operands: Sequence[Digits], operators: Operators) -> Worksheet:
+    """The worksheet of sums or products, from operands `[n, width]` and operators `[n, gaps]`."""
+    if task.arithmetic == "product":
+        return _work_out_product(operands, task.answer_digits)
+    return _work_out_sum(operands, operators, task.answer_digits)
 
 
 def propagate(column_sum: Columns) -> tuple[Columns, Columns]:
@@ -66,15 +66,14 @@ def propagate(column_sum: Columns) -> tuple[Columns, Columns]:
     return running, carry
 
 
-def operand_signs(problems: Problems) -> NDArray[np.int8]:
+def operand_signs(operators: Operators) -> NDArray[np.int8]:
     """σ_i `[n, operands]`: +1, or -1 where the operator before operand i is a minus."""
-    minus = problems.operators == "-"
-    first = np.zeros((problems.n, 1), dtype=bool)
-    return np.where(np.hstack([first, minus]), -1, 1).astype(np.int8)
+    minus = np.pad(operators == "-", ((0, 0), (1, 0)))
+    return np.where(minus, -1, 1).astype(np.int8)
 
 
 def signed_column_sums(
-    operands: Sequence[NDArray[np.uint8]], signs: NDArray[np.int8], columns: int
+    operands: Sequence[Digits], signs: NDArray[np.int8], columns: int
 ) -> Columns:
     """Σ_i σ_i x_i[k] `[columns, n]`, before any orientation."""
     total = np.zeros((columns, len(signs)), dtype=np.int32)
@@ -83,9 +82,8 @@ def signed_column_sums(
     return total
 
 
-def _work_out_sum(problems: Problems) -> Worksheet:
-    signs = operand_signs(problems)
-    column_sum = signed_column_sums(problems.operands, signs, problems.task.answer_digits)
+def _work_out_sum(operands: Sequence[Digits], operators: Operators, columns: int) -> Worksheet:
+    column_sum = signed_column_sums(operands, operand_signs(operators), columns)
     running, carry = propagate(column_sum)
     negative = carry[-1] < 0
     if negative.any():
@@ -96,9 +94,9 @@ def _work_out_sum(problems: Problems) -> Worksheet:
     return Worksheet(column_sum, running, carry, sign)
 
 
-def _work_out_product(problems: Problems) -> Worksheet:
-    a, b = (np.ascontiguousarray(x.T, dtype=np.int32) for x in problems.operands)
-    column_sum = np.zeros((problems.task.answer_digits, problems.n), dtype=np.int32)
+def _work_out_product(operands: Sequence[Digits], columns: int) -> Worksheet:
+    a, b = (np.ascontiguousarray(x.T, dtype=np.int32) for x in operands)
+    column_sum = np.zeros((columns, a.shape[1]), dtype=np.int32)
     for i in range(len(a)):
         column_sum[i : i + len(b)] += a[i] * b
     running, carry = propagate(column_sum)
@@ -120,7 +118,9 @@ def cascade_lengths(sheet: Worksheet) -> Columns:
     return length
 
 
-def decided_by_lookahead(problems: Problems, sheet: Worksheet) -> NDArray[np.bool_]:
+def decided_by_lookahead(
+    task: Specification, operators: Operators, sheet: Worksheet
+) -> NDArray[np.bool_]:
     """Whether columns k and k-1 alone settle c_k, `[columns, n]` (Baeumel et al., 2502.19981).
 
     The carry out of column k-1 is known exactly when every carry that can reach that column gives
@@ -131,7 +131,7 @@ def decided_by_lookahead(problems: Problems, sheet: Worksheet) -> NDArray[np.boo
     share their digits, which rules some carries out: there True is certain, while False may be too
     strict.
     """
-    lowest, highest = reachable_carries(problems, sheet)
+    lowest, highest = reachable_carries(task, operators, sheet)
     settled = np.ones(sheet.carry.shape, dtype=bool)
     for k in range(2, len(settled)):
         below = sheet.column_sum[k - 1]
@@ -139,14 +139,15 @@ def decided_by_lookahead(problems: Problems, sheet: Worksheet) -> NDArray[np.boo
     return settled
 
 
-def reachable_carries(problems: Problems, sheet: Worksheet) -> tuple[Columns, Columns]:
+def reachable_carries(
+    task: Specification, operators: Operators, sheet: Worksheet
+) -> tuple[Columns, Columns]:
     """Lowest and highest carry out of each column over all problems with the same operators."""
-    task = problems.task
     if task.arithmetic == "product":
         terms = np.minimum.reduce(_pairs_per_column(task))
         low, high = carry_range(tuple([0] * len(terms)), tuple(int(81 * t) for t in terms))
         return low[:, None], high[:, None]
-    signs = operand_signs(problems)
+    signs = operand_signs(operators)
     oriented = signs * np.where(sheet.sign < 0, -1, 1)[:, None]
     minuses = (oriented < 0).sum(axis=1)
     bounds = [sum_carry_range(task, count) for count in range(signs.shape[1] + 1)]
@@ -155,14 +156,14 @@ def reachable_carries(problems: Problems, sheet: Worksheet) -> tuple[Columns, Co
     return low[:, minuses], high[:, minuses]
 
 
-def _pairs_per_column(task: Task) -> list[NDArray[np.int64]]:
+def _pairs_per_column(task: Specification) -> list[NDArray[np.int64]]:
     """Four bounds whose minimum is the number of pairs (i, j) with i + j = k."""
     m, n = task.operand_digits
     k = np.arange(task.answer_digits)
     return [k + 1, np.full_like(k, m), np.full_like(k, n), m + n - 1 - k]
 
 
-def sum_carry_range(task: Task, minuses: int) -> tuple[Columns, Columns]:
+def sum_carry_range(task: Specification, minuses: int) -> tuple[Columns, Columns]:
     """Lowest and highest carry out of each column, of a sum with so many subtracted operands."""
     widths = max(task.operand_digits)
     pluses = len(task.operand_digits) - minuses

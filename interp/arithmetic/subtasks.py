@@ -30,19 +30,15 @@ papers' N-classes (negative answers) are the rows whose `sign` is -1.
 A class says what the schoolbook algorithm needs there, not what a model does.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.schoolbook import Worksheet, cascade_lengths
+from interp.arithmetic.specification import Specification
+from interp.arithmetic.worked import Worked
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
 
 _SUM_CLASSES = ("BA", "SS", "MC", "UC", "US9", "UMC")
 _DIFFERENCE_CLASSES = ("MD", "MZ", "MB", "UB", "UZ", "UMB")
@@ -55,14 +51,14 @@ _ADDITION = np.array([_CODE[name] for name in _SUM_CLASSES], np.int8)
 _SUBTRACTION = np.array([_CODE[name] for name in _DIFFERENCE_CLASSES], np.int8)
 
 
-def has_classes(task: Task) -> bool:
+def has_classes(task: Specification) -> bool:
     """Whether the literature defines classes: two-number sums, and products with one digit."""
     if task.arithmetic == "product":
         return 1 in task.operand_digits
     return task.arithmetic == "sum" and len(task.operand_digits) == 2
 
 
-def subtask_class(problems: Problems) -> NDArray[np.object_]:
+def subtask_class(problems: Worked) -> NDArray[np.object_]:
     """The class of each answer column, `[n, answer_digits]`, as strings.
 
     Raises InputError for tasks without classes (see `has_classes`).
@@ -70,7 +66,7 @@ def subtask_class(problems: Problems) -> NDArray[np.object_]:
     return np.array(CLASSES, dtype=object)[class_codes(problems)]
 
 
-def class_codes(problems: Problems) -> NDArray[np.int8]:
+def class_codes(problems: Worked) -> NDArray[np.int8]:
     """The same as indices into `CLASSES`, `[n, answer_digits]`."""
     if not has_classes(problems.task):
         raise InputError(
@@ -88,7 +84,7 @@ def class_codes(problems: Problems) -> NDArray[np.int8]:
     return codes.T
 
 
-def sum_of_widths(task: Task) -> int:
+def sum_of_widths(task: Specification) -> int:
     """How many columns hold operand digits; those above hold the carry alone."""
     if task.arithmetic == "product":
         return sum(task.operand_digits) - 1
@@ -117,7 +113,7 @@ def _product_codes(sheet: Worksheet, incoming: NDArray[np.bool_]) -> NDArray[np.
     return np.where(incoming, with_carry, without).astype(np.int8)
 
 
-def complexity(problems: Problems) -> NDArray[np.object_]:
+def complexity(problems: Worked) -> NDArray[np.object_]:
     """The complexity of each problem `[n]`: `S0`, `S1`, … by its longest carry cascade.
 
     S0 carries nothing, S1 makes carries that go one column far, S2 sends one through a sum of nine,

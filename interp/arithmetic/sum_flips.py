@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,9 @@ from numpy.typing import NDArray
 from interp.arithmetic.carry_chains import Pattern, least_column_sum
 from interp.arithmetic.constraints import Found, Wish
 from interp.arithmetic.digits import Digits
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.schoolbook import operand_signs, sum_carry_range
 from interp.arithmetic.subtasks import CARRY_ALONE, class_codes, sum_codes, sum_of_widths
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 Costs = NDArray[np.float64]
 
@@ -38,7 +35,7 @@ def sum_flips(problems: Problems, wishes: Sequence[Wish], rng: np.random.Generat
     """Pairs of sums that fulfil the wishes, fewest operand digits changed; see the module."""
     operands = [x.copy() for x in problems.operands]
     least = np.full(problems.n, np.inf)
-    signs = operand_signs(problems)
+    signs = operand_signs(problems.operators)
     # A pair may have the other sign; its columns are then worked out the other way round.
     for orientation in (1, -1) if problems.task.signed else (1,):
         for pattern in np.unique(signs * orientation, axis=0):

@@ -6,114 +6,34 @@ True
 array([10000], dtype=object)
 """
 
-from __future__ import annotations
-
-import math
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 
-from interp.arithmetic.problems import Problems
-from interp.arithmetic.reading import read_problems
+from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.samplers import draw
 from interp.errors import InputError
 
+__all__ = [
+    *("Addition", "Expression", "MixedAddition", "ModularAddition", "Multiplication"),
+    *("Subtraction", "Task", "task"),
+]
+
 MAX_DIGITS = 100
 MAX_OPERANDS = 8
-MAX_GRID = 2**24
 MAX_MODULUS = 10**18
 
-OPERAND_NAMES = "abdefghi"
-"""Roles of the operands in order; `c` is the answer."""
 
-
-class Task(ABC):
-    """A family of problems: operands of fixed width and the operators between them.
-
-    `operand_digits` is the width of each operand and `operators` what may stand at each gap. Every
-    operand is a non-negative integer; `answer_digits` holds every |answer|, and `signed` says
-    whether answers can be negative. Tasks are frozen, comparable and hashable.
-    """
-
-    arithmetic: ClassVar[Literal["sum", "product", "modular"]] = "sum"
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name that the command line takes; `task` is its inverse."""
-
-    @property
-    @abstractmethod
-    def operand_digits(self) -> tuple[int, ...]:
-        """Width of each operand."""
-
-    @property
-    @abstractmethod
-    def operators(self) -> tuple[tuple[str, ...], ...]:
-        """Allowed operators at each gap."""
-
-    @property
-    def operand_names(self) -> tuple[str, ...]:
-        """Role and truth name of each operand: a, b, d, e, … (c is the answer)."""
-        return tuple(OPERAND_NAMES[: len(self.operand_digits)])
-
-    @property
-    def operand_limits(self) -> tuple[int, ...]:
-        """Each operand is below its limit."""
-        return tuple(10**width for width in self.operand_digits)
-
-    @property
-    def answer_digits(self) -> int:
-        """Digits of the largest |answer|: of a sum, all its additions or all its subtractions."""
-        most = 10 ** max(self.operand_digits) - 1
-        pluses = 1 + sum("+" in gap for gap in self.operators)
-        minuses = sum("-" in gap for gap in self.operators)
-        return len(str(most * max(pluses, minuses)))
-
-    @property
-    def signed(self) -> bool:
-        return any("-" in gap for gap in self.operators)
-
-    @property
-    def n_problems(self) -> int:
-        """How many different problems there are."""
-        return math.prod(self.operand_limits) * math.prod(len(gap) for gap in self.operators)
+class _Sampled(Task):
+    """A task whose samples come from the named samplers."""
 
     def sample(
         self, n: int, *, seed: int = 0, sampler: str = "uniform", **options: Any
     ) -> Problems:
-        """`n` problems drawn with replacement by a named sampler (see `samplers`)."""
         return draw(self, n, seed=seed, sampler=sampler, **options)
-
-    def problems(self, *operands: Any, operators: Any = None) -> Problems:
-        """Problems with given operands: integers, integer sequences or digit arrays `[n, width]`.
-
-        A single integer stands for every row. `operators` is one string for all rows and gaps,
-        one string a row (a character a gap), or an array `[n, gaps]`; it may be left out where the
-        task leaves no choice. Raises InputError for anything that is no problem of this task.
-        """
-        return read_problems(self, operands, operators)
-
-    def grid(self) -> Problems:
-        """Every problem of the task, once, the last operand running fastest.
-
-        Raises InputError where there are more than 2**24 of them.
-        """
-        if self.n_problems > MAX_GRID:
-            raise InputError(
-                f"{self.name} has {self.n_problems:,} problems, and a grid holds at most "
-                f"{MAX_GRID:,}: draw a sample instead, task({self.name!r}).sample(n)"
-            )
-        values = np.indices(self.operand_limits).reshape(len(self.operand_limits), -1)
-        parts = [
-            self.problems(*values, operators="".join(choice)) for choice in product(*self.operators)
-        ]
-        return Problems.concat(parts)
 
 
 def _check_digits(count: Any, what: str) -> None:
@@ -124,7 +44,7 @@ def _check_digits(count: Any, what: str) -> None:
 
 
 @dataclass(frozen=True)
-class _TwoNumbers(Task):
+class _TwoNumbers(_Sampled):
     """Two operands of the same width."""
 
     digits: int
@@ -177,7 +97,7 @@ class MixedAddition(_TwoNumbers):
 
 
 @dataclass(frozen=True)
-class Multiplication(Task):
+class Multiplication(_Sampled):
     """a · b with m digits times n digits."""
 
     arithmetic = "product"
@@ -207,7 +127,7 @@ class Multiplication(Task):
 
 
 @dataclass(frozen=True)
-class ModularAddition(Task):
+class ModularAddition(_Sampled):
     """(a + b) mod p, operands in 0 … p-1 (Nanda et al., 2301.05217, have p = 113)."""
 
     arithmetic = "modular"
@@ -242,7 +162,7 @@ class ModularAddition(Task):
 
 
 @dataclass(frozen=True)
-class Expression(Task):
+class Expression(_Sampled):
     """Several operands joined by + and -, such as `A+B-C`; ± allows either operator at a gap.
 
     Operands are the capital letters from A on, in order. Products have their own task.

@@ -29,11 +29,9 @@ So everywhere ĉ_k = column_sum[k] + carry[k-1] - borrow[k-1]. `sum_is_nine` and
 are False in columns without operand digits.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +39,7 @@ from numpy.typing import NDArray
 
 from interp.arithmetic.digits import to_int64
 from interp.arithmetic.schoolbook import cascade_lengths, decided_by_lookahead
+from interp.arithmetic.specification import Specification
 from interp.arithmetic.subtasks import (
     CLASSES,
     class_codes,
@@ -48,21 +47,18 @@ from interp.arithmetic.subtasks import (
     subtask_class,
     sum_of_widths,
 )
+from interp.arithmetic.worked import Worked
 from interp.errors import InputError
 
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
-
-Compute = Callable[["Problems"], NDArray[Any]]
+Compute = Callable[[Worked], NDArray[Any]]
 
 
-def families(task: Task) -> tuple[str, ...]:
+def families(task: Specification) -> tuple[str, ...]:
     """The families of columns that the truth table of a task has, in order."""
     return tuple(_families(task))
 
 
-def column_names(task: Task, family: str) -> tuple[str, ...]:
+def column_names(task: Specification, family: str) -> tuple[str, ...]:
     """The names of a family's columns: `carry[0]`, `carry[1]`, …"""
     if family == "product":
         m, n = task.operand_digits
@@ -72,7 +68,7 @@ def column_names(task: Task, family: str) -> tuple[str, ...]:
     return tuple(f"{family}[{k}]" for k in range(_width(task, family)))
 
 
-def columns(problems: Problems, family: str) -> NDArray[Any]:
+def columns(problems: Worked, family: str) -> NDArray[Any]:
     """A family as an array `[n, width]`: int32, bool, or strings (`class`, `operator`).
 
     Raises InputError for a family that the task does not have.
@@ -85,7 +81,7 @@ def columns(problems: Problems, family: str) -> NDArray[Any]:
     return known[family](problems)
 
 
-def split_name(task: Task, name: str) -> tuple[str, int]:
+def split_name(task: Specification, name: str) -> tuple[str, int]:
     """The family of a column and its place there: `"carry[2]"` → `("carry", 2)`.
 
     Raises InputError for a column that the task does not have.
@@ -102,14 +98,11 @@ def split_name(task: Task, name: str) -> tuple[str, int]:
     return family, known.index(name)
 
 
-def column(problems: Problems, name: str) -> NDArray[Any]:
-    """One column `[n]` of the truth table, by name."""
-    family, place = split_name(problems.task, name)
-    return problems.columns(family)[:, place]
+def table(problems: Worked, columns_of: Callable[[str], NDArray[Any]]) -> pd.DataFrame:
+    """The whole truth table as a DataFrame `[n, columns]`; strings are categoricals.
 
-
-def table(problems: Problems) -> pd.DataFrame:
-    """The whole truth table as a DataFrame `[n, columns]`; strings are categoricals."""
+    `columns_of` gives the array of a family: `columns`, or what remembers it.
+    """
     found: dict[str, Any] = {}
     for family in _families(problems.task):
         names = column_names(problems.task, family)
@@ -120,7 +113,7 @@ def table(problems: Problems) -> pd.DataFrame:
                 for k, name in enumerate(names)
             }
             continue
-        values = problems.columns(family)
+        values = columns_of(family)
         for k, name in enumerate(names):
             found[name] = pd.Categorical(values[:, k]) if family == "operator" else values[:, k]
     return pd.DataFrame(found, copy=False)
@@ -129,13 +122,13 @@ def table(problems: Problems) -> pd.DataFrame:
 _SCALARS = frozenset({"sign", "a_value", "b_value", "sum", "wrap", "c_value"})
 
 
-def _width(task: Task, family: str) -> int:
+def _width(task: Specification, family: str) -> int:
     if family in task.operand_names:
         return task.operand_digits[task.operand_names.index(family)]
     return len(task.operators) if family == "operator" else task.answer_digits
 
 
-def _families(task: Task) -> dict[str, Compute]:
+def _families(task: Specification) -> dict[str, Compute]:
     found: dict[str, Compute] = {name: _operand(i) for i, name in enumerate(task.operand_names)}
     if any(len(gap) > 1 for gap in task.operators):
         found["operator"] = lambda problems: problems.operators
@@ -155,7 +148,7 @@ def _families(task: Task) -> dict[str, Compute]:
     return found | _chains(task)
 
 
-def _chains(task: Task) -> dict[str, Compute]:
+def _chains(task: Specification) -> dict[str, Compute]:
     """The families that say how carries travel."""
     found: dict[str, Compute] = {}
     two_numbers = task.arithmetic == "sum" and len(task.operators) == 1
@@ -164,13 +157,13 @@ def _chains(task: Task) -> dict[str, Compute]:
     if two_numbers and "-" in task.operators[0]:
         found["difference_is_zero"] = lambda problems: _own_sum_is(problems, "-", 0)
     found["cascade"] = lambda problems: cascade_lengths(problems.worksheet).T
-    found["lookahead"] = lambda problems: decided_by_lookahead(problems, problems.worksheet).T
+    found["lookahead"] = _lookahead
     if has_classes(task):
         found["class"] = subtask_class
     return found
 
 
-def can_carry(task: Task) -> bool:
+def can_carry(task: Specification) -> bool:
     """Whether any problem of the task carries: only a lone difference never does."""
     return task.arithmetic == "product" or task.operators != (("-",),)
 
@@ -179,30 +172,34 @@ def _operand(i: int) -> Compute:
     return lambda problems: problems.operands[i].astype(np.int32)
 
 
-def _answer(problems: Problems) -> NDArray[np.int32]:
+def _answer(problems: Worked) -> NDArray[np.int32]:
     return problems.answer.astype(np.int32)
 
 
-def _products(problems: Problems) -> NDArray[np.int32]:
+def _products(problems: Worked) -> NDArray[np.int32]:
     a, b = (x.astype(np.int32) for x in problems.operands)
     return (a[:, :, None] * b[:, None, :]).reshape(problems.n, -1)
 
 
-def _own_sum_is(problems: Problems, operator: str, value: int) -> NDArray[np.bool_]:
+def _lookahead(problems: Worked) -> NDArray[np.bool_]:
+    return decided_by_lookahead(problems.task, problems.operators, problems.worksheet).T
+
+
+def _own_sum_is(problems: Worked, operator: str, value: int) -> NDArray[np.bool_]:
     found = (problems.worksheet.column_sum == value) & (problems.operators[:, 0] == operator)
     found[sum_of_widths(problems.task) :] = False
     return found.T
 
 
-def _value(problems: Problems, operand: int) -> NDArray[np.int64]:
+def _value(problems: Worked, operand: int) -> NDArray[np.int64]:
     return to_int64(problems.operands[operand])[:, None]
 
 
-def _modular_sum(problems: Problems) -> NDArray[np.int64]:
+def _modular_sum(problems: Worked) -> NDArray[np.int64]:
     return _value(problems, 0) + _value(problems, 1)
 
 
-def _wraps(problems: Problems) -> NDArray[np.bool_]:
+def _wraps(problems: Worked) -> NDArray[np.bool_]:
     return _modular_sum(problems) >= problems.task.operand_limits[0]
 
 

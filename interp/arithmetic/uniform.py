@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits, to_digits
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, Task
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
 
 
 def uniform_operand(

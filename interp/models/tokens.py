@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interp.arithmetic.formats.written import Written
+from interp.arithmetic.formats.layout import Written
 from interp.errors import InputError, ModelError, RoleError
 from interp.models.spelling import Spelling
 

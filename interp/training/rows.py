@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interp.arithmetic.formats import format
-from interp.arithmetic.formats.written import Spans
+from interp.arithmetic.formats.layout import Spans
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 

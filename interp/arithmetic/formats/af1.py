@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from interp.arithmetic.formats.standard import formula, not_modular, operator_role
 from interp.arithmetic.formats.templates import TemplateFormat, Wording
-from interp.arithmetic.tasks import OPERAND_NAMES, Task
+from interp.arithmetic.specification import OPERAND_NAMES
+from interp.arithmetic.tasks import Task
 
 _PYTHON_NAMES = "abcdefghij"
 _PAIR: dict[str, dict[str, str]] = {

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.digits import object_array, to_digits
+from interp.arithmetic.formats.layout import Written
 from interp.arithmetic.formats.numbers import ReadAnswer
 from interp.arithmetic.formats.reading import check_same
-from interp.arithmetic.formats.written import Written
 from interp.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -116,15 +116,17 @@ class Format(ABC):
     def require(self, task: Task) -> None:
         """Raise InputError, naming the formats that fit, where this one cannot write the task."""
         if not self.accepts(task):
-            from interp.arithmetic.formats import format_names
-
+            able = ", ".join(name for name, form in FORMATS.items() if form.accepts(task))
             raise InputError(
-                f"format {self.name!r} cannot write {task.name!r}. Formats that can: "
-                f"{', '.join(format_names(task))}."
+                f"format {self.name!r} cannot write {task.name!r}. Formats that can: {able}."
             )
 
     def __repr__(self) -> str:
         return f"format({self.name!r})"
+
+
+FORMATS: dict[str, Format] = {}
+"""Every format by name; `registry` fills it."""
 
 
 def problems_of(questions: Sequence[Question], task: Task) -> Problems:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.formats.base import Answers, Question
+from interp.arithmetic.formats.layout import Written
 from interp.arithmetic.formats.standard import PADDED, formula, not_modular
 from interp.arithmetic.formats.templates import TemplateFormat
-from interp.arithmetic.formats.written import Written
 
 if TYPE_CHECKING:
     from interp.arithmetic.problems import Problems

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from interp.arithmetic.formats.written import Written
+from interp.arithmetic.formats.layout import Written
 from interp.errors import FormatError
 
 

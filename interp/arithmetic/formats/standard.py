@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from interp.arithmetic.formats.numbers import NumberStyle
 from interp.arithmetic.formats.templates import TemplateFormat
-from interp.arithmetic.tasks import OPERAND_NAMES, Task
+from interp.arithmetic.specification import OPERAND_NAMES
+from interp.arithmetic.tasks import Task
 
 PADDED = NumberStyle(padded=True)
 REVERSED = NumberStyle(padded=True, least_first=True)

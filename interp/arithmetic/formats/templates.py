@@ -25,12 +25,12 @@ from interp.arithmetic.formats.layout import (
     Key,
     Layout,
     Piece,
+    Written,
     lay_out,
     write_by_shape,
 )
 from interp.arithmetic.formats.numbers import NumberStyle, ReadAnswer
 from interp.arithmetic.formats.reading import Cursor, NotInFormat
-from interp.arithmetic.formats.written import Written
 
 if TYPE_CHECKING:
     from interp.arithmetic.problems import Problems

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.formats.base import Answers, Format, Question, problems_of
+from interp.arithmetic.formats.layout import Spans, Written
 from interp.arithmetic.formats.numbers import ReadAnswer
 from interp.arithmetic.formats.reading import Cursor, NotInFormat
-from interp.arithmetic.formats.written import Spans, Written
 from interp.arithmetic.problems import as_keys
 from interp.errors import InputError
 

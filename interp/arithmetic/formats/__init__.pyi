@@ -1,0 +1,10 @@
+from .base import Format as Format
+from .examples import FewShot as FewShot
+from .examples import few_shot as few_shot
+from .layout import Spans as Spans
+from .layout import Written as Written
+from .numbers import NumberStyle as NumberStyle
+from .numbers import ReadAnswer as ReadAnswer
+from .registry import format as format
+from .registry import format_names as format_names
+from .templates import TemplateFormat as TemplateFormat
