@@ -1,4 +1,4 @@
-"""Sums with a prescribed number of carries, drawn exactly.
+"""The carry automaton of a sum, and sums with a prescribed number of carries, drawn exactly.
 
 Column by column a sum is a Markov chain: the carry out of a column follows from the carry into it
 and the column's digits, which are independent of those of other columns. Counting backwards how
@@ -7,16 +7,14 @@ problem with m carries is equally likely, however rare they are (twenty carries 
 uniform operands once in a million).
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits
-from interp.arithmetic.problems import Task
 from interp.arithmetic.schoolbook import sum_carry_range
+from interp.arithmetic.specification import Specification
 
 Pattern = tuple[int, ...]
 """Oriented signs of the operands, ±1 each (see `schoolbook`)."""
@@ -64,95 +62,100 @@ def choose(weights: Probabilities, rng: np.random.Generator) -> NDArray[np.int64
     return (heights <= level[:, None]).sum(axis=1)
 
 
-class CarryChain:
+class CarryAutomaton:
+    """Sums of one sign pattern, read column by column from the least significant.
+
+    A state is what a column hands on: the carry, whether an answer digit was non-zero yet, and with
+    `lengths` how long the carry chain is that ends there.
+    """
+
+    def __init__(self, task: Specification, pattern: Pattern, *, lengths: bool = False) -> None:
+        self.pattern = pattern
+        self.width, self.columns = max(task.operand_digits), task.answer_digits
+        self.low, self.high = sum_carry_range(task, sum(sign < 0 for sign in pattern))
+        carries = np.arange(min(0, self.low.min()), max(0, self.high.max()) + 1)
+        self._longest = self.columns if lengths else 0
+        self._shape = (len(carries), 2, self._longest + 1)
+        carry, self.nonzero, self.length = np.indices(self._shape).reshape(3, -1)
+        self.carry = carries[carry]
+        self.start = int(np.flatnonzero((self.carry == 0) & ~self.nonzero & ~self.length)[0])
+
+    @property
+    def n_states(self) -> int:
+        return len(self.carry)
+
+    def sums(self, k: int) -> NDArray[np.int64]:
+        """Possible sums of column k."""
+        if k >= self.width:
+            return np.zeros(1, dtype=np.int64)
+        return np.arange(9 * len(self.pattern) + 1) + least_column_sum(self.pattern)
+
+    def step(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Running sum and carry `[states, sums]` of column k."""
+        running = self.carry[:, None] + self.sums(k)
+        return running, running // 10
+
+    def next_state(self, k: int) -> NDArray[np.int64]:
+        """Index of the state after column k, `[states, sums]`; -1 where the sum cannot go on."""
+        running, carry = self.step(k)
+        nonzero = self.nonzero[:, None] | (running % 10 != 0)
+        length = np.zeros_like(carry)
+        if self._longest:
+            altered = self.sums(k) // 10 != carry
+            length = np.where(altered, self.length[:, None] + 1, carry != 0)
+        place = (carry - self.carry[0], nonzero, length)
+        inside = (place[0] >= 0) & (place[0] < self._shape[0]) & (length <= self._longest)
+        return np.where(inside, np.ravel_multi_index(place, self._shape, mode="clip"), -1)
+
+
+class CarryChain(CarryAutomaton):
     """All sums of one sign pattern whose result is at least 0, by their number of carries.
 
     `strict` leaves out the result 0, which has no orientation of its own. `shares[m]` is the
     probability that uniform operands give such a result with m carries.
     """
 
-    def __init__(self, task: Task, pattern: Pattern, *, strict: bool) -> None:
-        self.pattern = pattern
-        self.strict = strict
-        self.width = max(task.operand_digits)
-        self.columns = task.answer_digits
-        low, high = sum_carry_range(task, sum(sign < 0 for sign in pattern))
-        self.least_carry = int(min(low.min(), 0))
-        self.n_carries = int(max(high.max(), 0)) - self.least_carry + 1
-        self._ahead = [self._last()]
+    def __init__(self, task: Specification, pattern: Pattern, *, strict: bool) -> None:
+        super().__init__(task, pattern)
+        # Probability of a good end, `[state, carries to come]`, before each column and at the end.
+        end = np.zeros((self.n_states, self.columns + 1))
+        end[(self.carry == 0) & (self.nonzero >= strict), 0] = 1.0
+        self._ahead = [end]
         for k in reversed(range(self.columns)):
             self._ahead.insert(0, self._step_back(k, self._ahead[0]))
 
     @property
     def shares(self) -> Probabilities:
-        return self._ahead[0][-self.least_carry, 0]
+        return self._ahead[0][self.start]
 
-    def _last(self) -> Probabilities:
-        """Probability of a good end, `[carry in, result non-zero so far, carries to come]`."""
-        end = np.zeros((self.n_carries, 2, self.columns + 1))
-        end[-self.least_carry, int(self.strict) :, 0] = 1.0
-        return end
-
-    def _sums(self, k: int) -> tuple[NDArray[np.int64], Probabilities]:
-        """Possible sums of column k and their probabilities."""
-        if k >= self.width:
-            return np.zeros(1, dtype=np.int64), np.ones(1)
-        shares = column_sum_shares(self.pattern)
-        return np.arange(len(shares)) + least_column_sum(self.pattern), shares
-
-    def _outcome(
-        self, sums: NDArray[np.int64], incoming: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Index of the carry out, and whether the answer digit is non-zero."""
-        carry = (sums + incoming) // 10
-        return carry - self.least_carry, (sums + incoming) % 10 != 0
+    def _sum_shares(self, k: int) -> Probabilities:
+        """Probability of each sum of column k."""
+        return column_sum_shares(self.pattern) if k < self.width else np.ones(1)
 
     def _step_back(self, k: int, ahead: Probabilities) -> Probabilities:
-        sums, shares = self._sums(k)
+        shares, leads_to = self._sum_shares(k), self.next_state(k)
         here = np.zeros_like(ahead)
-        for index in range(self.n_carries):
-            incoming = np.array(index + self.least_carry)
-            out, nonzero = self._outcome(sums, incoming)
-            inside = (out >= 0) & (out < self.n_carries)
-            for flag in (0, 1):
-                after = self._shifted(ahead, out[inside], nonzero[inside] | bool(flag))
-                here[index, flag] = shares[inside] @ after
+        for state, after in enumerate(leads_to):
+            reached = after[after >= 0]
+            same = ahead[reached]
+            counted = np.pad(same[:, :-1], ((0, 0), (1, 0)))
+            weights = np.where((self.carry[reached] == 0)[:, None], same, counted)
+            here[state] = shares[after >= 0] @ weights
         return here
-
-    def _shifted(
-        self, ahead: Probabilities, out: NDArray[np.int64], nonzero: NDArray[np.bool_]
-    ) -> Probabilities:
-        """`ahead` for each outcome, `[outcomes, carries to come]`, its own carry counted."""
-        after = ahead[out, nonzero.astype(np.int64)]
-        counted = np.zeros_like(after)
-        counted[:, 1:] = after[:, :-1]
-        return np.where((out == -self.least_carry)[:, None], after, counted)
 
     def sample(self, carries: NDArray[np.int64], rng: np.random.Generator) -> list[Digits]:
         """Operands with `carries[row]` carries, uniform among all such sums."""
-        n = len(carries)
-        operands = [np.zeros((n, self.width), dtype=np.uint8) for _ in self.pattern]
-        incoming = np.zeros(n, dtype=np.int64)
-        nonzero = np.zeros(n, dtype=bool)
-        left = carries.astype(np.int64)
+        rows = np.arange(len(carries))
+        operands = [np.zeros((len(rows), self.width), dtype=np.uint8) for _ in self.pattern]
+        state, left = np.full(len(rows), self.start), carries.astype(np.int64)
         for k in range(self.width):
-            sums, shares = self._sums(k)
-            out, makes = self._outcome(sums, incoming[:, None])
-            inside = (out >= 0) & (out < self.n_carries)
-            to_come = left[:, None] - (out != -self.least_carry)
-            inside &= to_come >= 0
-            reach = self._ahead[k + 1][
-                np.clip(out, 0, self.n_carries - 1),
-                (nonzero[:, None] | makes).astype(np.int64),
-                np.maximum(to_come, 0),
-            ]
-            picked = choose(np.where(inside, shares * reach, 0.0), rng)
-            rows = np.arange(n)
-            incoming = out[rows, picked] + self.least_carry
-            nonzero |= makes[rows, picked]
-            left = to_come[rows, picked]
-            for digits, column in zip(
-                operands, digits_of_sum(self.pattern, sums[picked], rng).T, strict=True
-            ):
-                digits[:, k] = column
+            after = self.next_state(k)[state]
+            to_come = left[:, None] - (self.carry[after] != 0)
+            reach = self._ahead[k + 1][after, np.maximum(to_come, 0)]
+            inside = (after >= 0) & (to_come >= 0)
+            picked = choose(np.where(inside, self._sum_shares(k) * reach, 0.0), rng)
+            state, left = after[rows, picked], to_come[rows, picked]
+            column = digits_of_sum(self.pattern, self.sums(k)[picked], rng)
+            for digits, digit in zip(operands, column.T, strict=True):
+                digits[:, k] = digit
         return operands

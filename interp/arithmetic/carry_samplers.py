@@ -1,7 +1,5 @@
 """Samplers that steer carries: balanced by their number, or enriched with cascades."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -209,6 +207,35 @@ def _plant(
             through = alike & (start < k) & (k < start + length)
             write_column(operands, k, signs, np.flatnonzero(through), False, rng)
     return Problems(task, operands, problems.operators), wanted
+
+
+def propagation(task: Task, n: int, rng: np.random.Generator, *, share: float = 0.5) -> Problems:
+    """A share of sums with a run of columns that sum to nine (differences: to zero), rest uniform.
+
+    An adder's columns generate a carry, kill it or propagate it. `cascades` plants propagating
+    columns behind one that generates; here the columns below the run are left to chance, so it
+    means a carry about as often as none. The length of the run is uniform from 1 to all columns,
+    its place uniform, and every other column as uniform problems have it. Where nothing is carried
+    into the run, its answer digits are nines: a model that has seen runs only behind a carry takes
+    them for zeros.
+
+    Raises InputError for products and modular sums, which have no such columns.
+    """
+    if task.arithmetic != "sum":
+        raise InputError(f"{task.name} has no propagating columns: use sampler='uniform'")
+    drawn = uniform_problems(task, n, rng)
+    planted = planted_rows(n, share, rng)
+    columns = max(task.operand_digits)
+    length = rng.integers(1, columns + 1, len(planted))
+    start = rng.integers(0, columns - length + 1)
+    operands = [x.copy() for x in drawn.operands]
+    signs = operand_signs(drawn.operators)[planted]
+    for pattern in np.unique(signs, axis=0):
+        alike = (signs == pattern).all(axis=1)
+        for k in range(columns):
+            rows = planted[alike & (start <= k) & (k < start + length)]
+            write_column(operands, k, tuple(int(sign) for sign in pattern), rows, False, rng)
+    return Problems(task, operands, drawn.operators)
 
 
 def write_column(

@@ -1,7 +1,5 @@
 """What a flipped problem must fulfil: columns of the truth table to change or to keep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +12,7 @@ from interp.arithmetic.truth import column_names, families, split_name
 from interp.errors import InputError
 
 
-class Wish(NamedTuple):
+class Constraint(NamedTuple):
     """One column of the truth table that keeps its value, or takes another."""
 
     family: str
@@ -22,40 +20,43 @@ class Wish(NamedTuple):
     keep: bool
 
     def holds(self, new: NDArray[Any], old: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether new values fulfil the wish, given the old ones. A flipped sign is never 0."""
+        """Whether new values fulfil it, given the old ones. A flipped sign is never 0."""
         if self.keep:
             return new == old
         return (new != old) & (new != 0) if self.family == "sign" else new != old
 
 
-class Found(NamedTuple):
+Constraints = Sequence[Constraint]
+
+
+class Pairs(NamedTuple):
     """Operands of the pairs `[n, width]`, and which rows have one."""
 
     operands: list[Digits]
     solved: NDArray[np.bool_]
 
 
-def read_wishes(task: Task, column: str, keep: Sequence[str] | str) -> list[Wish]:
-    """The wishes of `flip_truth(column, keep=…)`; InputError for names that the task lacks."""
+def parse_constraints(task: Task, column: str, keep: Sequence[str] | str) -> list[Constraint]:
+    """The constraints of `flip_truth(column, keep=…)`; InputError for names that the task lacks."""
     family, place = split_name(task, column)
     if family == "operator":
         raise InputError("flip_truth keeps the operators: use swap_operator to change one")
-    wishes = [Wish(family, place, keep=False)]
+    constraints = [Constraint(family, place, keep=False)]
     for name in [keep] if isinstance(keep, str) else keep:
         for kept in column_names(task, name) if name in families(task) else (name,):
-            wish = Wish(*split_name(task, kept), keep=True)
-            if wish[:2] == (family, place):
+            constraint = Constraint(*split_name(task, kept), keep=True)
+            if constraint[:2] == (family, place):
                 raise InputError(f"{column!r} cannot be flipped and kept: leave it out of keep=")
-            wishes.append(wish)
-    return wishes
+            constraints.append(constraint)
+    return constraints
 
 
 def fulfilled(
-    new: Problems, old: Problems, rows: NDArray[np.int64], wishes: Sequence[Wish]
+    new: Problems, old: Problems, rows: NDArray[np.int64], constraints: Constraints
 ) -> NDArray[np.bool_]:
-    """Whether each new problem fulfils all wishes towards row `rows[i]` of the old ones."""
+    """Whether each new problem fulfils all constraints towards row `rows[i]` of the old ones."""
     good = np.ones(new.n, dtype=bool)
-    for wish in wishes:
-        before = old.columns(wish.family)[rows, wish.place]
-        good &= wish.holds(new.columns(wish.family)[:, wish.place], before)
+    for constraint in constraints:
+        before = old.columns(constraint.family)[rows, constraint.place]
+        good &= constraint.holds(new.columns(constraint.family)[:, constraint.place], before)
     return good

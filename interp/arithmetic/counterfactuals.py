@@ -14,8 +14,6 @@ Row i of what comes back is the pair of row i of what went in (`all_digit_swaps`
 Where a row has no such pair, an InputError names the rows; nothing is left out silently.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -24,8 +22,7 @@ from numpy.typing import NDArray
 from interp.arithmetic.digits import to_int64
 from interp.arithmetic.flips import flip_truth
 from interp.arithmetic.other_operands import same_answer
-from interp.arithmetic.pairing import raise_for_rows
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, raise_for_rows
 from interp.arithmetic.seeds import generator
 from interp.arithmetic.uniform import operand_of_length, uniform_operand
 from interp.errors import InputError

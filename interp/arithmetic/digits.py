@@ -1,7 +1,5 @@
 """Numbers as arrays of decimal digits, index 0 the least significant, of any length."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -5,8 +5,6 @@ of three digits, from the left as common tokenizers do with bare digits, or from
 commas make them; the token at the other end is shorter.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -5,23 +5,19 @@ with its problem would have nine digits in ten wrong, and its most significant e
 in its first digit: only what differs from the shuffle says anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from interp.arithmetic.error_places import token_place
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.proportions import wilson
 from interp.arithmetic.scoring import digit_table
 from interp.arithmetic.wrong_answers import Rows, WrongAnswers, wrong_answers
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
 
 Counts = Callable[[Rows], NDArray[np.int64]]
 

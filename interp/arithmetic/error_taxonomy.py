@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from interp.arithmetic import faults
 from interp.arithmetic.error_places import Cut, places
 from interp.arithmetic.faults import Answers
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.proportions import wilson
+from interp.arithmetic.tasks import Task
 from interp.arithmetic.wrong_answers import Rows, WrongAnswers, as_codes, wrong_answers
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
 
 Variants = Callable[["Problems"], Answers]
 

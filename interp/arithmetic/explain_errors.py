@@ -1,23 +1,19 @@
 """Which simple mind makes the model's mistakes: predicted wrong answers against chance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.proportions import wilson
 from interp.arithmetic.scoring import digit_table
 from interp.arithmetic.simulators import Simulator
 from interp.arithmetic.simulators import simulators as all_simulators
 from interp.arithmetic.wrong_answers import Rows, WrongAnswers, as_codes, wrong_answers
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
 
 _RIGHT = -1
 

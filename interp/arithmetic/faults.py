@@ -6,18 +6,14 @@ right one. Columns and carries are those of `schoolbook`: a negative result is w
 opposite, so a fault in a difference is a fault of the larger minus the smaller.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import object_array, significant_digits, to_digits
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.schoolbook import reachable_carries
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
 
 Answers = NDArray[np.object_]
 GROUP = 3  # digits between separators

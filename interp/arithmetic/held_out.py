@@ -5,8 +5,6 @@ next the validation problems and the rest may be trained on. Nothing has to be r
 has the recipe can tell for any problem on which side it was.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -18,8 +18,6 @@ Both are statements about arithmetic, not about any model: a model may well igno
 use it otherwise.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,16 +4,13 @@ Quirke (2606.08292) asks it of every claim that a component carries an answer: a
 pair must leave the answer alone.
 """
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits, object_array, to_digits, to_int64
-from interp.arithmetic.pairing import raise_for_rows
-from interp.arithmetic.problems import Problems, Task
+from interp.arithmetic.problems import Problems, Task, raise_for_rows
 from interp.arithmetic.schoolbook import operand_signs
 from interp.arithmetic.seeds import generator
 

@@ -165,3 +165,12 @@ def as_keys(rows: NDArray[np.uint8]) -> NDArray[np.void]:
     """Each row of bytes as one comparable item, `[n]`."""
     rows = np.ascontiguousarray(rows)
     return rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
+
+
+def raise_for_rows(without: ArrayLike, reason: str, remedy: str = "leave these rows out") -> None:
+    """InputError that names the rows without a counterfactual, if there are any."""
+    rows: list[Any] = np.flatnonzero(without).tolist()
+    if not rows:
+        return
+    shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+    raise InputError(f"{reason}, for {len(rows)} of {np.size(without)} rows ({shown}): {remedy}")

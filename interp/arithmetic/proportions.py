@@ -3,8 +3,6 @@
 `interp.results.intervals` has the same for whole arrays; this room imports none above it.
 """
 
-from __future__ import annotations
-
 import math
 from statistics import NormalDist
 from typing import NamedTuple

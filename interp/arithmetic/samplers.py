@@ -13,8 +13,6 @@ All draw with replacement: `Problems.n_distinct` says how many differ. `Task.gri
 problem once.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable
@@ -23,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from interp.arithmetic.carry_samplers import carries, cascades
+from interp.arithmetic.carry_samplers import carries, cascades, propagation
 from interp.arithmetic.digits import to_digits
 from interp.arithmetic.problems import Problems, Task
-from interp.arithmetic.propagation import propagation
 from interp.arithmetic.seeds import generator, whole
 from interp.arithmetic.uniform import (
     balanced_classes,

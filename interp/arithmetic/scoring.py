@@ -11,10 +11,7 @@ The Cookbook drops signs and counts leading zeros; `exact` does neither: it asks
 number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -24,11 +21,9 @@ from interp.arithmetic.formats import format as format_named
 from interp.arithmetic.formats import format_names
 from interp.arithmetic.formats.base import Format
 from interp.arithmetic.formats.numbers import ReadAnswer
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 from interp.errors import FormatError, InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
 
 _NO_DIGIT = -1
 

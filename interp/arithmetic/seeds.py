@@ -1,7 +1,5 @@
 """Random generators from seeds; nobody touches the global random state."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from interp.errors import InputError

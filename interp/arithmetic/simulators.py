@@ -5,12 +5,9 @@ following its rule. What that does not show: that it does. Two rules can give th
 answer, so look at `alone` in `explain_errors`, and intervene on the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +15,9 @@ from numpy.typing import NDArray
 from interp.arithmetic import faults
 from interp.arithmetic.digits import object_array
 from interp.arithmetic.faults import Answers
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
 
 Rule = Callable[["Problems", np.random.Generator], Answers]
 

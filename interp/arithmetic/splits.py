@@ -1,7 +1,5 @@
 """Disjoint splits, so that what was selected on some problems is scored on others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

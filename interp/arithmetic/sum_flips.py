@@ -9,21 +9,17 @@ must change to give the column its sum, which is a shortest path over the operan
 Every digit's cost has a random part, too small to outweigh a digit, which picks among equals.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interp.arithmetic.carry_chains import Pattern, least_column_sum
-from interp.arithmetic.constraints import Found, Wish
+from interp.arithmetic.carry_chains import CarryAutomaton, Pattern
+from interp.arithmetic.constraints import Constraint, Constraints, Pairs
 from interp.arithmetic.digits import Digits
 from interp.arithmetic.problems import Problems, Task
-from interp.arithmetic.schoolbook import operand_signs, sum_carry_range
-from interp.arithmetic.subtasks import CARRY_ALONE, class_codes, sum_codes, sum_of_widths
+from interp.arithmetic.schoolbook import operand_signs
+from interp.arithmetic.subtasks import CARRY_ALONE, class_codes, sum_codes
 
 Costs = NDArray[np.float64]
 
@@ -31,8 +27,8 @@ _CELLS = 2**21
 """Size of the largest array of a step, rows × states × column sums."""
 
 
-def sum_flips(problems: Problems, wishes: Sequence[Wish], rng: np.random.Generator) -> Found:
-    """Pairs of sums that fulfil the wishes, fewest operand digits changed; see the module."""
+def sum_flips(problems: Problems, constraints: Constraints, rng: np.random.Generator) -> Pairs:
+    """Pairs of sums that fulfil the constraints, fewest operand digits changed; see the module."""
     operands = [x.copy() for x in problems.operands]
     least = np.full(problems.n, np.inf)
     signs = operand_signs(problems.operators)
@@ -40,7 +36,7 @@ def sum_flips(problems: Problems, wishes: Sequence[Wish], rng: np.random.Generat
     for orientation in (1, -1) if problems.task.signed else (1,):
         for pattern in np.unique(signs * orientation, axis=0):
             rows = np.flatnonzero((signs * orientation == pattern).all(axis=1))
-            chart = Chart(problems.task, tuple(map(int, pattern)), orientation, wishes)
+            chart = Chart(problems.task, tuple(map(int, pattern)), orientation, constraints)
             step = max(1, _CELLS // chart.n_cells)
             for start in range(0, len(rows), step):
                 some = rows[start : start + step]
@@ -49,57 +45,21 @@ def sum_flips(problems: Problems, wishes: Sequence[Wish], rng: np.random.Generat
                 least[some[better]] = cost[better]
                 for digits, new in zip(operands, found, strict=True):
                     digits[some[better]] = new[better]
-    return Found(operands, np.isfinite(least))
+    return Pairs(operands, np.isfinite(least))
 
 
-class Chart:
-    """The states of a sum with one sign pattern, and what each step between them writes down."""
+class Chart(CarryAutomaton):
+    """The carry automaton, and what each of its steps writes into the truth table."""
 
     def __init__(
-        self, task: Task, pattern: Pattern, orientation: int, wishes: Sequence[Wish]
+        self, task: Task, pattern: Pattern, orientation: int, constraints: Constraints
     ) -> None:
-        self.task, self.pattern, self.orientation, self.wishes = task, pattern, orientation, wishes
-        self.width = sum_of_widths(task)
-        self.columns = task.answer_digits
-        self.low, self.high = sum_carry_range(task, sum(sign < 0 for sign in pattern))
-        carries = range(min(0, self.low.min()), max(0, self.high.max()) + 1)
-        longest = self.columns if any(wish.family == "cascade" for wish in wishes) else 0
-        states = list(product(carries, (0, 1), range(longest + 1)))
-        self.carry, self.nonzero, self.length = (
-            np.array(column) for column in zip(*states, strict=True)
-        )
-        self.start = states.index((0, 0, 0))
-        self._index = {state: place for place, state in enumerate(states)}
-        self._counts_length = longest > 0
-
-    @property
-    def n_states(self) -> int:
-        return len(self.carry)
+        super().__init__(task, pattern, lengths=any(c.family == "cascade" for c in constraints))
+        self.task, self.orientation, self.constraints = task, orientation, constraints
 
     @property
     def n_cells(self) -> int:
         return self.n_states * len(self.sums(0))
-
-    def sums(self, k: int) -> NDArray[np.int64]:
-        """Possible sums of column k."""
-        if k >= self.width:
-            return np.zeros(1, dtype=np.int64)
-        return np.arange(9 * len(self.pattern) + 1) + least_column_sum(self.pattern)
-
-    def step(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Running sum and carry `[states, sums]` of column k."""
-        running = self.carry[:, None] + self.sums(k)
-        return running, running // 10
-
-    def next_state(self, k: int) -> NDArray[np.int64]:
-        """Index of the state after column k, `[states, sums]`; -1 where no sum goes on from."""
-        running, carry = self.step(k)
-        nonzero = self.nonzero[:, None] | (running % 10 != 0)
-        altered = self.sums(k) // 10 != carry
-        length = np.where(altered, self.length[:, None] + 1, carry != 0) * self._counts_length
-        states = np.stack([carry, nonzero, length], axis=-1).reshape(-1, 3)
-        found = [self._index.get((int(r), int(z), int(c)), -1) for r, z, c in states]
-        return np.array(found).reshape(running.shape)
 
     def writes(self, family: str, k: int) -> NDArray[Any]:
         """What column k writes into a family of the truth table, `[states, sums]`.
@@ -182,28 +142,32 @@ def _change_costs(
     values = np.arange(10)
     n_digits = sum(chart.task.operand_digits)
     cost = (values != old) + rng.random((problems.n, 10)) / (2 * n_digits)
-    for wish in chart.wishes:
-        if (wish.family, wish.place) == (chart.task.operand_names[i], k):
-            cost[~wish.holds(values, old)] = np.inf
+    for constraint in chart.constraints:
+        if (constraint.family, constraint.place) == (chart.task.operand_names[i], k):
+            cost[~constraint.holds(values, old)] = np.inf
     return cost
 
 
 def _allowed(problems: Problems, chart: Chart, k: int) -> NDArray[np.bool_]:
-    """Whether each step of column k fulfils the wishes about it, `[n, states, sums]`."""
+    """Whether each step of column k fulfils the constraints about it, `[n, states, sums]`."""
     shape = (problems.n, chart.n_states, len(chart.sums(k)))
     allowed = np.ones(shape, dtype=bool)
-    for wish in chart.wishes:
-        place = wish.place - (wish.family == "lookahead")
-        if place == k and wish.family != "sign" and wish.family not in chart.task.operand_names:
-            old = _old_values(problems, wish)[:, None, None]
-            allowed &= wish.holds(chart.writes(wish.family, k), old)
+    for constraint in chart.constraints:
+        place = constraint.place - (constraint.family == "lookahead")
+        if (
+            place == k
+            and constraint.family != "sign"
+            and constraint.family not in chart.task.operand_names
+        ):
+            old = _old_values(problems, constraint)[:, None, None]
+            allowed &= constraint.holds(chart.writes(constraint.family, k), old)
     return allowed
 
 
-def _old_values(problems: Problems, wish: Wish) -> NDArray[Any]:
-    if wish.family == "class":
-        return class_codes(problems)[:, wish.place]
-    return problems.columns(wish.family)[:, wish.place]
+def _old_values(problems: Problems, constraint: Constraint) -> NDArray[Any]:
+    if constraint.family == "class":
+        return class_codes(problems)[:, constraint.place]
+    return problems.columns(constraint.family)[:, constraint.place]
 
 
 def _shortest_pairs(
@@ -247,10 +211,10 @@ def _cheapest(
 def _end_costs(problems: Problems, chart: Chart, cost: Costs) -> Costs:
     """Costs of the last states, infinite where the sum may not end so."""
     good = np.broadcast_to(chart.is_end(), cost.shape)
-    for wish in chart.wishes:
-        if wish.family == "sign":
-            good = good & wish.holds(chart.sign(), problems.sign[:, None])
-        if wish == ("lookahead", 0, False):
+    for constraint in chart.constraints:
+        if constraint.family == "sign":
+            good = good & constraint.holds(chart.sign(), problems.sign[:, None])
+        if constraint == ("lookahead", 0, False):
             good = np.zeros_like(good)  # nothing is carried into column 0: always settled
     return np.where(good, cost, np.inf)
 

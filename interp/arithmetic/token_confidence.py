@@ -4,8 +4,6 @@ Some result files of "Tokenization counts" (arXiv 2402.14903) hold, for every to
 log-probability and those of the five likeliest, in the column `logprobs_json`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Uniform draws of operands and operators, the ground that every sampler stands on."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

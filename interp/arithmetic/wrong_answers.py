@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import significant_digits
 from interp.arithmetic.faults import Answers
-from interp.arithmetic.problems import as_keys
+from interp.arithmetic.problems import Problems, as_keys
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
 
 Rows = NDArray[np.int64]
 

@@ -8,8 +8,6 @@ step by step, and are this project's.
 have none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from interp.arithmetic.formats.standard import formula, not_modular, operator_role

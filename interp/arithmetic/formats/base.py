@@ -1,10 +1,8 @@
 """What every format can do: write problems, read them back, read a model's answer."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +11,9 @@ from interp.arithmetic.digits import object_array, to_digits
 from interp.arithmetic.formats.layout import Written
 from interp.arithmetic.formats.numbers import ReadAnswer
 from interp.arithmetic.formats.reading import check_same
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 from interp.errors import FormatError, InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
 
 
 class Answers(NamedTuple):

@@ -5,13 +5,10 @@ all prompts share one prefix, except that a problem which is itself among its ex
 one in that place. `BASE@1+1,3+5` names the examples, and asks them whatever the problem is.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +17,9 @@ from interp.arithmetic.formats.base import Answers, Format, Question, problems_o
 from interp.arithmetic.formats.layout import Spans, Written
 from interp.arithmetic.formats.numbers import ReadAnswer
 from interp.arithmetic.formats.reading import Cursor, NotInFormat
-from interp.arithmetic.problems import as_keys
+from interp.arithmetic.problems import Problems, as_keys
+from interp.arithmetic.tasks import Task
 from interp.errors import InputError
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
 
 MAX_SHOTS = 64
 _DRAWS_PER_SHOT = 64

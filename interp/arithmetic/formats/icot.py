@@ -14,12 +14,9 @@ chain taken out: what a model is trained on without it, and what is left at the 
 chain-of-thought training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +26,8 @@ from interp.arithmetic.formats.base import Answers
 from interp.arithmetic.formats.layout import Cells, Codes, Fixed, Piece
 from interp.arithmetic.formats.numbers import NumberStyle, ReadAnswer
 from interp.arithmetic.formats.templates import TemplateFormat
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 
 SPELT = NumberStyle(padded=True, least_first=True, separator=" ", group=1)
 

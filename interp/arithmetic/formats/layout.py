@@ -6,8 +6,6 @@ into one [n, characters] byte array, so that a training step's 512 problems cost
 millisecond.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

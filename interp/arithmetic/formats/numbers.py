@@ -1,7 +1,5 @@
 """How a number is written: its order, its padding, its separators; and how it is read back."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple

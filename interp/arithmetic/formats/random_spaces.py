@@ -7,10 +7,7 @@ that all texts of a task are equally long; which ones follows from the operands,
 is always written the same way and `parse(render(p)) == p`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +16,8 @@ from interp.arithmetic.formats.base import Answers, Question
 from interp.arithmetic.formats.layout import Written
 from interp.arithmetic.formats.standard import PADDED, formula, not_modular
 from interp.arithmetic.formats.templates import TemplateFormat
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 

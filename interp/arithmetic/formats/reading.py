@@ -1,7 +1,5 @@
 """Reading a text piece by piece, and saying exactly where it stops being in its format."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NoReturn

@@ -36,7 +36,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,10 +45,8 @@ from interp.arithmetic.formats.base import Answers, Format, Question
 from interp.arithmetic.formats.layout import Written
 from interp.arithmetic.formats.numbers import NumberStyle, ReadAnswer
 from interp.arithmetic.formats.reading import Cursor
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 
 _PLAIN = NumberStyle()
 _SPELT = NumberStyle(separator=" ", group=1)

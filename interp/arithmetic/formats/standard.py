@@ -5,8 +5,6 @@ answer written least significant digit first from "Teaching arithmetic to small 
 (2307.03381) and "Dissecting multiplication" (2407.15360).
 """
 
-from __future__ import annotations
-
 from interp.arithmetic.formats.numbers import NumberStyle
 from interp.arithmetic.formats.templates import TemplateFormat
 from interp.arithmetic.specification import OPERAND_NAMES

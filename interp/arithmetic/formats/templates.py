@@ -4,14 +4,11 @@ A wording is written with operands in angle brackets and spans that have a role 
 `<a>[op|+]<b>[eq|=]`. It may depend on the operators, never on the digits.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +28,8 @@ from interp.arithmetic.formats.layout import (
 )
 from interp.arithmetic.formats.numbers import NumberStyle, ReadAnswer
 from interp.arithmetic.formats.reading import Cursor, NotInFormat
-
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
-    from interp.arithmetic.tasks import Task
+from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 
 Wording = Callable[[tuple[str, ...]], str]  # the operators of a problem → its markup
 _MARKUP = re.compile(r"<(?P<operand>\w)>|\[(?P<role>\w+)\|(?P<text>[^\]]*)\]")
