@@ -1,4 +1,4 @@
-# make explore | test | env | bench | proof | clean.  The README says what each does and how long it takes.
+# make explore | test | test-fast | env | bench | proof | clean.  The README says what each does and how long it takes.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -14,8 +14,9 @@ PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 BUILT := $(VENV)/.built
 SMOLLM2_BUILT := $(VENV)/.smollm2
 
-.DELETE_ON_ERROR:
-.PHONY: env explore test lint bench proof clean
+EVERYDAY := not slow and not browser and not llm
+
+.PHONY: env explore test test-fast lint bench proof clean
 
 env: $(BUILT) $(if $(filter-out 0,$(SMOLLM2)),$(SMOLLM2_BUILT))
 
@@ -45,6 +46,11 @@ lint: env
 # A worker a core, and in each one thread: two torch pools on the same cores slow each other sixfold.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+# Without training, SmolLM2, browsers and processes (tests/conftest.py marks them).
+test-fast: env
+	$(BIN)/ruff check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "$(EVERYDAY)"
 
 bench: env
 	$(BIN)/python -m bench

@@ -14,6 +14,7 @@ os.environ.setdefault("PLANTED_SEED", str(secrets.randbelow(2**31)))
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +24,29 @@ settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
+ROOT = Path(__file__).resolve().parent
+SLOW = ("app/", "docs/test_add", "docs/test_my_model", "golden/", "planted/", "series/")
+SLOW += ("test_notebook", "test_packaging", "training/")
+"""Beginnings of the paths whose tests are marked `slow`: they train, start processes, build planted
+models or wheels."""
+
 NO_BROWSER = (
     "no Chromium found: apt install chromium, or playwright install chromium, or set BROWSER_PATH"
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by where they are and by the fixtures they use; `make test-fast` leaves these out.
+
+    `browser`: uses `chromium`. `llm`: uses `smollm2`. `slow`: its path starts as `SLOW` says.
+    """
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        for fixture, marker in (("chromium", "browser"), ("smollm2", "llm")):
+            if fixture in used:
+                item.add_marker(marker)
+        if item.path.relative_to(ROOT).as_posix().startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -27,7 +27,7 @@ import pytest
 
 import interp
 report = {"torch at import": "torch" in sys.modules, "where": interp.__file__}
-report["tests"] = int(pytest.main(["-q", "-p", "no:cacheprovider", "tests/attribution/test_margin.py"]))
+report["tests"] = int(pytest.main(["-p", "no:cacheprovider", "tests/attribution/test_margin.py"]))
 report["public"] = interp.attribution.margin.__name__
 report["listed"] = "margin" in dir(interp.attribution)
 report["result"] = interp.results.Margin.__name__
