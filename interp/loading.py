@@ -18,7 +18,9 @@ def load(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32"
     """Open a model by a fixture's name, a folder, a .gguf file or a Hub id, and self-check it.
 
     The self-check compares the engine with the model's own forward and edits every activation site
-    once; sites where an edit has no effect are refused from then on (`model.unusable`).
+    once; sites where an edit has no effect are refused from then on (`model.unusable`). Its verdict
+    is kept in the user's cache folder (ARITHMOSCOPE_CACHE), by weight hash, config, dtype, device,
+    versions and engine code; `interp.engine.selfcheck(model)` always computes.
 
     Raises ModelError for a model that is unknown, damaged, unsafe to open or computed otherwise
     than its family; InputError for a bad device or dtype.
@@ -66,10 +68,7 @@ def wrap(
 
 
 def _checked(model: Model) -> Model:
-    from interp.engine._selfcheck import selfcheck
+    from interp.engine.verdict import unusable_sites
 
-    sites = selfcheck(model).sites
-    model.unusable = {
-        str(row.site): str(row.reason) for row in sites.itertuples() if not row.usable
-    }
+    model.unusable = unusable_sites(model)
     return model
