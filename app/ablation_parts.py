@@ -19,7 +19,7 @@ from interp.ablation.replacements import GIVEN, Given
 from interp.ablation.results.af1 import AllForOne
 from interp.ablation.results.grid import AblationGrid
 from interp.arithmetic.formats import format_names
-from interp.figures.gallery import gallery
+from interp.figures.registry import gallery
 
 CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
 STYLES = 3  # formats that a schedule is tried in until others are chosen

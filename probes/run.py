@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import interp
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.loading import load as load_and_check
 from interp.models.model import Model
 from interp.results.result import Result
 from probes.assemble import merge
@@ -57,7 +57,7 @@ def run_file(
     Raises InputError for a plan that makes no sense, and whatever its parts raise.
     """
     plan, folder = Plan.read(path), Path(out)
-    load = load or interp.load
+    load = load or load_and_check
     model = load(plan.model)
     sweep = probe(
         model,
@@ -114,8 +114,8 @@ def write(result: Result, folder: Path) -> None:
     """The Result itself, its table as CSV too, and every figure of it."""
     result.save(folder)
     result.frame.to_csv(folder / "table.csv", index=False)
-    from interp.figures.export import write_figure
-    from interp.figures.gallery import gallery, write_closer
+    from interp.figures.export import write_closer, write_figure
+    from interp.figures.registry import gallery
 
     for name, figure in gallery(result).items():
         write_figure(figure, folder, ("html",), name=name)

@@ -151,7 +151,7 @@ def ablate(
 def _closer(result: Result, out: Path) -> None:
     """Figures beyond the main one: a grid has one of each answer token."""
     from interp.figures.export import write_figure
-    from interp.figures.gallery import gallery
+    from interp.figures.registry import gallery
 
     for name, figure in list(gallery(result).items())[1:]:
         write_figure(figure, out, name=name)

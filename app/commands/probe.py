@@ -203,7 +203,7 @@ def report(result: ProbeSweep, out: Path | None) -> None:
     finish(result, out)
     if out is None:
         return
-    from interp.figures.gallery import write_closer
+    from interp.figures.export import write_closer
     from interp.figures.report import Section, write_report
 
     write_closer(result, out)  # where a browser is missing, finish has said so

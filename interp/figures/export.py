@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Literal, NamedTuple, get_args
 import plotly.graph_objects as go
 
 from interp.errors import InputError
-from interp.figures.registry import draw
+from interp.figures.registry import closer, draw
 from interp.results.atomic import write_atomic
 from interp.results.result import Result
 
@@ -70,6 +71,30 @@ def write_figure(
         if kind in contents
     ]
     return Export(tuple(files), tuple(missing))
+
+
+def write_closer(result: Result, folder: str | Path) -> Export:
+    """Write the further figures of a Result to `folder`, as PNG and SVG.
+
+    As `write_figure`, it never fails for want of a browser.
+
+    Raises:
+        StorageError: where the folder cannot be written.
+    """
+    figures = closer(result)
+    if not figures:
+        return Export((), ())
+    try:
+        drawn = every_picture(figures)
+    except BrowserError as error:
+        return Export((), (str(error),))
+    files = [write_atomic(Path(folder) / name, content) for name, content in drawn.items()]
+    return Export(tuple(files), ())
+
+
+def file_name(*words: object) -> str:
+    """Words as a file name: `("layers", "product[0,1]")` gives `layers-product-0-1`."""
+    return "-".join(re.sub(r"[^\w.]+", "-", str(word)).strip("-") for word in words)
 
 
 class BrowserError(RuntimeError):

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from interp.figures.theme import INK
 
 _MAX_LABELLED = 160  # cells; beyond that their numbers would not be legible
+_MAX_TICKS = 16
 
 
 def heatmap(
@@ -40,6 +41,16 @@ def heatmap(
         colorbar={"thickness": 12, "outlinewidth": 0, "ticks": "outside", **bar},
         **scale,
     )
+
+
+def count_axis(labels: Sequence[str], most: int = _MAX_TICKS) -> dict[str, Any]:
+    """An axis of categories, no more of them named than `most`."""
+    return {
+        "type": "category",
+        "range": [-0.5, len(labels) - 0.5],
+        "tickvals": list(labels[:: -(-len(labels) // most)]),
+        "tickangle": 0,
+    }
 
 
 def most_first(labels: Sequence[str]) -> list[str]:

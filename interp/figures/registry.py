@@ -45,35 +45,47 @@ def has_renderer(kind: type[Result]) -> bool:
     return any(base in _RENDERERS for base in kind.__mro__)
 
 
+def _of_type(result: Result, known: Mapping[type[Result], Callable[[Any], Any]]) -> Any:
+    """What is registered for the type of a Result or the nearest above it; None for none."""
+    kinds.import_figures(getattr(result, "analysis", ""))
+    return next((known[base] for base in type(result).__mro__ if base in known), None)
+
+
 def draw(result: Result, name: str | None = None) -> go.Figure:
     """The main figure of a Result, or the further one called `name`.
 
     Raises:
         InputError: if its type has no figure, or none of that name.
     """
-    kinds.import_figures(result.analysis)
-    if name not in (None, MAIN):
-        further = closer(result)
-        if name not in further:
-            there = ", ".join((MAIN, *further))
-            raise InputError(f"a {type(result).__name__} has no figure {name!r}: choose {there}")
-        return further[name]
-    for base in type(result).__mro__:
-        if base in _RENDERERS:
-            return _RENDERERS[base](result)
-    raise InputError(
-        f"no figure is known for a {type(result).__name__}: look at its .frame, or register a "
-        "renderer with interp.figures.renders"
-    )
+    if name in (None, MAIN):
+        function = _of_type(result, _RENDERERS)
+        if function is not None:
+            figure: go.Figure = function(result)
+            return figure
+        raise InputError(
+            f"no figure is known for a {type(result).__name__}: look at its .frame, or register a "
+            "renderer with interp.figures.renders"
+        )
+    further = closer(result)
+    if name not in further:
+        there = ", ".join((MAIN, *further))
+        raise InputError(f"a {type(result).__name__} has no figure {name!r}: choose {there}")
+    return further[name]
 
 
 def closer(result: Result) -> Figures:
     """The figures beyond the main one, by name; empty where there are none."""
-    kinds.import_figures(result.analysis)
-    for base in type(result).__mro__:
-        if base in _CLOSER:
-            return _CLOSER[base](result)
-    return {}
+    function = _of_type(result, _CLOSER)
+    return {} if function is None else function(result)
+
+
+def gallery(result: Result) -> dict[str, go.Figure]:
+    """All figures of a Result by name, the main one first as "figure".
+
+    Raises:
+        InputError: if its type has no figure.
+    """
+    return {MAIN: draw(result), **closer(result)}
 
 
 kinds.draw_by(draw, has_renderer)

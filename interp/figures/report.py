@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from interp.errors import InputError
-from interp.figures.gallery import gallery
+from interp.figures.registry import gallery
 from interp.figures.theme import ACCENT, FONT, GREY, INK, PALE
 from interp.results.atomic import write_atomic
 from interp.results.display import number

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.errors import InputError
-from interp.figures.gallery import file_name
+from interp.figures.export import file_name
 from interp.figures.matrix import heatmap, outline, signed_text
 from interp.figures.registry import renders, shows
 from interp.figures.theme import INK, PALE, SIGNED, WIDTH, frame

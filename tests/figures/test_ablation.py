@@ -19,7 +19,7 @@ from interp.ablation.figures.masks import (
     spans,
     state_of,
 )
-from interp.figures.gallery import gallery
+from interp.figures.registry import gallery
 from interp.results.result import Result
 from tests.figures import ablation_results as made
 

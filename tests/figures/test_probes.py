@@ -14,7 +14,8 @@ import pytest
 
 from interp.errors import InputError
 from interp.figures import export
-from interp.figures.gallery import file_name, gallery, write_closer
+from interp.figures.export import file_name, write_closer
+from interp.figures.registry import gallery
 from interp.figures.report import Section, report, write_report
 from interp.results.result import Result
 from probes.figures.cell import CONTROLS, measured, probe_cell

@@ -9,12 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.ablation.figures.grid import basis, count_axis
 from interp.ablation.figures.masks import add_strip
 from interp.ablation.figures.removal import add_removal, constant_line, curve, grid_points
+from interp.ablation.figures.rows import basis
 from interp.ablation.results.af1 import AllForOne
 from interp.ablation.results.evaluate import about_replacement
-from interp.figures.matrix import heatmap, outline
+from interp.figures.matrix import count_axis, heatmap, outline
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, GREY, INK, frame, magnitude_range
 

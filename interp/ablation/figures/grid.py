@@ -1,8 +1,8 @@
-"""The wait × transfer grid, and what a token's own identity says of its state at each depth."""
+"""The wait × transfer grid: of whole answers, and of each answer token."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,21 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.ablation.figures.rows import percent
-from interp.ablation.results.cama import CamaTable
+from interp.ablation.figures.rows import basis, percent
 from interp.ablation.results.evaluate import about_replacement
 from interp.ablation.results.grid import AblationGrid
-from interp.figures.matrix import heatmap, signed_text
-from interp.figures.registry import renders
+from interp.figures.matrix import count_axis, heatmap, signed_text
+from interp.figures.registry import renders, shows
 from interp.figures.theme import INK, frame, magnitude_range, signed_range
+from interp.results.grid import Grid
 
 Floats = npt.NDArray[np.float64]
 
-_MAX_TICKS = 16
 _MAX_NUMBERS = 100  # cells of a panel; beyond that their numbers would not be legible
 _NEAR = 0.07  # of the colour bar: ticks nearer to the constant's make room for it
+_COLUMNS = 3  # panels of answer tokens side by side
+_TICKS = 8  # of each of them
+_PANEL, _GAP = 190, 66  # pixels
 
 
 @renders(AblationGrid)
@@ -73,52 +75,6 @@ def ablation_grid(result: AblationGrid) -> go.Figure:
     )
 
 
-@renders(CamaTable)
-def cama_table(result: CamaTable) -> go.Figure:
-    """How much of each role's state its own key explains, depth by depth, and the means' error."""
-    panels = [("own share of variance", result.own_share, magnitude_range(np.ones(1), 1.0))]
-    if not result.exact:
-        scale = magnitude_range(result.error.values)
-        panels.append(("standard error / spread of means", result.error, scale))
-    figure = make_subplots(
-        cols=len(panels),
-        shared_yaxes=True,
-        horizontal_spacing=0.14,
-        subplot_titles=[name for name, _, _ in panels],
-    )
-    for col, (_, grid, scale) in enumerate(panels, 1):
-        roles, depths = (grid.axis(name).labels for name in ("role", "depth"))
-        trace = heatmap(
-            grid.values,
-            depths,
-            roles,
-            scale=scale,
-            bar={"x": 1.01 if col == len(panels) else 0.435},
-            text=signed_text(grid.values) if grid.values.size <= _MAX_NUMBERS else None,
-        )
-        figure.add_trace(trace, row=1, col=col)
-        figure.update_xaxes(**count_axis(depths), row=1, col=col)
-    figure.update_xaxes(title="layers passed (count)")
-    figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_yaxes(title="role, in order of the prompt", col=1)
-    figure.update_annotations(font={"size": 13})
-    told = "exact, over all problems of the task" if result.exact else _sampled(result)
-    return frame(
-        figure,
-        title=f"How much of a state does its own {result.given} explain?",
-        caption=f"{result.caption} · given its {result.given} · {told} · 1: it knows nothing else",
-        notes=result.notes,
-        verdict=result.verdict,
-        height=max(200, 24 * len(result.own_share.axis("role").labels) + 40),
-    )
-
-
-def basis(result: Any) -> str:
-    """What faithfulness is a share of: base accuracy and the prompts answered rightly."""
-    right = f"{result.n_right:,} right ({result.n_right_distinct:,} distinct)"
-    return f"base accuracy {result.base_accuracy:.1%}, {right}"
-
-
 def _bar(constant: float) -> dict[str, Any]:
     """A colour bar on which the constant answer's faithfulness is a tick of its own."""
     if np.isnan(constant):  # no prompt is answered rightly
@@ -166,16 +122,61 @@ def _cells(result: AblationGrid) -> npt.NDArray[np.object_]:
     return text
 
 
-def _sampled(result: CamaTable) -> str:
-    fewest = int(result.values["fewest"].min())
-    return f"{fewest:,} prompts or more behind each mean"
-
-
-def count_axis(labels: Sequence[str], most: int = _MAX_TICKS) -> dict[str, Any]:
-    """An axis of categories, no more of them named than `most`."""
+@shows(AblationGrid)
+def by_role(result: AblationGrid) -> Mapping[str, go.Figure]:
+    """One panel an answer token, in order of print, all on one scale; nothing where there is only
+    one token, whose grid the main figure is."""
+    grids = result.by_role
+    if grids is None or len(grids.axis("role").labels) < 2:
+        return {}
+    roles = grids.axis("role").labels
+    rows = -(-len(roles) // _COLUMNS)
+    total = rows * _PANEL + (rows - 1) * _GAP
+    figure = make_subplots(
+        rows=rows,
+        cols=_COLUMNS,
+        shared_yaxes=True,
+        subplot_titles=[_title(result, role) for role in roles],
+        horizontal_spacing=0.05,
+        vertical_spacing=_GAP / total if rows > 1 else 0,
+    )
+    for number, role in enumerate(roles):
+        row, col = number // _COLUMNS + 1, number % _COLUMNS + 1
+        grid = grids.at(role=role)
+        assert isinstance(grid, Grid)
+        waits, widths = (grid.axis(name).labels for name in ("wait", "width"))
+        trace = heatmap(
+            grid.values.T,
+            waits,
+            widths,
+            scale=magnitude_range(grid.values, 1.0),
+            bar={"x": 1.01, "tickformat": ".0%"},
+        )
+        if grid.low is not None and grid.high is not None:
+            trace.customdata = np.stack([grid.low.T, grid.high.T], axis=-1)
+        trace.hovertemplate = (
+            f"{role}: wait %{{x}}, transfer %{{y}}: %{{z:.1%}} "
+            "[%{customdata[0]:.1%}, %{customdata[1]:.1%}]<extra></extra>"
+        )
+        trace.showscale = number == 0
+        figure.add_trace(trace, row=row, col=col)
+        figure.update_xaxes(**count_axis(waits, _TICKS), title="layers that wait", row=row, col=col)
+        figure.update_yaxes(**count_axis(widths, _TICKS), row=row, col=col)
+    figure.update_yaxes(title="layers that transfer", col=1)
+    figure.update_annotations(font={"size": 13})
     return {
-        "type": "category",
-        "range": [-0.5, len(labels) - 0.5],
-        "tickvals": list(labels[:: -(-len(labels) // most)]),
-        "tickangle": 0,
+        "by-role": frame(
+            figure,
+            title="Which answer digits can wait?",
+            caption=f"{result.caption} · faithfulness of each answer token where the full model "
+            "has that token right · guessed: without the operands, from the true answer before it",
+            notes=result.notes,
+            height=total,
+        )
     }
+
+
+def _title(result: AblationGrid, role: str) -> str:
+    if result.guessed is None:
+        return role
+    return f"{role} (guessed: {percent(float(result.guessed.at(role=role)))})"  # type: ignore[arg-type]

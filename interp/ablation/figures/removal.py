@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.ablation.figures.grid import basis
+from interp.ablation.figures.rows import basis
 from interp.ablation.results.evaluate import about_replacement
 from interp.ablation.results.removal import LayerRemoval
 from interp.figures.registry import renders
