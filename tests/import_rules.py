@@ -38,12 +38,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interp.models",),
     ("interp.engine",),
     tuple(f"interp.{family}" for family in FAMILIES),
+    ("interp.loading",),
     ("probes",),
-    ("interp.loading", CATALOGUE),
+    (CATALOGUE,),
     ("interp.many",),
     ("app",),
 )
 """From the ground up. A module may import from its own floor and from those below it."""
+TOP = "interp.many"  # the library's face hands on what stands up to this floor
 
 _HOOKING = re.compile(r"register_\w*hook|add_(perma_)?hook|run_with_hooks|run_with_cache")
 _LOOKING_UP = ("import_module", "__import__", "find_spec", "resolve_name")
@@ -117,6 +119,7 @@ class House:
         self.lookups: list[Lookup] = []
         self.hooks: list[Violation] = []
         self.names: list[Name] = []
+        self.served: list[str] = []
         for module, source in sources.items():
             _Reader(self, module).visit(ast.parse(source, module))
         shadowed = {one.module for one in shadows(self)}  # there a string is the public name
@@ -201,9 +204,20 @@ class _Reader(ast.NodeVisitor):
         name = node.func.id if isinstance(node.func, ast.Name) else name
         if name in _LOOKING_UP and node.args:
             self._look_up(node)
+        if name == "Entry" and self.module == CATALOGUE:
+            self._served(node)
         if name == "getattr" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
             self._hooking(str(node.args[1].value), node.lineno)
         self.generic_visit(node)
+
+    def _served(self, node: ast.Call) -> None:
+        """The public name of an analysis; modules that are named by a string stand as they are."""
+        for keyword in node.keywords:
+            if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                name = str(keyword.value.value)
+                self.house.served.append(
+                    name if name.partition(".")[0] in ROOMS else f"interp.{name}"
+                )
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         self._hooking(node.attr, node.lineno)
@@ -244,9 +258,9 @@ class _Reader(ast.NodeVisitor):
 
 
 def floor(module: str) -> int | None:
-    """On which floor a module stands, from 0; the face of the library stands with the catalogue."""
+    """On which floor a module stands, from 0; the library's face stands on that of `TOP`."""
     if module == "interp":
-        return floor(CATALOGUE)
+        return floor(TOP)
     for height, rooms in enumerate(FLOORS):
         if any(module == room or module.startswith(f"{room}.") for room in rooms):
             return height
@@ -347,11 +361,15 @@ def hooks(house: House) -> Iterator[Violation]:
 
 
 def shadows(house: House) -> Iterator[Violation]:
-    """Files that bear the name of what the face of their package hands on."""
+    """Files that bear the name of what the face of their package hands on: by an import or its
+    stub, or because the catalogue serves it there."""
     for found in house.names:
         file = f"{found.module}.{found.name}"
         if found.module in house.faces and file in house.modules and found.source != found.module:
             yield Violation("shadow", file, 1, f"is a file and a name of {found.module}")
+    for file in house.served:
+        if file in house.modules:
+            yield Violation("shadow", file, 1, f"is a file and a name of the {CATALOGUE}")
 
 
 RULES: tuple[Callable[[House], Iterator[Violation]], ...] = (

@@ -80,6 +80,7 @@ SOUND = {
         from importlib import import_module
 
         ENTRIES = {"probe": "probes.sweep:probe", "page": "app.views.lens:page"}
+        CATALOGUE = (Entry(name="attribution.logit_lens"), Entry(name="probes.probe"))
 
         def found(name):
             return import_module(ENTRIES[name].partition(":")[0])
@@ -246,6 +247,9 @@ FAULTS: dict[str, tuple[str, dict[str, str]]] = {
         "shadow",
         {"interp.ablation": "\nfrom interp.ablation.cama import cama", "interp.ablation.cama": ""},
     ),
+    "a file that bears the name of an analysis": ("shadow", {"interp.attribution.logit_lens": ""}),
+    "a file of probes that bears the name of an analysis": ("shadow", {"probes.probe": ""}),
+    "a family that loads models": ("upward", {LENS: "\n        from interp.loading import load"}),
     "a file on no floor": ("no floor", {"interp.utils": ""}),
 }
 """What breaks the sound house → the rule that finds it, and the files."""

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pandas as pd
 
 from interp.errors import InputError, StorageError
-from interp.results import display, kinds, storage
+from interp.results import kinds, storage
+from interp.results.display import number
 from interp.results.identity import ModelId
 from interp.results.versions import installed_versions
 
 MIN_DISTINCT = 30  # distinct prompts below which a Result gives its numbers and no verdict
+_ROWS = 8  # of the table in a notebook's card
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -42,6 +47,9 @@ class Result(ABC):
     analysis: ClassVar[str] = ""
     notes: ClassVar[tuple[str, ...]] = ()
     """What the numbers do not show: each ends the sentence 'It does not show …'."""
+    meanings: ClassVar[Mapping[str, str]] = {}
+    """Metric → its sentence, with the unit. `{…}` in a name stands for any text, and its sentence
+    may repeat it: {"score[{target}]": "R² of the probe of {target}"}."""
 
     model: ModelId | None
     task: str
@@ -105,8 +113,38 @@ class Result(ABC):
 
     @property
     def caption(self) -> str:
-        """Model, task, n, n_distinct, seed and interval in one line; belongs under every figure."""
-        return display.caption(self)
+        """Model, task, n, n_distinct, seed and interval in one line, and whether the prompts are
+        too few for a verdict; belongs under every figure."""
+        parts = [] if self.model is None else [self.model.name]
+        parts += [self.task] if self.task else []
+        parts += [f"n = {self.n:,} ({self.n_distinct:,} distinct)"]
+        held_out = self.settings.get("held_out")
+        parts += [f"held out from {held_out}"] if held_out else []
+        parts += [] if self.seed is None else [f"seed {self.seed}"]
+        parts += [self.interval] if self.interval else []
+        if not self.enough and self.conclusion() is not None:
+            parts.append("too few distinct prompts for a verdict")
+        return " · ".join(parts)
+
+    @classmethod
+    def meaning(cls, metric: str) -> str:
+        """What a metric is, in a sentence with its unit; "" where its type says nothing of it."""
+        if metric in cls.meanings:
+            return cls.meanings[metric]
+        for name, sentence in cls.meanings.items():
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(name))
+            if "{" in name and (found := re.fullmatch(pattern, metric)):
+                return sentence.format(**found.groupdict())
+        return ""
+
+    def describe(self) -> str:
+        """Caption, verdict, and each metric with its value and what it is, a line each."""
+        lines = [self.caption, *filter(None, [self.verdict])]
+        for name, value in self.metrics.items():
+            meaning = self.meaning(name)
+            lines.append(f"{name} = {number(value)}{': ' if meaning else ''}{meaning}")
+        lines += [f"Does not show {note}." for note in self.notes]
+        return "\n".join(lines)
 
     def figure(self, name: str | None = None) -> Any:
         """The main Plotly figure of this Result, or a further one by its name.
@@ -178,10 +216,35 @@ class Result(ABC):
         return hash((self.analysis, self.model, self.task, self.n, self.seed, self.settings))
 
     def __repr__(self) -> str:
-        return display.text(self)
+        about = {"model": None if self.model is None else self.model.name, "task": self.task}
+        shown = [f"{name}={value!r}" for name, value in about.items() if value is not None]
+        shown += [f"n={self.n}", f"n_distinct={self.n_distinct}"]
+        shown += [f"{name}={number(value)}" for name, value in self.metrics.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def _repr_html_(self) -> str:
-        return display.html(self)
+        """A card: caption, verdict, headlines, the first rows, what it does not show, the call."""
+        metrics = "".join(
+            f"<tr title='{escape(self.meaning(name))}'><td>{escape(name)}</td>"
+            f"<td style='text-align:right'>{number(value)}</td></tr>"
+            for name, value in self.metrics.items()
+        )
+        frame = self.frame
+        rows = frame.head(_ROWS).to_html(index=False, border=0, float_format=number)
+        more = f"<p>… {len(frame) - _ROWS:,} more rows in <code>.frame</code></p>"
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        verdict = f"<p><b>{escape(self.verdict)}</b></p>" if self.verdict else ""
+        return (
+            f"<div><h4>{escape(self.analysis)}</h4><p>{escape(self.caption)}</p>{verdict}"
+            f"<table>{metrics}</table>{rows}{more if len(frame) > _ROWS else ''}"
+            f"{'<p>Does not show:</p><ul>' + notes + '</ul>' if notes else ''}"
+            f"<pre>{escape(self.code)}</pre></div>"
+        )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return display.mimebundle(self)
+        """Text and card always, and the Plotly figure where a renderer is registered."""
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        drawing = kinds.drawing(self.analysis)
+        if drawing is not None and drawing.draws(type(self)):
+            bundle["application/vnd.plotly.v1+json"] = json.loads(self.figure().to_json())
+        return bundle

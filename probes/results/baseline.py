@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -33,6 +34,10 @@ class OneHotBaseline(Result):
     """
 
     analysis: ClassVar[str] = "one_hot_baseline"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "score[{target}]": "R², or share of right classes, of {target} read from the one-hot "
+        "operand digits, on held-out problems",
+    }
     notes: ClassVar[tuple[str, ...]] = ("what a probe that is not linear finds in the digits",)
 
     cells: pd.DataFrame
@@ -80,6 +85,8 @@ class RunningSums(Result):
     last layer's resid_mid, at the token c_k (`when` "after": c_k = ĉ_k mod 10 is then part of the
     input, as it was in the paper) and where c_k is predicted ("before").
 
+    Figures: the main one; "before", the same before the digit is written, where both were read.
+
     Args:
         cells: one row for each model, digit k and `when`; see `frame`.
         true, predicted: [rows of cells, m], the held-out problems.
@@ -93,6 +100,15 @@ class RunningSums(Result):
         "the published models: these are trained here, and the published errors stand beside them "
         "for 4×4 digits alone",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "r2[{model},{digit},{when}]": "R² of running sum {digit} in {model}, read {when} its digit "
+        "is written, on held-out problems",
+        "mae[{model},{digit},{when}]": "mean absolute error of running sum {digit} in {model}, "
+        "read "
+        "{when} its digit is written",
+        "gain[{model},{digit},{when}]": "R² of running sum {digit} in {model}, read {when} its "
+        "digit is written, minus that of the one-hot digits",
+    }
 
     cells: pd.DataFrame
     true: npt.NDArray[np.float32]

@@ -7,6 +7,7 @@ the digits predicted for other prompts, so that it follows the step and is not o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -58,6 +59,24 @@ class ProbeUse(Result):
         "that the model has no second copy of the target elsewhere, which an edit here leaves",
         "that the edited activation is one the model ever produces",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "norm": "mean norm of the edit",
+        "stream": "mean norm of the activations that it is added to",
+        "{arm}_predicted": "share of rows whose digit becomes the predicted one after the {arm} "
+        "edit, 0 to 1",
+        "{arm}_mismatched": "share whose digit becomes one predicted for another row after the "
+        "{arm} edit, 0 to 1",
+        "{arm}_original": "share that keeps the model's own digit after the {arm} edit, 0 to 1",
+        "{arm}_right": "share with the right digit after the {arm} edit, 0 to 1",
+        "{arm}_logit": "mean logit of the predicted digit minus the original one's after the {arm} "
+        "edit, in logits",
+        "difference_{share}_low": "lower end of the 95 % interval of difference_{share}",
+        "difference_{share}_high": "upper end of the 95 % interval of difference_{share}",
+        "difference_predicted": "predicted share of the probe edit minus that of the random edit",
+        "difference_followed": "predicted minus mismatched share of the probe edit",
+        "difference_original": "original share of the probe edit minus that of the random edit",
+        "p": "one-sided p-value of difference_predicted and difference_followed both above 0",
+    }
 
     target: str
     site: str

@@ -90,6 +90,10 @@ class ProbeSweep(Result):
     A target is called represented where the gain's interval lies above 0 and q ≤ 0.05 (Benjamini
     and Hochberg over all cells of the sweep).
 
+    Figures: the main one; of each target "gain-TARGET" (gain at every site), "layers-TARGET"
+    (scores by layer) and "scatter-TARGET" (true against predicted), with brackets and commas of the
+    target as hyphens: "gain-product-0-1".
+
     Args:
         format: what the prompts were written in.
         cells: one row a cell; see `frame`.
@@ -110,6 +114,14 @@ class ProbeSweep(Result):
         "which of two targets of different kind is the more selective: a control of classes keeps "
         "its target's penalty, one of numbers or angles chooses its own",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "cells": "probes, one a target and place, a count",
+        "represented": "probes whose gain is surely above 0 (q ≤ 0.05), a count",
+        "score[{target}]": "R², or share of right classes, of {target} on held-out rows at the "
+        "place that the training folds choose",
+        "reference[{target}]": "score of the strongest control for {target} on the same rows",
+        "gain[{target}]": "score of {target} minus that of its strongest control",
+    }
 
     format: str
     cells: pd.DataFrame

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from interp.ablation.results.evaluate import OfRightAnswers, about_sink, replacement_code
+from interp.ablation.results.evaluate import BESIDE, OfRightAnswers, about_sink, replacement_code
 from interp.ablation.results.grid import layers_text
 from interp.results.calls import call, model_code
 from interp.results.display import number
@@ -47,6 +48,21 @@ class AllForOne(OfRightAnswers):
         "that the model works this way: the schedule is sufficient, and other paths may be too",
         "a schedule in which the prompt's other tokens exchange anything: none is searched",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "wait_layers": "layers that wait in the schedule found, a count",
+        "transfer_layers": "layers that transfer in it, a count",
+        "first_transfer_layer": "index of the first of them",
+        "last_transfer_layer": "index of the last of them",
+        "heads": "heads that look at other tokens in them, a count",
+        "faithfulness": "share of right answers that the schedule keeps on the test half, 0 to 1",
+        "faithfulness_low": "lower end of its 95 % interval",
+        "faithfulness_high": "upper end of its 95 % interval",
+        "logit_difference": "mean lead of the right token's logit on the test half, as a share of "
+        "the full model's (1: full model, 0: constant output)",
+        "kl": "mean KL divergence of the schedule from the full model on the test half, in nats",
+        "searched_faithfulness": "faithfulness on the half that chose the schedule, 0 to 1",
+        **BESIDE,
+    }
 
     status: str
     reason: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,14 @@ class CamaTable(Result):
         "that the mean of states is a state that the model ever has",
         "what the model would do with it: a mean can lie where nothing reads",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "values": "keys over all roles, a count",
+        "fewest": "prompts behind the mean of the rarest key, a count",
+        "largest_error": "largest standard error of a key's mean, as a share of the spread between "
+        "the keys' means",
+        "lowest_own_share": "lowest share of a state's variance that its own key explains, over "
+        "depths and roles with several keys, 0 to 1",
+    }
 
     given: str
     exact: bool

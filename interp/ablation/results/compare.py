@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pandas as pd
 
 from interp.ablation.results.evaluate import (
+    BESIDE,
     OfRightAnswers,
     about_sink,
     named_replacement,
@@ -36,6 +38,12 @@ class AblationComparison(OfRightAnswers):
     notes: ClassVar[tuple[str, ...]] = (
         "which replacement is right: one that keeps more may also let more through",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "faithfulness {alternative}": "share of right answers kept under {alternative}, 0 to 1",
+        "wait {alternative}": "layers that wait under {alternative}, a count",
+        "transfer_layers {alternative}": "layers that transfer under {alternative}, a count",
+        **BESIDE,
+    }
 
     table: pd.DataFrame
 

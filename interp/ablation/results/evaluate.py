@@ -26,6 +26,18 @@ from interp.results.result import MIN_DISTINCT, Result
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+BESIDE: Mapping[str, str] = {
+    "constant": "faithfulness of the best constant answer: the share of rightly answered prompts "
+    "that "
+    "the commonest answer is right for, 0 to 1",
+    "base_accuracy": "share of prompts that the full model answers rightly, 0 to 1",
+    "n_right": "prompts that the full model answers rightly, a count",
+    "n_right_distinct": "distinct prompts among those, a count",
+    "table_error": "largest standard error of a replacement mean, as a share of the spread between "
+    "the keys' means",
+}
+"""Metric → meaning, for what every faithfulness stands beside."""
+
 INTERVAL = "95 % intervals, the wider of Wilson's and a bootstrap over"
 
 
@@ -175,6 +187,21 @@ class AblationScore(Result):
         "that the model works this way: it shows that these paths suffice on these prompts",
         "anything about prompts that the full model answers wrongly, except by logits",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "faithfulness": "share of the rightly answered prompts that the ablated run still answers "
+        "rightly, 0 to 1",
+        "faithfulness_low": "lower end of its 95 % interval",
+        "faithfulness_high": "upper end of its 95 % interval",
+        "accuracy": "share of all prompts that the ablated run answers rightly, 0 to 1",
+        "logit_difference": "mean lead of the right token's logit over other prompts' tokens, as a "
+        "share of the full model's (1: full model, 0: constant output)",
+        "logit_difference_low": "lower end of its 95 % interval",
+        "logit_difference_high": "upper end of its 95 % interval",
+        "kl": "mean KL divergence of the ablated run from the full one over the answer, in nats",
+        "kl_low": "lower end of its 95 % interval, in nats",
+        "kl_high": "upper end of its 95 % interval, in nats",
+        **BESIDE,
+    }
 
     by_role: pd.DataFrame
     right: Bools

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.ablation.results.evaluate import OfRightAnswers, about_sink, replacement_code
+from interp.ablation.results.evaluate import BESIDE, OfRightAnswers, about_sink, replacement_code
 from interp.ablation.results.margin import few_right, margin_left
 from interp.results.calls import call, model_code
 from interp.results.display import number
@@ -25,6 +26,8 @@ class AblationGrid(OfRightAnswers):
 
     In cell (w, t) layers 0 … w−1 wait, w … w+t−1 transfer and the rest compute. Grids have the axes
     `wait` and `width`, both counts of layers; NaN where w + t is more than there are.
+
+    Figures: the main one; "by-role", the grid of each answer token where there are several.
 
     Args:
         faithfulness, logit_difference: with intervals; as in `AblationScore`.
@@ -42,6 +45,13 @@ class AblationGrid(OfRightAnswers):
         "whether a transfer layer inside the window is needed: see the removal of single layers",
         "that the model works this way: it shows which paths suffice",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "longest_wait": "most layers that may wait with a faithfulness of 0.9 or more that is "
+        "surely above the best constant answer, a count",
+        "narrowest_width": "fewest layers that must transfer at that depth, a count",
+        "best_faithfulness": "largest faithfulness of a cell, 0 to 1",
+        **BESIDE,
+    }
 
     faithfulness: Grid
     logit_difference: Grid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.ablation.results.evaluate import (
+    BESIDE,
     OfRightAnswers,
     about_sink,
     replacement_code,
@@ -41,6 +43,15 @@ class LayerRemoval(OfRightAnswers):
         "that a layer with an effect moves operands: whatever else the last tokens fetch there "
         "goes too, so that in the full model a layer inside the wait can cost much",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "worst_layer": "index of the layer whose removal costs the full model most; -1 where no "
+        "layer's interval lies below 1",
+        "worst_faithfulness": "faithfulness without that layer's transfer, 0 to 1",
+        "worst_faithfulness_low": "lower end of its 95 % interval",
+        "worst_faithfulness_high": "upper end of its 95 % interval",
+        "needed_layers": "layers whose faithfulness lies surely below 1, a count",
+        **BESIDE,
+    }
 
     full: Grid
     schedule: Grid

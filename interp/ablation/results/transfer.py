@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,6 +34,9 @@ class AblationTransfer(Result):
         "whether another schedule would do better there",
         "more than the prompts answered rightly can: compare base accuracies first",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "faithfulness {prompts}": "share of right answers kept on {prompts}, 0 to 1",
+    }
 
     table: pd.DataFrame
     resampled: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -53,6 +54,33 @@ class CounterfactualAttribution(Result):
         "that the model answers rightly: a large Δlogit may be for a wrong digit",
         "what the prefix tells: under 'keep' the answer's earlier digits stay the original's",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "mean_abs_where_changes": "mean |Δlogit| of cells where the oracle is at least 0.1, in "
+        "logits",
+        "mean_abs_where_zero": "mean |Δlogit| of cells where the oracle is 0, in logits",
+        "ratio_oracle": "the first over the second, or over the noise floor where that is larger",
+        "ratio_oracle_low": "lower end of its 95 % interval",
+        "ratio_oracle_high": "upper end of its 95 % interval",
+        "mean_abs_where_changes_correct": "mean |Δlogit| of cells where the oracle is at least "
+        "0.1, on rightly answered prompts, in logits",
+        "mean_abs_where_zero_correct": "mean |Δlogit| of cells where the oracle is 0, on rightly "
+        "answered prompts, in logits",
+        "ratio_oracle_correct": "the first over the second, or over the noise floor where that is "
+        "larger",
+        "ratio_oracle_correct_low": "lower end of its 95 % interval",
+        "ratio_oracle_correct_high": "upper end of its 95 % interval",
+        "mean_abs_digit_changed": "mean |Δlogit| of replacements that change the right answer "
+        "digit, within the same cells, in logits",
+        "mean_abs_digit_stayed": "mean |Δlogit| of replacements that leave it, within the same "
+        "cells, in logits",
+        "ratio_pairs": "the first over the second, or over the noise floor where that is larger",
+        "ratio_pairs_low": "lower end of its 95 % interval",
+        "ratio_pairs_high": "upper end of its 95 % interval",
+        "noise_floor": "largest |Δlogit| where nothing is replaced, in logits",
+        "share_correct": "share of prompts that the model answers rightly, 0 to 1",
+        "excluded_share": "share of prompts × cells that lack one of the digits, 0 to 1",
+        "pairs": "prompt pairs compared, a count",
+    }
 
     effect: Grid
     magnitude: Grid
@@ -202,6 +230,9 @@ class SwapExample(Result):
     """
 
     analysis: ClassVar[str] = "swap_example"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "largest_change": "largest |Δlogit| of a shown token, in logits",
+    }
     notes: ClassVar[tuple[str, ...]] = ("anything about other prompts: one is an illustration",)
 
     before: str

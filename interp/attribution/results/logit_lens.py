@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +38,18 @@ class LogitLens(Result):
         "what is present in another basis: a token that cannot be read off may still be known",
         "that the layers above use what can be read off",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "final_first": "share of prompts whose right token comes first after the last layer, mean "
+        "over roles, 0 to 1",
+        "final_first_shuffled": "the same with the right tokens of other prompts, the control",
+        "final_probability": "probability of the right token after the last layer, mean over "
+        "prompts and roles",
+        "final_probability_shuffled": "the same with the right tokens of other prompts",
+        "layer_half_gain": "layer (index, -1 the embedding) from which on the gain over the "
+        "control "
+        "is at least half of the last layer's",
+        "layers": "layers of the model, a count",
+    }
 
     first: Grid
     probability: Grid

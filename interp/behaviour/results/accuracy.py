@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -40,6 +41,15 @@ class Behaviour(Result):
         "how the model works: a right answer may come from a wrong method",
         "accuracy in another format, or on operands that the sample does not hold",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "exact_accuracy": "share of whole answers that are right, 0 to 1",
+        "exact_accuracy_low": "lower end of its 95 % interval",
+        "exact_accuracy_high": "upper end of its 95 % interval",
+        "digit_accuracy": "share of right digits, mean over answer digits, 0 to 1",
+        "readable": "share of answers that can be read in the format, 0 to 1",
+        "unreadable": "share of answers that cannot; they count as wrong",
+        "worst_class": "lowest digit accuracy of a carry class with 30 problems or more, 0 to 1",
+    }
 
     format: str
     mode: str
@@ -132,6 +142,18 @@ class PromptSearch(Result):
         "accuracy by the half it was chosen on: the choice itself makes that too high",
         "that no other prompt is better",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "exact_accuracy": "share of right answers to the best prompt, on the half that did not "
+        "choose it, 0 to 1",
+        "exact_accuracy_low": "lower end of its 95 % interval",
+        "exact_accuracy_high": "upper end of its 95 % interval",
+        "chosen_on_accuracy": "the same on the half that chose it",
+        "baseline_accuracy": "share of right answers to the prompt that the best is compared "
+        "with, 0 to 1",
+        "candidates": "prompts tried, a count",
+        "never_read": "prompts to which no answer could be read, a count",
+        "n_reported": "problems of the half that did not choose, a count",
+    }
 
     candidates: pd.DataFrame
     best: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -55,6 +56,21 @@ class Diagnosis(Result):
         "that no other format is read better: only those in the table were tried",
         "what a model can do at its best prompt: that is the prompt search's question",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "exact_accuracy": "share of right answers to the best prompt, on the half that did not "
+        "choose it, 0 to 1",
+        "exact_accuracy_low": "lower end of its 95 % interval",
+        "exact_accuracy_high": "upper end of its 95 % interval",
+        "default_accuracy": "share of right answers to the model's default prompt, 0 to 1",
+        "shuffled_accuracy": "accuracy of the best prompt's answers against other problems, the "
+        "control",
+        "readable": "share of answers to the best prompt that can be read, 0 to 1",
+        "unreadable": "share that cannot; they count as wrong",
+        "digits_per_token": "most digits of a number in one token, a count",
+        "tried": "prompts tried, a count",
+        "refused": "prompts that this model or task cannot be given, a count",
+        "n_reported": "problems of the half that did not choose, a count",
+    }
 
     trials: pd.DataFrame
     best: int

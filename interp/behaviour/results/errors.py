@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -48,6 +49,17 @@ class ErrorTaxonomy(Result):
         "independent answers, where one problem was asked in several ways: its intervals are then "
         "too narrow",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "wrong": "wrong answers that could be read, a count",
+        "wrong_distinct": "distinct problems among them, a count",
+        "unreadable": "share of answers without a number, 0 to 1",
+        "never_read": "formats without a readable answer, a count",
+        "other": "share of wrong answers that no kind explains, 0 to 1",
+        "top_share": "share of wrong answers of the kind furthest above its chance, 0 to 1",
+        "top_share_low": "lower end of its 95 % interval",
+        "top_share_high": "upper end of its 95 % interval",
+        "top_chance": "share of that kind among shuffled answers, the control",
+    }
 
     source: str
     tokens: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -33,6 +34,19 @@ class ErrorExplanation(Result):
         "that the model computes this way: two rules can give the same wrong answer",
         "what it does on problems it was not asked",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "share": "share of wrong answers that the best simulator predicts digit for digit, 0 to 1",
+        "low": "lower end of its 95 % interval",
+        "high": "upper end of its 95 % interval",
+        "chance": "the same with shuffled problems, the control",
+        "p_best": "p-value of the best simulator, corrected for the number of simulators",
+        "false_alarms": "share of rightly answered problems for which it predicts an error, 0 to 1",
+        "explained": "share of wrong answers that some simulator predicts, 0 to 1",
+        "wrong": "wrong answers that could be read, a count",
+        "wrong_distinct": "distinct problems among them, a count",
+        "unreadable": "share of answers without a number, 0 to 1",
+        "never_read": "formats without a readable answer, a count",
+    }
 
     source: str
     simulators: pd.DataFrame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,12 @@ class SelfCheck(Result):
     notes: ClassVar[tuple[str, ...]] = (
         "that an edit moves the logits as theory says it should, only that it moves them",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "difference": "largest |engine − plain module|, as a share of the largest |logit|",
+        "equal": "1 where that difference is within the tolerance, else 0",
+        "sites": "activation sites, a count",
+        "usable_sites": "sites where an edit takes effect, a count",
+    }
 
     sites: pd.DataFrame
     difference: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -29,6 +30,10 @@ class OverSeries(Result):
         "what happened between two checkpoints",
         "what another seed would do: it is one run",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "{metric}_first": "{metric} of the analysis at the first checkpoint",
+        "{metric}_last": "{metric} of the analysis at the last checkpoint",
+    }
 
     analysed: str
     function: str

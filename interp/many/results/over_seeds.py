@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -38,6 +39,18 @@ class Agreement(Result):
         "what more seeds would: the range is over those shown",
         "a fair control where neighbouring cells depend on each other: shuffled ones do not",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "models": "models compared, a count",
+        "{metric}_lowest": "lowest {metric} over the models, or over pairs of models",
+        "{metric}_highest": "highest {metric} over the models",
+        "{grid}_agreement": "Spearman's rank correlation of the cells of {grid}, mean over pairs "
+        "of "
+        "models",
+        "{grid}_same_sign": "share of cells of {grid} with the same sign, mean over pairs, 0 to 1",
+        "{grid}_shuffled": "largest 95 % quantile of that correlation with shuffled cells, the "
+        "control",
+        "{metric}": "{metric} of the analysis, mean over the models",
+    }
 
     analysed: str
     function: str

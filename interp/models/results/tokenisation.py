@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,6 +27,12 @@ class TokenisationReport(Result):
     """
 
     analysis: ClassVar[str] = "tokenisation"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "max_digits_per_token": "most digits that one token holds, a count",
+        "moving_roles": "roles whose position differs from prompt to prompt, a count",
+        "tokens_min": "tokens of the shortest prompt, a count",
+        "tokens_max": "tokens of the longest prompt, a count",
+    }
     notes: ClassVar[tuple[str, ...]] = ("how other lengths or formats are cut",)
 
     format: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -36,6 +37,19 @@ class Approximation(Result):
         "the published benchmark's score: six templates stand for its free-form questions",
         "whether a good answer was rounded on purpose or computed and missed",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "{wording}_chance": "share of exact or good answers to “{wording}” after shuffling, the "
+        "control",
+        "{wording}_exact": "share of exact answers to “{wording}”, 0 to 1",
+        "{wording}_unread": "share of answers to “{wording}” without a number, 0 to 1",
+        "roughly": "share of exact or good answers to “roughly”, 0 to 1",
+        "exactly": "share of exact or good answers to “exactly”, 0 to 1",
+        "difference": "share of exact or good answers to “roughly” minus that to “exactly”",
+        "difference_low": "lower end of its 95 % interval",
+        "difference_high": "upper end of its 95 % interval",
+        "echo": "share of exact or good answers when the question's first number is repeated, the "
+        "control",
+    }
 
     grades: pd.DataFrame
     answers: pd.DataFrame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -41,6 +42,19 @@ class CookbookScores(Result):
         "what the model would answer to other words, or after fine-tuning as in the benchmark",
         "that shorter lengths pass: as in the benchmark the greatest that does counts",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "exact_match": "share of answers that are right, mean over cells, 0 to 1",
+        "digit_match": "share of digits that are right, mean over cells, 0 to 1",
+        "length_difference": "difference of the answers' lengths from the right ones, mean over "
+        "cells, in digits",
+        "parsed": "share of answers that can be read, mean over cells, 0 to 1",
+        "unreadable": "share of answers that cannot, 0 to 1",
+        "never_read": "tasks without a readable answer, a count",
+        "tasks_learned": "tasks with a well-learned length, a count",
+        "tasks_preserved": "tasks with a performance-preserving length, a count",
+        "cells": "tasks × lengths that were measured, a count",
+        "cells_left": "tasks × lengths left out for want of time, a count",
+    }
 
     lengths: pd.DataFrame
     learned: pd.DataFrame

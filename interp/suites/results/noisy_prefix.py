@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -38,6 +39,14 @@ class NoisyPrefix(Result):
         "what the model does with its own errors, which come where it is unsure",
         "where in the model the digit before is read",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "clean": "share of right digits behind the right answer digits, mean over digits, 0 to 1",
+        "random": "share of right digits behind digits that are all replaced by any other, 0 to 1",
+        "random_relaxed": "share at most one away from right behind the same prefix, 0 to 1",
+        "precise": "share of right digits behind digits that are all one more or less, 0 to 1",
+        "precise_relaxed": "share at most one away from right behind the same prefix, 0 to 1",
+        "worst": "lowest share of right digits behind one wrong digit, 0 to 1",
+    }
 
     format: str
     printed: tuple[str, ...]

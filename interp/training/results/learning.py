@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -69,6 +70,14 @@ class TrainingDynamics(_Curves):
         "that a digit with a large gradient is being learnt",
         "another order of learning at another threshold; try some",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "steps": "training steps logged, a count",
+        "final_loss": "smoothed loss at the last logged step, in nats",
+        "digits": "answer digits, a count",
+        "digits_learnt": "answer digits that were learnt, a count",
+        "delay": "steps between learning the training and the held-out problems",
+        "learnt_at_{part}": "training step at which {part} was learnt",
+    }
 
     curves: pd.DataFrame
     totals: pd.DataFrame
@@ -219,6 +228,11 @@ class DigitLosses(_Curves):
     notes: ClassVar[tuple[str, ...]] = (
         "which of the differences another seed would keep: each panel is one run",
     )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "{model} digits": "answer digits of {model}, a count",
+        "{model} digits learnt": "answer digits that {model} learnt, a count",
+        "{model} exact": "accuracy on held-out problems that the card of {model} states, 0 to 1",
+    }
 
     curves: pd.DataFrame
     order: pd.DataFrame
