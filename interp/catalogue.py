@@ -388,16 +388,16 @@ CATALOGUE: tuple[Entry, ...] = (
 )
 
 _MOVED = {
-    "interp:across": "interp.many._over_seeds:across",
-    "interp:replicas": "interp.many._over_seeds:seeds_of",
-    "interp:over": "interp.many._over_checkpoints:over",
-    "interp:series": "interp.many._over_checkpoints:checkpoints",
+    "interp:across": "interp:over_seeds",
+    "interp:replicas": "interp:seeds_of",
+    "interp:over": "interp:over_checkpoints",
+    "interp:series": "interp:checkpoints",
     "interp.behaviour:noisy_prefix": "interp.suites:noisy_prefix",
     "interp.behaviour:cookbook": "interp.suites:cookbook",
     "interp.behaviour:approximation": "interp.suites:approximation",
     "interp.arithmetic:cookbook": "interp.suites.number_cookbook",
     "interp.models:planted": "interp.planted",
-    "probes:use": "probes.causal_test:intervene",
+    "probes:use": "probes:intervene",
 }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 import interp
-from interp import errors
+from interp import catalogue, errors
 
 
 def loaded_after(code: str) -> set[str]:
@@ -36,6 +37,17 @@ def test_names_are_found() -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="module 'interp' has no attribute 'Adition'; it has"):
         _ = interp.Adition
+
+
+@pytest.mark.parametrize("old", catalogue._MOVED)
+def test_a_name_that_moved_still_works_and_the_warning_names_the_new_one(old: str) -> None:
+    package, _, name = old.partition(":")
+    with pytest.warns(DeprecationWarning, match="is now") as caught:
+        moved = getattr(import_module(package), name)
+    new = str(caught[0].message).partition("is now ")[2].partition(";")[0]
+    assert not any(part.startswith("_") for part in new.split("."))
+    above, _, last = new.rpartition(".")
+    assert getattr(import_module(above), last) is moved
 
 
 def test_errors_are_what_the_standard_library_knows() -> None:
