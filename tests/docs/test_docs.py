@@ -64,8 +64,12 @@ def test_every_command_exists(page: Path) -> None:
 
 
 def test_the_floors_are_those_of_the_rules() -> None:
-    rows = re.findall(r"^\| (\d+) \|", text(ROOT / "CONTRIBUTING.md"), re.M)
-    assert [int(row) for row in rows] == list(range(1, len(FLOORS) + 1))
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", text(ROOT / "CONTRIBUTING.md"), re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, len(FLOORS) + 1))
+    for modules, (_, rooms) in zip(FLOORS, rows, strict=True):
+        there = [name.split(".") for name in modules]
+        there = [parts for parts in there if list(ROOT.glob("/".join(parts) + "*"))]
+        assert [parts for parts in there if parts[-1] not in rooms] == []
 
 
 def test_the_glossary_says_each_term_once() -> None:
@@ -86,6 +90,11 @@ def test_the_workflow_runs_every_python_that_is_promised() -> None:
     pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
     promised = re.findall(r"Python :: (3\.\d+)", "\n".join(text_lines("pyproject.toml")))
     assert pythons == promised
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda p: p.name)
+def test_forms_and_workflows_are_mappings(path: Path) -> None:
+    assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
 
 
 def text_lines(name: str) -> list[str]:
