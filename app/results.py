@@ -21,7 +21,7 @@ from app.study import Study
 from interp.arithmetic.scoring import score
 from interp.behaviour.breakdowns import carry_classes
 from interp.behaviour.explain import faults_behind
-from interp.models.asking import draw
+from interp.models.asking import sample as asked_sample
 
 if TYPE_CHECKING:
     from interp.arithmetic.problems import Problems
@@ -114,7 +114,8 @@ def example(study: Study, operand_digit: str, prefix: Prefix, row: int) -> SwapE
 @st.cache_data(max_entries=8, show_spinner=False)
 def _answered(study: Study) -> Problems:
     """What `_behaviour` asks."""
-    return draw(loaded(study), study.task, study.n, study.seed).problems
+    drawn = asked_sample(loaded(study), study.task, n=study.n, seed=study.seed)
+    return drawn.problems
 
 
 def _asked(study: Study) -> str:

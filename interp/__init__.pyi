@@ -65,7 +65,35 @@ from .arithmetic.tasks import (
 from .arithmetic.tasks import (
     task as task,
 )
+from .engine._cache import cache as cache
 from .engine.requests import Cancel as Cancel
+from .errors import (
+    ArithmoscopeError as ArithmoscopeError,
+)
+from .errors import (
+    Cancelled as Cancelled,
+)
+from .errors import (
+    FormatError as FormatError,
+)
+from .errors import (
+    InputError as InputError,
+)
+from .errors import (
+    ModelError as ModelError,
+)
+from .errors import (
+    RoleError as RoleError,
+)
+from .errors import (
+    RowError as RowError,
+)
+from .errors import (
+    SiteError as SiteError,
+)
+from .errors import (
+    StorageError as StorageError,
+)
 from .loading import (
     load as load,
 )
@@ -87,4 +115,9 @@ from .many._over_seeds import (
 from .models.convert import convert as convert
 from .models.listing import list_models as list_models
 from .models.site_map import SiteMap as SiteMap
-from .results.result import Result as Result
+from .results.result import (
+    Result as Result,
+)
+from .results.result import (
+    load_result as load_result,
+)

@@ -376,7 +376,7 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(
         name="models.tokenisation_report",
-        function="interp.models.tokenisation:tokenisation_report",
+        function="interp.models._tokenisation_report:tokenisation_report",
         kind="tokenisation",
         result="interp.models.results.tokenisation:TokenisationReport",
         figures="interp.models.figures.tokenisation",

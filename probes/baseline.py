@@ -9,7 +9,9 @@ import pandas as pd
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.engine.requests import Cancel, Progress
-from interp.models.asking import sample
+from interp.errors import InputError
+from interp.models.asking import asked_problems
+from interp.models.prompts import PromptBatch
 from interp.results.calls import problems_call
 from interp.results.resampling import resampling
 from probes.design import Design, Scheme, designs_of, varying
@@ -23,7 +25,7 @@ from probes.targets import Target, computed, resolve
 
 
 def one_hot_baseline(
-    problems: Problems | Task | str,
+    asked: Problems | Task | str,
     targets: Sequence[str | Target] | None = None,
     *,
     n: int = 20_000,
@@ -38,42 +40,44 @@ def one_hot_baseline(
     """Score linear probes of the one-hot operand digits for each target.
 
     Args:
-        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
+        asked: Problems; or a task (or its name), of which `n` problems are drawn with `seed`.
         targets: as `probes.probe`.
         split, test, folds: as `probes.split`; `turns` as `probes.probe`.
 
     Raises InputError as `probes.probe`.
     """
-    drawn = sample(problems, n, seed)
-    asked = each_once(drawn, split)
-    every = resolve(asked.task, computed(asked.task) if targets is None else targets)
-    wanted = varying(asked, every) if targets is None else every
+    if isinstance(asked, PromptBatch):
+        raise InputError("no model answers here: give a task or batch.problems, not prompts")
+    drawn = asked_problems(None, asked, n=n, seed=seed)
+    problems = each_once(drawn, split)
+    every = resolve(problems.task, computed(problems.task) if targets is None else targets)
+    wanted = varying(problems, every) if targets is None else every
     scheme = Scheme(split, test, folds, seed, wrong=(), turns=turns)
-    X = one_hot_operands(asked)
-    groups = designs_of(asked, wanted, scheme)
+    X = one_hot_operands(problems)
+    groups = designs_of(problems, wanted, scheme)
     rows: dict[str, dict[str, object]] = {}
     for done, design in enumerate(groups):
         if cancel is not None:
             cancel.check()
-        rows |= _rows(asked, design, fit_design(X, design), seed)
+        rows |= _rows(problems, design, fit_design(X, design), seed)
         if progress is not None:
             progress(done + 1, len(groups))
     return OneHotBaseline(
         model=None,
-        task=asked.task.name,
-        n=len(asked),
-        n_distinct=asked.n_distinct,
+        task=problems.task.name,
+        n=len(problems),
+        n_distinct=problems.n_distinct,
         seed=seed,
         settings={
             "problems": problems_call(drawn, (0, seed)),
-            "targets": None if targets is None else [t.spec(asked.task) for t in wanted],
+            "targets": None if targets is None else [t.spec(problems.task) for t in wanted],
             **split_settings(split),
             "test": test,
             "folds": folds,
             **turns_setting(turns),
         },
         cells=pd.DataFrame([rows[target.name] for target in wanted]),
-        resampled=resampling(asked).over,
+        resampled=resampling(problems).over,
     )
 
 

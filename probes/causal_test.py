@@ -22,9 +22,9 @@ from interp.engine._run import run, run_variants
 from interp.engine.interventions import Add, Rows
 from interp.engine.requests import Cancel, Progress, Run, Variant
 from interp.errors import InputError
+from interp.models.asking import expression
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results.calls import problems_call
 from interp.results.resampling import resampling
 from probes.consequences import answer_if
 from probes.fitted import FittedProbe
@@ -51,7 +51,7 @@ class Resources:
 def intervene(
     model: Model,
     fitted: FittedProbe,
-    problems: Problems | None = None,
+    asked: Problems | None = None,
     *,
     mode: Mode = "move",
     to: float | Sequence[float] | None = None,
@@ -66,7 +66,7 @@ def intervene(
     """Edit what `fitted` reads and measure the answer, beside random edits of equal norm.
 
     Args:
-        problems: None means up to `n` of those that were held out when the probe was fitted.
+        asked: Problems; None means up to `n` of those that were held out when the probe was fitted.
         mode: "move" the reading to another value; "remove" what is read, by its mean.
         to: the new value, one or one a problem; None draws another problem's value that changes
             the named answer digit.
@@ -85,7 +85,15 @@ def intervene(
         raise InputError(f"unknown mode {mode!r}: choose 'move' or 'remove'")
     if randoms < 1:
         raise InputError("randoms must be at least 1: without a control an effect says nothing")
-    asked = fitted.held_out.distinct()[:n] if problems is None else problems.distinct()
+    given = asked
+    if not isinstance(fitted, FittedProbe):
+        raise InputError("which probe? Fit one: probes.fit(model, …), and give what it returns")
+    if not isinstance(asked, Problems | None):
+        raise InputError(
+            f"a probe's problems are Problems, not a {type(asked).__name__}: draw some with "
+            "interp.task(…).sample(256), or leave them out for those it was not fitted on"
+        )
+    asked = fitted.held_out.distinct()[:n] if asked is None else asked.distinct()
     batch = fitted.prompts(model, asked)
     roles = _written_after(batch, fitted.role)
     values = fitted.target.values(asked)
@@ -116,7 +124,7 @@ def intervene(
         n=len(asked),
         n_distinct=asked.n_distinct,
         seed=seed,
-        settings=_settings(fitted, problems, mode, to, along, randoms, n, seed),
+        settings=_settings(model, fitted, given, mode, to, along, randoms, n, seed),
         target=fitted.target.spec(asked.task),
         site=fitted.hook.site,
         layer=fitted.hook.layer,
@@ -217,6 +225,7 @@ def _intervention(model: Model, batch: PromptBatch, fitted: FittedProbe, delta: 
 
 
 def _settings(
+    model: Model,
     fitted: FittedProbe,
     problems: Problems | None,
     mode: str,
@@ -229,6 +238,6 @@ def _settings(
     values = None if to is None else np.asarray(to, dtype=float).tolist()
     return {
         "fitted": dict(fitted.settings),
-        "problems": None if problems is None else problems_call(problems, (0, seed)),
+        "problems": None if problems is None else expression(model, problems, (0, seed)),
         "mode": mode, "to": values, "along": along, "randoms": randoms, "n": n,
     }  # fmt: skip

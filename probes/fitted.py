@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.tasks import Task
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
-from interp.models.asking import sample
+from interp.models.asking import Asked, drawn_for
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results.calls import problems_call
 from interp.results.identity import ModelId
 from probes.activations import Hook, extracted, hooks
 from probes.cells import shown_values
@@ -147,7 +145,7 @@ class FittedProbe:
 
 def fit(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     target: str | Target,
     *,
     site: str,
@@ -157,6 +155,7 @@ def fit(
     n: int = 2000,
     seed: int = 0,
     format: str | None = None,
+    held_out: bool = True,
     split: str | Split = "operand",
     test: float = 0.25,
     folds: int = 5,
@@ -169,7 +168,7 @@ def fit(
     Arguments as `probes.probe`. Raises InputError and RoleError as it does, and InputError where
     the activations do not vary at all.
     """
-    drawn = sample(problems, n, seed)
+    drawn, format, sampled = drawn_for(model, asked, n, seed, format, held_out)
     batch = model.prompts(each_once(drawn, split), format=format)
     (place,) = check_places(batch, [role])
     (wanted,) = resolve(batch.problems.task, [target])
@@ -188,9 +187,9 @@ def fit(
     if progress is not None:
         progress(1, 1)
     settings = {
-        "problems": problems_call(drawn, (0, seed)), "site": site, "layer": layer, "role": role,
+        **sampled, "site": site, "layer": layer, "role": role,
         "head": head, "seed": seed, "format": batch.format, "test": test, "folds": folds,
-        **split_settings(split), "starting_with": model.tokens.start,
+        **split_settings(split),
     }  # fmt: skip
     known = design.values[design.split.train, 0]
     (against,) = references(batch, possible, None, memory)

@@ -17,8 +17,6 @@ from interp.errors import RoleError
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
 
-_BEFORE = re.compile(r"predicts\((.+)\)")
-
 
 def default_places(batch: PromptBatch) -> tuple[str, ...]:
     """`last`, the prompt's end, then every answer token in order of print."""
@@ -31,41 +29,27 @@ def positions(batch: PromptBatch, place: str) -> npt.NDArray[np.int64]:
     Raises RoleError for a role that no prompt has, or that is the first token where "predicts(…)"
     asks for the one before.
     """
-    before = _BEFORE.fullmatch(place)
-    return batch.predicting_positions(before[1]) if before else batch.position_array(place)
+    return batch.position_array(place)
 
 
 def roles_at(batch: PromptBatch, place: str) -> npt.NDArray[np.str_]:
-    """The role of the token that stands there in each row, [n]; '' in rows that lack it."""
-    where = positions(batch, place)
-    found = [
-        batch.layouts[layout][at] if at >= 0 else ""
-        for layout, at in zip(batch.layout_of, where, strict=True)
-    ]
-    return np.array(found, dtype=str)
+    """`PromptBatch.roles_at`."""
+    return batch.roles_at(place)
+
+
+def bos_tokens(batch: PromptBatch) -> tuple[int, ...]:
+    """`PromptBatch.bos_tokens`."""
+    return batch.bos_tokens
+
+
+def predicted_role(batch: PromptBatch, place: str) -> str:
+    """`PromptBatch.emitted_at`."""
+    return batch.emitted_at(place)
 
 
 def is_thought(role: str) -> bool:
     """Whether it is a token of a chain of thought: `t0`, `t1`, …"""
     return re.fullmatch(r"t\d+(\.\d+)?", role) is not None
-
-
-def bos_tokens(batch: PromptBatch) -> tuple[int, ...]:
-    """The token ids that every prompt begins with, before its text."""
-    layout = batch.layouts[batch.layout_of[0]]
-    count = sum(re.fullmatch(r"bos(\.\d+)?", role) is not None for role in layout)
-    return tuple(batch.tokens[0, :count].tolist())
-
-
-def predicted_role(batch: PromptBatch, place: str) -> str:
-    """The answer role that the position's logits emit in every row, '' where there is none."""
-    where = positions(batch, place)
-    for role in batch.answer_roles:
-        there = batch.predicting_positions(role)
-        both = (where >= 0) & (there >= 0)
-        if both.any() and (where[both] == there[both]).all():
-            return role
-    return ""
 
 
 def digits_seen(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool_]]:

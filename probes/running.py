@@ -17,8 +17,10 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
-from interp.models.asking import sample
+from interp.models.asking import asked_problems, expression, settings_of
 from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.results.calls import model_call
 from interp.results.intervals import mean_interval
 from interp.results.resampling import resampling
 from probes.results.baseline import RunningSums
@@ -38,11 +40,12 @@ SITE = "resid_mid"
 
 def running_sums(
     models: Mapping[str, Model],
-    problems: Problems | Task | str | None = None,
+    asked: Problems | Task | str | None = None,
     *,
     digits: Sequence[int] | None = None,
     n: int = 2000,
     seed: int = 0,
+    held_out: bool = True,
     split: str | Split = "problem",
     test: float = 0.25,
     folds: int = 5,
@@ -54,20 +57,30 @@ def running_sums(
 
     Args:
         models: by name; one whose name holds "icot" or "sft" gets the published error beside it.
-        problems: those asked of every model; None means `n` of the models' own task.
+        asked: a task's name, a Task or Problems, the same for every model; None means the models'
+            own task.
+        n, seed, held_out: how problems of a task are drawn, from what was held out of training
+            where that is the same for all models, else from the whole task.
         digits: which k; None means all whose sum varies.
         split, test, folds, memory: as `probes.probe`.
 
     Raises InputError for models of different tasks and as `probes.probe`.
     """
-    if not models:
+    if not isinstance(models, Mapping) or not models:
         raise InputError("there is no model: give some by name, {'aux': interp.load(…)}")
-    asked = sample(_task(models) if problems is None else problems, n, seed).distinct()
-    wanted = _digits(asked, digits)
+    if isinstance(asked, PromptBatch):
+        raise InputError("prompts are one model's: give problems, batch.problems")
+    splits = [model.split for model in models.values()]
+    alike = held_out and all(split == splits[0] for split in splits)
+    first = next(iter(models.values()))
+    problems = asked_problems(
+        first, _task(models) if asked is None else asked, n=n, seed=seed, held_out=alike
+    ).distinct()
+    wanted = _digits(problems, digits)
     parts, true, predicted = [], [], []
     for number, (name, model) in enumerate(models.items()):
-        sweep = _sweep(model, asked, wanted, seed, split, test, folds, memory, cancel)
-        for row, y, said in _cells(name, model, sweep, asked, wanted, seed):
+        sweep = _sweep(model, problems, wanted, seed, split, test, folds, memory, cancel)
+        for row, y, said in _cells(name, model, sweep, problems, wanted, seed):
             parts.append(row)
             true.append(y)
             predicted.append(said)
@@ -75,19 +88,23 @@ def running_sums(
             progress(number + 1, len(models))
     return RunningSums(
         model=None,
-        task=asked.task.name,
-        n=len(asked),
-        n_distinct=asked.n_distinct,
+        task=problems.task.name,
+        n=len(problems),
+        n_distinct=problems.n_distinct,
         seed=seed,
         settings=dict(sweep.settings)
+        | settings_of(first, problems, seed)
         | {
+            "problems": expression(
+                first, problems, (0, seed), name=model_call(first.id.name, first.tokens.start)
+            ),
             "digits": None if digits is None else list(wanted),
             "starting_with": {name: model.tokens.start for name, model in models.items()},
         },
         cells=pd.DataFrame(parts),
         true=np.stack(true),
         predicted=np.stack(predicted),
-        resampled=resampling(asked).over,
+        resampled=resampling(problems).over,
     )
 
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.tasks import Task
+from interp.engine.interventions import selection
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
-from interp.models.asking import sample
+from interp.models.asking import Asked, drawn_for
 from interp.models.model import Model
-from interp.results.calls import problems_call
 from probes.activations import Hook, hooks
 from probes.assemble import assemble
 from probes.design import WRONG_LABELS, Scheme, check_known, check_varying, designs, varying
@@ -31,16 +30,17 @@ BACKENDS = ("threading", "loky", "multiprocessing")
 
 def probe(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     *,
     targets: Sequence[str | Target] | None = None,
     sites: Sequence[str] = ("resid_post",),
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
-    roles: Sequence[str] | None = None,
+    roles: str | Sequence[str] | None = None,
     n: int = 2000,
     seed: int = 0,
     format: str | None = None,
+    held_out: bool = True,
     split: str | Split = "operand",
     test: float = 0.25,
     folds: int = 5,
@@ -58,7 +58,9 @@ def probe(
     """What linear probes read at every site, beside what they read in the question alone.
 
     Args:
-        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`.
+        asked: a task's name, a Task, Problems or a PromptBatch; of prompts the problems and the
+            format count.
+        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
         targets: names (`probes.target_names(task)`) or Targets; None means the computed columns.
         sites: of resid_pre, resid_mid, resid_post, attn_out, mlp_out, z (head by head), mlp_post.
         roles: "c2" for the token itself, "predicts(c2)" for the position before it; None means
@@ -91,29 +93,30 @@ def probe(
         raise InputError(f"unknown control {min(unknown)!r}: choose from {', '.join(CONTROLS)}")
     if backend not in BACKENDS:
         raise InputError(f"unknown backend {backend!r}: choose from {', '.join(BACKENDS)}")
-    drawn = sample(problems, n, seed)
-    asked = each_once(drawn, split)
-    batch = model.prompts(asked, format=format)
+    drawn, format, sampled = drawn_for(model, asked, n, seed, format, held_out)
+    problems = each_once(drawn, split)
+    batch = model.prompts(problems, format=format)
+    roles = selection("roles", roles)
     places = check_places(batch, default_places(batch) if roles is None else roles)
-    wanted = _targets(asked, targets)
+    wanted = _targets(problems, targets)
     check_known(batch, places, wanted)
     wrong = tuple(name for name in WRONG_LABELS if name in controls)
     scheme = Scheme(split, test, folds, seed, wrong, turns)
     every = {place: designs(batch, place, wanted, scheme) for place in places}
-    check_varying(asked, wanted, list(every.values()))
+    check_varying(problems, wanted, list(every.values()))
     study = Study(
         model, batch, tuple(p for p in places if every[p]), wanted,
         _shard(hooks(model, sites, layers, heads), shard), every, tuple(controls), seed, memory,
         None if store is None else Path(store), jobs, backend,
     )  # fmt: skip
     settings = {
-        "problems": problems_call(drawn, (0, seed)),
-        "targets": None if targets is None else [t.spec(asked.task) for t in wanted],
+        **sampled,
+        "targets": None if targets is None else [t.spec(problems.task) for t in wanted],
         "sites": list(sites), "layers": None if layers is None else list(layers),
         "heads": None if heads is None else list(heads),
         "roles": None if roles is None else list(roles), "format": batch.format,
         **split_settings(split), "test": test, "folds": folds, "controls": list(controls),
-        "shard": None if shard is None else list(shard), "starting_with": model.tokens.start,
+        "shard": None if shard is None else list(shard),
     } | turns_setting(turns)  # fmt: skip
     folder = None if resume is None else Path(resume)
     found = measure(study, folder, settings, progress, cancel)

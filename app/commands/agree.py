@@ -103,13 +103,17 @@ class Asked:
             InputError: for a task or sampler where the analysis draws its own problems.
         """
         from app.sample import problems
-        from interp.many.calling import asks_unseen, takes_problems, title
+        from interp.catalogue import entry_of
+        from interp.many.calling import takes_problems, title
+        from interp.models.asking import asked_problems
 
         if takes_problems(analysis):
-            task, n = task_of(model, self.task), 512 if self.n is None else self.n
-            if self.sampler is None and asks_unseen(analysis) and model.split is not None:
-                return model.held_out(n, task=task, seed=self.seed)
-            return problems(task, n, seed=self.seed, sampler=self.sampler or "uniform")
+            known = entry_of(analysis)
+            default = 512 if known is None or known.n is None else known.n
+            task, n = task_of(model, self.task), default if self.n is None else self.n
+            if self.sampler is None:
+                return asked_problems(model, task, n=n, seed=self.seed)
+            return problems(task, n, seed=self.seed, sampler=self.sampler)
         if self.task is not None or self.sampler is not None:
             raise InputError(
                 f"{title(analysis)} draws its own problems: leave --task and --sampler out"

@@ -19,12 +19,12 @@ from interp.ablation.results.af1 import AllForOne, beside_target
 from interp.ablation.results.evaluate import AblationScore
 from interp.ablation.schedule import Schedule
 from interp.ablation.search import Search, search
-from interp.ablation.setting import Setting, n_distinct
+from interp.ablation.setting import Draw, Setting, n_distinct
 from interp.ablation.visible import OPEN, PEEK, SELF, check_mask
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import Asked
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
 from interp.results.grid import Axis, Grid
 from interp.results.result import MIN_DISTINCT
 
@@ -33,14 +33,17 @@ Ints = npt.NDArray[np.int64]
 
 def af1(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     target: float = 0.9,
     replacement: str | Replacement = "cama",
     sink: str = "first",
     transfer_mask: str = PEEK,
     heads: bool = True,
-    seed: int = 0,
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -48,7 +51,7 @@ def af1(
     """Search on one half of the distinct prompts, and tell what the other half says.
 
     Args:
-        batch: prompts with their true answers.
+        asked, n, format, held_out, seed: as in `evaluate`; the seed also draws the halves.
         target: the faithfulness that the search may not fall below.
         transfer_mask: what the last tokens may look at in transfer layers.
         heads: whether to cut heads inside the transfer layers; False keeps them all.
@@ -68,7 +71,10 @@ def af1(
     if not 0 < target <= 1:
         raise InputError(f"target={target}: a faithfulness lies above 0 and is at most 1.")
     check_searchable(transfer_mask)
-    setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
+    draw = Draw(n, seed, format, held_out)
+    setting = Setting.asked(
+        model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
+    )
     halves = split(setting)
     setting.resources.told(5)
     found = attempt(halves, target, transfer_mask, heads=heads, curve=True)

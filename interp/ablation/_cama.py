@@ -8,13 +8,10 @@ import torch
 
 from interp.ablation.replacements import Given, Replacement
 from interp.ablation.results.cama import CamaTable
-from interp.ablation.tables import Table, build_table, table_problems
-from interp.arithmetic.problems import Problems
-from interp.arithmetic.tasks import Task
-from interp.arithmetic.tasks import task as task_named
+from interp.ablation.tables import Table, build_table
 from interp.engine.requests import Cancel, Progress
+from interp.models.asking import Asked, prompts
 from interp.models.model import Model
-from interp.results.calls import problems_call
 from interp.results.grid import Axis, Grid
 
 _FLOOR = 1e-12  # of the squared length: less variance than that is rounding
@@ -22,12 +19,13 @@ _FLOOR = 1e-12  # of the squared length: less variance than that is rounding
 
 def cama(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     *,
-    format: str | None = None,
-    given: Given = "token",
     n: int = 1024,
     seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
+    given: Given = "token",
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -35,8 +33,8 @@ def cama(
     """Build the table of conditional means (or fetch it), and say what it explains.
 
     Args:
-        problems: those behind the table; of a task all where there are at most 1024, else `n` drawn
-            with `seed`.
+        asked: the problems behind the table, or a task of which they are drawn.
+        n, seed, format, held_out: as in `evaluate`.
         given: the key: own "token", own "value" where a number spans tokens, or "nothing".
         memory, cancel, progress: as in `engine.run`.
 
@@ -50,11 +48,9 @@ def cama(
         InputError: for an unknown key; ModelError: for a wrapped module.
     """
     Replacement("cama", given, n, seed)  # its checks
-    if isinstance(problems, str):
-        problems = task_named(problems)
-    if isinstance(problems, Task):
-        problems = table_problems(problems.problems(*[0] * len(problems.operand_digits)), n, seed)
-    batch = model.prompts(problems, format=format)
+    batch, sampled = prompts(
+        model, asked, n=n, seed=seed, format=format, held_out=held_out
+    )  # fmt: skip
     table = build_table(model, batch, given, memory=memory, cancel=cancel, progress=progress)
     roles = [role for role in batch.roles if any(key.role == role for key in table.index)]
     share, error = _explained(table, roles)
@@ -68,9 +64,8 @@ def cama(
         seed=seed,
         settings={
             "format": batch.format,
-            "problems": problems_call(batch.problems, (0, seed)),
+            **sampled,
             "given": given,
-            "starting_with": model.tokens.start,
         },
         given=given,
         exact=table.exact,

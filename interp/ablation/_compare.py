@@ -21,6 +21,7 @@ from interp.ablation.setting import Setting
 from interp.ablation.visible import OPEN, OPERANDS, PEEK, check_mask
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
@@ -30,14 +31,17 @@ _ALWAYS = ("cama", "role-mean", "mean", "zero", "resample", "resample:token", "o
 
 def compare(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     schedule: Schedule | Mapping[str, Any] | None = None,
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     replacements: Sequence[str | Replacement] | None = None,
     masks: Sequence[str] | None = None,
     target: float = 0.9,
     sink: str = "first",
-    seed: int = 0,
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -57,6 +61,7 @@ def compare(
     Raises: as `af1`. An alternative that refuses these prompts has its reason in the table.
     """
     schedule = None if schedule is None else Schedule.of(schedule)
+    batch, _ = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     given = tuple(replacements) if replacements is not None else replacements_for(batch)
     names = tuple(Replacement.of(name, seed) for name in given)
     kinds = tuple(masks) if masks is not None else (PEEK, OPERANDS, "window:2")

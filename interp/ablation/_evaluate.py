@@ -19,27 +19,30 @@ from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
 from interp.ablation.results.evaluate import AblationScore, share_interval
 from interp.ablation.schedule import Schedule
-from interp.ablation.setting import Setting
+from interp.ablation.setting import Draw, Setting
 from interp.engine._run import run_variants
 from interp.engine.interventions import Intervention, MaskAttention
 from interp.engine.requests import Cancel, Progress, Savings, Variant
 from interp.errors import InputError
+from interp.models.asking import Asked
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
 
 AnswerMode = Literal["forced", "generated"]
 
 
 def evaluate(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     schedule: Schedule | Mapping[str, Any],
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     replacement: str | Replacement = "cama",
     sink: str = "first",
     answers: AnswerMode = "forced",
     masks: Sequence[MaskAttention] = (),
-    seed: int = 0,
     memory: int = 2**30,
     savings: Savings | None = None,
     cancel: Cancel | None = None,
@@ -48,7 +51,10 @@ def evaluate(
     """Faithfulness of a schedule, by complete forwards.
 
     Args:
-        batch: prompts with their true answers, `model.prompts(problems)`.
+        asked: a task's name, a Task, Problems, or a PromptBatch with the true answers.
+        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`); the seed also
+            draws the table's prompts and `resample`, and resamples for the intervals.
+        format: how they are written; None means the model's first.
         schedule: or its JSON values, {"wait": 2, "transfer": [2]}.
         replacement: what waiting tokens are given (`replacements`).
         sink: what all may see: "first", "shots" or "none" (`places`).
@@ -58,7 +64,6 @@ def evaluate(
             not.
         masks: further `MaskAttention`, as of `ablation.knock_out`, on top of the schedule; the
             Result's settings, picture, verdict and code tell them.
-        seed: of the table's prompts, of `resample`, and of the intervals.
         memory, savings, cancel, progress: as in `engine.run`.
 
     Returns:
@@ -79,7 +84,8 @@ def evaluate(
     masks = tuple(masks)
     specs(masks)  # its check, before anything runs
     resources = Resources(memory, cancel, progress)
-    setting = Setting.of(model, batch, replacement, sink, seed, resources)
+    draw = Draw(n, seed, format, held_out)
+    setting = Setting.asked(model, asked, draw, replacement, sink, resources)
     schedule = Schedule.of(schedule)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     found = score(setting, schedule, masks=masks, savings=savings)

@@ -18,13 +18,13 @@ from interp.ablation.measured import faithfulness, logit_difference, token_faith
 from interp.ablation.replacements import Replacement
 from interp.ablation.results.grid import AblationGrid
 from interp.ablation.schedule import Schedule
-from interp.ablation.setting import Setting
+from interp.ablation.setting import Draw, Setting
 from interp.ablation.visible import OPEN, PEEK, check_mask
 from interp.engine._run import run
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
+from interp.models.asking import Asked
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
 from interp.results.grid import Axis, Grid
 
 Route = Literal["fast", "complete"]
@@ -33,8 +33,12 @@ Floats = npt.NDArray[np.float64]
 
 def grid(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     replacement: str | Replacement = "cama",
     sink: str = "first",
     waits: Sequence[int] | None = None,
@@ -42,7 +46,6 @@ def grid(
     transfer_mask: str = PEEK,
     kl: bool = False,
     route: Route = "fast",
-    seed: int = 0,
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -70,7 +73,10 @@ def grid(
     if route not in get_args(Route):
         raise InputError(f"unknown route {route!r}: choose 'fast' or 'complete'.")
     check_mask(transfer_mask)
-    setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
+    draw = Draw(n, seed, format, held_out)
+    setting = Setting.asked(
+        model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
+    )
     depth = model.shape.n_layers
     chosen = [_counts("waits", waits, depth), _counts("widths", widths, depth)]
     pairs = [(w, t) for w in chosen[0] for t in chosen[1] if w + t <= depth]

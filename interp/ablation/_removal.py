@@ -13,23 +13,26 @@ from interp.ablation.measured import faithfulness
 from interp.ablation.replacements import Replacement
 from interp.ablation.results.removal import LayerRemoval
 from interp.ablation.schedule import Schedule
-from interp.ablation.setting import Bools, Setting
+from interp.ablation.setting import Bools, Draw, Setting
 from interp.ablation.visible import SELF
 from interp.engine.interventions import Intervention
 from interp.engine.requests import Cancel, Progress
+from interp.models.asking import Asked
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
 from interp.results.grid import Axis, Grid
 
 
 def removal(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     schedule: Schedule | Mapping[str, Any] | None = None,
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     replacement: str | Replacement = "cama",
     sink: str = "first",
-    seed: int = 0,
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -45,7 +48,10 @@ def removal(
 
     Raises: as `evaluate`.
     """
-    setting = Setting.of(model, batch, replacement, sink, seed, Resources(memory, cancel, progress))
+    draw = Draw(n, seed, format, held_out)
+    setting = Setting.asked(
+        model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
+    )
     schedule = Schedule() if schedule is None else Schedule.of(schedule)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     table, right = measure(setting, schedule)

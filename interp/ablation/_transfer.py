@@ -20,9 +20,9 @@ from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
+from interp.models.asking import expression
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results.calls import problems_call
 from interp.results.result import MIN_DISTINCT
 
 Ints = npt.NDArray[np.int64]
@@ -61,8 +61,7 @@ def transfer(
             problems. What a single set of prompts refuses (a layer its model has not, a token that
             the table has never seen) is told in the table.
     """
-    if not targets:
-        raise InputError("there is nothing to transfer to: name sets of prompts.")
+    _check_targets(targets)
     found = schedule if isinstance(schedule, AllForOne) else None
     if isinstance(schedule, AllForOne):
         schedule, searched_with, searched_sink = _of_search(schedule)
@@ -97,12 +96,26 @@ def transfer(
             "sink": sink,
             "starting_with": model.tokens.start,
             "search": None if found is None else found.code,
-            "problems_of": [problems_call(batch.problems, (0, seed)) for batch in batches],
+            "problems_of": [expression(model, batch.problems, (0, seed)) for batch in batches],
             "models_of": [None if own is model else _about(own) for own, _ in pairs],
         },
         table=pd.DataFrame(table),
         resampled="operand values where they repeat, else distinct problems",
     )
+
+
+def _check_targets(targets: Mapping[str, Target]) -> None:
+    """Raise InputError for anything but names with prompts, and for none."""
+    parts = list(targets.values()) if isinstance(targets, Mapping) else [targets]
+    for part in parts:
+        batch = part[1] if isinstance(part, tuple) and len(part) == 2 else part
+        if not isinstance(targets, Mapping) or not isinstance(batch, PromptBatch):
+            raise InputError(
+                f"a schedule is transferred to named prompts, not to a {type(part).__name__}: give "
+                "{'padded': model.prompts(problems)}, or (another model, its prompts) by name"
+            )
+    if not parts:
+        raise InputError("there is nothing to transfer to: name sets of prompts.")
 
 
 def _of_search(found: AllForOne) -> tuple[Schedule, Replacement, str]:

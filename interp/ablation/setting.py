@@ -1,10 +1,10 @@
-"""What every analysis of this room begins with: prompts, sink, replacement, and what is told."""
+"""Shared inputs of all ablation analyses, validated once: prompts, sink and replacement."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +17,27 @@ from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
 from interp.ablation.tables import Table
 from interp.errors import InputError
+from interp.models.asking import Asked, check_model, prompts, settings_of
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results.calls import problems_call
 from interp.results.resampling import resampling
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+class Draw(NamedTuple):
+    """How problems of a task are drawn and written (`interp.models.asking`)."""
+
+    n: int
+    seed: int
+    format: str | None
+    held_out: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One batch, ready to be ablated."""
+    """Prompts, sink and replacement of one ablation analysis, validated once."""
 
     model: Model
     places: Places
@@ -38,6 +47,20 @@ class Setting:
     replacement: Replacement
     resources: Resources
     seed: int
+
+    @classmethod
+    def asked(
+        cls,
+        model: Model,
+        asked: Asked,
+        draw: Draw,
+        replacement: str | Replacement,
+        sink: str,
+        resources: Resources,
+    ) -> Setting:
+        """Of what an analysis is asked with. Raises what `asking.prompts` and `of` raise."""
+        batch, _ = prompts(model, asked, **draw._asdict())
+        return cls.of(model, batch, replacement, sink, draw.seed, resources)
 
     @classmethod
     def of(
@@ -50,11 +73,7 @@ class Setting:
         resources: Resources,
     ) -> Setting:
         """Raises what `Places.of`, `Truth.of`, `Replacement.of` and `Sink.of` raise."""
-        if batch.model.hash != model.hash:
-            raise InputError(
-                f"these prompts were made for {batch.model.name}, not for {model.name}. Make them "
-                f"with model.prompts(problems)."
-            )
+        check_model(model, batch)
         places = Places.of(batch, sink)
         what = Replacement.of(replacement, seed)
         found = Sink.of(model, places)
@@ -95,8 +114,7 @@ class Setting:
         batch = self.batch
         settings = {
             "format": batch.format,
-            "starting_with": self.model.tokens.start,
-            "problems": problems_call(batch.problems, (0, self.seed)),
+            **settings_of(self.model, batch.problems, self.seed),
             "replacement": self.replacement.label,
             "table_prompts": self.replacement.n,
             "table_seed": self.replacement.seed,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interp.arithmetic.origin import Origin
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import generator, step_seed, whole
 from interp.arithmetic.tasks import Task
@@ -96,6 +97,7 @@ class Split:
         a seed that is no whole number.
         """
         n, rng = whole(n), generator(seed)
+        origin = Origin("held_out", n, seed, {"part": part}, self)
         if task.n_problems <= _LARGEST_GRID:
             grid = task.grid()
             rows = np.flatnonzero(self.keeps(grid, part))
@@ -106,10 +108,10 @@ class Split:
                     "To ask a model any problem, draw from the whole task: --sampler uniform, or "
                     f"interp.task({task.name!r}).sample({n}, seed=0)"
                 )
-            return grid[np.sort(rng.permutation(rows)[:n])]
+            return grid[np.sort(rng.permutation(rows)[:n])].drawn_by(origin)
         # Drawn twice, a problem of so large a task is rare: a few more make up for it.
         spare = n + 16 + int(n**2 / task.n_problems / self.share(part))
-        return self.draw(task, part, spare, seed).distinct()[:n]
+        return self.draw(task, part, spare, seed).distinct()[:n].drawn_by(origin)
 
 
 def _places(problems: Problems, seed: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interp.arithmetic.digits import Digits, to_integers
+from interp.arithmetic.origin import Origin
 from interp.arithmetic.reading import read_operands, read_operators
 from interp.arithmetic.schoolbook import Operators
 from interp.arithmetic.specification import Specification
@@ -61,7 +63,8 @@ class Task(Specification):
         parts = [
             self.problems(*values, operators="".join(choice)) for choice in product(*self.operators)
         ]
-        return Problems.concat(parts)
+        every = Problems.concat(parts)
+        return every.drawn_by(Origin("grid", len(every)))
 
 
 class Problems(Worked):
@@ -69,7 +72,8 @@ class Problems(Worked):
 
     `operands` are digit arrays uint8 `[n, width]`, column 0 the least significant, one an operand;
     `operators` is an array `[n, gaps]` of '+', '-' and '*'. Everything else follows from these and
-    is computed on first use. Tasks make them (`Task.sample`, `.grid`, `.problems`).
+    is computed on first use. Tasks make them (`Task.sample`, `.grid`, `.problems`). `origin` says
+    how they were drawn, None where that is not known; equality ignores it.
 
     Raises InputError where the arrays do not fit the task, and where there is no problem at all:
     an empty selection is nearly always a filter gone wrong.
@@ -79,6 +83,7 @@ class Problems(Worked):
 
     def __init__(self, task: Task, operands: Sequence[Digits], operators: Operators) -> None:
         super().__init__(task, operands, operators)
+        self.origin: Origin | None = None
         self._families: dict[str, NDArray[Any]] = {}
 
     def __getitem__(self, rows: int | slice | ArrayLike) -> Problems:
@@ -97,6 +102,12 @@ class Problems(Worked):
                 f"the selection leaves none of {self.n} problems: check the mask, or draw more"
             )
         return Problems(self.task, [x[index] for x in self.operands], operators)
+
+    def drawn_by(self, origin: Origin) -> Problems:
+        """The same problems with an `origin`."""
+        found = copy.copy(self)
+        found.origin = origin
+        return found
 
     @staticmethod
     def concat(parts: Sequence[Problems]) -> Problems:
@@ -141,6 +152,8 @@ class Problems(Worked):
 
     def distinct(self) -> Problems:
         """Each problem once, in the order of first appearance."""
+        if self.n_distinct == self.n:
+            return self
         _, first = np.unique(as_keys(self.rows), return_index=True)
         return self[np.sort(first)]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from interp.arithmetic.origin import Origin
 from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.samplers import draw
 from interp.errors import InputError
@@ -33,7 +34,9 @@ class _Sampled(Task):
     def sample(
         self, n: int, *, seed: int = 0, sampler: str = "uniform", **options: Any
     ) -> Problems:
-        return draw(self, n, seed=seed, sampler=sampler, **options)
+        drawn = draw(self, n, seed=seed, sampler=sampler, **options)
+        named = {} if sampler == "uniform" else {"sampler": sampler}
+        return drawn.drawn_by(Origin("sample", n, seed, {**named, **options}))
 
 
 def _check_digits(count: Any, what: str) -> None:

@@ -18,14 +18,14 @@ import numpy.typing as npt
 from interp.attribution.measure import Floats, Measured, Resources, measure
 from interp.attribution.oracle import answer_changes, change_probability
 from interp.attribution.results.counterfactual import CounterfactualAttribution
-from interp.attribution.roles import least_first, operand_digit_roles
 from interp.attribution.swaps import Draws, Prefix, Swap, check_true_answers, swaps
 from interp.attribution.targets import Target
+from interp.engine.interventions import selection
 from interp.engine.requests import Cancel, Progress, Savings
 from interp.errors import InputError
+from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.results.calls import problems_call
 from interp.results.grid import Axis, Grid
 from interp.results.intervals import mean_interval
 from interp.results.resampling import resampling
@@ -33,13 +33,16 @@ from interp.results.resampling import resampling
 
 def counterfactual(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     prefix: Prefix = "keep",
     target: Target = "argmax",
     draws: Draws = "one",
-    operand_digits: Sequence[str] | None = None,
-    seed: int = 0,
+    operand_digits: str | Sequence[str] | None = None,
     memory: int = 2**30,
     savings: Savings | None = None,
     cancel: Cancel | None = None,
@@ -48,7 +51,9 @@ def counterfactual(
     """How much each answer digit's logit depends on each operand digit.
 
     Args:
-        batch: prompts with their true answers, `model.prompts(problems)`.
+        asked: a task's name, a Task, Problems, or a PromptBatch with the true answers.
+        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
+        format: how they are written; None means the model's first.
         prefix: "keep" leaves the original's answer before each digit that is read; "recompute"
             puts the changed problem's own true answer there.
         target: whose logit is read (`targets`).
@@ -69,12 +74,15 @@ def counterfactual(
     _check_choice("prefix", prefix, get_args(Prefix))
     _check_choice("target", target, get_args(Target))
     _check_choice("draws", draws, get_args(Draws))
+    batch, sampled = prompts(
+        model, asked, n=n, seed=seed, format=format, held_out=held_out
+    )  # fmt: skip
     check_true_answers(model, batch)
-    written = operand_digit_roles(batch)
-    roles = written if operand_digits is None else tuple(operand_digits)
+    written = batch.operand_digit_roles
+    roles = selection("operand_digits", operand_digits) or written
     for role in roles:
         _check_choice("operand digit", role, written)
-    answers = least_first(batch.answer_roles)
+    answers = batch.answer_roles_least_first
     # A digit is replaced alike whichever others are asked for beside it.
     seeds = dict(
         zip(written, np.random.SeedSequence(seed).generate_state(len(written)), strict=True)
@@ -86,7 +94,7 @@ def counterfactual(
     measured = measure(model, batch, every, answers, prefix, target, resources)
     settings = {
         "format": batch.format,
-        "problems": problems_call(batch.problems, (0, seed)),
+        **sampled,
         "prefix": prefix,
         "target": target,
         "draws": draws,

@@ -14,15 +14,15 @@ import numpy.typing as npt
 import torch
 
 from interp.attribution.results.logit_lens import LogitLens
-from interp.attribution.roles import least_first
 from interp.attribution.targets import true_tokens
 from interp.engine._run import run
+from interp.engine.interventions import selection
 from interp.engine.readout import unembed
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
+from interp.models.asking import Asked, prompts
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
-from interp.results.calls import problems_call
+from interp.models.prompts import PromptBatch, predicted
 from interp.results.grid import Axis, Grid
 from interp.results.intervals import mean_interval
 from interp.results.resampling import resampling
@@ -32,10 +32,13 @@ MEASURES = ("first", "probability", "rank", "logit")
 
 def logit_lens(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     *,
-    roles: Sequence[str] | None = None,
+    n: int = 512,
     seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
+    roles: str | Sequence[str] | None = None,
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -43,9 +46,11 @@ def logit_lens(
     """Rank, probability and logit of the true token after each layer, and of another prompt's.
 
     Args:
-        batch: prompts with their answers.
-        roles: whose prediction is read off; None means every answer role.
-        seed: of the shuffling of answers among prompts (the control) and of the intervals.
+        asked: a task's name, a Task, Problems, or a PromptBatch with answers.
+        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`); the seed also
+            shuffles answers among prompts (the control) and resamples for the intervals.
+        format: how they are written; None means the model's first.
+        roles: whose prediction is read off, "c2" or "predicts(c2)"; None means every answer role.
         memory: bytes for one minibatch of logits.
         cancel, progress: as in `engine.run`.
 
@@ -55,7 +60,12 @@ def logit_lens(
         InputError: for prompts without answers.
         RoleError: for a role that no prompt has, or the first token, which nothing predicts.
     """
-    chosen = least_first(batch.answer_roles) if roles is None else tuple(roles)
+    batch, sampled = prompts(
+        model, asked, n=n, seed=seed, format=format, held_out=held_out
+    )  # fmt: skip
+    chosen = batch.answer_roles_least_first
+    if roles is not None:
+        chosen = tuple(predicted(role) for role in selection("roles", roles) or ())
     if not chosen:
         raise InputError("these prompts hold no answer: make them with model.prompts(problems)")
     positions = np.stack([batch.predicting_positions(role) for role in chosen], axis=1)
@@ -84,7 +94,7 @@ def logit_lens(
         seed=seed,
         settings={
             "format": batch.format,
-            "problems": problems_call(batch.problems, (0, seed)),
+            **sampled,
             "roles": None if roles is None else chosen,
         },
         resampled=over,

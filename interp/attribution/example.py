@@ -7,12 +7,12 @@ import pandas as pd
 import torch
 
 from interp.attribution.results.counterfactual import SwapExample
-from interp.attribution.roles import least_first, place_of
 from interp.attribution.swaps import Prefix, Swap, swapped_prompts
 from interp.attribution.targets import true_tokens
 from interp.engine._run import run_variants
 from interp.engine.requests import Variant
 from interp.errors import InputError
+from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.results.calls import problems_call
@@ -20,9 +20,13 @@ from interp.results.calls import problems_call
 
 def swap_example(
     model: Model,
-    batch: PromptBatch,
+    asked: Asked,
     operand_digit: str,
     *,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
     row: int = 0,
     digit: int | None = None,
     prefix: Prefix = "keep",
@@ -31,8 +35,9 @@ def swap_example(
     """Logits and probabilities of one prompt before and after one operand digit is replaced.
 
     Args:
+        asked, n, seed, format, held_out: as in `counterfactual`.
         operand_digit: the role to replace, "a2".
-        row: which prompt of the batch.
+        row: which of these prompts.
         digit: its new value; None means the next one up (9 becomes 1).
         prefix: as in `counterfactual`.
         top: how many of the likeliest tokens before and after to list, besides the right ones.
@@ -40,11 +45,12 @@ def swap_example(
     Raises:
         InputError: for a digit that the problem has already, or that its task does not allow.
     """
+    batch, _ = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     one = batch[row]
     swap = _swap(one, operand_digit, digit)
     changed = swapped_prompts(model, one, swap, prefix)
     own = model.prompts(swap.problems, format=batch.format)
-    roles = least_first(one.answer_roles)
+    roles = one.answer_roles_least_first
     runs = run_variants(
         model, one, [Variant("original"), Variant("changed", batch=changed)], logits=roles
     )
@@ -76,7 +82,7 @@ def swap_example(
 
 def _swap(one: PromptBatch, role: str, value: int | None) -> Swap:
     problems = one.problems
-    operand, place = place_of(problems, role)
+    operand, place = one.operand_digit(role)
     operands = [digits.copy() for digits in problems.operands]
     digits = operands[operand]
     old = int(digits[0, place])

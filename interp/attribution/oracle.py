@@ -10,7 +10,6 @@ import numpy.typing as npt
 from interp.arithmetic.counterfactuals import all_digit_swaps
 from interp.arithmetic.oracle import rederive
 from interp.arithmetic.problems import Problems
-from interp.attribution.roles import place_of, prints_least_first
 from interp.attribution.swaps import Swap, swappable
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
@@ -31,7 +30,7 @@ def change_probability(
     rows = swappable(batch, role)
     if not len(rows):
         return chance
-    swapped, of = all_digit_swaps(problems[rows], *place_of(problems, role))
+    swapped, of = all_digit_swaps(problems[rows], *batch.operand_digit(role))
     changed = _changed(batch, swapped, problems[rows[of]], answers, prefix)
     count = np.bincount(of)
     for column in range(len(answers)):
@@ -49,7 +48,7 @@ def answer_changes(
 def _changed(
     batch: PromptBatch, swapped: Problems, original: Problems, answers: Sequence[str], prefix: str
 ) -> npt.NDArray[np.bool_]:
-    trusting = prefix == "keep" and prints_least_first(batch)
+    trusting = prefix == "keep" and batch.prints_least_first
     trusting &= original.task.arithmetic != "modular"  # which has no columns to carry between
     new = rederive(swapped, original) if trusting else swapped.answer
     changed = np.empty((len(original), len(answers)), dtype=bool)

@@ -12,7 +12,6 @@ import torch
 
 from interp.arithmetic.counterfactuals import all_digit_swaps, allowed_digits, swap_digit
 from interp.arithmetic.problems import Problems
-from interp.attribution.roles import place_of, written
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -42,7 +41,7 @@ def swaps(batch: PromptBatch, role: str, draws: Draws, seed: int) -> list[Swap]:
     A leading digit that is not 0 stays so, and the number keeps its length. One draw is uniform
     over the values left; "all" gives up to nine, each a Swap of its own.
     """
-    operand, digit = place_of(batch.problems, role)
+    operand, digit = batch.operand_digit(role)
     rows = swappable(batch, role)
     if not len(rows):
         return []
@@ -59,9 +58,9 @@ def swaps(batch: PromptBatch, role: str, draws: Draws, seed: int) -> list[Swap]:
 
 def swappable(batch: PromptBatch, role: str) -> npt.NDArray[np.int64]:
     """The rows whose prompt writes the digit and that leave it another value."""
-    operand, digit = place_of(batch.problems, role)
+    operand, digit = batch.operand_digit(role)
     allowed = allowed_digits(batch.problems, operand, digit, keep_leading=True)
-    return np.flatnonzero(written(batch, role) & allowed.any(axis=1))
+    return np.flatnonzero(batch.writes(role) & allowed.any(axis=1))
 
 
 def _put_back(

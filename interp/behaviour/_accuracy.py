@@ -6,13 +6,12 @@ from typing import Literal, get_args
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import check_answered_in
-from interp.arithmetic.tasks import Task
 from interp.behaviour.breakdowns import cells
 from interp.behaviour.results.accuracy import Behaviour
 from interp.engine.answers import Resources, answer_table, forced, greedy
 from interp.engine.requests import Cancel, Progress
 from interp.errors import FormatError, InputError
-from interp.models.asking import draw
+from interp.models.asking import Asked, sample
 from interp.models.model import Model
 
 Mode = Literal["greedy", "forced"]
@@ -20,11 +19,12 @@ Mode = Literal["greedy", "forced"]
 
 def accuracy(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     *,
     n: int = 1024,
     seed: int = 0,
     format: str | None = None,
+    held_out: bool = True,
     mode: Mode = "greedy",
     strict: bool = True,
     memory: int = 2**30,
@@ -34,9 +34,8 @@ def accuracy(
     """Ask the model each distinct problem once, and score the answers.
 
     Args:
-        problems: the problems; or a task (or its name), of which `n` are drawn with `seed`, all of
-            them where there are no more than `n`: only such as were held out from training, where
-            the model's card tells which.
+        asked: a task's name, a Task, Problems or a PromptBatch; each distinct problem counts once.
+        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
         format: how they are written; None means the model's first.
         mode: "greedy", the model's own answer; or "forced", each answer token predicted after the
             right ones, which no user of the model ever sees.
@@ -52,24 +51,24 @@ def accuracy(
     """
     if mode not in get_args(Mode):
         raise InputError(f"unknown mode {mode!r}: choose one of {', '.join(get_args(Mode))}")
-    asked, drawn, told = draw(model, problems, n, seed)
-    name = format or model.formats[0]
+    drawn = sample(model, asked, n=n, seed=seed, format=format, held_out=held_out)
+    problems, name = drawn.problems, drawn.format
     resources = Resources(memory, cancel, progress)
-    answered = (greedy if mode == "greedy" else forced)(model, asked, name, resources)
+    answered = (greedy if mode == "greedy" else forced)(model, problems, name, resources)
     if strict and mode == "greedy":
-        _check_format(asked, answered.texts, name)
+        _check_format(problems, answered.texts, name)
     return Behaviour(
         model=model.id,
-        task=asked.task.name,
-        n=len(asked),
-        n_distinct=len(asked),
+        task=problems.task.name,
+        n=len(problems),
+        n_distinct=len(problems),
         seed=seed,
-        settings=told | {"format": name, "mode": mode, "strict": strict},
+        settings=drawn.settings | {"format": name, "mode": mode, "strict": strict},
         format=name,
         mode=mode,
-        cells=cells(asked, answered.exact, answered.correct),
-        answers=answer_table(asked, answered),
-        drawn=drawn,
+        cells=cells(problems, answered.exact, answered.correct),
+        answers=answer_table(problems, answered),
+        drawn=drawn.drawn,
     )
 
 

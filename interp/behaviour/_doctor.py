@@ -13,20 +13,19 @@ import pandas as pd
 from interp.arithmetic import formats
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import score
-from interp.arithmetic.tasks import Task, task
+from interp.arithmetic.tasks import Task
 from interp.behaviour.results.doctor import Diagnosis
 from interp.behaviour.search import with_shots, written_alike
 from interp.engine import answers
 from interp.engine.answers import MARGIN, Resources
 from interp.engine.requests import Cancel, Progress
 from interp.errors import ArithmoscopeError, Cancelled, InputError
+from interp.models.asking import Asked, sample
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
-from interp.results.calls import problems_call
 from interp.results.intervals import wilson
 
-_FEW = 16
 _PROSE = 16  # further tokens in which a number may stand after words
 _SHOWN = ("plain", "qa-short")  # the formats that are also tried behind solved examples
 _OTHERS = ("af1-", "commas-")  # wordings and groupings: the prompt search is for these
@@ -45,10 +44,11 @@ _NUMBERS = (
 
 def doctor(
     model: Model,
-    problems: Problems | Task | str | None = None,
+    asked: Asked | None = None,
     *,
     n: int = 80,
     seed: int = 0,
+    held_out: bool = True,
     formats: Sequence[str] | None = None,
     shots: Sequence[int] = (2,),
     longest: int = 32,
@@ -59,9 +59,9 @@ def doctor(
     """Ask a model the same problems in every format, and say in plain words which one it reads.
 
     Args:
-        problems: the problems, or a task; None means the task on the model's card. Of a task `n`
-            are drawn (all where there are no more), half of them balanced by operand length, as
-            padding shows on short operands alone.
+        asked, n, seed, held_out: as in `accuracy`, of prompts only the problems; None means the
+            task on the model's card. Of a task half of the problems are balanced by operand length,
+            as padding shows on short operands alone.
         formats: formats by name; None means those of the task, wordings of the AF1 paper and
             groupings by commas left out, and few-shot ones with `shots` examples.
         longest: formats whose answers take more tokens are left out, the model's own excepted.
@@ -77,11 +77,17 @@ def doctor(
     Raises:
         InputError: for no task, an unknown format, or fewer than two distinct problems.
     """
-    asked = _problems(model, problems, n, seed)
-    names = _names(model, asked.task, formats, shots, seed)
-    alike = written_alike(asked, names, names[0])
-    chosen_on = np.random.default_rng(seed).permutation(len(asked)) < len(asked) // 2
-    bench = _Bench(model, asked, chosen_on, longest, Resources(memory, cancel, None))
+    drawn = sample(
+        model, _task(model) if asked is None else asked, n=n, seed=seed, held_out=held_out,
+        mixed=True,
+    )  # fmt: skip
+    problems = drawn.problems
+    if len(problems) < 2:
+        raise InputError("a diagnosis needs at least two distinct problems: one for each half.")
+    names = _names(model, problems.task, formats, shots, seed)
+    alike = written_alike(problems, names, names[0])
+    chosen_on = np.random.default_rng(seed).permutation(len(problems)) < len(problems) // 2
+    bench = _Bench(model, problems, chosen_on, longest, Resources(memory, cancel, None))
     starts = _starts(model)
     steps, total = 0, len(alike) * len(starts)
     trials: list[dict[str, Any]] = []
@@ -97,12 +103,12 @@ def doctor(
         progress(total, total)
     return Diagnosis(
         model=model.id,
-        task=asked.task.name,
-        n=len(asked),
-        n_distinct=len(asked),
+        task=problems.task.name,
+        n=len(problems),
+        n_distinct=len(problems),
         seed=seed,
         settings={
-            "problems": problems_call(asked) if isinstance(problems, Problems) else None,
+            **drawn.settings,
             "n": n,
             "formats": None if formats is None else tuple(formats),
             "shots": tuple(shots),
@@ -115,31 +121,12 @@ def doctor(
     )
 
 
-def _problems(model: Model, problems: Problems | Task | str | None, n: int, seed: int) -> Problems:
-    if isinstance(problems, Problems):
-        found = problems.distinct()
-    else:
-        known = model.task if problems is None else problems
-        if known is None:
-            raise InputError(
-                f"{model.name} was trained for no task that is known: say which, such as 'add:2'."
-            )
-        found = _mixed(task(known), n, seed).distinct()
-    if len(found) < 2:
-        raise InputError("a diagnosis needs at least two distinct problems: one for each half.")
-    return found
-
-
-def _mixed(chosen: Task, n: int, seed: int) -> Problems:
-    """`n` problems, half of them balanced by operand length where the task can do that."""
-    if 0 < chosen.n_problems <= _FEW * n:  # drawing would repeat itself
-        every = chosen.grid()
-        return every[np.random.default_rng(seed).permutation(len(every))[:n]]
-    try:
-        short = chosen.sample(n // 2, seed=seed, sampler="lengths")
-    except InputError:  # one length alone
-        return chosen.sample(n, seed=seed)
-    return Problems.concat([chosen.sample(n - n // 2, seed=seed), short])
+def _task(model: Model) -> Task:
+    if model.task is None:
+        raise InputError(
+            f"{model.name} was trained for no task that is known: say which, such as 'add:2'."
+        )
+    return model.task
 
 
 def _names(

@@ -7,33 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from interp.arithmetic import explain_errors as simulated
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.published_answers import read_published
-from interp.arithmetic.scoring import read_answer
 from interp.arithmetic.simulators import Simulator, simulators
-from interp.arithmetic.tasks import Task
 from interp.arithmetic.wrong_answers import WrongAnswers, wrong_answers
-from interp.behaviour.asking import ask
-from interp.behaviour.errors import check_shuffles, chosen_rows, published_file, readable
+from interp.behaviour.answers_given import (
+    GivenAnswers,
+    check_shuffles,
+    numbers_in,
+    of_file,
+    of_model,
+)
 from interp.behaviour.results.explain import ErrorExplanation
 from interp.engine.answers import Resources, problem_texts
 from interp.engine.requests import Cancel, Progress
+from interp.models.asking import Asked
 from interp.models.model import Model
-
-Answers = npt.NDArray[np.object_]
 
 
 def explain_errors(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     *,
     n: int = 1024,
     seed: int = 0,
     format: str | None = None,
+    held_out: bool = True,
     strict: bool = True,
     shuffles: int = 1000,
     memory: int = 2**30,
@@ -43,9 +44,8 @@ def explain_errors(
     """Ask the model, and compare its wrong answers with those of every simulator of the task.
 
     Args:
-        problems: the problems; or a task (or its name), of which `n` are drawn with `seed` as in
-            `accuracy`.
-        format, strict, memory, cancel, progress: as in `accuracy`.
+        asked, n, seed, format, held_out, strict: as in `accuracy`.
+        memory, cancel, progress: as in `engine.generate`.
         shuffles: how often the wrong answers are shuffled among problems for the control.
 
     Does not show: that the model computes as the simulator does.
@@ -55,21 +55,11 @@ def explain_errors(
         FormatError: where `strict` and most answers cannot be read.
     """
     check_shuffles(shuffles)
-    asked = ask(
-        model, problems, n=n, seed=seed, format=format, strict=strict,
+    given = of_model(
+        model, asked, n=n, seed=seed, format=format, held_out=held_out, strict=strict,
         resources=Resources(memory, cancel, progress),
     )  # fmt: skip
-    return ErrorExplanation(
-        model=asked.model,
-        task=asked.problems.task.name,
-        n=len(asked.problems),
-        n_distinct=len(asked.problems),
-        seed=seed,
-        settings={**asked.settings, "shuffles": shuffles},
-        source=str(asked.settings["format"]),
-        read=int(readable(asked.answers).sum()),
-        **_tables(asked.problems, asked.answers, seed, shuffles),
-    )
+    return _result(given, seed, shuffles)
 
 
 def explain_published(
@@ -86,24 +76,7 @@ def explain_published(
         InputError: where it is no such file, no row is left, or no readable answer is wrong.
     """
     check_shuffles(shuffles)
-    file = published_file() if path is None else Path(path)
-    published = chosen_rows(read_published(file), where)
-    return ErrorExplanation(
-        model=None,
-        task=published.problems.task.name,
-        n=published.n,
-        n_distinct=published.problems.n_distinct,
-        seed=seed,
-        settings={
-            "path": None if path is None else str(path),
-            "where": dict(where) if where else None,
-            "shuffles": shuffles,
-        },
-        source=file.name,
-        read=int(readable(published.answers).sum()),
-        never_read=published.never_read,
-        **_tables(published.problems, published.answers, seed, shuffles),
-    )
+    return _result(of_file(path, where), seed, shuffles)
 
 
 def faults_behind(
@@ -111,8 +84,7 @@ def faults_behind(
 ) -> list[str]:
     """The simulators that predict what was written, by commas, for each problem; '' where the
     answer is right, unreadable or predicted by none."""
-    answers = np.empty(len(problems), dtype=object)
-    answers[:] = [read_answer(text, format, problems.task).value for text in texts]
+    answers = numbers_in(list(texts), format, problems)
     faults = [""] * len(problems)
     right = problems.answers()
     if any(a is not None and a != b for a, b in zip(answers, right, strict=True)):
@@ -130,9 +102,8 @@ def _predicted_by(wrong: WrongAnswers, chosen: tuple[Simulator, ...], seed: int)
     return [", ".join(names[column]) for column in hits.T]
 
 
-def _tables(
-    problems: Problems, answers: Answers, seed: int, shuffles: int
-) -> dict[str, pd.DataFrame]:
+def _result(given: GivenAnswers, seed: int, shuffles: int) -> ErrorExplanation:
+    problems, answers = given.problems, given.answers
     chosen = simulators(problems.task)
     table = simulated.explain_errors(problems, answers, chosen, seed=seed, shuffles=shuffles)
     does = {one.name: one.does for one in chosen}
@@ -146,4 +117,4 @@ def _tables(
             "simulators": _predicted_by(wrong, chosen, seed),
         }
     )
-    return {"simulators": table, "wrong": listed}
+    return ErrorExplanation(**given.common(seed, shuffles), simulators=table, wrong=listed)

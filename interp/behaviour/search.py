@@ -15,23 +15,24 @@ from interp.behaviour.results.accuracy import PromptSearch
 from interp.engine.answers import Resources, greedy
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
-from interp.models.asking import draw
+from interp.models.asking import Asked, sample
 from interp.models.model import Model
 from interp.results.intervals import wilson
 
-Asked = dict[str, float]  # n, accuracy with low and high, readable
+Score = dict[str, float]  # n, accuracy with low and high, readable
 
 _CHAINS = ("scratchpad", "icot")
 
 
 def search_prompts(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     *,
-    styles: Sequence[str] | None = None,
-    shots: Sequence[int] = (0, 1, 2, 4),
     n: int = 200,
     seed: int = 0,
+    held_out: bool = True,
+    styles: Sequence[str] | None = None,
+    shots: Sequence[int] = (0, 1, 2, 4),
     baseline: str | None = None,
     memory: int = 2**30,
     cancel: Cancel | None = None,
@@ -41,7 +42,7 @@ def search_prompts(
     the best of them, and in the baseline.
 
     Args:
-        problems: the problems, or a task of which `n` are drawn as in `accuracy`.
+        asked, n, seed, held_out: as in `accuracy`; of prompts only the problems matter.
         styles: formats by name; None means those of the task in which the answer follows at once,
             most significant digit first, as people write it.
         shots: numbers of solved examples before the question, drawn with `seed`; a problem is never
@@ -62,18 +63,19 @@ def search_prompts(
         InputError: for fewer than two distinct problems, no style, or a prompt too long for the
             model's context (ask for fewer shots).
     """
-    asked, _, drawn = draw(model, problems, n, seed)
-    if len(asked) < 2:
+    drawn = sample(model, asked, n=n, seed=seed, held_out=held_out)
+    problems = drawn.problems
+    if len(problems) < 2:
         raise InputError("a search needs at least two distinct problems: one for each half")
-    styles = _as_people_write(asked.task) if styles is None else tuple(styles)
+    styles = _as_people_write(problems.task) if styles is None else tuple(styles)
     shots = tuple(shots)
     if not styles or not shots:
         raise InputError("there is no prompt to try: name a style and a number of shots")
     reference = baseline or model.formats[0]
     names = [with_shots(style, count, seed) for style in styles for count in shots]
-    alike = written_alike(asked, [*names, reference], reference)
+    alike = written_alike(problems, [*names, reference], reference)
     names = list(alike)
-    choosing, reporting = _halves(asked, seed)
+    choosing, reporting = _halves(problems, seed)
     steps = _Steps(len(names) + 2, progress)
     resources = Resources(memory, cancel, None)
     first = {name: steps.after(_asked(model, choosing, name, resources)) for name in names}
@@ -87,11 +89,11 @@ def search_prompts(
     ]
     return PromptSearch(
         model=model.id,
-        task=asked.task.name,
-        n=len(asked),
-        n_distinct=len(asked),
+        task=problems.task.name,
+        n=len(problems),
+        n_distinct=len(problems),
         seed=seed,
-        settings=drawn | {"styles": styles, "shots": shots, "baseline": baseline},
+        settings=drawn.settings | {"styles": styles, "shots": shots, "baseline": baseline},
         candidates=pd.DataFrame(rows),
         best=best,
         baseline=reference,
@@ -111,7 +113,7 @@ class _Steps:
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._done, self._progress = total, 0, progress
 
-    def after(self, found: Asked) -> Asked:
+    def after(self, found: Score) -> Score:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
@@ -128,7 +130,7 @@ def _halves(problems: Problems, seed: int) -> tuple[Problems, Problems]:
     return problems[order[: len(order) // 2]], problems[order[len(order) // 2 :]]
 
 
-def _asked(model: Model, problems: Problems, name: str, resources: Resources) -> Asked:
+def _asked(model: Model, problems: Problems, name: str, resources: Resources) -> Score:
     answered = greedy(model, problems, name, resources)
     right = int(answered.exact.sum())
     low, high = wilson(right, len(problems))
@@ -142,7 +144,7 @@ def _asked(model: Model, problems: Problems, name: str, resources: Resources) ->
 
 
 def _row(
-    name: str, first: Asked, second: Asked | None, best: str, reference: str
+    name: str, first: Score, second: Score | None, best: str, reference: str
 ) -> dict[str, object]:
     style, _, examples = name.partition("@")
     row: dict[str, object] = {

@@ -1,3 +1,9 @@
+from ._cache import (
+    Activations as Activations,
+)
+from ._cache import (
+    cache as cache,
+)
 from ._generate import generate as generate
 from ._gradients import gradients as gradients
 from ._run import (

@@ -15,7 +15,7 @@ from interp.engine.gather import Collected, gather
 from interp.engine.interventions import Intervention
 from interp.engine.passes import Job, Outcome, forward
 from interp.engine.plan import Logits, Plan, make_plan
-from interp.engine.requests import Cancel, Cost, Progress, Read, Run, Savings
+from interp.engine.requests import Cancel, Cost, Progress, Read, ReadLike, Run, Savings
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -26,7 +26,7 @@ Metric = Callable[[torch.Tensor, PromptBatch], torch.Tensor]
 def gradients(
     model: Model,
     batch: PromptBatch,
-    reads: Sequence[Read],
+    reads: Sequence[ReadLike],
     *,
     of: Literal["true"] | Metric = "true",
     logits: Logits = "answer",
@@ -50,7 +50,9 @@ def gradients(
     if not reads:
         raise InputError("gradients of what with respect to what? Give at least one Read.")
     everything = Savings(prefix=False, layers=False, logits=True, early_stop=True)
-    plan = make_plan(model, batch, interventions, reads, logits, everything)
+    plan = make_plan(
+        model, batch, interventions, [Read.of(read) for read in reads], logits, everything
+    )
     if plan.logit_positions is None:
         raise InputError("gradients need logits: name the roles that the metric reads.")
     if any(edit.needs_clean() or edit.needs_mean() for edit in plan.edits):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from interp.engine.edits import Edit
 from interp.engine.interventions import Intervention
 from interp.engine.plan import Logits, Plan, last_position, make_plan
-from interp.engine.requests import Cancel, Progress, Read, Run, Savings, Variant
+from interp.engine.requests import Cancel, Progress, Read, ReadLike, Run, Savings, Variant
 from interp.engine.sweep import CleanPass, Reduce, Sweep
 from interp.errors import InputError
 from interp.models.model import Model
@@ -27,7 +27,7 @@ def run(
     batch: PromptBatch,
     interventions: Sequence[Intervention] = (),
     *,
-    reads: Sequence[Read] = (),
+    reads: Sequence[ReadLike] = (),
     logits: Logits = "answer",
     reduce: Reduce | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -64,7 +64,7 @@ def run_variants(
     batch: PromptBatch,
     variants: Sequence[Variant],
     *,
-    reads: Sequence[Read] = (),
+    reads: Sequence[ReadLike] = (),
     logits: Logits = "answer",
     reduce: Reduce | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -78,9 +78,15 @@ def run_variants(
     The first Run's cost includes the clean pass. Numbers equal those of separate complete forwards
     within `tolerance`.
     """
+    if not isinstance(batch, PromptBatch):
+        raise InputError(
+            f"the engine runs prompts, not a {type(batch).__name__}: make some with "
+            "model.prompts(problems)"
+        )
     if not variants:
         raise InputError("there is nothing to run: give at least one Variant.")
     savings = _possible(model, savings or Savings())
+    reads = tuple(Read.of(read) for read in reads)
     base = make_plan(model, batch, (), reads, logits, savings)
     plans = [_variant_plan(model, base, v, reads, savings, memory, cancel) for v in variants]
     # The clean run must reach every position that a variant starts from or is held at.

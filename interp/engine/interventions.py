@@ -142,7 +142,7 @@ def selection(name: str, value: Any) -> tuple[Any, ...] | None:
     items = tuple(value)
     if not items:
         raise InputError(f"{name} is empty: name some, or leave it out for all.")
-    if name in ("roles", "keys"):
+    if name in ("roles", "keys", "operand_digits"):
         if wrong := [item for item in items if not isinstance(item, str)]:
             raise InputError(f"{name} are named by text such as 'a0', not by {wrong[0]!r}.")
         return items

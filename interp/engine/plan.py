@@ -13,7 +13,7 @@ from interp.engine.interventions import Intervention, UserHook
 from interp.engine.requests import Read, Savings
 from interp.errors import InputError, RoleError
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
+from interp.models.prompts import PromptBatch, predicted
 
 Logits = str | Sequence[str] | None
 
@@ -135,8 +135,8 @@ def _check_read_once(readings: Sequence[Reading]) -> None:
 
 
 def logit_roles(batch: PromptBatch, logits: Logits) -> tuple[str, ...]:
-    """The roles whose emission is asked for: "answer" means all answer roles, "last" the position
-    after the prompt, "all" every token after the first."""
+    """The roles whose emission is read: "answer" means all answer roles, "last" the position after
+    the prompt, "all" every token after the first, and "predicts(c2)" the same as "c2"."""
     if logits is None:
         return ()
     if isinstance(logits, str):
@@ -149,8 +149,8 @@ def logit_roles(batch: PromptBatch, logits: Logits) -> tuple[str, ...]:
             return batch.answer_roles
         if logits == "all":
             return tuple(r for r in batch.roles if r != "last" and _emitted(batch, r))
-        return (logits,)
-    return tuple(logits)
+        logits = (logits,)
+    return tuple(predicted(role) for role in logits)
 
 
 def _emitted(batch: PromptBatch, role: str) -> bool:

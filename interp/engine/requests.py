@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,7 +21,11 @@ Progress = Callable[[int, int], None]  # done, total
 
 @dataclass(frozen=True)
 class Read:
-    """Keep the activation of `site` at `layers` (None: all) and `roles` (None: every position)."""
+    """Keep the activation of `site` at `layers` (None: all) and `roles` (None: every position).
+
+    A role is "c2" for the token itself or "predicts(c2)" for the position before it. Where a Read
+    is wanted, ("resid_post", 0), "resid_post.0" and "resid_post" do too.
+    """
 
     site: str
     layers: tuple[int, ...] | None = None
@@ -30,6 +34,27 @@ class Read:
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", selection("layers", self.layers))
         object.__setattr__(self, "roles", selection("roles", self.roles))
+
+    @classmethod
+    def of(cls, given: ReadLike) -> Read:
+        """A Read as it is, or from its short forms. Raises InputError for anything else."""
+        if isinstance(given, Read):
+            return given
+        if isinstance(given, str):
+            site, _, layer = given.partition(".")
+            if not layer:
+                return cls(site)
+            if layer.isdigit():
+                return cls(site, (int(layer),))
+        elif isinstance(given, tuple) and len(given) in (2, 3) and isinstance(given[0], str):
+            return cls(*given)
+        raise InputError(
+            f"{given!r} names no activation: write Read(site, layers, roles), (site, layer), "
+            "'resid_post.0', or 'resid_post' for every layer"
+        )
+
+
+ReadLike = Read | str | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -109,6 +134,14 @@ class Run:
     fired: tuple[int, ...]
     changed: bool | None
     cost: Cost
+
+    def __repr__(self) -> str:
+        held = {site: "" for site, _ in self.activations}
+        parts = [] if self.logits is None else [f"logits at {', '.join(self.logit_roles)}"]
+        parts += [f"activations of {', '.join(held)}"] if held else []
+        parts += [f"{len(self.gradients)} gradients"] if self.gradients else []
+        parts += [] if self.changed is None else [f"changed={self.changed}"]
+        return f"Run({self.name!r}, {', '.join(parts) or 'nothing read'})"
 
     def logit(self, role: str) -> torch.Tensor:
         """Logits that predict `role`, [n, d_vocab]. Raises InputError when they were not asked

@@ -11,6 +11,7 @@ import pandas as pd
 from safetensors.torch import load_file
 
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 from interp.errors import InputError, ModelError
 from interp.loading import load
 from interp.many.calling import Analysis, apply, arguments, of_model, title
@@ -115,7 +116,7 @@ def _told(run: Mapping[str, Any] | None) -> str:
 def over_checkpoints(
     of: Series | str | Path,
     analysis: Analysis,
-    problems: Problems | str | None = None,
+    asked: Problems | Task | str | None = None,
     *,
     steps: Sequence[int] | None = None,
     cancel: Cancel | None = None,
@@ -126,7 +127,7 @@ def over_checkpoints(
 
     Args:
         of: a series, or the name or folder of a model that has one.
-        analysis, problems, options: as `interp.over_seeds`; all checkpoints get the same problems.
+        analysis, asked, options: as `interp.over_seeds`; all checkpoints get the same problems.
         steps: of which checkpoints; None for all.
         cancel: handed on to the analysis. progress: counts checkpoints.
 
@@ -146,7 +147,7 @@ def over_checkpoints(
     for at, step in enumerate(chosen):
         model = found.load(step)
         each[model.name] = of_model(options, model)
-        results.append(apply(analysis, model, problems, each[model.name], cancel))
+        results.append(apply(analysis, model, asked, each[model.name], cancel))
         hashes.append(model.hash)
         if progress is not None:
             progress(at + 1, len(chosen))
@@ -161,7 +162,7 @@ def over_checkpoints(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options, each, model, found.name)
+        settings=arguments(asked, options, each, model, found.name)
         | {"steps": None if steps is None else list(chosen)},
         analysed=results[0].analysis,
         function=title(analysis),

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
 from interp.errors import InputError, ModelError
 from interp.loading import load
-from interp.many.calling import Analysis, apply, arguments, check_asked_alike, of_model, title
+from interp.many.calling import Analysis, apply, arguments, check_same_sample, of_model, title
 from interp.many.results.over_seeds import Agreement
 from interp.models.fixtures import fixture_folders
 from interp.results.grid import Grid
@@ -51,7 +52,7 @@ def seeds_of(name: str) -> tuple[str, ...]:
 def over_seeds(
     models: Sequence[str | Model],
     analysis: Analysis,
-    problems: Problems | str | None = None,
+    asked: Problems | Task | str | None = None,
     *,
     exchangeable: Sequence[str] = EXCHANGEABLE,
     shuffles: int = 200,
@@ -72,12 +73,12 @@ def over_seeds(
     Args:
         models: names as `interp.load` takes them, or loaded models; at least two.
         analysis: a function of a model that returns a Result, `interp.attribution.counterfactual`.
-        problems: what all are asked; prompts are written for each model where it wants a batch.
-            Of a task's name `interp.behaviour` asks what was held out from training.
+        asked: a task's name, a Task or Problems, the same for all models. Of a task what was held
+            out from training is asked (`interp.models.asking`).
         exchangeable: axes that are summed over, because their numbers mean nothing across seeds.
         shuffles: how often the cells are shuffled for the control (seeded, 0).
-        options: handed to the analysis; `format` to `model.prompts` where it wants a batch. A plain
-            function is called with each model, and what it returns is handed on.
+        options: further arguments of the analysis. A plain function is called with each model, and
+            the analysis gets what it returns.
         cancel: handed on too. progress: counts models.
 
     Does not show: that models which agree compute alike; and correlations of cells that depend on
@@ -96,7 +97,7 @@ def over_seeds(
         model = load(each) if isinstance(each, str) else each
         opened.append(model)
         own[model.name] = of_model(options, model)
-        results.append(apply(analysis, model, problems, own[model.name], cancel))
+        results.append(apply(analysis, model, asked, own[model.name], cancel))
         if progress is not None:
             progress(at + 1, len(models))
     names = [model.name for model in opened]
@@ -104,7 +105,7 @@ def over_seeds(
         raise InputError(f"a model is given twice: {', '.join(names)}")
     if len({type(result) for result in results}) > 1:
         raise InputError(f"{title(analysis)} gave Results of different kinds: compare like to like")
-    check_asked_alike(problems, opened, results)
+    check_same_sample(asked, opened, results)
     cells = _cells(names, results, tuple(exchangeable))
     tasks = {result.task for result in results}
     return Agreement(
@@ -113,7 +114,7 @@ def over_seeds(
         n=min(result.n for result in results),
         n_distinct=min(result.n_distinct for result in results),
         seed=results[0].seed,
-        settings=arguments(problems, options, own, opened[0], opened[0].id.name)
+        settings=arguments(asked, options, own, opened[0], opened[0].id.name)
         | {"exchangeable": list(exchangeable), "shuffles": shuffles}
         | {"recipes_differ_in": _differing(opened)},
         analysed=results[0].analysis,

@@ -1,20 +1,20 @@
-"""One analysis on several models: how it is called, what it is called, and what it must return.
+"""One analysis on several models: its call, its name and what it must return.
 
-An analysis here is a function whose first argument is a model and that returns a Result: those of
-this package (`interp.attribution.counterfactual`, `interp.behaviour.accuracy`, …), `probes.probe`,
-or one's own.
+An analysis here is a function whose first argument is a model and that returns a Result: one of the
+catalogue (`interp.attribution.counterfactual`, `probes.probe`, …), or one's own.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.tasks import Task
+from interp.catalogue import CATALOGUE, entry, entry_of
 from interp.errors import InputError
-from interp.models.asking import drawn_by
+from interp.models.asking import expression
 from interp.results.calls import model_call
 from interp.results.result import Result
 
@@ -24,38 +24,24 @@ if TYPE_CHECKING:
 
 Analysis = Callable[..., Result]
 
-_ASKED = ("batch", "problems")  # what the second parameter is called where it is what is asked
+_OF_A_MODEL = ("prompts", "problems", "model")  # what an analysis of one model may be asked with
 
 
 def apply(
     analysis: Analysis,
     model: Model,
-    problems: Problems | str | None,
+    asked: Problems | Task | str | None,
     options: Mapping[str, Any],
     cancel: Cancel | None = None,
 ) -> Result:
-    """The analysis of one model.
-
-    Where its second argument is called `batch`, the problems are written for this model
-    (`model.prompts`, with `format=` of the options); otherwise they are handed on as they are, and
-    left out where there are none.
+    """The analysis of one model; `asked` is its second argument, left out where it is None.
 
     Raises:
         InputError: for a function that takes no such arguments, or that returns no Result.
     """
     names = list(inspect.signature(analysis).parameters)
     keywords = dict(options)
-    given: list[Any] = [model]
-    if problems is not None:
-        if len(names) > 1 and names[1] == "batch":
-            if not isinstance(problems, Problems):
-                raise InputError(
-                    f"{title(analysis)} takes prompts: give problems to write, such as "
-                    f"interp.task({problems!r}).sample(512, seed=0)"
-                )
-            given.append(model.prompts(problems, format=keywords.pop("format", None)))
-        else:
-            given.append(problems)
+    given: list[Any] = [model] if asked is None else [model, asked]
     if cancel is not None and "cancel" in names:
         keywords["cancel"] = cancel
     try:
@@ -71,31 +57,28 @@ def apply(
 
 
 def takes_problems(analysis: Analysis) -> bool:
-    """Whether its second argument is what the model is asked: `batch` or `problems`."""
-    return list(inspect.signature(analysis).parameters)[1:2] in [[name] for name in _ASKED]
+    """Whether it is asked with problems; one's own function where it has a second positional
+    argument."""
+    known = entry_of(analysis)
+    if known is not None:
+        return known.asks in ("prompts", "problems")
+    second = list(inspect.signature(analysis).parameters.values())[1:2]
+    return bool(second) and second[0].kind is not inspect.Parameter.KEYWORD_ONLY
 
 
-def asks_unseen(analysis: Analysis) -> bool:
-    """Whether of a task it asks only what was held out from training: those of `interp.behaviour`
-    do (`interp.models.asking`)."""
-    return str(getattr(analysis, "__module__", "")).startswith("interp.behaviour.")
-
-
-def check_asked_alike(
-    problems: Problems | str | None, models: Sequence[Model], results: Sequence[Result]
+def check_same_sample(
+    asked: Problems | Task | str | None, models: Sequence[Model], results: Sequence[Result]
 ) -> None:
-    """Refuse results of a task's name of which not all models were asked the same: what was held
-    out from their trainings differs.
-
-    Raises InputError with what to give instead.
-    """
-    if not isinstance(problems, str):
+    """Raise InputError where models were asked different problems of a task, since what was held
+    out from their trainings differs."""
+    if not isinstance(asked, str | Task):
         return
-    asked = [
+    problems = asked if isinstance(asked, str) else asked.name
+    splits = [
         model.split if result.settings.get("held_out") else None
         for model, result in zip(models, results, strict=True)
     ]
-    if len(set(asked)) > 1:
+    if len(set(splits)) > 1:
         raise InputError(
             f"of {problems} these models are asked what was held out from their training, which is "
             "not the same for all. Give them the same problems: "
@@ -105,9 +88,8 @@ def check_asked_alike(
 
 
 def declares(analysis: Analysis, name: str) -> bool:
-    """Whether it has an argument of that name; `format` also where its prompts are written here."""
-    names = list(inspect.signature(analysis).parameters)
-    return name in names or (name == "format" and names[1:2] == ["batch"])
+    """Whether it has an argument of that name."""
+    return name in inspect.signature(analysis).parameters
 
 
 def of_model(options: Mapping[str, Any], model: Model) -> dict[str, Any]:
@@ -121,53 +103,46 @@ def of_model(options: Mapping[str, Any], model: Model) -> dict[str, Any]:
 def named(name: str) -> Analysis:
     """The analysis of a public name, "attribution.counterfactual" of `interp` or "probes.probe".
 
-    Raises InputError for a name that is no function of a room.
+    Raises InputError for a name that no analysis of one model has.
     """
-    room, _, function = name.removeprefix("interp.").rpartition(".")
-    try:
-        # `probes` stands beside `interp` and above it, and so is looked up only when asked for.
-        found = getattr(import_module(room if room == "probes" else f"interp.{room}"), function)
-    except (ImportError, AttributeError, ValueError):
-        found = None
-    if not inspect.isfunction(found):
-        raise InputError(
-            f"no analysis {name!r}: name a function of a room, such as attribution.counterfactual, "
-            "attribution.logit_lens, behaviour.accuracy or probes.probe"
-        )
-    return found
+    known = [one.name for one in CATALOGUE if one.asks in _OF_A_MODEL]
+    found = entry(name)
+    if found.name not in known:
+        raise InputError(f"{name} is no analysis of one model: name one of {', '.join(known)}")
+    return found.load()
 
 
 def title(analysis: Analysis) -> str:
     """Its public name, `interp.attribution.counterfactual`; its own where it has none."""
-    name = getattr(analysis, "__qualname__", type(analysis).__name__)
-    parts = str(getattr(analysis, "__module__", "")).split(".")
-    for length in range(1, len(parts)):
-        room = ".".join(parts[:length])
-        if getattr(import_module(room), name, None) is analysis:
-            return f"{room}.{name}"
-    return str(name)
+    known = entry_of(analysis)
+    if known is not None:
+        return known.public
+    name = str(getattr(analysis, "__qualname__", type(analysis).__name__))
+    module = str(getattr(analysis, "__module__", "__main__"))
+    return name if "<" in name or module == "__main__" else f"{module}.{name}"
 
 
 def arguments(
-    problems: Problems | str | None,
+    asked: Problems | Task | str | None,
     options: Mapping[str, Any],
     each: Mapping[str, Mapping],
     model: Model,
     name: str,
 ) -> dict[str, Any]:
-    """Problems and options as settings that make the call again, as text where JSON has no such
-    values. `each` has the options of each model, by its name: a function is told by its values.
-    The problems may be what was held out from the training of `model`, which `interp.load(name)`
-    opens, or another of the same training."""
-    if isinstance(problems, Problems):
+    """`asked` and the options as settings that make the call again, as text where JSON has no such
+    values. `each` has the options of each model, by its name: a function is written as its values.
+    Problems may be what was held out from the training of `model`, which `interp.load(name)` opens,
+    or another of the same training."""
+    written = None
+    if isinstance(asked, Problems):
         seeds = tuple(seed for seed in (options.get("seed"), 0) if isinstance(seed, int))
-        written: Any = drawn_by(model, problems, seeds, name=model_call(name))
-    else:
-        written = None if problems is None else repr(problems)
-    told = {}
-    for name, value in options.items():
-        told[name] = repr(value)
+        written = expression(model, asked, seeds, name=model_call(name))
+    elif asked is not None:
+        written = repr(asked if isinstance(asked, str) else asked.name)
+    values = {}
+    for option, value in options.items():
+        values[option] = repr(value)
         if inspect.isfunction(value):
-            values = {model: own[name] for model, own in each.items()}
-            told[name] = f"lambda model: {values!r}[model.name]"
-    return {"problems": written, "options": told}
+            by_model = {model: own[option] for model, own in each.items()}
+            values[option] = f"lambda model: {by_model!r}[model.name]"
+    return {"problems": written, "options": values}

@@ -1,73 +1,248 @@
-"""Which problems a model is asked: those given, or some of a task that its training never saw."""
+"""What a model is asked: the one rule by which every analysis samples.
+
+`asked` is a task's name, a Task, Problems or a PromptBatch. Problems and prompts are asked as they
+are. Of a task, `n` problems are drawn with `seed`, all where there are no more than `n`: those that
+were held out from the model's training where its card can tell, since on others it may know the
+answer by heart; `held_out=False` draws from the whole task.
+
+Problems remember how they were drawn (`Problems.origin`), so a Result's settings, and the call that
+makes it again, are the same whichever of the four kinds was given.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from interp.arithmetic.held_out import Split
+from interp.arithmetic.origin import Origin
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.tasks import Task, task
+from interp.arithmetic.seeds import whole
+from interp.arithmetic.tasks import Task
+from interp.arithmetic.tasks import task as task_named
+from interp.errors import InputError
 from interp.models.model import Model
-from interp.results.calls import call, problems_call
+from interp.models.prompts import PromptBatch
+from interp.results.calls import call, origin_of, problems_call
+
+Asked = str | Task | Problems | PromptBatch
+"""What an analysis is asked with: a task's name, a Task, Problems or a PromptBatch."""
+
+_FEW = 16  # times n: a space so small is listed, as drawing would repeat itself
 
 
-class Drawn(NamedTuple):
-    """Distinct problems, how many were drawn, and what a Result tells of them."""
+class Sample(NamedTuple):
+    """Problems, how many were drawn, and what a Result's settings say of them.
+
+    problems   each once
+    drawn      how many there were before repeated ones were left out
+    settings   `problems`, the expression that makes them; `held_out`, from what all of them were
+               held out, "training", "fine-tuning" (of an adapter, whose base may have read
+               anything) or None; `draws_from`, what the rule draws them from, None where it does
+               not; `starting_with`, what the prompts begin with where that was changed; `wanted`,
+               only where fewer were held out than that
+    format     in which a PromptBatch wrote them, else the format that was named
+    """
 
     problems: Problems
     drawn: int
-    settings: dict[str, object]
+    settings: dict[str, Any]
+    format: str
 
 
-def draw(model: Model, problems: Problems | Task | str, n: int, seed: int) -> Drawn:
-    """The problems given, each once; or `n` of a task, all where there are no more.
+def sample(
+    model: Model,
+    asked: Asked,
+    *,
+    n: int,
+    seed: int,
+    format: str | None = None,
+    held_out: bool = True,
+    mixed: bool = False,
+) -> Sample:
+    """The distinct problems that `asked` stands for. `mixed` balances half of what is drawn by
+    operand length.
 
-    Of a task, only problems that the model's card says were held out from its training: on others
-    it may know the answer by heart. A model without such a card is asked any. To ask a trained
-    model any too, give problems: `interp.task("add:5").sample(512, seed=0)`.
-
-    The settings say from what all of them were held out: "training", "fine-tuning" (of an adapter;
-    what its base has read is not known) or None.
-
-    Raises InputError for an empty sample.
+    Raises InputError for anything but the four kinds, prompts of another model or format, and an
+    empty sample.
     """
-    if isinstance(problems, Problems) or model.split is None:
-        drawn = sample(problems, n, seed)
-        made = drawn_by(model, drawn, (0, seed))
-    else:
-        drawn = model.held_out(n, task=problems, seed=seed)
-        made = _held_out_call(model, drawn.task, n, seed, "model")
-    told: dict[str, object] = {"problems": made, "held_out": _from_what(model, drawn)}
-    return Drawn(drawn.distinct(), len(drawn), told)
+    problems = asked_problems(model, asked, n=n, seed=seed, held_out=held_out, mixed=mixed)
+    name = _format(asked, format) or model.formats[0]
+    told = settings_of(model, problems, seed, mixed=mixed)
+    return Sample(problems.distinct(), len(problems), told, name)
 
 
-def sample(problems: Problems | Task | str, n: int, seed: int) -> Problems:
-    """The problems themselves, or `n` of a task: every one where there are no more than `n`."""
-    if isinstance(problems, Problems):
-        return problems
-    chosen = task(problems)
+def prompts(
+    model: Model,
+    asked: Asked,
+    *,
+    n: int,
+    seed: int,
+    format: str | None = None,
+    held_out: bool = True,
+) -> tuple[PromptBatch, dict[str, Any]]:
+    """The prompts that `asked` stands for, with their true answers where they are written here, and
+    what a Result's settings say of them. Raises as `sample`, and as `Model.prompts`."""
+    if isinstance(asked, PromptBatch):
+        check_model(model, asked)
+        _format(asked, format)
+        return asked, settings_of(model, asked.problems, seed)
+    problems = asked_problems(model, asked, n=n, seed=seed, held_out=held_out)
+    return model.prompts(problems, format=format), settings_of(model, problems, seed)
+
+
+def asked_problems(
+    model: Model | None,
+    asked: Asked,
+    *,
+    n: int,
+    seed: int,
+    held_out: bool = True,
+    mixed: bool = False,
+) -> Problems:
+    """The problems that `asked` stands for, as they are or as they are drawn. Without a model they
+    are drawn from the whole task. Raises InputError as `sample`."""
+    if isinstance(asked, Problems):
+        return asked
+    if isinstance(asked, PromptBatch):
+        if model is not None:
+            check_model(model, asked)
+        return asked.problems
+    if not isinstance(asked, str | Task):
+        raise InputError(
+            f"a {type(asked).__name__} is nothing that a model can be asked: give a task's name "
+            "such as 'add:5', a Task, Problems or a PromptBatch (model.prompts(problems))"
+        )
+    n, chosen, split = whole(n), task_named(asked), None
+    if held_out and model is not None:
+        split = model.split
+    if mixed:
+        return _mixed(chosen, n, seed, split)
+    if split is not None:
+        return split.sample(chosen, "test", n, seed)
     if 0 < chosen.n_problems <= n:
         return chosen.grid()
     return chosen.sample(n, seed=seed)
 
 
-def drawn_by(
+def drawn_for(
+    model: Model, asked: Asked, n: int, seed: int, format: str | None, held_out: bool
+) -> tuple[Problems, str | None, dict[str, Any]]:
+    """The problems as they were drawn, the format in which they are to be written, and what a
+    Result's settings say: for an analysis that writes only some of them. Raises as `sample`."""
+    problems = asked_problems(model, asked, n=n, seed=seed, held_out=held_out)
+    return problems, _format(asked, format), settings_of(model, problems, seed)
+
+
+def check_model(model: Model, batch: PromptBatch) -> None:
+    """Raise InputError for prompts that were made for another model."""
+    if batch.model.hash != model.hash:
+        raise InputError(
+            f"these prompts were made for {batch.model.name}, not for {model.name}. Make them "
+            f"with model.prompts(problems)."
+        )
+
+
+def settings_of(
+    model: Model, problems: Problems, seed: int, *, mixed: bool = False
+) -> dict[str, Any]:
+    """What the settings of a Result say of its problems (`Sample`), `seed` being the analysis's and
+    `mixed` whether it mixes lengths."""
+    origin = _origin(model, problems, (0, seed))
+    rule = None if mixed != (origin is not None and origin.method == "mixed") else origin
+    told: dict[str, Any] = {
+        "problems": None if mixed and rule else expression(model, problems, (0, seed)),
+        "held_out": _from_what(model, problems),
+        "draws_from": _rule(model, problems, rule, seed),
+        "starting_with": model.tokens.start,
+    }
+    if origin is not None and origin.method == "held_out" and len(problems) < origin.n:
+        told["wanted"] = origin.n
+    return told
+
+
+def expression(
     model: Model, problems: Problems, seeds: tuple[int, ...] = (0,), *, name: str = "model"
 ) -> str:
     """An expression that makes exactly these problems, `name` being one for the model:
     `model.held_out(512, seed=0)` where that gives them, and as `problems_call` otherwise."""
-    if _from_what(model, problems) is not None:
-        for seed in dict.fromkeys(seeds):
-            if model.held_out(len(problems), task=problems.task, seed=seed) == problems:
-                return _held_out_call(model, problems.task, len(problems), seed, name)
+    origin = _origin(model, problems, seeds)
+    if origin is not None and origin.split is not None and origin.method == "held_out":
+        other = None if problems.task == model.task else problems.task.name
+        return call(f"{name}.held_out", str(origin.n), task=other, seed=origin.seed)
     return problems_call(problems, seeds)
 
 
-def _held_out_call(model: Model, asked: Task, n: int, seed: int, name: str) -> str:
-    other = None if asked == model.task else asked.name
-    return call(f"{name}.held_out", str(n), task=other, seed=seed)
+def _format(asked: Asked, format: str | None) -> str | None:
+    """The format that is named, or that of prompts; InputError where these are two."""
+    if not isinstance(asked, PromptBatch):
+        return format
+    if format not in (None, asked.format):
+        raise InputError(
+            f"these prompts are written in {asked.format!r}, not {format!r}: leave format out, or "
+            "give their problems (batch.problems)"
+        )
+    return asked.format
+
+
+def _origin(model: Model, problems: Problems, seeds: tuple[int, ...]) -> Origin | None:
+    """How the problems were drawn, with a split only where it is the model's own."""
+    origin = problems.origin
+    if origin is None and _from_what(model, problems) is not None:
+        assert model.split is not None
+        for seed in dict.fromkeys(seeds):
+            found = model.split.sample(problems.task, "test", len(problems), seed)
+            if found == problems:
+                return found.origin
+    origin = origin or origin_of(problems, seeds)
+    if origin is not None and origin.method == "held_out":
+        own = origin.split == model.split and origin.options.get("part") == "test"
+        return origin if own else None
+    return origin
+
+
+def _rule(
+    model: Model, problems: Problems, origin: Origin | None, seed: int
+) -> dict[str, Any] | None:
+    """The task, `n` and `held_out` of which the rule draws these problems with `seed`."""
+    if origin is None:
+        return None
+    whole = origin.method == "grid"
+    if not whole and (origin.seed != seed or set(origin.options) - {"part"}):
+        return None
+    if origin.method == "sample" and 0 < problems.task.n_problems <= origin.n:
+        return None  # the rule lists so small a task
+    own = origin.split == model.split  # None where the card tells nothing
+    return {"task": problems.task.name, "n": origin.n, "held_out": own}
 
 
 def _from_what(model: Model, problems: Problems) -> str | None:
     if model.split is None or not model.split.keeps(problems, "test").all():
         return None
     return "fine-tuning" if model.card and "base" in model.card else "training"
+
+
+def _mixed(chosen: Task, n: int, seed: int, split: Split | None) -> Problems:
+    """`n` problems, half of them balanced by operand length where the task can do that."""
+    origin = Origin("mixed", n, seed, split=split)
+    if 0 < chosen.n_problems <= _FEW * n:
+        every = chosen.grid()
+        kept = np.arange(len(every))
+        if split is not None:
+            kept = kept[split.keeps(every, "test")]
+        order = np.random.default_rng(seed).permutation(kept)[:n]
+        return every[order].drawn_by(origin)
+    half = n // 2
+    try:
+        if split is None:
+            short = chosen.sample(half, seed=seed, sampler="lengths")
+        else:
+            short = split.draw(chosen, "test", half, seed, sampler="lengths")
+    except InputError:  # one length alone
+        half = 0
+    if split is None:
+        uniform = chosen.sample(n - half, seed=seed)
+    else:
+        uniform = split.sample(chosen, "test", n - half, seed)
+    return Problems.concat([uniform, short] if half else [uniform]).drawn_by(origin)

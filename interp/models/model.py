@@ -20,9 +20,10 @@ from interp.errors import InputError, SiteError
 from interp.models.adapter import Adapter
 from interp.models.fixtures import SMOLLM2
 from interp.models.prompts import PromptBatch
-from interp.models.tokenisation import tokenisation_report
+from interp.models.tokenisation import report
 from interp.models.tokens import Tokens
 from interp.models.wrapped import WrappedAdapter
+from interp.results.calls import problems_call
 from interp.results.identity import WRAPPED, ModelId
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ class Model:
 
     def tokenisation(self, problems: Problems, *, format: str | None = None) -> TokenisationReport:
         """How this tokenizer cuts up the numbers of `problems`."""
-        return tokenisation_report(self.tokens, self.prompts(problems, format=format))
+        made = {"problems": problems_call(problems)}
+        return report(self.tokens, self.prompts(problems, format=format), made)
 
     def require_site(self, site: str) -> None:
         """Raise SiteError when `site` does not exist here or the self-check found it without

@@ -6,6 +6,7 @@ are padded on the right, which under a causal mask changes nothing that comes be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,14 @@ from interp.models.tokens import Encoded, Layout, digits_in
 from interp.results.identity import ModelId
 
 Position = int | npt.NDArray[np.int64]
+
+_BEFORE = re.compile(r"predicts\((.+)\)")
+
+
+def predicted(role: str) -> str:
+    """The role that a position's logits emit: "c2" for "predicts(c2)"; any other as it is."""
+    before = _BEFORE.fullmatch(role)
+    return before[1] if before else role
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +76,12 @@ class PromptBatch:
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
 
+    def __repr__(self) -> str:
+        return (
+            f"PromptBatch({self.problems.task.name}, {len(self)} prompts in {self.format!r} for "
+            f"{self.model.name}, the first {self.texts[0]!r})"
+        )
+
     @property
     def n(self) -> int:
         return len(self)
@@ -100,14 +115,69 @@ class PromptBatch:
         return tuple(sorted(roles, key=lambda role: _print_order(self.position_array(role))))
 
     @cached_property
+    def answer_roles_least_first(self) -> tuple[str, ...]:
+        """The answer's roles, the least significant digit first and the sign last."""
+
+        def place(role: str) -> float:
+            digits = digits_in(role)
+            return float("inf") if digits is None else digits[1].start
+
+        return tuple(sorted(self.answer_roles, key=place))
+
+    @cached_property
+    def prints_least_first(self) -> bool:
+        """Whether the answer's least significant digit is written before the others."""
+        digits = [role for role in self.answer_roles_least_first if digits_in(role)]
+        if len(digits) < 2:
+            return False
+        low, high = (self.position_array(role) for role in digits[:2])
+        both = (low >= 0) & (high >= 0)
+        return bool(both.any() and (low[both] < high[both]).all())
+
+    @cached_property
+    def operand_digit_roles(self) -> tuple[str, ...]:
+        """The operand digits that some prompt writes, a0, a1, …, b0, …, packed ones singly."""
+        task = self.problems.task
+        widths = zip(task.operand_names, task.operand_digits, strict=True)
+        every = [f"{name}{i}" for name, width in widths for i in range(width)]
+        return tuple(role for role in every if self.writes(role).any())
+
+    def operand_digit(self, role: str) -> tuple[int, int]:
+        """(0, 2) for "a2": which operand, and which of its digits.
+
+        Raises InputError for a role that is no operand digit of the task.
+        """
+        task, match = self.problems.task, re.fullmatch(r"([a-z])(\d+)", role)
+        if match is None or match[1] == "c":
+            raise InputError(f"{role!r} is no operand digit: write one such as 'a0' or 'b2'")
+        name, digit, names = match[1], int(match[2]), task.operand_names
+        if name not in names or digit >= task.operand_digits[names.index(name)]:
+            raise InputError(f"{task.name} has no operand digit {role!r}")
+        return names.index(name), digit
+
+    def writes(self, role: str) -> npt.NDArray[np.bool_]:
+        """Whether each prompt writes the operand digit `role`, alone or packed in a token, [n]."""
+        operand, digit = self.operand_digit(role)
+        name = self.problems.task.operand_names[operand]
+        found = np.zeros(len(self), dtype=bool)
+        for token in self.roles:
+            digits = digits_in(token)
+            if digits is not None and digits[0] == name and digit in digits[1]:
+                found |= self.position_array(token) >= 0
+        return found
+
+    @cached_property
     def positions(self) -> Mapping[str, Position]:
         """Role → index, for every role of the batch."""
         return {role: _collapse(self.position_array(role)) for role in self.roles}
 
     def find(self, role: str) -> npt.NDArray[np.int64]:
-        """The index of `role` in each row, -1 in rows that lack it."""
+        """The index of `role` in each row, -1 in rows that lack it; "predicts(c2)" is the position
+        before c2, whose logits emit it."""
         if role == "last":
             return self.prompt_lengths - 1
+        if (emitted := predicted(role)) != role:
+            return self._before(emitted, self.find(emitted))
         table = np.array(
             [layout.index(role) if role in layout else -1 for layout in self.layouts],
             dtype=np.int64,
@@ -119,7 +189,8 @@ class PromptBatch:
         where = self.find(role)
         if len(where) and (where < 0).all():
             raise RoleError(
-                f"role {role!r} is in none of these prompts. They have: {', '.join(self.roles)}."
+                f"role {role!r} is in none of these prompts. They have: {', '.join(self.roles)}; "
+                "and predicts(ROLE) is the position before one."
             )
         return where
 
@@ -129,10 +200,39 @@ class PromptBatch:
 
     def predicting_positions(self, role: str) -> npt.NDArray[np.int64]:
         """`predicts(role)` as one index a row, -1 where the row lacks the role."""
-        where = self.position_array(role)
+        return self._before(role, self.position_array(role))
+
+    def _before(self, role: str, where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         if (where == 0).any():
             raise RoleError(f"role {role!r} is the first token: nothing predicts it.")
         return np.where(where > 0, where - 1, -1)
+
+    def roles_at(self, role: str) -> npt.NDArray[np.str_]:
+        """The role of the token at the position of `role` in each row, [n]: itself, or the token
+        before it for "predicts(…)"; '' in rows that lack it."""
+        where = self.position_array(role)
+        found = [
+            self.layouts[layout][at] if at >= 0 else ""
+            for layout, at in zip(self.layout_of, where, strict=True)
+        ]
+        return np.array(found, dtype=str)
+
+    def emitted_at(self, role: str) -> str:
+        """The answer role that the logits at `role` emit in every row, '' where there is none."""
+        where = self.position_array(role)
+        for answer in self.answer_roles:
+            there = self.predicting_positions(answer)
+            both = (where >= 0) & (there >= 0)
+            if both.any() and (where[both] == there[both]).all():
+                return answer
+        return ""
+
+    @property
+    def bos_tokens(self) -> tuple[int, ...]:
+        """The token ids that every prompt begins with, before its text."""
+        layout = self.layouts[self.layout_of[0]]
+        count = sum(re.fullmatch(r"bos(\.\d+)?", role) is not None for role in layout)
+        return tuple(self.tokens[0, :count].tolist())
 
     def labels(self, role: str) -> torch.Tensor:
         """The token id at `role` in each row, int64 [n]; -1 where the row lacks it."""

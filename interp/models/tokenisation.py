@@ -1,8 +1,9 @@
-"""How a tokenizer cuts up numbers, told for the prompts at hand."""
+"""How a tokenizer splits the numbers of given prompts into tokens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from interp.models.tokens import Tokens
 
 
-def tokenisation_report(tokens: Tokens, batch: PromptBatch) -> TokenisationReport:
+def report(
+    tokens: Tokens, batch: PromptBatch, settings: Mapping[str, Any] | None = None
+) -> TokenisationReport:
     """Tokens and roles of the first prompt, and how numbers of each length are packed into
     tokens.
     """
@@ -27,7 +30,7 @@ def tokenisation_report(tokens: Tokens, batch: PromptBatch) -> TokenisationRepor
         n=len(batch),
         n_distinct=batch.n_distinct,
         seed=None,
-        settings={"format": batch.format},
+        settings={"format": batch.format, **(settings or {})},
         versions=installed_versions(),
         format=batch.format,
         example=_example(tokens, batch),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +10,39 @@ from interp.errors import InputError
 from interp.results.identity import WRAPPED, ModelId
 
 if TYPE_CHECKING:
+    from interp.arithmetic.origin import Origin
     from interp.arithmetic.problems import Problems
 
+_KEYWORD = re.compile(r"\w+=")
 _SAMPLERS = ("uniform", "carries", "cascades", "lengths")
 
 
 def problems_call(problems: Problems, seeds: tuple[int, ...] = (0,)) -> str:
     """An expression that makes exactly these problems.
 
-    The short form, `interp.task("add:5").sample(512, seed=0)`, where a sampler with one of the
-    seeds gives these very problems (it is drawn and compared), or `.grid()`; the operands written
-    out otherwise.
+    The short form, `interp.task("add:5").sample(512, seed=0)` or `.grid()`, where the problems know
+    how they were drawn, or where a sampler with one of the seeds gives the same ones; the operands
+    written out otherwise.
     """
+    prefix = f"interp.task({problems.task.name!r})"
+    found = origin_of(problems, seeds)
+    if found is not None and found.method == "grid":
+        return f"{prefix}.grid()"
+    if found is not None and found.method == "sample":
+        return call(f"{prefix}.sample", str(found.n), seed=found.seed, **found.options)
+    values = [list(map(int, problems.values(i))) for i in range(len(problems.operands))]
+    operators = ""
+    if any(len(choices) > 1 for choices in problems.task.operators):
+        operators = f", operators={problems.operators.tolist()}"
+    return f"{prefix}.problems({', '.join(map(str, values))}{operators})"
+
+
+def origin_of(problems: Problems, seeds: tuple[int, ...] = (0,)) -> Origin | None:
+    """How the problems were drawn from the whole of their task, from memory or by drawing with each
+    of the seeds; None where neither tells."""
     task, n = problems.task, len(problems)
-    prefix = f"interp.task({task.name!r})"
+    if problems.origin is not None:
+        return problems.origin
     for seed in dict.fromkeys(seeds):
         for sampler in _SAMPLERS:
             try:
@@ -30,15 +50,10 @@ def problems_call(problems: Problems, seeds: tuple[int, ...] = (0,)) -> str:
             except InputError:  # not every task has every sampler
                 continue
             if drawn == problems:
-                named = "" if sampler == "uniform" else f", sampler={sampler!r}"
-                return f"{prefix}.sample({n}, seed={seed}{named})"
-    if _grid_size(problems) == n and task.grid() == problems:
-        return f"{prefix}.grid()"
-    values = [list(map(int, problems.values(i))) for i in range(len(problems.operands))]
-    operators = ""
-    if any(len(choices) > 1 for choices in task.operators):
-        operators = f", operators={problems.operators.tolist()}"
-    return f"{prefix}.problems({', '.join(map(str, values))}{operators})"
+                return drawn.origin
+    if _grid_size(problems) == n and (grid := task.grid()) == problems:
+        return grid.origin
+    return None
 
 
 class Expression(str):
@@ -58,15 +73,44 @@ def call(function: str, *positional: str, **options: Any) -> str:
 
 def model_code(model: ModelId | None, settings: Mapping[str, Any], last: str) -> str:
     """A script: import, load the model (with the text that `settings["starting_with"]` puts before
-    its prompts), make the prompts of `settings["problems"]` in `settings["format"]`, and the call
-    `last`."""
+    its prompts), and the call `last`."""
     lines = ["import interp", ""]
     if model is not None:
         lines.append(f"model = {model_call(model.name, settings.get('starting_with'))}")
-    if "problems" in settings:
-        prompts = call("model.prompts", settings["problems"], format=settings.get("format"))
-        lines.append(f"batch = {prompts}")
     return "\n".join([*lines, f"result = {last}"])
+
+
+ASKED = ("problems", "held_out", "draws_from", "starting_with", "wanted")
+"""The settings that say what a model was asked (`interp.models.asking`)."""
+
+
+def asked_of(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What an analysis is asked with, as Python, and the options that draw it: the task's name
+    where the analysis draws these problems of it, else an expression that makes them."""
+    draw = settings.get("draws_from")
+    if draw is None:
+        return str(settings.get("problems", "problems")), {}
+    return repr(draw["task"]), {"n": draw["n"], "held_out": None if draw["held_out"] else False}
+
+
+def asked_code(
+    model: ModelId | None,
+    settings: Mapping[str, Any],
+    function: str,
+    *given: str,
+    format: str | None = None,
+    **options: Any,
+) -> str:
+    """A script that loads the model and calls `function(model, asked, *given, …)`.
+
+    `given` are further positional arguments, or keyword arguments already written; `asked` is as
+    `asked_of` says.
+    """
+    asked, sample = asked_of(settings)
+    named = [text for text in given if _KEYWORD.match(text)]
+    positional = [text for text in given if not _KEYWORD.match(text)]
+    last = call(function, "model", asked, *positional, *named, **sample, format=format, **options)
+    return model_code(model, {"starting_with": settings.get("starting_with")}, last)
 
 
 def function_code(function: str, last: str) -> str:

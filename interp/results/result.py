@@ -119,7 +119,8 @@ class Result(ABC):
         parts += [self.task] if self.task else []
         parts += [f"n = {self.n:,} ({self.n_distinct:,} distinct)"]
         held_out = self.settings.get("held_out")
-        parts += [f"held out from {held_out}"] if held_out else []
+        fewer = ", all there are" if self.settings.get("wanted") else ""
+        parts += [f"held out from {held_out}{fewer}"] if held_out else []
         parts += [] if self.seed is None else [f"seed {self.seed}"]
         parts += [self.interval] if self.interval else []
         if not self.enough and self.conclusion() is not None:
@@ -248,3 +249,8 @@ class Result(ABC):
         if drawing is not None and drawing.draws(type(self)):
             bundle["application/vnd.plotly.v1+json"] = json.loads(self.figure().to_json())
         return bundle
+
+
+def load_result(folder: str | Path) -> Result:
+    """The Result that was saved in `folder`, of whatever type. Raises as `Result.load`."""
+    return Result.load(folder)

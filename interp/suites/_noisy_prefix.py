@@ -10,13 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.arithmetic.digits import Digits
-from interp.arithmetic.problems import Problems
-from interp.arithmetic.tasks import Task
 from interp.engine._run import run
 from interp.engine.answers import Resources
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
-from interp.models.asking import draw
+from interp.models.asking import Asked, sample
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
@@ -26,11 +24,12 @@ from interp.suites.results.noisy_prefix import ALL, NOISES, NoisyPrefix
 
 def noisy_prefix(
     model: Model,
-    problems: Problems | Task | str,
+    asked: Asked,
     *,
     n: int = 256,
     seed: int = 0,
     format: str | None = None,
+    held_out: bool = True,
     memory: int = 2**30,
     cancel: Cancel | None = None,
     progress: Progress | None = None,
@@ -41,18 +40,17 @@ def noisy_prefix(
     For an answer of w digits the model runs 1 + 4 (w - 1) times over the prompts.
 
     Args:
-        problems: the problems, or a task of which `n` are drawn with `seed` as in `accuracy`; the
-            seed also draws the wrong digits.
-        format: how they are written; None means the model's first.
+        asked, n, seed, format, held_out: as in `behaviour.accuracy`; the seed also draws the wrong
+            digits.
         memory, cancel, progress: as in `engine.run`; progress counts the runs.
 
     Raises:
         InputError: for an empty sample, answers of one digit, a format that works the answer out
             first (a chain of thought), or one whose tokens hold several digits.
     """
-    asked, _, drawn = draw(model, problems, n, seed)
-    name = format or model.formats[0]
-    told = model.prompts(asked, format=name)
+    drawn = sample(model, asked, n=n, seed=seed, format=format, held_out=held_out)
+    problems, name = drawn.problems, drawn.format
+    told = model.prompts(problems, format=name)
     printed = printed_columns(told)
     jobs = list(_jobs(printed))
     rows = []
@@ -62,11 +60,11 @@ def noisy_prefix(
             progress(done + 1, len(jobs))
     return NoisyPrefix(
         model=model.id,
-        task=asked.task.name,
-        n=len(asked),
-        n_distinct=len(asked),
+        task=problems.task.name,
+        n=len(problems),
+        n_distinct=len(problems),
         seed=seed,
-        settings=drawn | {"format": name},
+        settings=drawn.settings | {"format": name},
         format=name,
         printed=tuple(f"c{k}" for k in printed),
         table=pd.concat(rows, ignore_index=True),

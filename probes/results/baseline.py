@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call, model_call
+from interp.results.calls import asked_of, call, model_call
 from interp.results.display import number
 from interp.results.result import Result
 from probes.results.sweep import FALSE_DISCOVERIES, probe_code, split_option, with_represented
@@ -155,8 +155,9 @@ class RunningSums(Result):
         )
         options = {name: self.settings.get(name) for name in ("digits", "split", "test", "folds")}
         options["split"] = split_option(self.settings)
-        problems = str(self.settings["problems"])
-        last = call("probes.running_sums", f"{{{models}}}", problems, **options, seed=self.seed)
+        asked, sample = asked_of(self.settings)
+        given = f"{{{models}}}"
+        last = call("probes.running_sums", given, asked, **sample, **options, seed=self.seed)
         return probe_code(None, last)
 
     def conclusion(self) -> str | None:

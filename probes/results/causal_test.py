@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call
+from interp.results.calls import ASKED, asked_of, call
 from interp.results.display import number
 from interp.results.result import Result
 from probes.results.sweep import probe_code, split_option
@@ -142,7 +142,9 @@ class ProbeUse(Result):
         fitted: dict[str, Any] = dict(self.settings["fitted"])
         fitted["split"], _ = split_option(fitted), fitted.pop("split_rows", None)
         start = fitted.pop("starting_with", None)
-        first = call("probes.fit", "model", fitted.pop("problems"), repr(self.target), **fitted)
+        asked, sample = asked_of(fitted)
+        fitted = {name: value for name, value in fitted.items() if name not in ASKED}
+        first = call("probes.fit", "model", asked, repr(self.target), **sample, **fitted)
         names = ("mode", "to", "along", "randoms", "n")
         options = {name: self.settings.get(name) for name in names}
         problems = self.settings.get("problems")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import Expression, call, model_code
+from interp.results.calls import Expression, asked_of, call, model_code
 from interp.results.display import number
 from interp.results.grid import Axis, Grid
 from interp.results.identity import ModelId
@@ -188,8 +188,8 @@ class ProbeSweep(Result):
         )  # fmt: skip
         options = {name: self.settings.get(name) for name in names}
         options["split"] = split_option(self.settings)
-        problems = str(self.settings["problems"])
-        last = call("probes.probe", "model", problems, **options, seed=self.seed)
+        asked, sample = asked_of(self.settings)
+        last = call("probes.probe", "model", asked, **sample, **options, seed=self.seed)
         return probe_code(self.model, last, self.settings.get("starting_with"))
 
     @property

@@ -11,7 +11,7 @@ import pytest
 import interp
 from app import cli
 from app.commands.analyses import ANALYSES, conditions, whole_numbers
-from interp.behaviour.errors import published_file
+from interp.behaviour.answers_given import published_file
 from interp.errors import InputError
 from interp.results.result import Result
 from tests import tiny

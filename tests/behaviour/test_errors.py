@@ -9,7 +9,7 @@ import interp
 from interp.arithmetic import faults
 from interp.arithmetic.published_answers import read_published
 from interp.behaviour import error_taxonomy, explain_errors, explain_published, published_errors
-from interp.behaviour.errors import published_file, token_cut
+from interp.behaviour.answers_given import published_file, token_cut
 from interp.engine import answers
 from interp.errors import FormatError, InputError, StorageError
 from interp.results.result import Result

@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp.ablation.results.evaluate import BESIDE, OfRightAnswers, about_sink, replacement_code
 from interp.ablation.results.grid import layers_text
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
 
@@ -129,8 +129,10 @@ class AllForOne(OfRightAnswers):
         names = ("target", "sink", "transfer_mask", "heads")
         options = {name: self.settings.get(name) for name in names}
         what = replacement_code(self.settings, self.seed)
-        last = call("interp.ablation.af1", "model", "batch", what, **options, seed=self.seed)
-        return model_code(self.model, self.settings, last)
+        return asked_code(
+            self.model, self.settings, "interp.ablation.af1", what, **options,
+            format=self.settings.get("format"), seed=self.seed,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         if self.status != "found":

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.ablation.results.evaluate import about_error
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
 from interp.results.result import Result
@@ -108,11 +108,10 @@ class CamaTable(Result):
 
     @property
     def code(self) -> str:
-        options = {name: self.settings.get(name) for name in ("format", "given", "n")}
-        problems = self.settings["problems"]
-        last = call("interp.ablation.cama", "model", problems, **options, seed=self.seed)
-        start = {"starting_with": self.settings.get("starting_with")}
-        return model_code(self.model, start, last)
+        options = {name: self.settings.get(name) for name in ("format", "given")}
+        return asked_code(
+            self.model, self.settings, "interp.ablation.cama", **options, seed=self.seed
+        )
 
     def conclusion(self) -> str | None:
         role, depth, share = self._lowest

@@ -15,7 +15,7 @@ from interp.ablation.results.evaluate import (
     named_replacement,
     schedule_code,
 )
-from interp.results.calls import Expression, call, model_code
+from interp.results.calls import Expression, asked_code
 from interp.results.display import number
 
 
@@ -67,12 +67,14 @@ class AblationComparison(OfRightAnswers):
     @property
     def code(self) -> str:
         schedule = self.settings.get("schedule")
-        positional = ["model", "batch"] + ([schedule_code(schedule)] if schedule else [])
+        positional = [schedule_code(schedule)] if schedule else []
         options = {name: self.settings.get(name) for name in ("masks", "target", "sink")}
         named = self._replacements()
         options["replacements"] = Expression(f"({', '.join(named)},)") if named else None
-        last = call("interp.ablation.compare", *positional, **options, seed=self.seed)
-        return model_code(self.model, self.settings, last)
+        return asked_code(
+            self.model, self.settings, "interp.ablation.compare", *positional, **options,
+            format=self.settings.get("format"), seed=self.seed,
+        )  # fmt: skip
 
     def _replacements(self) -> list[str]:
         labels = self.settings.get("replacements", ())

@@ -18,7 +18,7 @@ import pandas as pd
 
 from interp.ablation.results.margin import few_right, margin_left
 from interp.ablation.results.masks import masks_code, masks_text
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code, call
 from interp.results.display import number
 from interp.results.intervals import Interval, mean_interval, ratio_interval, wilson
 from interp.results.result import MIN_DISTINCT, Result
@@ -270,17 +270,17 @@ class AblationScore(Result):
     @property
     def code(self) -> str:
         options = {name: self.settings.get(name) for name in ("sink", "answers")}
-        last = call(
+        return asked_code(
+            self.model,
+            self.settings,
             "interp.ablation.evaluate",
-            "model",
-            "batch",
             schedule_code(self.settings["schedule"]),
             replacement_code(self.settings, self.seed),
             **options,
             masks=masks_code(self.settings.get("masks", ())),
+            format=self.settings.get("format"),
             seed=self.seed,
         )
-        return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:
         m = self.metrics

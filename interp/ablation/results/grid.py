@@ -12,7 +12,7 @@ import pandas as pd
 
 from interp.ablation.results.evaluate import BESIDE, OfRightAnswers, about_sink, replacement_code
 from interp.ablation.results.margin import few_right, margin_left
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
 from interp.results.result import MIN_DISTINCT
@@ -158,8 +158,10 @@ class AblationGrid(OfRightAnswers):
         names = ("sink", "waits", "widths", "transfer_mask", "kl", "route")
         options = {name: self.settings.get(name) for name in names}
         what = replacement_code(self.settings, self.seed)
-        last = call("interp.ablation.grid", "model", "batch", what, **options, seed=self.seed)
-        return model_code(self.model, self.settings, last)
+        return asked_code(
+            self.model, self.settings, "interp.ablation.grid", what, **options,
+            format=self.settings.get("format"), seed=self.seed,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         few = self.n_right_distinct < MIN_DISTINCT

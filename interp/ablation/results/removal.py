@@ -17,7 +17,7 @@ from interp.ablation.results.evaluate import (
     replacement_code,
     schedule_code,
 )
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
 
@@ -94,16 +94,16 @@ class LayerRemoval(OfRightAnswers):
 
     @property
     def code(self) -> str:
-        last = call(
+        return asked_code(
+            self.model,
+            self.settings,
             "interp.ablation.removal",
-            "model",
-            "batch",
             schedule_code(self.settings["schedule"]),
             replacement_code(self.settings, self.seed),
             sink=self.settings.get("sink"),
+            format=self.settings.get("format"),
             seed=self.seed,
         )
-        return model_code(self.model, self.settings, last)
 
     def conclusion(self) -> str | None:
         m = self.metrics

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
 from interp.results.intervals import ratio_interval
@@ -171,8 +171,10 @@ class CounterfactualAttribution(Result):
         names = ("prefix", "target", "draws", "operand_digits")
         options = {name: self.settings.get(name) for name in names}
         function = "interp.attribution.counterfactual"
-        last = call(function, "model", "batch", **options, seed=self.seed)
-        return model_code(self.model, self.settings, last)
+        form = self.settings.get("format")
+        return asked_code(
+            self.model, self.settings, function, **options, format=form, seed=self.seed
+        )
 
     def conclusion(self) -> str | None:
         metrics = self.metrics
@@ -253,5 +255,7 @@ class SwapExample(Result):
     def code(self) -> str:
         function = "interp.attribution.swap_example"
         options = {name: self.settings.get(name) for name in ("digit", "prefix", "top")}
-        last = call(function, "model", "batch", operand_digit=self.operand_digit, **options)
-        return model_code(self.model, self.settings, last)
+        return asked_code(
+            self.model, self.settings, function, repr(self.operand_digit), **options,
+            format=self.settings.get("format"),
+        )  # fmt: skip

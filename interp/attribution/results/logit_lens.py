@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
 from interp.results.result import Result
@@ -102,8 +102,10 @@ class LogitLens(Result):
     @property
     def code(self) -> str:
         options = {"roles": self.settings.get("roles")}
-        last = call("interp.attribution.logit_lens", "model", "batch", **options, seed=self.seed)
-        return model_code(self.model, self.settings, last)
+        return asked_code(
+            self.model, self.settings, "interp.attribution.logit_lens", **options,
+            format=self.settings.get("format"), seed=self.seed,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         metrics = self.metrics

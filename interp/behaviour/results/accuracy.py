@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -98,12 +98,11 @@ class Behaviour(Result):
 
     @property
     def code(self) -> str:
-        problems = self.settings.get("problems", "problems")
         strict = False if self.settings.get("strict") is False else None
         options = {"format": self.format, "mode": self.mode, "strict": strict}
-        seed = self.seed or None  # 0 where it is left out
-        last = call("interp.behaviour.accuracy", "model", problems, seed=seed, **options)
-        return model_code(self.model, {}, last)
+        return asked_code(
+            self.model, self.settings, "interp.behaviour.accuracy", seed=self.seed, **options
+        )
 
     def conclusion(self) -> str | None:
         metrics = self.metrics
@@ -198,11 +197,9 @@ class PromptSearch(Result):
 
     @property
     def code(self) -> str:
-        problems = self.settings.get("problems", "problems")
         options = {name: self.settings.get(name) for name in ("styles", "shots", "baseline")}
         function = "interp.behaviour.search_prompts"
-        last = call(function, "model", problems, **options, seed=self.seed)
-        return model_code(self.model, {}, last)
+        return asked_code(self.model, self.settings, function, **options, seed=self.seed)
 
     def conclusion(self) -> str | None:
         metrics = self.metrics

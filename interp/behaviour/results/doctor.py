@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -122,11 +122,14 @@ class Diagnosis(Result):
 
     @property
     def code(self) -> str:
-        names = ("n", "formats", "shots", "longest")
-        options = {name: self.settings.get(name) for name in names}
-        asked = self.settings.get("problems") or f"interp.task({self.task!r})"
-        last = call("interp.behaviour.doctor", "model", asked, **options, seed=self.seed)
-        return model_code(self.model, {}, last)
+        options = {name: self.settings.get(name) for name in ("formats", "shots", "longest")}
+        settings = dict(self.settings)
+        if not settings.get("problems") and "draws_from" not in settings:  # of an earlier version
+            settings["problems"] = f"interp.task({self.task!r})"
+            options["n"] = settings["n"]
+        return asked_code(
+            self.model, settings, "interp.behaviour.doctor", **options, seed=self.seed
+        )
 
     def conclusion(self) -> str | None:
         """What is wrong with how the model is asked, if anything, and the remedy."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.errors import InputError
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code, call, model_code
 from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -137,11 +137,11 @@ class ErrorTaxonomy(Result):
             last = call("interp.behaviour.published_errors", **options, seed=self.seed,
                         shuffles=shuffles)  # fmt: skip
             return model_code(None, {}, last)
-        problems = self.settings.get("problems", "problems")
         strict = False if self.settings.get("strict") is False else None
-        last = call("interp.behaviour.error_taxonomy", "model", problems, format=self.source,
-                    seed=self.seed, strict=strict, shuffles=shuffles)  # fmt: skip
-        return model_code(self.model, {}, last)
+        return asked_code(
+            self.model, self.settings, "interp.behaviour.error_taxonomy", format=self.source,
+            seed=self.seed, strict=strict, shuffles=shuffles,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         kinds = self.group("all")

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code, call, model_code
 from interp.results.display import number, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -102,11 +102,11 @@ class ErrorExplanation(Result):
             last = call("interp.behaviour.explain_published", **options, seed=self.seed,
                         shuffles=shuffles)  # fmt: skip
             return model_code(None, {}, last)
-        problems = self.settings.get("problems", "problems")
         strict = False if self.settings.get("strict") is False else None
-        last = call("interp.behaviour.explain_errors", "model", problems, format=self.source,
-                    seed=self.seed, strict=strict, shuffles=shuffles)  # fmt: skip
-        return model_code(self.model, {}, last)
+        return asked_code(
+            self.model, self.settings, "interp.behaviour.explain_errors", format=self.source,
+            seed=self.seed, strict=strict, shuffles=shuffles,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         found = self.metrics

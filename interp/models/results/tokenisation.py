@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.result import Result
 
 
@@ -59,6 +59,7 @@ class TokenisationReport(Result):
 
     @property
     def code(self) -> str:
-        problems = self.settings.get("problems", "problems")
-        last = call("model.tokenisation", problems, format=self.format)
-        return model_code(self.model, {}, last)
+        function = "interp.models.tokenisation_report"
+        return asked_code(
+            self.model, self.settings, function, format=self.format, seed=self.settings.get("seed")
+        )

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from interp.results.calls import call, model_code
+from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.result import Result
 
@@ -88,10 +88,10 @@ class NoisyPrefix(Result):
 
     @property
     def code(self) -> str:
-        problems = self.settings.get("problems", "problems")
-        last = call("interp.suites.noisy_prefix", "model", problems, format=self.format,
-                    seed=self.seed)  # fmt: skip
-        return model_code(self.model, {}, last)
+        return asked_code(
+            self.model, self.settings, "interp.suites.noisy_prefix", format=self.format,
+            seed=self.seed,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         found = self.metrics
