@@ -8,6 +8,7 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import asked_problems
@@ -24,6 +25,7 @@ from probes.splits import Split, each_once, split_settings, turns_setting
 from probes.targets import Target, computed, resolve
 
 
+@shows_progress
 def one_hot_baseline(
     asked: Problems | Task | str,
     targets: Sequence[str | Target] | None = None,

@@ -20,6 +20,7 @@ import torch
 from interp.arithmetic.problems import Problems
 from interp.engine._run import run, run_variants
 from interp.engine.interventions import Add, Rows
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Run, Variant
 from interp.errors import InputError
 from interp.models.asking import expression
@@ -48,6 +49,7 @@ class Resources:
     cancel: Cancel | None
 
 
+@shows_progress
 def intervene(
     model: Model,
     fitted: FittedProbe,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.arithmetic.problems import Problems
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import Asked, drawn_for
@@ -143,6 +144,7 @@ class FittedProbe:
         return np.asarray(rows[sizes > 1e-6 * sizes[0]])
 
 
+@shows_progress
 def fit(
     model: Model,
     asked: Asked,

@@ -15,6 +15,7 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import asked_problems, expression, settings_of
@@ -38,6 +39,7 @@ PUBLISHED: Mapping[str, Mapping[int, float]] = {
 SITE = "resid_mid"
 
 
+@shows_progress
 def running_sums(
     models: Mapping[str, Model],
     asked: Problems | Task | str | None = None,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from interp.arithmetic.problems import Problems
 from interp.engine.interventions import selection
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import Asked, drawn_for
@@ -28,6 +29,7 @@ CONTROLS = ("embedding", "untrained", *WRONG_LABELS)
 BACKENDS = ("threading", "loky", "multiprocessing")
 
 
+@shows_progress
 def probe(
     model: Model,
     asked: Asked,

@@ -21,6 +21,7 @@ from interp.ablation.schedule import Schedule
 from interp.ablation.search import Search, search
 from interp.ablation.setting import Draw, Setting, n_distinct
 from interp.ablation.visible import OPEN, PEEK, SELF, check_mask
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import Asked
@@ -31,6 +32,7 @@ from interp.results.result import MIN_DISTINCT
 Ints = npt.NDArray[np.int64]
 
 
+@shows_progress
 def af1(
     model: Model,
     asked: Asked,

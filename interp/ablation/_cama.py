@@ -9,6 +9,7 @@ import torch
 from interp.ablation.replacements import Given, Replacement
 from interp.ablation.results.cama import CamaTable
 from interp.ablation.tables import Table, build_table
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model
@@ -17,6 +18,7 @@ from interp.results.grid import Axis, Grid
 _FLOOR = 1e-12  # of the squared length: less variance than that is rounding
 
 
+@shows_progress
 def cama(
     model: Model,
     asked: Asked,

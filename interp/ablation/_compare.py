@@ -19,6 +19,7 @@ from interp.ablation.results.compare import AblationComparison
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.ablation.visible import OPEN, OPERANDS, PEEK, check_mask
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
@@ -29,6 +30,7 @@ from interp.models.tokens import digits_in
 _ALWAYS = ("cama", "role-mean", "mean", "zero", "resample", "resample:token", "own")
 
 
+@shows_progress
 def compare(
     model: Model,
     asked: Asked,

@@ -22,6 +22,7 @@ from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Draw, Setting
 from interp.engine._run import run_variants
 from interp.engine.interventions import Intervention, MaskAttention
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Savings, Variant
 from interp.errors import InputError
 from interp.models.asking import Asked
@@ -30,6 +31,7 @@ from interp.models.model import Model
 AnswerMode = Literal["forced", "generated"]
 
 
+@shows_progress
 def evaluate(
     model: Model,
     asked: Asked,

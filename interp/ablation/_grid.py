@@ -21,6 +21,7 @@ from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Draw, Setting
 from interp.ablation.visible import OPEN, PEEK, check_mask
 from interp.engine._run import run
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
 from interp.models.asking import Asked
@@ -31,6 +32,7 @@ Route = Literal["fast", "complete"]
 Floats = npt.NDArray[np.float64]
 
 
+@shows_progress
 def grid(
     model: Model,
     asked: Asked,

@@ -16,12 +16,14 @@ from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Bools, Draw, Setting
 from interp.ablation.visible import SELF
 from interp.engine.interventions import Intervention
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.models.asking import Asked
 from interp.models.model import Model
 from interp.results.grid import Axis, Grid
 
 
+@shows_progress
 def removal(
     model: Model,
     asked: Asked,

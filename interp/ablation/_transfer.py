@@ -18,6 +18,7 @@ from interp.ablation.results.af1 import AllForOne
 from interp.ablation.results.transfer import AblationTransfer
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import expression
@@ -29,6 +30,7 @@ Ints = npt.NDArray[np.int64]
 Target = PromptBatch | tuple[Model, PromptBatch]
 
 
+@shows_progress
 def transfer(
     model: Model,
     schedule: Schedule | AllForOne | Mapping[str, Any],

@@ -21,6 +21,7 @@ from interp.attribution.results.counterfactual import CounterfactualAttribution
 from interp.attribution.swaps import Draws, Prefix, Swap, check_true_answers, swaps
 from interp.attribution.targets import Target
 from interp.engine.interventions import selection
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Savings
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
@@ -31,6 +32,7 @@ from interp.results.intervals import mean_interval
 from interp.results.resampling import resampling
 
 
+@shows_progress
 def counterfactual(
     model: Model,
     asked: Asked,

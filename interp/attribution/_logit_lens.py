@@ -17,6 +17,7 @@ from interp.attribution.results.logit_lens import LogitLens
 from interp.attribution.targets import true_tokens
 from interp.engine._run import run
 from interp.engine.interventions import selection
+from interp.engine.progress import shows_progress
 from interp.engine.readout import unembed
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
@@ -30,6 +31,7 @@ from interp.results.resampling import resampling
 MEASURES = ("first", "probability", "rank", "logit")
 
 
+@shows_progress
 def logit_lens(
     model: Model,
     asked: Asked,

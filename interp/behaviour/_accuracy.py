@@ -9,6 +9,7 @@ from interp.arithmetic.scoring import check_answered_in
 from interp.behaviour.breakdowns import cells
 from interp.behaviour.results.accuracy import Behaviour
 from interp.engine.answers import Resources, answer_table, forced, greedy
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import FormatError, InputError
 from interp.models.asking import Asked, sample
@@ -17,6 +18,7 @@ from interp.models.model import Model
 Mode = Literal["greedy", "forced"]
 
 
+@shows_progress
 def accuracy(
     model: Model,
     asked: Asked,

@@ -18,6 +18,7 @@ from interp.behaviour.results.doctor import Diagnosis
 from interp.behaviour.search import with_shots, written_alike
 from interp.engine import answers
 from interp.engine.answers import MARGIN, Resources
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import ArithmoscopeError, Cancelled, InputError
 from interp.models.asking import Asked, sample
@@ -42,6 +43,7 @@ _NUMBERS = (
 )
 
 
+@shows_progress
 def doctor(
     model: Model,
     asked: Asked | None = None,

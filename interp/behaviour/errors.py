@@ -18,6 +18,7 @@ from interp.arithmetic.wrong_answers import wrong_answers
 from interp.behaviour.answers_given import GivenAnswers, check_shuffles, of_file, of_model
 from interp.behaviour.results.errors import GROUPS, ErrorTaxonomy
 from interp.engine.answers import Resources, problem_texts
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.models.asking import Asked
 from interp.models.model import Model
@@ -26,6 +27,7 @@ Answers = npt.NDArray[np.object_]
 Flags = npt.NDArray[np.bool_]
 
 
+@shows_progress
 def error_taxonomy(
     model: Model,
     asked: Asked,

@@ -22,11 +22,13 @@ from interp.behaviour.answers_given import (
 )
 from interp.behaviour.results.explain import ErrorExplanation
 from interp.engine.answers import Resources, problem_texts
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.models.asking import Asked
 from interp.models.model import Model
 
 
+@shows_progress
 def explain_errors(
     model: Model,
     asked: Asked,

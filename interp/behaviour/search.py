@@ -13,6 +13,7 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.behaviour.results.accuracy import PromptSearch
 from interp.engine.answers import Resources, greedy
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import Asked, sample
@@ -24,6 +25,7 @@ Score = dict[str, float]  # n, accuracy with low and high, readable
 _CHAINS = ("scratchpad", "icot")
 
 
+@shows_progress
 def search_prompts(
     model: Model,
     asked: Asked,

@@ -10,6 +10,7 @@ import torch
 from interp.engine._run import DEFAULT_MEMORY, run
 from interp.engine.edits import HEAD_SITES, NO_LAYER
 from interp.engine.interventions import selection
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
@@ -53,6 +54,7 @@ class Activations:
         return f"Activations({self.site!r} of {self.batch.model.name}, {sizes})"
 
 
+@shows_progress
 def cache(
     model: Model,
     asked: Asked,

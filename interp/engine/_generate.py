@@ -13,6 +13,7 @@ from interp.engine.cost import rows_in_memory
 from interp.engine.edits import Edit, compile_edit
 from interp.engine.interventions import Add, Intervention, Replace, Rows
 from interp.engine.passes import Job, forward
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.model import Model
@@ -20,6 +21,7 @@ from interp.models.prompts import PromptBatch
 from interp.models.text_prompts import TextPrompts
 
 
+@shows_progress
 def generate(
     model: Model,
     batch: PromptBatch | TextPrompts,

@@ -15,6 +15,7 @@ from interp.engine.gather import Collected, gather
 from interp.engine.interventions import Intervention
 from interp.engine.passes import Job, Outcome, forward
 from interp.engine.plan import Logits, Plan, make_plan
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Cost, Progress, Read, ReadLike, Run, Savings
 from interp.errors import InputError
 from interp.models.model import Model
@@ -23,6 +24,7 @@ from interp.models.prompts import PromptBatch
 Metric = Callable[[torch.Tensor, PromptBatch], torch.Tensor]
 
 
+@shows_progress
 def gradients(
     model: Model,
     batch: PromptBatch,

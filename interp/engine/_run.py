@@ -13,6 +13,7 @@ from dataclasses import replace
 from interp.engine.edits import Edit
 from interp.engine.interventions import Intervention
 from interp.engine.plan import Logits, Plan, last_position, make_plan
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read, ReadLike, Run, Savings, Variant
 from interp.engine.sweep import CleanPass, Reduce, Sweep
 from interp.errors import InputError
@@ -22,6 +23,7 @@ from interp.models.prompts import PromptBatch
 DEFAULT_MEMORY = 2**30
 
 
+@shows_progress
 def run(
     model: Model,
     batch: PromptBatch,
@@ -59,6 +61,7 @@ def run(
     )[0]
 
 
+@shows_progress
 def run_variants(
     model: Model,
     batch: PromptBatch,

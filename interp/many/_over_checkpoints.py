@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
+from interp.engine.progress import shows_progress
 from interp.errors import InputError, ModelError
 from interp.loading import load
 from interp.many.calling import Analysis, apply, arguments, of_model, title
@@ -113,6 +114,7 @@ def _told(run: Mapping[str, Any] | None) -> str:
     return f"{run['recipe']}, seed {run['seed']}" if run else "an unknown run"
 
 
+@shows_progress
 def over_checkpoints(
     of: Series | str | Path,
     analysis: Analysis,

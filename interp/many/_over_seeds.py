@@ -13,6 +13,7 @@ import pandas as pd
 
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
+from interp.engine.progress import shows_progress
 from interp.errors import InputError, ModelError
 from interp.loading import load
 from interp.many.calling import Analysis, apply, arguments, check_same_sample, of_model, title
@@ -49,6 +50,7 @@ def seeds_of(name: str) -> tuple[str, ...]:
     return found
 
 
+@shows_progress
 def over_seeds(
     models: Sequence[str | Model],
     analysis: Analysis,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.engine.answers import Resources
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.engine.texts import continued, fitting
 from interp.models.model import Model
@@ -22,6 +23,7 @@ _WORKING = re.compile(r"[$€£]?[\d.,]+\s*%?\s*(?:[-+*/×÷x]|of\b)")
 _SHUFFLES = 200
 
 
+@shows_progress
 def approximation(
     model: Model,
     *,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from interp.engine.answers import Resources
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.engine.texts import continued, fitting, room_for
 from interp.errors import InputError
@@ -26,6 +27,7 @@ from interp.suites.number_cookbook.tasks import cookbook_task, cookbook_tasks
 from interp.suites.results.cookbook import CookbookScores
 
 
+@shows_progress
 def cookbook(
     model: Model,
     tasks: Sequence[str] | None = None,

@@ -12,6 +12,7 @@ import pandas as pd
 from interp.arithmetic.digits import Digits
 from interp.engine._run import run
 from interp.engine.answers import Resources
+from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.models.asking import Asked, sample
@@ -22,6 +23,7 @@ from interp.suites import prefixes as noises
 from interp.suites.results.noisy_prefix import ALL, NOISES, NoisyPrefix
 
 
+@shows_progress
 def noisy_prefix(
     model: Model,
     asked: Asked,
