@@ -1,4 +1,4 @@
-"""A progress bar in a notebook by itself; nowhere else, and never over a caller's own `progress`."""
+"""A progress bar in a notebook by itself; never beside a `progress` of the caller."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def over_seeds(
         InputError: for fewer than two models, the same one twice, Results of different kinds, or a
             task of which not all are asked the same.
     """
-    if isinstance(models, str) or len(models) < 2:
+    if not isinstance(models, list | tuple) or len(models) < 2:
         raise InputError("agreement needs at least two models: give a list, or interp.seeds_of(…)")
     results: list[Result] = []
     opened: list[Model] = []

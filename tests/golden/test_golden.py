@@ -143,7 +143,7 @@ def differences(again: Result, saved: Result) -> list[str]:
 
 
 def within(found: Any, want: Any) -> Any:
-    """The part of some settings that others have too; a call is as long as the version writes it."""
+    """The part of some settings that others have too; a call may be written shorter."""
     if not isinstance(want, Mapping) or not isinstance(found, Mapping):
         return found
     same = {"search": want["search"]} if want.get("search") and found.get("search") else {}
