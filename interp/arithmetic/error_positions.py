@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from interp.arithmetic.error_places import token_place
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.arithmetic.scoring import digit_table
 from interp.arithmetic.wrong_answers import Rows, WrongAnswers, wrong_answers
 from interp.errors import InputError
@@ -145,7 +145,7 @@ def _table(
     by_chance = np.stack([count(order) for order in wrong.shuffles(shuffles, seed)])
     with np.errstate(invalid="ignore"):
         shares = by_chance / n
-    shown = [wilson(int(k), int(total), level) for k, total in zip(hits, n, strict=True)]
+    shown = [share_of(int(k), int(total), level) for k, total in zip(hits, n, strict=True)]
     ends = (1 - level) / 2, (1 + level) / 2
     return pd.DataFrame(
         {

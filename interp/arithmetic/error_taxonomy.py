@@ -19,7 +19,7 @@ from interp.arithmetic import faults
 from interp.arithmetic.error_places import Cut, places
 from interp.arithmetic.faults import Answers
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.wrong_answers import Rows, WrongAnswers, as_codes, wrong_answers
 
@@ -108,7 +108,7 @@ def share_of_kinds(
     by_chance = _chance_counts(wrong, kinds, shuffles, seed)
     rows = []
     for name, hits in _with_other(held).items():
-        share = wilson(int(hits.sum()), wrong.n, level)
+        share = share_of(int(hits.sum()), wrong.n, level)
         rows.append(
             {
                 "kind": name,

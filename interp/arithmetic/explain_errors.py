@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.arithmetic.scoring import digit_table
 from interp.arithmetic.simulators import Simulator
 from interp.arithmetic.simulators import simulators as all_simulators
@@ -121,7 +121,7 @@ def _table(
     level: float,
 ) -> pd.DataFrame:
     count, n = hits.sum(axis=1), wrong.n
-    shares = [wilson(int(k), n, level) for k in count]
+    shares = [share_of(int(k), n, level) for k in count]
     best = by_chance.max(axis=1, keepdims=True)
     table = pd.DataFrame(
         {

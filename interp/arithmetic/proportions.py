@@ -1,13 +1,23 @@
-"""How sure a share is.
+"""Shares with Wilson's score interval (E. B. Wilson 1927)."""
 
-`interp.results.intervals` has the same for whole arrays; this room imports none above it.
-"""
+from __future__ import annotations
 
-import math
 from statistics import NormalDist
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from interp.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """Lower and upper bound, each of the shape of the estimate; NaN where there is none."""
+
+    low: Floats
+    high: Floats
 
 
 class Share(NamedTuple):
@@ -20,19 +30,52 @@ class Share(NamedTuple):
     n: int
 
 
-def wilson(hits: int, n: int, level: float = 0.95) -> Share:
-    """Wilson's score interval (1927) of hits/n, prompts taken as independent.
+def share_of(hits: int, n: int, level: float = 0.95) -> Share:
+    """hits / n with its Wilson interval.
 
-    Raises InputError for counts that cannot be.
+    Raises InputError as `wilson` does.
     """
-    if not 0 <= hits <= n:
-        raise InputError(f"hits must lie between 0 and n, not {hits} of {n}.")
-    if n == 0:
-        return Share(math.nan, math.nan, math.nan, 0, 0)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, scale = hits / n, 1 + z**2 / n
-    centre = share + z**2 / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low = 0.0 if hits == 0 else (centre - spread) / scale
-    high = 1.0 if hits == n else (centre + spread) / scale
-    return Share(share, low, high, hits, n)
+    low, high = wilson(hits, n, level)
+    return Share(hits / n if n else float("nan"), float(low), float(high), hits, n)
+
+
+def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share of successes, for every cell at once.
+
+        (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n),   p = successes / n
+
+    Args:
+        successes, n: counts that broadcast against each other, 0 <= successes <= n.
+        level: the coverage, between 0 and 1.
+
+    Returns:
+        Bounds in [0, 1]; NaN where n is 0.
+
+    Does not show: anything about other prompts than those of the same kind; and it treats prompts
+    as independent, so prompts that share an operand make it too narrow (`mean_interval` with groups
+    does not).
+
+    Raises:
+        InputError: for counts that cannot be, or a level outside (0, 1).
+    """
+    z = NormalDist().inv_cdf((1 + checked_level(level)) / 2)
+    k, total = np.broadcast_arrays(np.asarray(successes, float), np.asarray(n, float))
+    if (total < 0).any() or (k < 0).any() or (k > total).any():
+        raise InputError("successes must lie between 0 and n; were the two arguments swapped?")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = k / total
+        centre = p + z**2 / (2 * total)
+        spread = z * np.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+        scale = 1 + z**2 / total
+        # At k = 0 and k = n the bound is exactly 0 and 1; rounding must not put p outside.
+        low = np.where(k == 0, 0.0, (centre - spread) / scale)
+        high = np.where(k == total, 1.0, (centre + spread) / scale)
+    empty = total == 0
+    return Interval(np.where(empty, np.nan, low), np.where(empty, np.nan, high))
+
+
+def checked_level(level: float) -> float:
+    """`level`, or InputError where it is no coverage."""
+    if not 0 < level < 1:
+        raise InputError(f"level={level}: a coverage lies between 0 and 1, such as 0.95")
+    return level

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from interp.arithmetic.error_places import Cut
 from interp.arithmetic.error_taxonomy import labels, share_of_kinds
 from interp.arithmetic.problems import Problems
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.arithmetic.tasks import Addition
 from interp.errors import InputError, StorageError
 
@@ -110,7 +110,7 @@ class PublishedAnswers:
         )
         rows = []
         for values, cell in table.groupby(list(by), sort=True, dropna=False):
-            share = wilson(int(cell["right"].sum()), len(cell))
+            share = share_of(int(cell["right"].sum()), len(cell))
             named = dict(zip(by, values, strict=True))
             distinct = len(cell[["num1", "num2"]].drop_duplicates())
             unreadable = int(cell["unreadable"].sum())
@@ -172,7 +172,7 @@ class PublishedAnswers:
                 n = int((chosen & (length == digits)).sum())
                 cell = wrong[wrong["right_digits"] == digits]
                 for k in range(int(digits)):
-                    share = wilson(int(cell[f"wrong[{k}]"].sum()), n)
+                    share = share_of(int(cell[f"wrong[{k}]"].sum()), n)
                     rows.append(
                         {"longer_answer": longer, "right_digits": int(digits), "digit": k,
                          "from_left": int(digits) - k, "n": n, "wrong": share.hits,

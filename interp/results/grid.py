@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +115,37 @@ class Grid:
             columns[f"{value}_low"] = self.low.ravel()
             columns[f"{value}_high"] = self.high.ravel()
         return pd.DataFrame(columns)
+
+    def to_xarray(self, name: str = "value") -> Any:
+        """An xarray Dataset: `name` with the axes as dimensions and their labels as coordinates,
+        and `{name}_low` and `{name}_high` where there is an interval.
+
+        Raises:
+            ImportError: where xarray is not installed, with the command that installs it.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise ImportError(
+                "Grid.to_xarray needs xarray: pip install xarray; or use Grid.frame()"
+            ) from error
+        dims = [axis.name for axis in self.axes]
+        parts = {name: self.values, f"{name}_low": self.low, f"{name}_high": self.high}
+        return xarray.Dataset(
+            {key: (dims, part.copy()) for key, part in parts.items() if part is not None},
+            coords={axis.name: list(axis.labels) for axis in self.axes},
+        )
+
+    def __repr__(self) -> str:
+        """One line: the axes with their sizes, the range of the values, whether it has intervals
+        or unknown cells."""
+        sides = " × ".join(f"{axis.name} {len(axis.labels)}" for axis in self.axes) or "one cell"
+        known = self.values[~np.isnan(self.values)]
+        told = [f"{known.min():.4g} to {known.max():.4g}"] if known.size else ["no value"]
+        if missing := self.values.size - known.size:
+            told.append(f"{missing} of {self.values.size} cells NaN")
+        told += ["with intervals"] if self.low is not None else []
+        return f"Grid({sides}: {', '.join(told)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid):

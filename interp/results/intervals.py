@@ -1,67 +1,26 @@
 """Intervals and corrections: how far a number may be trusted.
 
-Formulas: E. B. Wilson 1927 (score interval of a share), the percentile bootstrap over groups
-(Efron 1979, resampling whole clusters; Owen 2007 where clusters cross), Benjamini and Hochberg 1995
-(false-discovery rate).
+Formulas: Wilson's score interval (`interp.arithmetic.proportions`), the percentile bootstrap over
+groups (Efron 1979, resampling whole clusters; Owen 2007 where clusters cross), Benjamini and
+Hochberg 1995 (false-discovery rate, by SciPy).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from interp.arithmetic.proportions import Interval as Interval
+from interp.arithmetic.proportions import checked_level
+from interp.arithmetic.proportions import wilson as wilson
 from interp.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
 _BLOCK = 2**22  # weights drawn at a time: 32 MiB of float64
-
-
-class Interval(NamedTuple):
-    """Lower and upper bound, each of the shape of the estimate; NaN where there is none."""
-
-    low: Floats
-    high: Floats
-
-
-def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a share of successes, for every cell at once.
-
-        (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n),   p = successes / n
-
-    Args:
-        successes, n: counts that broadcast against each other, 0 <= successes <= n.
-        level: the coverage, between 0 and 1.
-
-    Returns:
-        Bounds in [0, 1]; NaN where n is 0.
-
-    Does not show: anything about other prompts than those of the same kind; and it treats prompts
-    as independent, so prompts that share an operand make it too narrow (`mean_interval` with groups
-    does not).
-
-    Raises:
-        InputError: for counts that cannot be, or a level outside (0, 1).
-    """
-    z = NormalDist().inv_cdf((1 + _checked_level(level)) / 2)
-    k, total = np.broadcast_arrays(np.asarray(successes, float), np.asarray(n, float))
-    if (total < 0).any() or (k < 0).any() or (k > total).any():
-        raise InputError("successes must lie between 0 and n; were the two arguments swapped?")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p = k / total
-        centre = p + z**2 / (2 * total)
-        spread = z * np.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
-        scale = 1 + z**2 / total
-        # At k = 0 and k = n the bound is exactly 0 and 1; rounding must not put p outside.
-        low = np.where(k == 0, 0.0, (centre - spread) / scale)
-        high = np.where(k == total, 1.0, (centre + spread) / scale)
-    empty = total == 0
-    return Interval(np.where(empty, np.nan, low), np.where(empty, np.nan, high))
 
 
 def mean_interval(
@@ -99,7 +58,7 @@ def mean_interval(
         InputError: for an empty sample, groups of another length, or a level outside (0, 1).
     """
     values = np.asarray(x, dtype=float)
-    level = _checked_level(level)
+    level = checked_level(level)
     if values.ndim == 0 or not len(values):
         raise InputError("an interval needs at least one row: draw a larger sample")
     if resamples < 1:
@@ -146,7 +105,7 @@ def ratio_interval(
     means = sample.resampled_means(np.random.default_rng(seed), resamples)
     with np.errstate(divide="ignore"):
         ratios = means[:, :1] / np.maximum(means[:, 1:], floor)
-    tail = 100 * (1 - _checked_level(level)) / 2
+    tail = 100 * (1 - checked_level(level)) / 2
     return Interval(_percentiles(ratios, tail)[0], _percentiles(ratios, 100 - tail)[0])
 
 
@@ -166,24 +125,18 @@ def benjamini_hochberg(p: npt.ArrayLike) -> Floats:
     Raises:
         InputError: for a p-value outside [0, 1].
     """
+    from scipy.stats import false_discovery_control  # a second, which few Results need
+
     values = np.asarray(p, dtype=float)
     flat = values.ravel()
     tested = ~np.isnan(flat)
     known = flat[tested]
     if ((known < 0) | (known > 1)).any():
         raise InputError("p-values must lie between 0 and 1")
-    order = np.argsort(known)
-    scaled = known[order] * known.size / np.arange(1, known.size + 1)
-    stepped = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     q = np.full(flat.shape, np.nan)
-    q[np.flatnonzero(tested)[order]] = stepped
+    if known.size:
+        q[tested] = false_discovery_control(known, method="bh")
     return q.reshape(values.shape)
-
-
-def _checked_level(level: float) -> float:
-    if not 0 < level < 1:
-        raise InputError(f"level={level}: a coverage lies between 0 and 1, such as 0.95")
-    return level
 
 
 @dataclass(frozen=True)

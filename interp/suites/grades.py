@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.errors import InputError
 
 GRADES = ("exact", "good", "mildly off", "way off")
@@ -77,7 +77,7 @@ def share_of_grades(graded: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """The share of each grade, between low and high (Wilson); unread had no number at all."""
     rows = []
     for name in GRADES:
-        share = wilson(int((graded["grade"] == name).sum()), len(graded), level)
+        share = share_of(int((graded["grade"] == name).sum()), len(graded), level)
         rows.append({"grade": name, "hits": share.hits, "n": share.n, "share": share.share,
                      "low": share.low, "high": share.high})  # fmt: skip
     unread = int(graded["answer"].isna().sum())
@@ -95,7 +95,7 @@ def compare_shares(first: tuple[int, int], second: tuple[int, int]) -> Compariso
     (k1, n1), (k2, n2) = first, second
     if min(n1, n2) < 1:
         raise InputError("both sets need at least one answer.")
-    p1, p2 = wilson(k1, n1).share, wilson(k2, n2).share
+    p1, p2 = share_of(k1, n1).share, share_of(k2, n2).share
     pooled = (k1 + k2) / (n1 + n2)
     spread = math.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
     z = (p2 - p1) / spread if spread else 0.0

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from interp.arithmetic.digits import Digits
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def score_next_digit(
     mine, right = given[first].astype(np.int64), problems.answer[first, column].astype(np.int64)
     distance = np.minimum((mine - right) % 10, (right - mine) % 10)
     is_digit = mine >= 0
-    exact = wilson(int((is_digit & (distance == 0)).sum()), len(first))
-    relaxed = wilson(int((is_digit & (distance <= 1)).sum()), len(first))
+    exact = share_of(int((is_digit & (distance == 0)).sum()), len(first))
+    relaxed = share_of(int((is_digit & (distance <= 1)).sum()), len(first))
     row = {"column": column, "n": problems.n, "n_distinct": len(first), "exact": exact.share}
     row |= {"low": exact.low, "high": exact.high, "relaxed": relaxed.share}
     row |= {"relaxed_low": relaxed.low, "relaxed_high": relaxed.high, "relaxed_chance": 0.3}

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,29 @@ def test_stack():
 def test_bad_grids(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_repr_is_one_line():
+    grid = Grid(VALUES, (LAYER, DIGIT), VALUES - 1, VALUES + 1)
+    assert repr(grid) == "Grid(layer 2 × answer_digit 3: 0 to 5, with intervals)"
+    gaps = np.where(VALUES == 0, np.nan, VALUES)
+    told = "Grid(layer 2 × answer_digit 3: 1 to 5, 1 of 6 cells NaN)"
+    assert repr(Grid(gaps, (LAYER, DIGIT))) == told
+    assert "no value" in repr(Grid(np.full((2, 3), np.nan), (LAYER, DIGIT)))
+    assert repr(Grid(np.asarray(0.5), ())) == "Grid(one cell: 0.5 to 0.5)"
+
+
+def test_xarray_has_names_labels_and_bounds():
+    pytest.importorskip("xarray")
+    found = Grid(VALUES, (LAYER, DIGIT), VALUES - 1, VALUES + 1).to_xarray("effect")
+    assert list(found.data_vars) == ["effect", "effect_low", "effect_high"]
+    assert found["effect"].dims == ("layer", "answer_digit")
+    assert float(found["effect"].sel(layer="1", answer_digit="c2")) == 5.0
+    assert float(found["effect_low"].sel(layer="1", answer_digit="c2")) == 4.0
+    assert list(Grid(VALUES, (LAYER, DIGIT)).to_xarray().data_vars) == ["value"]
+
+
+def test_without_xarray_the_error_names_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ImportError, match=r"pip install xarray; or use Grid\.frame"):
+        Grid(VALUES, (LAYER, DIGIT)).to_xarray()

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from interp.arithmetic.proportions import wilson
+from interp.arithmetic.proportions import share_of
 from interp.errors import InputError
 from interp.suites.number_cookbook.representations import Representation
 from interp.suites.number_cookbook.tasks import cookbook_task
@@ -85,7 +85,7 @@ def by_length(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean scores of each task at each length, n, n_distinct and exact match's interval."""
     rows = []
     for (name, length), cell in scores.groupby(["task", "length"], sort=True):
-        exact = wilson(int(cell["exact_match"].sum()), len(cell))
+        exact = share_of(int(cell["exact_match"].sum()), len(cell))
         rows.append(
             {
                 "task": name,
