@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interp
-from interp import across, replicas
+from interp import over_seeds, seeds_of
 from interp.errors import InputError, ModelError
 from interp.many._over_seeds import _pairs, rank_correlation
 from interp.results.grid import Axis, Grid
@@ -72,7 +72,7 @@ def test_agreement_by_construction(trained: tuple[Path, ...]) -> None:
         "tiny-s1": [10, 20, 30, 40, 50, 60],
         "tiny-s2": [-1, -2, -3, -4, -5, -6],
     }
-    result = across([first, second, third], painter(values, CELLS))
+    result = over_seeds([first, second, third], painter(values, CELLS))
     pairs = result.told.set_index(["first", "second"])
     assert set(pairs["grid"]) == {"effect"}  # the oracle is the same for all: it says nothing
     assert pairs.loc[(first, second), "rank_correlation"] == pytest.approx(1)
@@ -86,7 +86,7 @@ def test_agreement_by_construction(trained: tuple[Path, ...]) -> None:
     assert result.metrics["effect_agreement"] == pytest.approx(-1 / 3)
     assert result.conclusion() is not None
     assert "do not all agree" in str(result.verdict)
-    agreeing = across([first, second], painter(values, CELLS))
+    agreeing = over_seeds([first, second], painter(values, CELLS))
     assert "The models agree" in str(agreeing.verdict)
 
 
@@ -95,13 +95,13 @@ def test_shuffled_cells_are_the_control(trained: tuple[Path, ...]) -> None:
     axes = (Axis("cell", tuple(map(str, range(40)))),)
     values = {f"tiny-s{seed}": rng.normal(size=40) for seed in range(2)}
     models = [str(folder) for folder in trained[:2]]
-    result = across(models, painter(values, axes))
+    result = over_seeds(models, painter(values, axes))
     row = result.told.iloc[0]
     assert row["rank_correlation"] < row["shuffled"]
     assert 0.15 < row["shuffled"] < 0.4  # 1.64 / √39 = 0.26
     assert "do not all agree" in str(result.verdict)
     values["tiny-s1"] = values["tiny-s0"] + values["tiny-s1"]  # half of the variance is shared
-    assert "The models agree" in str(across(models, painter(values, axes)).verdict)
+    assert "The models agree" in str(over_seeds(models, painter(values, axes)).verdict)
 
 
 def test_models_that_share_nothing_rarely_agree() -> None:
@@ -126,13 +126,13 @@ def test_models_that_share_nothing_rarely_agree() -> None:
 def test_no_verdict_without_a_control_or_with_a_pair_missing(trained: tuple[Path, ...]) -> None:
     values = {"tiny-s0": RISING, "tiny-s1": RISING[::-1], "tiny-s2": [7, *RISING[1:]]}
     models = [str(folder) for folder in trained]
-    assert across(models, painter(values, CELLS), shuffles=20).verdict is not None
-    uncontrolled = across(models, painter(values, CELLS), shuffles=0)
+    assert over_seeds(models, painter(values, CELLS), shuffles=20).verdict is not None
+    uncontrolled = over_seeds(models, painter(values, CELLS), shuffles=0)
     assert uncontrolled.conclusion() is None
     assert np.isnan(uncontrolled.metrics["effect_shuffled"])
     assert "shuffles=0" in uncontrolled.code
     values["tiny-s2"] = [5] * 6  # constant: it correlates with nothing
-    torn = across(models, painter(values, CELLS), shuffles=20)
+    torn = over_seeds(models, painter(values, CELLS), shuffles=20)
     assert torn.pairs.query("grid == 'effect'")["rank_correlation"].isna().sum() == 2
     assert torn.conclusion() is None
     assert np.isnan(torn.metrics["effect_agreement"])
@@ -142,7 +142,7 @@ def test_recipes_that_differ_are_told(trained: tuple[Path, ...], tmp_path: Path)
     """A name that ends in -s1 is not enough: the cards say what else differs."""
     values = {"tiny-s0": RISING, "tiny-s1": [2, 1, 3, 4, 5, 6], "tiny-s7": [2, 1, 3, 4, 5, 6]}
     first, second = map(str, trained[:2])
-    alike = across([first, second], painter(values, CELLS))
+    alike = over_seeds([first, second], painter(values, CELLS))
     assert alike.settings["recipes_differ_in"] == ()
     assert "recipes differ" not in str(alike.verdict)
     other = Path(shutil.copytree(second, tmp_path / "tiny-s7"))
@@ -150,12 +150,12 @@ def test_recipes_that_differ_are_told(trained: tuple[Path, ...], tmp_path: Path)
     card["recipe"] |= {"steps": 99, "mix": [{"sampler": "cascades", "options": {"share": 1.0}}]}
     del card["recipe"]["muon_rate"]  # of an older release: its default
     (other / "card.json").write_text(json.dumps(card))
-    differing = across([first, str(other)], painter(values, CELLS))
+    differing = over_seeds([first, str(other)], painter(values, CELLS))
     assert differing.settings["recipes_differ_in"] == ("mix", "steps")
     assert "Their recipes differ not in the seed alone but in mix, steps." in str(differing.verdict)
     del card["recipe"]
     (other / "card.json").write_text(json.dumps(card))
-    unknown = across([first, str(other)], painter(values, CELLS))
+    unknown = over_seeds([first, str(other)], painter(values, CELLS))
     assert unknown.settings["recipes_differ_in"] is None
 
 
@@ -163,7 +163,9 @@ def test_an_argument_can_differ_by_model(trained: tuple[Path, ...]) -> None:
     values = {"tiny-s0": RISING, "tiny-s1": RISING}
     first, second = map(str, trained[:2])
     scales = {first: 1.0, second: -2.0}
-    result = across([first, second], painter(values, CELLS), scale=lambda model: scales[model.name])
+    result = over_seeds(
+        [first, second], painter(values, CELLS), scale=lambda model: scales[model.name]
+    )
     table = result.frame.set_index("metric")
     assert (table[first]["total"], table[second]["total"]) == (21, -42)
     assert f"scale=lambda model: {scales!r}[model.name]" in result.code
@@ -177,11 +179,11 @@ def test_heads_are_summed_over_because_their_numbers_mean_nothing(
     table = np.array([[9.0, 0, 1], [0, 5, 0], [2, 0, np.nan]])
     values = {"tiny-s0": table, "tiny-s1": table[:, [2, 0, 1]]}
     models = [str(folder) for folder in trained[:2]]
-    result = across(models, painter(values, axes))
+    result = over_seeds(models, painter(values, axes))
     assert result.pairs.query("grid == 'effect'")["identical"].all()
     cells = result.cells.query("grid == 'effect' and model == @models[0]")
     assert cells["value"].tolist() == [10, 5, 2]
-    by_number = across(models, painter(values, axes), exchangeable=())
+    by_number = over_seeds(models, painter(values, axes), exchangeable=())
     assert by_number.pairs.query("grid == 'effect'")["cells"].item() == 7  # NaN in either: out
     assert by_number.pairs.query("grid == 'effect'")["rank_correlation"].item() < 0.9
 
@@ -210,7 +212,7 @@ def test_an_analysis_of_this_package(trained: tuple[Path, ...], tmp_path: Path) 
     problems = interp.task("add:2").sample(40, seed=5)
     names = [str(folder) for folder in trained[:2]]
     calls: list[tuple[int, int]] = []
-    result = across(
+    result = over_seeds(
         names,
         interp.attribution.counterfactual,
         problems,
@@ -238,7 +240,7 @@ def test_an_analysis_of_this_package(trained: tuple[Path, ...], tmp_path: Path) 
 
 def test_problems_go_as_they_are_where_no_batch_is_wanted(trained: tuple[Path, ...]) -> None:
     names = [str(folder) for folder in trained[:2]]
-    result = across(names, interp.behaviour.accuracy, "add:2", n=30, seed=1, strict=False)
+    result = over_seeds(names, interp.behaviour.accuracy, "add:2", n=30, seed=1, strict=False)
     alone = interp.behaviour.accuracy(interp.load(names[0]), "add:2", n=30, seed=1, strict=False)
     table = result.frame.set_index("metric")
     for name, value in alone.metrics.items():
@@ -247,23 +249,23 @@ def test_problems_go_as_they_are_where_no_batch_is_wanted(trained: tuple[Path, .
 
 
 def test_replicas_of_a_shipped_model() -> None:
-    assert replicas("add5")[0] == "add5"
-    assert all(name.startswith("add5") for name in replicas("add5"))
+    assert seeds_of("add5")[0] == "add5"
+    assert all(name.startswith("add5") for name in seeds_of("add5"))
     with pytest.raises(ModelError, match=r"no model 'add6' is shipped; there are add5"):
-        replicas("add6")
+        seeds_of("add6")
 
 
 def test_bad_input(trained: tuple[Path, ...]) -> None:
     names = [str(folder) for folder in trained]
     with pytest.raises(InputError, match="at least two models"):
-        across(names[:1], interp.behaviour.accuracy, "add:2")
+        over_seeds(names[:1], interp.behaviour.accuracy, "add:2")
     with pytest.raises(InputError, match="at least two models"):
-        across("add5", interp.behaviour.accuracy, "add:2")
+        over_seeds("add5", interp.behaviour.accuracy, "add:2")
     with pytest.raises(InputError, match="is given twice"):
-        across([names[0], names[0]], interp.behaviour.accuracy, "add:2", n=4)
+        over_seeds([names[0], names[0]], interp.behaviour.accuracy, "add:2", n=4)
     with pytest.raises(InputError, match="takes prompts: give problems to write"):
-        across(names, interp.attribution.counterfactual, "add:2")
+        over_seeds(names, interp.attribution.counterfactual, "add:2")
     with pytest.raises(InputError, match=r"accuracy cannot be called so: .* 'sead'"):
-        across(names, interp.behaviour.accuracy, "add:2", sead=1)
+        over_seeds(names, interp.behaviour.accuracy, "add:2", sead=1)
     with pytest.raises(InputError, match="returned a str; an analysis returns a Result"):
-        across(names, lambda model: str(model))
+        over_seeds(names, lambda model: str(model))

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 import interp
-from interp import over, series
+from interp import checkpoints, over_checkpoints
 from interp.errors import InputError, ModelError
 from interp.results.result import Result
 from tests.series.conftest import STEPS
 
 
 def test_what_was_kept(trained: tuple[Path, ...]) -> None:
-    found = series(trained[0])
+    found = checkpoints(trained[0])
     assert found.steps == STEPS
     assert list(found) == list(STEPS)
     assert len(found) == 3
@@ -36,24 +36,24 @@ def test_checkpoints_of_two_trainings_are_not_one_series(
     with pytest.raises(
         ModelError, match=r"step-00000000 is of tiny, seed 0, step-00000005 of tiny, seed 1. Delete"
     ):
-        series(mixed)
+        checkpoints(mixed)
     other = Path(shutil.copytree(trained[0], tmp_path / "other"))
     shutil.rmtree(other / "series")
     shutil.copytree(trained[1] / "series", other / "series")
     with pytest.raises(ModelError, match=r"is of tiny, seed 1, other of tiny, seed 0"):
-        series(other)
+        checkpoints(other)
     swapped = Path(shutil.copytree(trained[0], tmp_path / "swapped"))
     places = [swapped / "series" / f"step-{step:08}" / "model.safetensors" for step in (4, 12)]
     places[0].write_bytes(places[1].read_bytes())
-    assert series(swapped).load(12).hash
+    assert checkpoints(swapped).load(12).hash
     with pytest.raises(ModelError, match=r"step-00000004.* is not what its card describes"):
-        series(swapped).load(4)
+        checkpoints(swapped).load(4)
 
 
 def test_an_analysis_over_it(trained: tuple[Path, ...], tmp_path: Path) -> None:
     problems = interp.task("add:2").sample(40, seed=2)
     calls: list[tuple[int, int]] = []
-    result = over(
+    result = over_checkpoints(
         trained[0],
         interp.attribution.logit_lens,
         problems,
@@ -62,7 +62,7 @@ def test_an_analysis_over_it(trained: tuple[Path, ...], tmp_path: Path) -> None:
     )
     assert calls == [(1, 3), (2, 3), (3, 3)]
     for step in STEPS:
-        model = series(trained[0]).load(step)
+        model = checkpoints(trained[0]).load(step)
         alone = interp.attribution.logit_lens(model, model.prompts(problems), seed=1)
         found = result.metric("final_probability")[step]
         assert found == pytest.approx(alone.metrics["final_probability"])
@@ -79,8 +79,13 @@ def test_an_analysis_over_it(trained: tuple[Path, ...], tmp_path: Path) -> None:
 
 
 def test_some_steps_only(trained: tuple[Path, ...]) -> None:
-    result = over(
-        series(trained[1]), interp.behaviour.accuracy, "add:2", steps=[12, 0], n=10, strict=False
+    result = over_checkpoints(
+        checkpoints(trained[1]),
+        interp.behaviour.accuracy,
+        "add:2",
+        steps=[12, 0],
+        n=10,
+        strict=False,
     )
     assert result.steps == (0, 12)
     assert "steps=[0, 12]" in result.code
@@ -89,10 +94,10 @@ def test_some_steps_only(trained: tuple[Path, ...]) -> None:
 
 def test_bad_input(trained: tuple[Path, ...], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no checkpoint series.* --set series="):
-        series(tmp_path)
+        checkpoints(tmp_path)
     with pytest.raises(ModelError, match="add5 has no checkpoint series"):
-        over("add5", interp.behaviour.accuracy, "add:5")
+        over_checkpoints("add5", interp.behaviour.accuracy, "add:5")
     with pytest.raises(InputError, match=r"no checkpoint of .* at step 3"):
-        over(trained[0], interp.behaviour.accuracy, "add:2", steps=[3])
+        over_checkpoints(trained[0], interp.behaviour.accuracy, "add:2", steps=[3])
     with pytest.raises(InputError, match="no step was asked for"):
-        over(trained[0], interp.behaviour.accuracy, "add:2", steps=[])
+        over_checkpoints(trained[0], interp.behaviour.accuracy, "add:2", steps=[])
