@@ -19,6 +19,7 @@ from interp.ablation.figures.masks import (
     spans,
     state_of,
 )
+from interp.errors import InputError
 from interp.figures.registry import gallery
 from interp.results.result import Result
 from tests.figures import ablation_results as made
@@ -215,6 +216,14 @@ def test_each_answer_token_has_a_grid_of_its_own() -> None:
     titles = {note.text for note in figure.layout.annotations}
     assert {"c2 (guessed: 60.0%)", "c1 (guessed: 20.0%)", "c0 (guessed: 10.0%)"} <= titles
     assert figure.layout.title.text == "Which answer digits can wait?"
+
+
+def test_further_figures_are_drawn_by_name() -> None:
+    result = made.grid(4)
+    assert result.figure("by-role") == gallery(result)["by-role"]
+    assert result.figure("figure") == result.figure() == gallery(result)["figure"]
+    with pytest.raises(InputError, match="has no figure 'by-head': choose figure, by-role"):
+        result.figure("by-head")
 
 
 def test_an_answer_of_one_token_has_no_second_grid() -> None:

@@ -302,6 +302,15 @@ def test_galleries_name_their_files() -> None:
     assert set(gallery(made.baseline())) == {"figure"}
 
 
+def test_further_figures_are_drawn_by_name() -> None:
+    sweep = made.sweep({"product[0,1]": "real"})
+    drawn = gallery(sweep)
+    for name in ("gain-product-0-1", "layers-product-0-1", "scatter-product-0-1"):
+        assert sweep.figure(name) == drawn[name]
+    with pytest.raises(InputError, match="has no figure 'gain': choose figure, gain-product-0-1"):
+        sweep.figure("gain")
+
+
 def test_closer_figures_are_pictures(tmp_path: Path, chromium: str) -> None:
     sweep = made.sweep({"carry[1]": "class"})
     names = set(gallery(sweep)) - {"figure"}

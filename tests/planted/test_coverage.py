@@ -1,77 +1,63 @@
-"""Which proof covers which analysis: each has one here, or it is said where else and why."""
+"""Each analysis of the catalogue is proved on planted models, or tested elsewhere with a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import interp.results  # noqa: F401  (makes every Result type known)
-from interp.results.result import Result
+import pytest
+
+from interp.catalogue import CATALOGUE
 from tests.planted.test_mutations import EVERY, PROOFS
 
 TESTS = Path(__file__).resolve().parents[1]
+ASKING = {one.name for one in CATALOGUE if one.asks in ("prompts", "problems")}
 
 PROVED = {
-    "counterfactual_attribution": "counterfactual",
-    "swap_example": "swap_example",
-    "logit_lens": "logit_lens",
-    "tokenisation": "tokenisation",
-    "behaviour": "accuracy",
-    "error_explanation": "explanation",
-    "error_taxonomy": "error_taxonomy",
-    "noisy_prefix": "noisy_prefix",
-    "prompt_search": "prompt_search",
-    "doctor": "doctor",
-    "cookbook": "cookbook",
-    "approximation": "approximation",
-    "all_for_one": "all_for_one",
+    "attribution.counterfactual": "counterfactual",
+    "attribution.logit_lens": "logit_lens",
+    "attribution.swap_example": "swap_example",
+    "ablation.af1": "all_for_one",
+    "behaviour.accuracy": "accuracy",
+    "behaviour.doctor": "doctor",
+    "behaviour.error_taxonomy": "error_taxonomy",
+    "behaviour.explain_errors": "explanation",
+    "behaviour.search_prompts": "prompt_search",
+    "models.tokenisation_report": "tokenisation",
+    "suites.approximation": "approximation",
+    "suites.cookbook": "cookbook",
+    "suites.noisy_prefix": "noisy_prefix",
 }
-"""Result.analysis → the proof and its mutations."""
+"""Analysis → its proof and mutations in `PROOFS`."""
 
 ELSEWHERE = {
-    "selfcheck": ("engine", "asks whether a model can be trusted; tests break models on purpose"),
-    "training_dynamics": ("training", "reads the log of a training, where no model is run"),
-    "digit_losses": ("training", "reads the logs of trainings, where no model is run"),
-    "over_series": ("series", "runs another analysis once a checkpoint, and computes nothing"),
-    "agreement": ("series", "compares finished Results of replicas"),
-    "ablation_score": (
-        "ablation",
-        "held to plain hooks; what the search is made of",
-    ),
-    "ablation_grid": ("ablation", "many scores, held to the same reference"),
-    "layer_removal": ("ablation", "many scores, held to the same reference"),
-    "ablation_comparison": ("ablation", "many searches or scores in a table"),
-    "ablation_transfer": ("ablation", "many scores in a table"),
-    "cama_table": ("ablation", "held to means taken over enumerated prompts"),
-    "probe_sweep": ("planted/probe_proofs.py", "R² at every site is the key's"),
-    "probe_use": ("planted/probe_proofs.py", "an edit along a probe flips the digit the key names"),
-    "one_hot_baseline": ("probes", "knows the problems alone; no model is run"),
-    "running_sums": ("probes", "many probes of several models in a table"),
+    "ablation.cama": ("ablation", "equals means taken over enumerated prompts"),
+    "ablation.compare": ("ablation", "a table of searches or scores"),
+    "ablation.evaluate": ("ablation", "equals plain hooks; the search that uses it is proved"),
+    "ablation.grid": ("ablation", "a grid of scores, each equal to `ablation.evaluate`"),
+    "ablation.removal": ("ablation", "a row of scores, each equal to `ablation.evaluate`"),
+    "probes.intervene": ("planted/probe_proofs.py", "an edit flips the digit that the key names"),
+    "probes.probe": ("planted/probe_proofs.py", "R² at every site is that of the key"),
 }
-"""Result.analysis → where below `tests` it is tested instead, and why."""
+"""Analysis → where below `tests` it is tested instead, and why."""
 
 
-def _types(base: type[Result]) -> Iterator[type[Result]]:
-    for found in base.__subclasses__():
-        yield found
-        yield from _types(found)
+def test_every_analysis_that_asks_a_model_is_covered() -> None:
+    named = {*PROVED, *ELSEWHERE}
+    assert ASKING - named == set(), "add a planted proof with mutations, or say where it is tested"
+    assert named - {one.name for one in CATALOGUE} == set(), "not in the catalogue any more"
+    assert PROVED.keys() & ELSEWHERE.keys() == set()
 
 
-def test_every_analysis_has_its_proof() -> None:
-    known = {
-        found.analysis
-        for found in _types(Result)
-        if found.__module__.startswith("interp.") and getattr(found, "analysis", "")
-    }
-    told = {*PROVED, *ELSEWHERE}
-    assert known - told == set(), "give it a planted proof and mutations, or say where it is tested"
-    assert told - known == set(), "no such analysis any more"
-    assert set(PROVED.values()) | {"engine"} <= set(PROOFS)
+def test_every_proof_is_of_an_analysis() -> None:
+    assert set(PROVED.values()) | {"engine"} == set(PROOFS)
     assert {mutation.analysis for mutation in EVERY} <= set(PROOFS)
 
 
-def test_what_is_tested_elsewhere_is_there() -> None:
-    for analysis, (place, why) in ELSEWHERE.items():
-        path = TESTS / place
-        files = [path] if path.is_file() else sorted(path.rglob("test_*.py"))
-        assert files and why, analysis
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_is_tested_elsewhere_calls_the_analysis(name: str) -> None:
+    place, why = ELSEWHERE[name]
+    path = TESTS / place
+    files = [path] if path.is_file() else sorted(path.rglob("test_*.py"))
+    function = name.rpartition(".")[2]
+    assert why
+    assert any(f"{function}(" in file.read_text(encoding="utf-8") for file in files)
