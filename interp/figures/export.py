@@ -1,4 +1,4 @@
-"""Figures as files: HTML that needs no network always, PNG and SVG where a browser is found."""
+"""Figures as files: always HTML that needs no network; PNG and SVG where a browser is found."""
 
 from __future__ import annotations
 

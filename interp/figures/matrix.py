@@ -1,4 +1,4 @@
-"""Heat maps with named cells, as many figures share them."""
+"""Heat maps with named cells, shared by the figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def heatmap(
     text: npt.NDArray[np.object_] | None = None,
     hover: npt.NDArray[np.object_] | None = None,
 ) -> go.Heatmap:
-    """A heat map with a number in each cell where there is room, and a full story on hover."""
+    """A heat map with a number in each cell where there is room, and details on hover."""
     labelled = text is not None and values.size <= _MAX_LABELLED
     return go.Heatmap(
         z=values,

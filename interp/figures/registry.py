@@ -1,4 +1,4 @@
-"""Which function draws which Result. Figures register themselves by type."""
+"""Renderers: the function that draws each type of Result, registered by decorators."""
 
 from __future__ import annotations
 

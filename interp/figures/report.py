@@ -1,6 +1,6 @@
-"""One HTML file with everything that a run found: figures, tables, calls, and what is not shown.
+"""One HTML report of a run: figures, tables, calls and limits.
 
-Plotly's script is inside, once, so the file opens without a network, and can be sent as it is.
+Plotly's script is inside, once, so the file opens without a network.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def _headlines(result: Result) -> str:
     if not result.metrics:
         return ""
     rows = "".join(
-        f"<tr><td style='text-align:left'>{escape(name)}</td><td>{number(value)}</td></tr>"
+        f"<tr><td style='text-align:left'>{escape(name)}</td><td>{number(value)}</td>"
+        f"<td style='text-align:left'>{escape(result.meaning(name))}</td></tr>"
         for name, value in result.metrics.items()
     )
     return (

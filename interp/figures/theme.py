@@ -1,8 +1,8 @@
-"""One look for every figure: one typeface, one accent, and a colour scale for each kind of number.
+"""Theme of every figure: typeface, accent, colour scales by kind of number.
 
 magnitudes      cividis, from dark (nothing) to bright
 signed effects  red–blue, centred at zero
-categories      Okabe–Ito, told apart by colour-blind readers and in print
+categories      Okabe–Ito, distinct to colour-blind readers and in print
 digits 0–9      a cyclic scale, since 9 is next to 0
 """
 
@@ -33,7 +33,7 @@ CATEGORIES = (
     "#000000",
 )
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon")
-"""Marker symbols beside CATEGORIES, so that lines are told apart without colour."""
+"""Marker symbols beside CATEGORIES, so that lines differ without colour."""
 DIGITS = tuple(_sample(cyclical.Phase, [i / 10 for i in range(10)]))
 
 WIDTH = 900
@@ -128,8 +128,8 @@ def magnitude_range(values: npt.NDArray[np.float64], top: float | None = None) -
 def error_bars(
     value: Any, low: Any, high: Any, colour: str | None = None, *, thin: bool = False
 ) -> dict[str, Any]:
-    """What plotly draws from `low` to `high`, columns or arrays like `value`; `thin` for many in a
-    row."""
+    """Plotly's error bars from `low` to `high`, columns or arrays like `value`; `thin` for many
+    in a row."""
     return {
         "type": "data",
         "symmetric": False,

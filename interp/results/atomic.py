@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one or the new one, and never half of either.
+"""Atomic writes: a reader finds the old file or the new one, never half of either.
 
 A file is written under a temporary name beside its target, flushed to the disk and renamed over it;
 a folder is filled beside its target and renamed, or emptied into it file by file. When the disk

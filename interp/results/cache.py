@@ -1,4 +1,4 @@
-"""Where what can be made again is kept: the user's cache folder."""
+"""The user's cache folder, for data that can be computed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python that makes a Result again: what `.code` is put together from."""
+"""Python that makes a Result again: the parts of `.code`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays whose axes and cells have names: what an analysis hands to a figure and to a table."""
+"""Arrays with named axes and cells, from which figures are drawn and tables made."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ class Grid:
         or unknown cells."""
         sides = " × ".join(f"{axis.name} {len(axis.labels)}" for axis in self.axes) or "one cell"
         known = self.values[~np.isnan(self.values)]
-        told = [f"{known.min():.4g} to {known.max():.4g}"] if known.size else ["no value"]
+        parts = [f"{known.min():.4g} to {known.max():.4g}"] if known.size else ["no value"]
         if missing := self.values.size - known.size:
-            told.append(f"{missing} of {self.values.size} cells NaN")
-        told += ["with intervals"] if self.low is not None else []
-        return f"Grid({sides}: {', '.join(told)})"
+            parts.append(f"{missing} of {self.values.size} cells NaN")
+        parts += ["with intervals"] if self.low is not None else []
+        return f"Grid({sides}: {', '.join(parts)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid):

@@ -1,4 +1,4 @@
-"""Which model a number belongs to."""
+"""Name and weight hash of a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ WRAPPED = "wrap:"  # before the name of a module that lives in memory and cannot
 
 
 class ModelId(NamedTuple):
-    """What loads the model again, and the hash of its weights that says whether it is the same."""
+    """The name that loads a model again, and the hash of its weights."""
 
     name: str
     hash: str

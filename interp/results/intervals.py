@@ -1,4 +1,4 @@
-"""Intervals and corrections: how far a number may be trusted.
+"""Confidence intervals and the correction for many tests.
 
 Formulas: Wilson's score interval (`interp.arithmetic.proportions`), the percentile bootstrap over
 groups (Efron 1979, resampling whole clusters; Owen 2007 where clusters cross), Benjamini and

@@ -1,4 +1,4 @@
-"""Where each kind of Result is defined and drawn, as the catalogue registers it.
+"""Modules that define and draw each kind of Result, as the catalogue registers them.
 
 `analysis` in a saved result.json names the kind. Nothing is imported before it is asked for.
 """

@@ -1,25 +1,25 @@
-"""What an interval over problems resamples: operand values where they repeat, else the problems."""
+"""Groups that an interval over problems resamples: operand values where they repeat, else equal
+problems."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, as_keys
 
 
 class Resampling(NamedTuple):
-    """Labels int64 [n, kinds] for `mean_interval`, and what they are, for captions."""
+    """Labels int64 [n, kinds] for `mean_interval`, and their name for captions."""
 
     groups: npt.NDArray[np.int64]
     over: str
 
 
 def resampling(problems: Problems) -> Resampling:
-    """Groups of problems that are no independent evidence.
+    """Groups of problems that are not independent evidence.
 
     An operand whose values come twice or more on average makes its problems alike, and its values
     are resampled (each such operand is a kind of its own, and they cross). Where no operand does,
@@ -34,6 +34,4 @@ def resampling(problems: Problems) -> Resampling:
 
 
 def _labels(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    from interp.arithmetic.problems import as_keys
-
     return np.unique(as_keys(rows), return_inverse=True)[1].astype(np.int64)

@@ -27,8 +27,9 @@ _ROWS = 8  # of the table in a notebook's card
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Result(ABC):
-    """Base of every Result. A subclass is a dataclass decorated like this one whose fields are
-    arrays, `Grid`s, DataFrames or plain values, and it says what it is by `analysis`.
+    """Base of every Result. A subclass is a dataclass decorated like this one, with an `analysis`,
+    whose fields are arrays, `Grid`s, DataFrames or plain values. Its docstring names its figures
+    beyond the main one.
 
     Args:
         model: name and weight hash; None where no model took part.
@@ -108,7 +109,7 @@ class Result(ABC):
         return self.conclusion() if self.enough else None
 
     def conclusion(self) -> str | None:
-        """What the numbers say, whatever their number; `verdict` decides whether it is told."""
+        """The conclusion in a sentence, however few the prompts; `verdict` leaves it out then."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""What an analysis was called with, as an immutable value that JSON can hold exactly."""
+"""Arguments of an analysis as an immutable value that JSON can hold exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which releases made a number."""
+"""Versions of the packages that can change a number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from interp.results.settings import Settings
 
-# The packages whose release can move a number in a Result.
 _PACKAGES = (
     "arithmoscope",
     "numpy",
@@ -23,8 +22,8 @@ _PACKAGES = (
 
 @cache
 def installed_versions() -> Settings:
-    """Python's version and that of every package whose release can move a number; a package that is
-    not installed is left out. Reads the metadata and imports none of them."""
+    """Versions of Python and of the installed packages that can change a number, from their
+    metadata; imports none of them."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

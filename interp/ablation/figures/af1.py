@@ -40,11 +40,11 @@ def all_for_one(result: AllForOne) -> go.Figure:
     total = sum(heights) + _GAP * (len(heights) - 1)
     figure = (_whole if result.status == "found" else _beginning)(result, heights, total)
     figure.update_annotations(font={"size": 13})
-    told = "1 to 3 on the half searched, 4 and the verdict on the other" * (len(heights) > 1)
+    halves = "1 to 3 on the search half, 4 and the verdict on the test half" * (len(heights) > 1)
     return frame(
         figure,
         title="Where and when is the answer computed?",
-        caption=f"{result.caption} · {basis(result)} · {told or 'on the half searched'} · "
+        caption=f"{result.caption} · {basis(result)} · {halves or 'on the search half'} · "
         f"dashed: the best constant answer, {result.constant:.1%}; dotted: the target, "
         f"{result.target:.0%} · {about_replacement(result.settings)}",
         notes=result.notes,
@@ -93,7 +93,7 @@ def _waits(figure: go.Figure, result: AllForOne, row: int) -> None:
 
 
 def _windows(figure: go.Figure, result: AllForOne, row: int) -> None:
-    """The windows tried; framed are the narrowest of those that keep the target."""
+    """The windows tried; a frame marks the narrowest that keep the target."""
     tried = np.isfinite(result.windows.values.T)  # [width, start]
     if not tried.any():
         _say(figure, _NOT_REACHED, row, 2)

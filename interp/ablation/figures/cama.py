@@ -43,11 +43,11 @@ def cama_table(result: CamaTable) -> go.Figure:
     figure.update_yaxes(type="category", autorange="reversed")
     figure.update_yaxes(title="role, in order of the prompt", col=1)
     figure.update_annotations(font={"size": 13})
-    told = "exact, over all problems of the task" if result.exact else _sampled(result)
+    basis = "exact, over all problems of the task" if result.exact else _sampled(result)
     return frame(
         figure,
         title=f"How much of a state does its own {result.given} explain?",
-        caption=f"{result.caption} · given its {result.given} · {told} · 1: it knows nothing else",
+        caption=f"{result.caption} · given its {result.given} · {basis} · 1: it knows nothing else",
         notes=result.notes,
         verdict=result.verdict,
         height=max(200, 24 * len(result.own_share.axis("role").labels) + 40),

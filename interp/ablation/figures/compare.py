@@ -38,8 +38,8 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
     figure.add_trace(dots(table, labels, hover=[_story(row) for row in table.itertuples()]))
     figure.add_vline(x=result.constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, col=1)
     figure.add_trace(_difference(table, labels), row=1, col=2)
-    told = [_found(row) for row in table.itertuples()]
-    texts_beside(figure, labels, told, [row.status in KNOWN for row in table.itertuples()])
+    texts = [_found(row) for row in table.itertuples()]
+    texts_beside(figure, labels, texts, [row.status in KNOWN for row in table.itertuples()])
     figure.update_xaxes(title=FAITHFULNESS, range=[-0.03, 1.03], tickformat=".0%", row=1, col=1)
     known = table["logit_difference"].dropna()
     reach = [min(-0.1, known.min() - 0.1), max(1.1, known.max() + 0.1)] if len(known) else [0, 1]
@@ -76,8 +76,8 @@ def _difference(table: pd.DataFrame, labels: Sequence[str]) -> go.Scatter:
 def _found(row: Any) -> str:
     """The layers of a schedule that was found or scored, or why there is none."""
     if row.status not in KNOWN:
-        told = {"none": "no such subgraph", "refused": f"refused: {row.reason}"}
-        return told.get(row.status, str(row.status))
+        reasons = {"none": "no such subgraph", "refused": f"refused: {row.reason}"}
+        return reasons.get(row.status, str(row.status))
     waits = "nothing waits" if row.wait < 1 else f"wait 0 to {int(row.wait) - 1}"
     first, last, count = map(int, (row.first_transfer, row.last_transfer, row.transfer_layers))
     if count == 0:

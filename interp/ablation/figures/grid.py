@@ -106,7 +106,7 @@ def _crosses(result: AblationGrid) -> go.Scatter:
 
 
 def _cells(result: AblationGrid) -> npt.NDArray[np.object_]:
-    """What is told of a cell; '' where wait and width are more than there are layers."""
+    """Hover text of each cell; '' where wait and width exceed the layers."""
     waits, widths = (result.faithfulness.axis(name).labels for name in ("wait", "width"))
     text = np.full((len(widths), len(waits)), "", dtype=object)
     for row in result.frame.itertuples():

@@ -101,8 +101,8 @@ def spans(layers: tuple[int, ...]) -> str:
             runs[-1].append(layer)
         else:
             runs.append([layer])
-    told = [f"{run[0]}" if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
-    return f"layer{'s' * (len(layers) > 1)} {', '.join(told)}"
+    texts = [f"{run[0]}" if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
+    return f"layer{'s' * (len(layers) > 1)} {', '.join(texts)}"
 
 
 def add_strip(

@@ -31,11 +31,11 @@ def ablation_transfer(result: AblationTransfer) -> go.Figure:
     figure.add_trace(marks(table["base_accuracy"], labels, "base accuracy", "diamond-open"))
     figure.add_trace(marks(table["constant"], labels, CONSTANT, "line-ns"))
     figure.add_trace(dots(table, labels, hover=[_prompts(row) for row in table.itertuples()]))
-    told = [
+    texts = [
         row.reason or f"{row.n_right_distinct:,.0f} distinct right prompts"
         for row in table.itertuples()
     ]
-    texts_beside(figure, labels, told, [not row.reason for row in table.itertuples()])
+    texts_beside(figure, labels, texts, [not row.reason for row in table.itertuples()])
     figure.update_xaxes(
         title="share of prompts (base accuracy) and of right answers kept (the others)",
         range=[-0.03, 1.03],

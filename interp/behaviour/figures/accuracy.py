@@ -1,4 +1,4 @@
-"""Figures of behaviour: what is right, and which prompt is answered best."""
+"""Figures of accuracy and of the prompt search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure of a diagnosis: every way to ask, how often it is answered, and what is said to it."""
+"""Figure of a diagnosis: each prompt format with its accuracy and an example answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares with intervals beside what chance gives, as the figures of errors have them."""
+"""Shares with intervals beside chance, shared by the figures of errors."""
 
 from __future__ import annotations
 
