@@ -45,7 +45,7 @@ class Step:
 def newton_step(
     product: Product,
     gradient: Floats,
-    scale: Floats,
+    inverse: Floats,
     enough: Floats,
     *,
     most: int,
@@ -53,23 +53,23 @@ def newton_step(
 ) -> Step:
     """−H⁻¹·gradient, nearly.
 
-    `product` gives H·V of the problems it is asked for, and the intercepts that follow V; `scale`
-    is nearly H's diagonal. A problem is done once the squared length of what is left of its
-    gradient, each entry over its `scale`, is at most a forcing share of what it was (a small one
-    close to the minimum, where such steps gain most), or its plain squared length is at most
-    `enough` [problems]; or after `most` products.
+    `product` gives H·V of the problems it is asked for, and the intercepts that follow V; `inverse`
+    is nearly that of H's diagonal M, 0 for classes that a problem does not have. A problem is done
+    once its residual r has r·M⁻¹r at most a forcing share of the gradient's (a small one close to
+    the minimum, where such steps gain most), or r·r at most `enough` [problems]; or after `most`
+    products.
     """
     found, follow = np.zeros_like(gradient), np.zeros(gradient.shape[:2])
     taken, live = np.zeros(len(gradient), dtype=np.intp), np.arange(len(gradient))
-    left, over = -gradient, scale
-    even = left / over
+    left = -gradient
+    even = _even(left, inverse)
     size = dot(left, even)
     wanted = size * np.minimum(0.1, size)
     along = even.copy()
     for _ in range(most):
         going = (size > wanted) & (dot(left, left) > enough[live])
         if not going.all():
-            live, left, over, along = live[going], left[going], over[going], along[going]
+            live, left, along, inverse = live[going], left[going], along[going], inverse[going]
             size, wanted = size[going], wanted[going]
         if not len(live):
             break
@@ -81,11 +81,21 @@ def newton_step(
         found[live] += spread(share) * along
         follow[live] += share[:, None] * shift
         left -= spread(share) * curved
-        even = left / over
+        even = _even(left, inverse)
         before, size = size, dot(left, even)
         along = even + spread(size / before) * along
         size = np.where(share > 0, size, 0)  # no further where rounding leaves no curvature
     return Step(found, follow, dot(found, gradient), taken)
+
+
+def _even(left: Floats, inverse: Floats) -> Floats:
+    """M⁻¹·left, M the diagonal matrix restricted to directions that add up to 0 over classes.
+
+    The loss does not change along the others, where H has only the penalty: M is far from it there,
+    and conjugate gradients would spend most of their products on rounding them off.
+    """
+    weighted = left * inverse
+    return weighted - inverse * (weighted.sum(axis=1) / inverse.sum(axis=1))[:, None]
 
 
 def shorten(

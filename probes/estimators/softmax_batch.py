@@ -161,7 +161,8 @@ class SoftmaxBatch:
         """The next step, as exact as it has to be."""
         classes = self.sizes[at.which, None]
         curved = (at.mean * classes / (classes - 1))[:, :, None] * self.rows.values
-        scale = np.maximum(curved + spread(alphas), LEAST)
+        inverse = 1 / np.maximum(curved + spread(alphas), LEAST)
+        inverse[self.loss.absent[at.which]] = 0
         basis = self.rows.basis.astype(at.P.dtype, copy=False)
         asked = np.arange(len(alphas))
 
@@ -175,7 +176,7 @@ class SoftmaxBatch:
             return back.reshape(V.shape) + spread(alphas[which]) * V, shift
 
         enough = 0.2 * 2 * alphas * wanted
-        return newton_step(product, gradient, scale, enough, most=PRODUCTS, check=check)
+        return newton_step(product, gradient, inverse, enough, most=PRODUCTS, check=check)
 
     def _move(self, at: Curvature, step: Step, lost: Floats, alphas: Floats) -> NDArray[np.bool_]:
         """Go as far along the step as lowers the losses; who moved."""
