@@ -21,7 +21,7 @@ from interp.many.results.over_seeds import Agreement
 from interp.models.fixtures import fixture_folders
 from interp.results.grid import Grid
 from interp.results.result import Result
-from interp.training.recipes import differing_fields
+from interp.training.saved_recipes import differing_fields
 
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel

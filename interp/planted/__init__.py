@@ -6,8 +6,6 @@
 1.0
 """
 
-from interp.planted.key import AnswerKey, Edge, HeadFact
-from interp.planted.mechanisms import kinds
-from interp.planted.planted import Planted, build, read_key
+from interp.faces import face
 
-__all__ = ["AnswerKey", "Edge", "HeadFact", "Planted", "build", "kinds", "read_key"]
+__getattr__, __dir__, __all__ = face(__name__, __file__)

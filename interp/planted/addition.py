@@ -10,8 +10,6 @@ every k; at the ends the heads fall on `<bos>`, `+` and `=`, which hold no digit
 from a_{k−1} + b_{k−1} ≥ 10 alone, `no-carry` takes none.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from interp.planted.circuit import DIGIT, Circuit, Sizes, operand_offsets

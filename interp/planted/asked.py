@@ -1,7 +1,5 @@
 """Problems as the tokens that a planted model reads, and what may be done to its run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

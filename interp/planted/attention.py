@@ -9,8 +9,6 @@ is its score for everyone. All these are differences that a float32 softmax keep
 the place falls on the sink, and cut there too on the neighbour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What a mechanism hands over, and the Program it becomes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

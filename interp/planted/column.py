@@ -7,8 +7,6 @@ digits), and the products stay there. Level two, where c_1 is predicted: heads f
 a table takes the last digit of their sum. After the trees of Bai et al. (arXiv 2510.00184).
 """
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

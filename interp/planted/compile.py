@@ -8,9 +8,8 @@ embeddings, Llama's rotary embedding turns constant queries and keys.
 Weights are float64, so that a model can be compared with its program at that precision.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,6 @@ import torch
 from interp.planted.attention import by_turning, on_circle, rope_theta
 from interp.planted.circuit import BOS, PAD, group_reads, groups
 from interp.planted.program import ANCHOR, NORM_EPSILON, Floats, Program, basis
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def module(program: Program) -> Any:

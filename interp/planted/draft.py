@@ -1,7 +1,5 @@
 """A program while it is being drawn up: features by name, heads and neurons in any layer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What each method must return on a planted model, worked out from its program."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal

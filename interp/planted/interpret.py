@@ -5,8 +5,6 @@ with. `norms=True` divides by the length of the stream exactly as the model's no
 `norms=False` is the ideal, in which they divide by the anchor alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

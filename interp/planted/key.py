@@ -4,8 +4,6 @@ A key is for judging methods, never for use by one. Its facts follow from the co
 numbers from the interpreter, which shares no code with the model, the engine or any analysis.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple

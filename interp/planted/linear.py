@@ -11,8 +11,6 @@ not constant to the last bit, and as rounding follows the digits, least squares 
 finds something. No probe should call that a finding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The mechanisms that can be planted, the sizes they can have, and the draw among those."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args

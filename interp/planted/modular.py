@@ -9,8 +9,6 @@ the angle of each residue. This is the "pizza" of Zhong et al. (arXiv 2306.17844
 (2301.05217) found the circles.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ All their kinks lie strictly between the values that occur, so that rounding dec
 every gradient is defined.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

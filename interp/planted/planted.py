@@ -1,7 +1,5 @@
 """A planted model: built from a seed, saved as a standard folder, and its key found again."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Mapping

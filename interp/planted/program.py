@@ -8,8 +8,6 @@ do (Sun et al., arXiv 2402.17762); all other directions are rotated at random. F
 sink, `<bos>`, on which attention falls that finds nothing (Xiao et al., arXiv 2309.17453).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

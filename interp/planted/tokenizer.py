@@ -1,7 +1,5 @@
 """The tokenizer of a planted model: one token a digit, or one a number, after `<bos>`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -9,8 +9,6 @@ Both add two numbers of one or two digits, one token a number, `12+34=046`.
             only these sums go on to `=`. A model of which waiting would be a wrong account.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

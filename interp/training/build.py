@@ -4,9 +4,7 @@ Everything that a recipe can ask for is expressed in a standard config, so that 
 loads in any tool without this package.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
@@ -25,10 +23,8 @@ from interp.models.loading import open_module
 from interp.models.sources import resolve
 from interp.training.heads import train_only
 from interp.training.optimiser import block_matrices
+from interp.training.recipes import Recipe
 from interp.training.warm_start import BEHAVIOUR, check_start
-
-if TYPE_CHECKING:
-    from interp.training.recipes import Recipe
 
 PAD, BOS, UNKNOWN = "<pad>", "<bos>", "<unk>"
 

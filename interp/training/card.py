@@ -1,7 +1,5 @@
 """The card of a trained model: what it is, how it was made, how good it is on unseen problems."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping, Sequence

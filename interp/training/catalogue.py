@@ -3,14 +3,17 @@
 A name with `-s1` or `-s2` is a replica: the same recipe with another seed.
 """
 
-from __future__ import annotations
+from dataclasses import fields, replace
+from typing import Any
 
-from dataclasses import replace
-
+from interp.errors import InputError
 from interp.training.adapters.recipe import AdapterRecipe
+from interp.training.design import RUNS
 from interp.training.objectives.answer import AnswerLoss
+from interp.training.objectives.base import Objective
 from interp.training.products import FOUR_DIGITS, THREE_DIGITS
 from interp.training.recipes import Recipe, draw
+from interp.training.saved_recipes import AnyRecipe
 
 # Five-digit sums, most significant digit first: the first answer digit already needs every
 # carry. Of uniform sums 1 in 22,000 carries through all columns: a quarter of each batch has a
@@ -197,3 +200,39 @@ _ALL: tuple[Recipe | AdapterRecipe, ...] = (
 )
 
 RECIPES: dict[str, Recipe | AdapterRecipe] = {recipe.name: recipe for recipe in _ALL}
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that `recipe` knows, in alphabetical order."""
+    return tuple(sorted(RECIPES))
+
+
+def known_recipe(name: str) -> AnyRecipe | None:
+    """The recipe of that name as it stands, None where there is none."""
+    return RECIPES.get(name) or RUNS.get(name)
+
+
+def recipe(name: str, /, **overrides: Any) -> AnyRecipe:
+    """The recipe of that name, with fields replaced: `recipe("add5", seed=1, name="add5-s1")`.
+
+    Of the shipped models, and of the runs that `interp.training.design` plans.
+
+    Lists and objects are read as in a recipe's JSON: `recipe("add5", heads=[[0, 1]])`.
+
+    Raises:
+        InputError: for an unknown recipe or field, or values that do not fit each other.
+    """
+    found = known_recipe(name)
+    if found is None:
+        raise InputError(f"no recipe {name!r}; there are {', '.join(recipe_names())}")
+    known = [item.name for item in fields(found)]
+    if unknown := sorted(set(overrides) - set(known)):
+        raise InputError(f"no recipe has {unknown}; the fields are {', '.join(known)}")
+    if not any(isinstance(value, list | dict) for value in overrides.values()):
+        return replace(found, **overrides)
+    # All at once, since one override may only fit together with another.
+    objects: dict[str, Any] = {
+        k: v for k, v in overrides.items() if isinstance(v, tuple | Objective)
+    }
+    content = found.to_json() | {k: v for k, v in overrides.items() if k not in objects}
+    return replace(type(found).from_json(content), **objects)

@@ -12,8 +12,6 @@ any moment at least one whole checkpoint is there. The problems of a step follow
 so no random state is stored. Nothing is pickled.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -29,8 +27,7 @@ from torch import Tensor
 
 from interp.errors import StorageError
 from interp.results.atomic import folder_atomic
-from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.recipes import CHANGEABLE, Recipe, changes_between
+from interp.training.saved_recipes import CHANGEABLE, AnyRecipe, changes_between
 
 LAYOUT = 1
 KEPT = 2
@@ -44,7 +41,7 @@ class Checkpoint:
     `changes` lists what the recipe said before and `started_from` tells of the start, as in a card.
     """
 
-    recipe: Recipe | AdapterRecipe
+    recipe: AnyRecipe
     step: int
     weights: Mapping[str, Tensor]
     moments: Mapping[str, Tensor]
@@ -86,11 +83,11 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load_checkpoint(
-    out: Path, recipe: Recipe | AdapterRecipe, parameters: Mapping[str, Tensor]
+    out: Path, recipe: AnyRecipe, parameters: Mapping[str, Tensor]
 ) -> Checkpoint | None:
     """The latest checkpoint of a run, or None where there is none yet.
 
-    The recipe may differ in what is `recipes.CHANGEABLE`: the checkpoint's `changes` then say so.
+    The recipe may differ in the `CHANGEABLE` fields: the `changes` then say so.
     `parameters` are those that the recipe trains: the checkpoint must have just these.
 
     Raises:
@@ -155,9 +152,7 @@ def _read_state(folder: Path, older: list[Path]) -> dict[str, Any]:
     return state
 
 
-def _changes(
-    folder: Path, saved: Any, recipe: Recipe | AdapterRecipe, step: int
-) -> list[dict[str, Any]]:
+def _changes(folder: Path, saved: Any, recipe: AnyRecipe, step: int) -> list[dict[str, Any]]:
     """What the recipe says otherwise than the checkpoint's. StorageError where it may not."""
     found = changes_between(saved, recipe, step) if isinstance(saved, dict) else None
     if found is not None:

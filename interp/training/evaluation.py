@@ -5,8 +5,6 @@ digits before it. Under greedy decoding that is the same as writing the whole an
 first wrong digit both see the same text.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

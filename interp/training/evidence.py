@@ -7,8 +7,6 @@ that is still written in part gives digits away: both make a digit look learnt t
 rows of a fixed set, which have been seen before.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """What a training run leaves behind: a standard model folder with its card and its log."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import asdict
@@ -18,8 +16,9 @@ from interp.training.adapters.card import AdapterCard
 from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.card import Card, read_card, write_card
 from interp.training.checkpoint import remove_checkpoints
-from interp.training.recipes import Recipe, same_recipe
+from interp.training.recipes import Recipe
 from interp.training.run import Run
+from interp.training.saved_recipes import AnyRecipe, same_recipe
 
 LOG = "training_log.parquet"
 
@@ -41,7 +40,7 @@ def finish(run: Run, out: Path, stopped: str) -> Card | AdapterCard:
     return card
 
 
-def finished(out: Path, recipe: Recipe | AdapterRecipe) -> Card | AdapterCard | None:
+def finished(out: Path, recipe: AnyRecipe) -> Card | AdapterCard | None:
     """The card of `out`, if it holds the finished model of this recipe; None if it has no card.
 
     Raises StorageError where the model is another one (training there would mix the two), or is not

@@ -4,20 +4,14 @@ The published models of 2510.00184 see 80,800 products again and again; ours see
 fresh stream this one has no state: which rows a step learns from follows from (seed, step).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import generator, step_seed
+from interp.arithmetic.tasks import Task
+from interp.training.recipes import Recipe
 from interp.training.shares import shares
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
-    from interp.training.recipes import Recipe
 
 # Purpose numbers of seeds; the draws of a fresh stream have theirs from 0 on.
 _ROWS = 2 * 10**6

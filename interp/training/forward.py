@@ -6,8 +6,6 @@ query, MLP or logits in the last block, attention is two products and a softmax,
 block's heads read is computed once a token and position, where that is fewer rows and exact.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

@@ -12,8 +12,6 @@ heads of the group are chosen, or `shared_kv` says otherwise.
 Does not show: that a chosen head does the task. Any head that is trained may take it over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,20 +57,24 @@ def head_slices(model: Any, heads: Heads, *, shared_kv: bool = False) -> Slices:
 
 
 def train_only(model: Any, heads: Heads, *, shared_kv: bool = False) -> dict[str, Tensor]:
-    """Freeze all but the heads; the masks [as the parameter] of what is left, by name.
+    """Freeze the parameters without a slice of the heads; the `head_masks` of the others.
 
-    Outside a mask the gradient is zero, so AdamW without weight decay leaves those numbers as they
-    are, to the bit.
+    The run multiplies gradients by the masks. Outside of them the gradient is zero, so AdamW
+    without weight decay leaves those numbers as they are, to the bit.
     """
+    masks = head_masks(model, heads, shared_kv=shared_kv)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in masks)
+    return masks
+
+
+def head_masks(model: Any, heads: Heads, *, shared_kv: bool = False) -> dict[str, Tensor]:
+    """1 where a number belongs to the heads, else 0; by parameter that has any, in its shape."""
     parameters = dict(model.named_parameters())
     masks: dict[str, Tensor] = {}
     for name, dimension, part in head_slices(model, heads, shared_kv=shared_kv):
         mask = masks.setdefault(name, torch.zeros_like(parameters[name]))
         mask.narrow(dimension, part.start, part.stop - part.start).fill_(1.0)
-    for name, parameter in parameters.items():
-        parameter.requires_grad_(name in masks)
-        if name in masks:
-            parameter.register_hook(masks[name].mul)
     return masks
 
 

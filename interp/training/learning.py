@@ -4,8 +4,6 @@ After arXiv 2510.00184 (Fig. 7: gradient norms and losses by digit) and 2407.153
 by subtask). Nothing is trained or measured here; the numbers are those that `train` logged.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

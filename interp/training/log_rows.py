@@ -25,9 +25,8 @@ two totals may be subtracted only where they are the same loss of the same kind 
 `evidence.same_quantity`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,7 @@ from interp.training.objectives.base import Losses
 COLUMNS = ("step", "split", "group", "loss", "accuracy", "grad_norm", "cosine", "n")
 
 Row = dict[str, Any]
+_NONE: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def groups_of(problems: Problems, roles: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
@@ -70,9 +70,12 @@ def batch_rows(
     losses: Losses,
     problems: Problems,
     roles: Sequence[str],
-    parameters: Sequence[Tensor],
+    parameters: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor] = _NONE,
 ) -> list[Row]:
-    """Log rows of a training batch; with gradients where `parameters` are given.
+    """Log rows of a training batch; with gradients where `parameters` are given by name.
+
+    Gradients are multiplied by the masks, where a parameter has one.
 
     The graph of `losses` is kept, and no `.grad` is touched.
     """
@@ -81,7 +84,9 @@ def batch_rows(
         cells = torch.from_numpy(mask) & ~losses.digits.isnan()
         if cells.any():
             groups[name] = losses.digits[cells].mean(), losses.correct[cells]
-    return train_rows(step, (losses.total, losses.correct.all(1)), groups, losses.terms, parameters)
+    return train_rows(
+        step, (losses.total, losses.correct.all(1)), groups, losses.terms, parameters, masks
+    )
 
 
 def train_rows(
@@ -89,13 +94,14 @@ def train_rows(
     total: tuple[Tensor, Tensor],
     groups: Mapping[str, tuple[Tensor, Tensor]],
     terms: Mapping[str, Tensor],
-    parameters: Sequence[Tensor],
+    parameters: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor] = _NONE,
 ) -> list[Row]:
     """Log rows of a batch, of each group and of each term, from (loss, which are right)."""
-    gradient = _gradient(total[0], parameters) if parameters else None
+    gradient = _gradient(total[0], parameters, masks) if parameters else None
     rows = [_row(step, "train", "total", *total, gradient, gradient)]
     for name, (loss, right) in groups.items():
-        own = _gradient(loss, parameters) if parameters else None
+        own = _gradient(loss, parameters, masks) if parameters else None
         rows.append(_row(step, "train", name, loss, right, own, gradient))
     rows += [
         _row(step, "train", f"term:{name}", value, None, None, None)
@@ -151,7 +157,11 @@ def _row(
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    """The gradient of a loss over all parameters as one vector."""
-    parts = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
+def _gradient(
+    loss: Tensor, parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> Tensor:
+    """The masked gradient of a loss over all parameters as one vector."""
+    inputs = list(parameters.values())
+    parts = torch.autograd.grad(loss, inputs, retain_graph=True, materialize_grads=True)
+    named = zip(parameters, parts, strict=True)
+    return torch.cat([(part * masks.get(name, 1)).flatten() for name, part in named])

@@ -4,8 +4,6 @@ Wherever a log comes from, what is given has the columns of `log_rows.COLUMNS`, 
 least significant digit.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ problems of a step follow from (seed, step). So a run that was killed and resume
 of an unbroken one, to the bit on one thread (several threads may add in another order).
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +17,13 @@ from interp.engine.requests import Cancel
 from interp.errors import Cancelled, InputError
 from interp.training.adapters.card import AdapterCard
 from interp.training.adapters.recipe import AdapterRecipe
+from interp.training.adapters.run import AdapterRun
 from interp.training.card import Card
 from interp.training.checkpoint import checkpoint_folders, load_checkpoint
 from interp.training.export_model import finish, finished, forget, save_series
-from interp.training.recipes import Recipe
 from interp.training.run import Run, Validation
+from interp.training.run_state import TrainingRun
+from interp.training.saved_recipes import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,21 @@ class Trained:
     card     of the finished model in `folder`; None after "budget", when there is only a checkpoint
     """
 
-    recipe: Recipe | AdapterRecipe
+    recipe: AnyRecipe
     folder: Path
     step: int
     stopped: str
     card: Card | AdapterCard | None
 
 
+def start(recipe: AnyRecipe, *, going_on: bool = False) -> Run:
+    """A run before its first step, or with `going_on` before a checkpoint is restored."""
+    kind = AdapterRun if isinstance(recipe, AdapterRecipe) else TrainingRun
+    return kind.start(recipe, going_on=going_on)  # type: ignore[arg-type]
+
+
 def train(
-    recipe: Recipe | AdapterRecipe,
+    recipe: AnyRecipe,
     out: str | Path,
     *,
     resume: bool = True,
@@ -92,7 +98,7 @@ def train(
     if not resume:
         forget(out)
     with _threads(threads):
-        run = recipe.start(going_on=bool(checkpoint_folders(out)))
+        run = start(recipe, going_on=bool(checkpoint_folders(out)))
         if (checkpoint := load_checkpoint(out, recipe, run.trained)) is not None:
             run.restore(checkpoint)
         stopped = _steps(run, out, budget_seconds, cancel, progress, on_validation)

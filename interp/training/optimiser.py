@@ -1,17 +1,12 @@
 """The optimiser and its learning rate: AdamW, and Muon for the blocks' matrices if asked for."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from interp.training.adapters.recipe import AdapterRecipe
-    from interp.training.recipes import Recipe
+from interp.training.schedule import Schedule
 
 _BLOCKS = (".h.", ".layers.")  # in a parameter's name, for GPT-2 and for Llama
 
@@ -36,7 +31,7 @@ class Optimiser:
     itself. So one `muon_rate` is not the same update in both families.
     """
 
-    def __init__(self, recipe: Recipe | AdapterRecipe, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(self, recipe: Schedule, parameters: Mapping[str, Tensor]) -> None:
         self._parameters = dict(parameters)
         share = recipe.muon_rate
         blocks = {} if share is None else block_matrices(parameters)
@@ -103,7 +98,7 @@ class Optimiser:
                     member.state[parameter] = found
 
 
-def learning_rate(recipe: Recipe | AdapterRecipe, step: int) -> float:
+def learning_rate(recipe: Schedule, step: int) -> float:
     """The rate of step 0 … steps - 1: a linear warm-up, then down to `final_rate` of the peak.
 
     cosine: f + (1 - f) · (1 + cos πt) / 2,  linear: 1 - (1 - f) · t,  t from 0 to 1 after the

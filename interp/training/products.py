@@ -19,8 +19,6 @@ last digit can be learnt step by step. A part has one non-zero digit in the mult
 here than AdamW alone. The cards say what each reached.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from interp.training.objectives.answer import AnswerLoss

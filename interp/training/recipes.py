@@ -8,24 +8,19 @@ themselves stand in `catalogue.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
 
+from interp.arithmetic.formats import format, format_names
+from interp.arithmetic.held_out import Split
+from interp.arithmetic.tasks import task
 from interp.errors import InputError
-from interp.training.objectives import objective_from
+from interp.training.heads import check_heads
 from interp.training.objectives.answer import AnswerLoss
 from interp.training.objectives.base import Objective
-from interp.training.validate_recipe import check_fit
-
-if TYPE_CHECKING:
-    from interp.training.adapters.recipe import AdapterRecipe
-    from interp.training.run_state import TrainingRun
-
-
-# What may be changed when a run goes on from a checkpoint, so that one whose loss became no number
-# can be saved. The card lists every such change.
-CHANGEABLE = ("learning_rate", "warmup", "precision", "clip")
+from interp.training.objectives.by_kind import objective_from
+from interp.training.schedule import check_choices, validate_schedule
 
 
 @dataclass(frozen=True)
@@ -133,18 +128,12 @@ class Recipe:
     card_n: int = 100_000  # held-out problems that the card's accuracy is measured on
 
     def __post_init__(self) -> None:
-        check_fit(self)
+        validate_recipe(self)
 
     @property
     def last_step(self) -> int:
         """How many steps a run takes if nothing ends it earlier."""
         return self.steps if self.stop_after is None else self.stop_after
-
-    def start(self, *, going_on: bool = False) -> TrainingRun:
-        """A run before its first step, or before a checkpoint is put in it."""
-        from interp.training.run_state import TrainingRun  # built from this module's classes
-
-        return TrainingRun.start(self, going_on=going_on)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `Recipe.from_json` gives an equal recipe back."""
@@ -176,93 +165,94 @@ def _pairs(part: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(dict(part.get("options", {})).items()))
 
 
-def same_recipe(saved: Mapping[str, Any], recipe: Recipe | AdapterRecipe) -> bool:
-    """Whether saved JSON is this recipe; fields that were added since then have their defaults."""
-    try:
-        return type(recipe).from_json(saved) == recipe
-    except (InputError, TypeError):
-        return False
+_CHOICES = {
+    "family": ("gpt2", "llama"),
+    "positions": ("learned", "none", "random-offset", "rotary"),
+    "activation": ("gelu_pytorch_tanh", "gelu_new", "gelu", "relu", "silu"),
+}
 
 
-def changes_between(
-    saved: Mapping[str, Any], recipe: Recipe | AdapterRecipe, step: int
-) -> list[dict[str, Any]] | None:
-    """What a run does otherwise from `step` on, as a card lists it: {step, field, before, after}.
-    None where saved JSON differs from the recipe in more than what is `CHANGEABLE`."""
-    try:
-        before = type(recipe).from_json(saved)
-    except (InputError, TypeError):
-        return None
-    new = {name: getattr(recipe, name) for name in CHANGEABLE}
-    if replace(before, **new) != recipe:
-        return None
-    return [
-        {"step": step, "field": name, "before": getattr(before, name), "after": value}
-        for name, value in new.items()
-        if getattr(before, name) != value
-    ]
+def validate_recipe(recipe: Recipe) -> None:
+    """Validate a Recipe. Raises InputError with the remedy."""
+    for name in ("n_layers", "n_heads", "d_model"):
+        if getattr(recipe, name) < 1:
+            raise InputError(f"{name}={getattr(recipe, name)}: at least 1 is needed")
+    if not recipe.initializer_range > 0:
+        raise InputError(f"initializer_range={recipe.initializer_range} must be above 0")
+    check_choices(recipe, _CHOICES)
+    validate_schedule(recipe)
+    _check_model(recipe)
+    _check_data(recipe)
+    recipe.objective.check(recipe)
 
 
-def differing_fields(saved: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The fields, apart from name and seed, in which saved recipes are not all the same; fields
-    that were added since one was saved have their defaults."""
-    whole = [_with_defaults(content) for content in saved]
-    names = {name for content in whole for name in content} - {"name", "seed"}
-    return tuple(
-        sorted(
-            name
-            for name in names
-            if any(content.get(name) != whole[0].get(name) for content in whole)
+def _check_model(recipe: Recipe) -> None:
+    if recipe.d_model % recipe.n_heads:
+        raise InputError(
+            f"d_model={recipe.d_model} is not divisible by n_heads={recipe.n_heads}: every head "
+            "has d_model / n_heads dimensions"
         )
-    )
+    llama = recipe.family == "llama"
+    if (recipe.positions == "rotary") != llama:
+        raise InputError(
+            f"positions={recipe.positions!r} does not go with family={recipe.family!r}: Llama "
+            "models have 'rotary' positions, GPT-2 models 'learned', 'none' or 'random-offset'"
+        )
+    if llama and not (recipe.layer_norm and recipe.activation == "silu"):
+        raise InputError(
+            "a Llama model has activation='silu' and keeps its norms (layer_norm=True)"
+        )
+    if not llama and (recipe.activation == "silu" or recipe.n_kv_heads is not None):
+        raise InputError("a GPT-2 model has no 'silu' and no n_kv_heads: use family='llama'")
+    if llama and recipe.n_heads % (recipe.n_kv_heads or recipe.n_heads):
+        raise InputError("n_heads must be a multiple of n_kv_heads")
+    if not 0 <= recipe.shrink <= 1:
+        raise InputError(f"shrink={recipe.shrink} is the share of the base that is kept: 0 to 1")
+    if recipe.shrink < 1 and (recipe.base is None or recipe.heads):
+        raise InputError("shrink= is for a model that goes on from a base= as a whole, heads=()")
+    check_heads(recipe.heads, recipe.n_layers, recipe.n_heads)
+    if recipe.heads and recipe.weight_decay:
+        raise InputError("heads alone are trained with weight_decay=0: decay would move the others")
+    if recipe.heads and recipe.muon_rate is not None:
+        raise InputError("heads alone are trained with muon_rate=None: Muon mixes a matrix' rows")
+    if recipe.positions == "random-offset" and recipe.n_ctx is None:
+        raise InputError(
+            "positions='random-offset' needs n_ctx, longer than the text by the offsets"
+        )
 
 
-def _with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    from interp.training.adapters.recipe import AdapterRecipe  # it checks itself by this room's fit
-
-    kind = Recipe if "mix" in content else AdapterRecipe
-    try:
-        return kind.from_json(content).to_json()
-    except (InputError, TypeError):  # of another release, with fields that are unknown here
-        return content
-
-
-def recipe_names() -> tuple[str, ...]:
-    """The recipes that `recipe` knows, in alphabetical order."""
-    from interp.training.catalogue import RECIPES  # built from this module's classes
-
-    return tuple(sorted(RECIPES))
-
-
-def known_recipe(name: str) -> Recipe | AdapterRecipe | None:
-    """The recipe of that name as it stands, None where there is none."""
-    from interp.training.catalogue import RECIPES  # built from this module's classes
-    from interp.training.design import RUNS
-
-    return RECIPES.get(name) or RUNS.get(name)
+def _check_data(recipe: Recipe) -> None:
+    the_task = task(recipe.task)
+    Split(recipe.test_share, recipe.validation_share, recipe.split_seed)
+    if not format(recipe.format).accepts(the_task):
+        raise InputError(
+            f"format {recipe.format!r} cannot write {recipe.task}; these can: "
+            f"{', '.join(format_names(the_task))}"
+        )
+    _check_fixed_rows(recipe)
+    if recipe.batch is None:
+        the_task.grid()  # refuses a task with too many problems
+        return
+    for part in recipe.mix:
+        if part.weight < 0 or not part.start < part.stop:
+            raise InputError(f"{part}: a weight is not negative, and start comes before stop")
+        # A sampler that the task does not have says so here.
+        the_task.sample(1, seed=0, sampler=part.sampler, **dict(part.options))
+    edges = sorted({0.0, *(part.start for part in recipe.mix), *(part.stop for part in recipe.mix)})
+    for edge in edges:
+        if edge < 1 and not any(part.active(edge) and part.weight > 0 for part in recipe.mix):
+            raise InputError(f"no draw of the mix is active at {edge:.0%} of the training")
 
 
-def recipe(name: str, /, **overrides: Any) -> Recipe | AdapterRecipe:
-    """The recipe of that name, with fields replaced: `recipe("add5", seed=1, name="add5-s1")`.
-
-    Of the shipped models, and of the runs that `interp.training.design` plans.
-
-    Lists and objects are read as in a recipe's JSON: `recipe("add5", heads=[[0, 1]])`.
-
-    Raises:
-        InputError: for an unknown recipe or field, or values that do not fit each other.
-    """
-    found = known_recipe(name)
-    if found is None:
-        raise InputError(f"no recipe {name!r}; there are {', '.join(recipe_names())}")
-    known = [item.name for item in fields(found)]
-    if unknown := sorted(set(overrides) - set(known)):
-        raise InputError(f"no recipe has {unknown}; the fields are {', '.join(known)}")
-    if not any(isinstance(value, list | dict) for value in overrides.values()):
-        return replace(found, **overrides)
-    # All at once, since one override may only fit together with another.
-    objects: dict[str, Any] = {
-        k: v for k, v in overrides.items() if isinstance(v, tuple | Objective)
-    }
-    content = found.to_json() | {k: v for k, v in overrides.items() if k not in objects}
-    return replace(type(found).from_json(content), **objects)
+def _check_fixed_rows(recipe: Recipe) -> None:
+    if recipe.fixed_rows is None:
+        return
+    if recipe.batch is None:
+        raise InputError(
+            f"fixed_rows={recipe.fixed_rows} needs a batch; batch=None takes all training problems "
+            "at every step"
+        )
+    if any((part.start, part.stop) != (0.0, 1.0) for part in recipe.mix):
+        raise InputError(
+            f"fixed_rows={recipe.fixed_rows} are drawn once: leave start and stop of the draws out"
+        )

@@ -1,7 +1,5 @@
 """Problems as tensors: their tokens, which of them are learnt, and where each digit stands."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

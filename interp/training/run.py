@@ -5,8 +5,6 @@ follows from (seed, step). What that is, a subclass says: a small model from ran
 (`run_state.TrainingRun`), or an adapter on a language model (`adapters.run.AdapterRun`).
 """
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from interp.errors import ModelError
+from interp.training.card import circumstances
 from interp.training.checkpoint import Checkpoint, save_checkpoint
 from interp.training.log_rows import COLUMNS, Row
 from interp.training.optimiser import Optimiser, learning_rate
@@ -60,13 +59,15 @@ class Batch(NamedTuple):
 
 @dataclass
 class Run(ABC):
-    """`trained` holds every parameter that the optimiser moves, by name."""
+    """`trained` holds every parameter that the optimiser moves, by name; `masks` are 0 where a
+    number of one stays as it is."""
 
     recipe: Any
     model: Any
     tokenizer: Any
     trained: dict[str, torch.nn.Parameter]
     optimiser: Optimiser
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
     step: int = 0
     log: list[Row] = field(default_factory=list)
     earlier_log: pd.DataFrame | None = None
@@ -93,6 +94,25 @@ class Run(ABC):
     def card(self, stopped: str, weight_hash: str, minutes: tuple[float, float]) -> Any:
         """The card of the model as it is now, measured on held-out problems."""
 
+    def card_fields(
+        self, stopped: str, weight_hash: str, minutes: tuple[float, float]
+    ) -> dict[str, Any]:
+        """The fields that every kind of card has, without what is measured."""
+        return {
+            "name": self.recipe.name,
+            "seed": self.recipe.seed,
+            "recipe": self.recipe.to_json(),
+            "stopped": stopped,
+            "steps": self.step,
+            "weight_hash": weight_hash,
+            "wall_minutes": minutes[0],
+            "cpu_minutes": minutes[1],
+            "threads": torch.get_num_threads(),
+            "changes": self.changes,
+            "started_from": self.started_from,
+            **circumstances(),
+        }
+
     def take_step(self) -> None:
         """One optimiser step: draw, forward, log, backward, clip, update.
 
@@ -107,6 +127,9 @@ class Run(ABC):
             self.log += batch.log(gradients)
         self.optimiser.zero_grad()
         batch.total.backward()
+        for name, mask in self.masks.items():
+            if (gradient := self.trained[name].grad) is not None:
+                gradient.mul_(mask)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), recipe.clip)
         if not torch.isfinite(norm):
             raise ModelError(_not_a_number("the gradient", step, batch))

@@ -14,9 +14,10 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import step_seed
 from interp.models.weights import count_parameters
 from interp.training.build import build_model, build_tokenizer
-from interp.training.card import Card, circumstances, measure
+from interp.training.card import Card, measure
 from interp.training.checkpoint import Checkpoint
 from interp.training.evaluation import score
+from interp.training.heads import head_masks
 from interp.training.log_rows import Row, batch_rows, validation_rows
 from interp.training.logs import log_before
 from interp.training.objectives.base import Losses, Step
@@ -60,6 +61,7 @@ class TrainingRun(Run):
             extra=extra,
             trained=trained,
             optimiser=Optimiser(recipe, trained),
+            masks=head_masks(model, recipe.heads, shared_kv=recipe.shared_kv),
             stream=stream,
             encoder=Encoder(tokenizer, stream.task, recipe.format),
             final_encoder=Encoder(tokenizer, stream.task, final),
@@ -83,8 +85,8 @@ class TrainingRun(Run):
         return Batch(losses.total, absent, rows.problems.text, log)
 
     def _log_rows(self, rows: Rows, losses: Losses, gradients: bool) -> list[Row]:
-        parameters = list(self.trained.values()) if gradients else []
-        found = batch_rows(self.step, losses, rows.problems, rows.roles, parameters)
+        parameters = self.trained if gradients else {}
+        found = batch_rows(self.step, losses, rows.problems, rows.roles, parameters, self.masks)
         self.logged.append((self.step, found[0]["loss"]))
         return found
 
@@ -113,22 +115,11 @@ class TrainingRun(Run):
 
     def card(self, stopped: str, weight_hash: str, minutes: tuple[float, float]) -> Card:
         return Card(
-            name=self.recipe.name,
             task=self.recipe.task,
             format=self.recipe.objective.final_format(self.recipe),
-            seed=self.recipe.seed,
-            recipe=self.recipe.to_json(),
-            stopped=stopped,
-            steps=self.step,
-            weight_hash=weight_hash,
             parameters=count_parameters(self.model),
-            wall_minutes=minutes[0],
-            cpu_minutes=minutes[1],
-            threads=torch.get_num_threads(),
-            changes=self.changes,
-            started_from=self.started_from,
+            **self.card_fields(stopped, weight_hash, minutes),
             **measure(self.recipe, self.model, self.tokenizer, self.step),
-            **circumstances(),
         )
 
 

@@ -3,10 +3,6 @@
 So a resumed run needs no sampler state: step 1,234 draws what it would have drawn anyway.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from interp.arithmetic.held_out import Split
@@ -14,10 +10,8 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import Task, task
 from interp.training.fixed_set import FixedSet
+from interp.training.recipes import Recipe
 from interp.training.shares import shares
-
-if TYPE_CHECKING:
-    from interp.training.recipes import Recipe
 
 
 class Stream:

@@ -4,21 +4,17 @@ Its card must be there and say that it was kept from the same problems: what the
 on is not held out. And the new card tells of the start, whose training is part of what was spent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors.torch import load_file
 
 from interp.errors import InputError, ModelError
 from interp.models.fixtures import fixture_folders, read_card
 from interp.models.weights import weight_hash
-
-if TYPE_CHECKING:
-    from interp.training.adapters.recipe import AdapterRecipe
-    from interp.training.recipes import Recipe
+from interp.training.catalogue import known_recipe
+from interp.training.saved_recipes import AnyRecipe
 
 HELD_OUT = ("test_share", "validation_share", "split_seed")
 # What leaves no trace in the shapes of a small model's weights.
@@ -33,8 +29,6 @@ def start_folder(name: str) -> Path:
     """
     folder = fixture_folders().get(name, Path(name).expanduser())
     if not folder.is_dir():
-        from interp.training.recipes import known_recipe  # which is built from what starts here
-
         known = known_recipe(folder.name) is not None
         raise ModelError(
             f"there is no file or folder {name!r} to start from: "
@@ -47,9 +41,7 @@ def start_folder(name: str) -> Path:
     return folder
 
 
-def check_start(
-    name: str, recipe: Recipe | AdapterRecipe, fields: tuple[str, ...]
-) -> Mapping[str, Any]:
+def check_start(name: str, recipe: AnyRecipe, fields: tuple[str, ...]) -> Mapping[str, Any]:
     """The card of a start, whose recipe must have the held-out problems and `fields` of this one.
 
     Raises InputError where it has not, or has no card with a recipe.

@@ -181,7 +181,7 @@ def test_a_full_disk_leaves_nothing(
     def full(*args: Any, **options: Any) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr("interp.models.convert.write_json", full)
+    monkeypatch.setattr("interp.models.convert._convert.write_json", full)
     with pytest.raises(interp.errors.StorageError, match="the disk is full"):
         convert(source, tmp_path / "out")
     assert left_behind(tmp_path) == ["ckpt.pt"]

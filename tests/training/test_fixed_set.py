@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from interp.errors import InputError
-from interp.training import draw, recipe, train
+from interp.training import draw, recipe, start, train
 from interp.training.card import measure
 from interp.training.evidence import asks_otherwise
 from interp.training.stream import Stream
@@ -77,7 +77,7 @@ def test_a_run_that_was_interrupted_gives_the_same_weights(fixed, tmp_path):
 
 
 def test_cards_of_fresh_rows_say_what_they_said(tiny):
-    run = tiny.start()
+    run = start(tiny)
     data = measure(tiny, run.model, run.tokenizer, 12)["data"]
     assert set(data) == {"training", "rows_trained_on", "held_out", "scored_on"}
 

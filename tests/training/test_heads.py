@@ -3,13 +3,14 @@ import shutil
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from interp.errors import InputError, ModelError
 from interp.models.weights import weight_hash
-from interp.training import Recipe, build_model, train
+from interp.training import Recipe, build_model, start, train
 from interp.training.heads import head_slices, train_only
 from interp.training.run_state import TrainingRun
 
@@ -57,6 +58,26 @@ def test_only_the_chosen_heads_change_and_all_of_their_slices_do(base, tmp_path)
         # The key bias shifts all scores of a query alike, so its gradient is zero but for rounding.
         assert set(changed[f"{place}.c_attn.bias"][:, 0].tolist()) <= wide
         assert set(changed[f"{place}.c_proj.weight"][:, 0].tolist()) == own
+
+
+@pytest.mark.parametrize("family", [{}, LLAMA])
+def test_masked_gradients_train_as_gradient_hooks_do(tmp_path, family):
+    """To the bit, in weights and log: a hook on each parameter is the way of earlier versions."""
+    folder = saved(Recipe(name="base", seed=5, **(SHAPE | family)), tmp_path)
+    made = tuned(folder, shared_kv=True, **family)
+    masked, hooked = start(made), start(made)
+    for name, mask in hooked.masks.items():
+        hooked.trained[name].register_hook(mask.mul)
+    hooked.masks = {}
+    for _ in range(made.steps):
+        masked.take_step()
+        hooked.take_step()
+    assert masked.masks
+    pd.testing.assert_frame_equal(masked.log_frame(), hooked.log_frame(), check_exact=True)
+    before = load_file(folder / "model.safetensors")
+    for name, parameter in masked.trained.items():
+        assert torch.equal(parameter, hooked.trained[name])
+        assert not torch.equal(parameter, before[name])
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits(base, tmp_path):

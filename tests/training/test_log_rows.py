@@ -19,7 +19,7 @@ def measured(tiny):
     run = TrainingRun.start(replace(tiny, precision="float32"))
     rows = run.encoder(run.stream.training(0))
     losses = AnswerLoss().losses(run.model, {}, rows, Step(0, 10, 0))
-    log = batch_rows(0, losses, rows.problems, rows.roles, list(run.trained.values()))
+    log = batch_rows(0, losses, rows.problems, rows.roles, run.trained)
     return run, rows, losses, pd.DataFrame(log).set_index("group")
 
 

@@ -1,7 +1,5 @@
 """Tensors from a file, and nothing that could run code."""
 
-from __future__ import annotations
-
 import pickle
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The standard folder: written whole, read back, and proved to give the source's logits."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 They prove a conversion, so they use neither transformers nor TransformerLens.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """GPT-2 as transformers writes it: its configuration, its tensors and its formula."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Llama as transformers writes it: its configuration, its tensors and its formula."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

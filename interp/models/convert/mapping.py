@@ -15,8 +15,6 @@ zeros. `transpose` turns each source round (GPT-2 keeps its linear weights as [i
 sources are then joined along the last axis. Sizes come from the shapes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,8 +1,6 @@
 """nanoGPT's checkpoints (karpathy/nanoGPT, `out/ckpt.pt`): GPT-2 with nn.Linear and no bias in the
 head, and optionally no biases at all."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What every source becomes: a standard configuration and tensors, its own forward beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

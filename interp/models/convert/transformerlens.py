@@ -4,8 +4,6 @@ Folded ones too: what `fold_ln`, `center_writing_weights` and `fold_value_biases
 no layer-norm weights, and possibly a bias behind the unembedding.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

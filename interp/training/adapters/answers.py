@@ -1,7 +1,5 @@
 """The answers of a language model to exercises: their loss, and which are right."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

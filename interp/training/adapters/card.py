@@ -1,29 +1,25 @@
 """The card of an adapter: what it teaches, how well, and what it costs in ordinary text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from interp.arithmetic.formats import format
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import task
 from interp.models import adapted
 from interp.models.loading import open_module
 from interp.models.sources import resolve
 from interp.training.adapters.answers import score
-from interp.training.adapters.exercises import write
+from interp.training.adapters.exercises import ExerciseStream, write
 from interp.training.adapters.prose import perplexity
-from interp.training.card import circumstances, share
-
-if TYPE_CHECKING:
-    from interp.training.adapters.run import AdapterRun
+from interp.training.adapters.recipe import AdapterRecipe
+from interp.training.card import share
 
 _BATCH = 64
 
@@ -68,72 +64,42 @@ class AdapterCard:
     started_from: Mapping[str, Any] | None = None
 
 
-def measure_adapter(
-    run: AdapterRun, stopped: str, weight_hash: str, minutes: tuple[float, float]
-) -> AdapterCard:
-    """Open the base anew, merge the adapter as it is stored, and score held-out problems."""
-    recipe = run.recipe
-    module, tokenizer, _ = open_module(resolve(recipe.base), torch.float32)
-    with TemporaryDirectory() as place:
-        run.save_model(Path(place))
-        adapted.merge(module, Path(place))
-    trained = {name: recipe.styles_of(name) for name, _ in recipe.tasks}
-    other = {
-        name: tuple(s for s in recipe.other_styles if format(s).accepts(task(name)))
-        for name, _ in recipe.tasks
-    }
-    right = {name: _by_style(run, module, name, trained[name]) for name in trained}
-    unseen = {name: _by_style(run, module, name, styles) for name, styles in other.items()}
-    first = recipe.tasks[0][0]
-    style = trained[first][0]
-    accuracy = share(right[first][style])
-    return AdapterCard(
-        name=recipe.name,
-        base=recipe.base,
-        task=first,
-        format=style,
-        seed=recipe.seed,
-        recipe=recipe.to_json(),
-        data={
-            "training": "fresh at every step",
-            "rows_trained_on": recipe.batch * run.step,
-            "held_out": asdict(run.stream.split),
-            "scored_on": "distinct test problems of each task, uniform",
-        },
-        accuracy=accuracy | {"n_distinct": accuracy["n"]},
-        by_task={
-            name: share(np.concatenate(list(found.values()))) for name, found in right.items()
-        },
-        by_style=_shares(right),
-        other_styles=_shares(unseen),
-        perplexity={"before": run.perplexity_before, "after": perplexity(module, tokenizer)},
-        stopped=stopped,
-        steps=run.step,
-        weight_hash=weight_hash,
-        parameters=sum(p.numel() for p in run.trained.values()),
-        wall_minutes=minutes[0],
-        cpu_minutes=minutes[1],
-        threads=torch.get_num_threads(),
-        changes=run.changes,
-        started_from=run.started_from,
-        **circumstances(),
-    )
+def measure(
+    recipe: AdapterRecipe, adapter: Path, tokenizer: Any, stream: ExerciseStream
+) -> dict[str, Any]:
+    """The fields of a card that are measured: the base is opened anew, the adapter in the folder
+    merged as it is stored, and held-out problems scored."""
+    module, words, _ = open_module(resolve(recipe.base), torch.float32)
+    adapted.merge(module, adapter)
 
+    def right(styles: Mapping[str, Sequence[str]]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        return {
+            name: {style: _right(module, tokenizer, style, problems) for style in chosen}
+            for name, chosen in styles.items()
+            for problems in [stream.held_out(name, "test", recipe.card_n, recipe.seed + 10**6)]
+        }
 
-def _by_style(
-    run: AdapterRun, module: Any, name: str, styles: tuple[str, ...]
-) -> dict[str, NDArray[np.bool_]]:
-    """Which of the held-out problems of a task are right, by style."""
-    problems = run.stream.held_out(name, "test", run.recipe.card_n, run.recipe.seed + 10**6)
+    names = [name for name, _ in recipe.tasks]
+    trained = right({name: recipe.styles_of(name) for name in names})
+    other = [(style, format(style)) for style in recipe.other_styles]
+    unseen = right({n: [s for s, form in other if form.accepts(task(n))] for n in names})
+    first = names[0]
+    style = recipe.styles_of(first)[0]
+    accuracy = share(trained[first][style])
     return {
-        style: np.concatenate(
-            [
-                score(module, write(run.tokenizer, style, [problems[low : low + _BATCH]]))[1]
-                for low in range(0, problems.n, _BATCH)
-            ]
-        )
-        for style in styles
+        "task": first,
+        "format": style,
+        "accuracy": accuracy | {"n_distinct": accuracy["n"]},
+        "by_task": {name: share(np.concatenate([*r.values()])) for name, r in trained.items()},
+        "by_style": _shares(trained),
+        "other_styles": _shares(unseen),
+        "perplexity": perplexity(module, words),
     }
+
+
+def _right(module: Any, tokenizer: Any, style: str, problems: Problems) -> NDArray[np.bool_]:
+    parts = [problems[low : low + _BATCH] for low in range(0, problems.n, _BATCH)]
+    return np.concatenate([score(module, write(tokenizer, style, [part]))[1] for part in parts])
 
 
 def _shares(right: Mapping[str, Mapping[str, NDArray[np.bool_]]]) -> dict[str, Any]:

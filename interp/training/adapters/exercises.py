@@ -1,7 +1,5 @@
 """What an adapter learns from: problems of several tasks, written in several styles."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

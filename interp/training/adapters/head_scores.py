@@ -12,10 +12,7 @@ Does not show: what the head does; that several heads together do what their sco
 anything where L is flat (a head behind a saturated softmax has no gradient).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -29,11 +26,9 @@ from interp.arithmetic.seeds import step_seed
 from interp.arithmetic.tasks import task
 from interp.engine._gradients import gradients
 from interp.engine.requests import Cancel, Read
-
-if TYPE_CHECKING:
-    from interp.models.model import Model
-    from interp.models.prompts import PromptBatch
-    from interp.training.adapters.recipe import AdapterRecipe
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.training.adapters.recipe import AdapterRecipe
 
 
 def head_scores(

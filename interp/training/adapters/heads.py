@@ -13,17 +13,13 @@ Where keys and values are shared, a head's slices are its queries and outputs, u
 its group are chosen or `shared_kv` says otherwise.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.heads import check_heads, head_slices
-
-if TYPE_CHECKING:
-    from interp.training.adapters.recipe import AdapterRecipe
 
 Parts = dict[str, tuple[int, list[int]]]  # matrix → its dimension, and the indices along it
 

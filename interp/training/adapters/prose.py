@@ -3,8 +3,6 @@
 Every fourth paragraph is held out: the perplexity in a card is that of these.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from interp.arithmetic.formats import format, format_names
 from interp.arithmetic.held_out import Split
 from interp.arithmetic.tasks import task
 from interp.errors import InputError
-from interp.training.validate_recipe import check_numbers
-
-if TYPE_CHECKING:
-    from interp.training.adapters.run import AdapterRun
+from interp.training.schedule import validate_schedule
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -79,7 +76,7 @@ class AdapterRecipe:
     card_n: int = 100  # held-out problems of each task in each style
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        validate_schedule(self)
         if self.rank < 1:
             raise InputError(f"rank={self.rank}: at least 1 is needed")
         if not 0 <= self.first_share <= 1:
@@ -112,12 +109,6 @@ class AdapterRecipe:
     def last_step(self) -> int:
         """How many steps a run takes if nothing ends it earlier."""
         return self.steps
-
-    def start(self, *, going_on: bool = False) -> AdapterRun:
-        """A run before its first step, or before a checkpoint is put in it."""
-        from interp.training.adapters.run import AdapterRun  # torch and peft, only when needed
-
-        return AdapterRun.start(self, going_on=going_on)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal recipe back."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from interp.models.loading import open_module
 from interp.models.sources import check_safetensors, resolve
 from interp.training.adapters import heads
 from interp.training.adapters.answers import answer_losses, score
-from interp.training.adapters.card import AdapterCard, measure_adapter
+from interp.training.adapters.card import AdapterCard, measure
 from interp.training.adapters.exercises import ExerciseStream, write
 from interp.training.adapters.prose import Prose, perplexity
 from interp.training.adapters.recipe import AdapterRecipe
@@ -108,7 +109,7 @@ class AdapterRun(Run):
         terms: dict[str, Tensor],
         gradients: bool,
     ) -> list[Row]:
-        parameters = list(self.trained.values()) if gradients else []
+        parameters = self.trained if gradients else {}
         return train_rows(self.step, total, groups, terms, parameters)
 
     def validate(self) -> Validation:
@@ -144,7 +145,24 @@ class AdapterRun(Run):
         (folder / adapted.WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
     def card(self, stopped: str, weight_hash: str, minutes: tuple[float, float]) -> AdapterCard:
-        return measure_adapter(self, stopped, weight_hash, minutes)
+        recipe = self.recipe
+        with TemporaryDirectory() as place:
+            self.save_model(Path(place))
+            measured = measure(recipe, Path(place), self.tokenizer, self.stream)
+        before_and_after = {"before": self.perplexity_before, "after": measured.pop("perplexity")}
+        return AdapterCard(
+            base=recipe.base,
+            data={
+                "training": "fresh at every step",
+                "rows_trained_on": recipe.batch * self.step,
+                "held_out": asdict(self.stream.split),
+                "scored_on": "distinct test problems of each task, uniform",
+            },
+            perplexity=before_and_after,
+            parameters=sum(p.numel() for p in self.trained.values()),
+            **measured,
+            **self.card_fields(stopped, weight_hash, minutes),
+        )
 
 
 def lora_settings(module: Any, recipe: AdapterRecipe) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Figures of learning: gradient norms, losses by digit and by subtask class, over the steps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,46 +1,10 @@
-"""What a training run minimises, one object a method.
+"""Training objectives, one object a method.
 
-An `Objective` decides which text is learnt, how the loss is made up, which further parameters are
-trained and when the optimiser starts afresh. The loop knows none of this: a new method is a new
-file here and a line in `OBJECTIVES`.
+An `Objective` decides which tokens are learnt, how the loss is made up, which further parameters
+are trained and when the optimiser restarts. The loop knows none of this: a new method is a new file
+here and a line in `by_kind.OBJECTIVES`.
 """
 
-from __future__ import annotations
+from interp.faces import face
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
-
-from interp.errors import InputError
-from interp.training.objectives.answer import AnswerLoss
-from interp.training.objectives.base import Losses, Objective, Step
-from interp.training.objectives.icot import ImplicitChain
-from interp.training.objectives.running_sum import RunningSumLoss
-
-__all__ = [
-    "OBJECTIVES",
-    "AnswerLoss",
-    "ImplicitChain",
-    "Losses",
-    "Objective",
-    "RunningSumLoss",
-    "Step",
-    "objective_from",
-]
-
-OBJECTIVES: dict[str, type[Objective]] = {
-    cls.kind: cls for cls in (AnswerLoss, RunningSumLoss, ImplicitChain)
-}
-
-
-def objective_from(content: Mapping[str, Any]) -> Objective:
-    """Inverse of `Objective.to_json`. Raises InputError for an unknown kind or field."""
-    values = dict(content)
-    kind = values.pop("kind", None)
-    if kind not in OBJECTIVES:
-        raise InputError(f"no objective {kind!r}; there are {', '.join(OBJECTIVES)}")
-    cls = OBJECTIVES[kind]
-    known = [item.name for item in fields(cls)]
-    if unknown := sorted(set(values) - set(known)):
-        raise InputError(f"the objective {kind!r} has no {unknown}; it has {', '.join(known)}")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+__getattr__, __dir__, __all__ = face(__name__, __file__)

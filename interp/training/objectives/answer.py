@@ -1,9 +1,7 @@
 """Cross-entropy on the answer: supervised training, the baseline of every paper."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +9,8 @@ from torch import Tensor
 
 from interp.errors import InputError
 from interp.training.forward import forward
-from interp.training.objectives.base import Losses, Objective, Step
+from interp.training.objectives.base import Losses, Objective, Setting, Step
 from interp.training.rows import Rows
-
-if TYPE_CHECKING:
-    from interp.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class AnswerLoss(Objective):
         logits = forward(model, rows.tokens[:, :-1], rows.start, offsets=offsets).logits
         return answer_losses(logits, rows, double=self.double)
 
-    def check(self, recipe: Recipe) -> None:
+    def check(self, recipe: Setting) -> None:
         if recipe.format == "icot":
             raise InputError(
                 "the format 'icot' writes a chain of thought, which the objective 'answer' would "

@@ -1,11 +1,9 @@
 """The interface between the training loop and a method."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,8 +11,24 @@ from torch import Tensor
 from interp.arithmetic.problems import Problems
 from interp.training.rows import Encoder, Rows
 
-if TYPE_CHECKING:
-    from interp.training.recipes import Recipe
+
+class Setting(Protocol):
+    """What a method reads in a Recipe: the task, how it is written, and the model's shape."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def n_layers(self) -> int: ...
+    @property
+    def n_heads(self) -> int: ...
+    @property
+    def d_model(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 class Step(NamedTuple):
@@ -61,14 +75,14 @@ class Objective(ABC):
         return {"kind": self.kind, **asdict(self)}
 
     @abstractmethod
-    def check(self, recipe: Recipe) -> None:
+    def check(self, recipe: Setting) -> None:
         """Raise InputError where the recipe's task, format or model does not suit this method."""
 
-    def final_format(self, recipe: Recipe) -> str:
+    def final_format(self, recipe: Setting) -> str:
         """The format that the finished model answers in, and is scored in."""
         return recipe.format
 
-    def parameters(self, recipe: Recipe) -> dict[str, torch.nn.Parameter]:
+    def parameters(self, recipe: Setting) -> dict[str, torch.nn.Parameter]:
         """Further parameters that are trained beside the model's and not shipped with it."""
         return {}
 
@@ -76,7 +90,7 @@ class Objective(ABC):
         """The rows of one step's problems: what is written, and which tokens are learnt."""
         return encoder(problems)
 
-    def restarts_optimiser(self, recipe: Recipe, step: Step) -> bool:
+    def restarts_optimiser(self, recipe: Setting, step: Step) -> bool:
         """Whether the optimiser's moments are cleared before this step."""
         return False
 

@@ -5,10 +5,8 @@ From "From explicit CoT to implicit CoT" (2405.14838); the recipe that learns 4Ã
 are left out, until it goes from the question to the answer.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,12 +18,8 @@ from interp.arithmetic.tasks import task
 from interp.errors import InputError
 from interp.training.forward import forward
 from interp.training.objectives.answer import answer_losses
-from interp.training.objectives.base import Losses, Objective, Step
+from interp.training.objectives.base import Losses, Objective, Setting, Step
 from interp.training.rows import Encoder, Rows
-
-if TYPE_CHECKING:
-    from interp.training.recipes import Recipe
-
 
 EVERYTHING = np.iinfo(np.int32).max
 """More tokens than any chain has."""
@@ -64,7 +58,7 @@ class ImplicitChain(Objective):
     all_beyond: int | None = None
     restart: bool = True
 
-    def check(self, recipe: Recipe) -> None:
+    def check(self, recipe: Setting) -> None:
         if recipe.format != "icot":
             raise InputError(
                 f"the objective {self.kind!r} needs a chain of thought to take away: use it with "
@@ -83,7 +77,7 @@ class ImplicitChain(Objective):
         if self.all_beyond is not None and self.all_beyond < 0:
             raise InputError(f"all_beyond={self.all_beyond} must not be below 0")
 
-    def final_format(self, recipe: Recipe) -> str:
+    def final_format(self, recipe: Setting) -> str:
         return "icot-no-cot"
 
     def scheduled(self, step: Step) -> int:
@@ -117,7 +111,7 @@ class ImplicitChain(Objective):
             gone += rng.geometric(-np.expm1(-self.smoothing), problems.n) - 1
         return without_thoughts(full, gone, encoder.tokenizer.pad_token_id)
 
-    def restarts_optimiser(self, recipe: Recipe, step: Step) -> bool:
+    def restarts_optimiser(self, recipe: Setting, step: Step) -> bool:
         if not self.restart or step.number == 0:
             return False
         last = step.number - 1
@@ -161,7 +155,7 @@ def without_thoughts(rows: Rows, gone: np.ndarray, pad: int) -> Rows:
     )
 
 
-def chain_length(recipe: Recipe) -> int:
+def chain_length(recipe: Setting) -> int:
     """How many tokens the chain of thought of the recipe's task has."""
     written = format("icot").render(task(recipe.task).sample(1, seed=0))[0]
     return sum(role[0] == "t" and role[1:].isdigit() for role, _, _ in written.spans)

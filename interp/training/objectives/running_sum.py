@@ -5,25 +5,19 @@ Trained on answers alone, a model does not get past the middle digits of a 4×4 
 keep the running sum ĉ_k where it writes the digit c_k, it does.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from interp.arithmetic.tasks import task
+from interp.arithmetic.tasks import Task, task
 from interp.arithmetic.truth import families
 from interp.errors import InputError
 from interp.training.forward import forward
 from interp.training.objectives.answer import answer_losses
-from interp.training.objectives.base import Losses, Objective, Step
+from interp.training.objectives.base import Losses, Objective, Setting, Step
 from interp.training.rows import Rows
-
-if TYPE_CHECKING:
-    from interp.arithmetic.tasks import Task
-    from interp.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class RunningSumLoss(Objective):
     scale: float = 81.0
     columns: tuple[int, ...] | None = None
 
-    def check(self, recipe: Recipe) -> None:
+    def check(self, recipe: Setting) -> None:
         the_task = task(recipe.task)
         if "running_sum" not in families(the_task):
             raise InputError(
@@ -78,7 +72,7 @@ class RunningSumLoss(Objective):
         _check_indices("heads", self.heads, recipe.n_heads)
         _check_indices("columns", self.columns, the_task.answer_digits)
 
-    def parameters(self, recipe: Recipe) -> dict[str, torch.nn.Parameter]:
+    def parameters(self, recipe: Setting) -> dict[str, torch.nn.Parameter]:
         d_head = recipe.d_model // recipe.n_heads
         n_heads = recipe.n_heads if self.heads is None else len(self.heads)
         generator = torch.Generator().manual_seed(recipe.seed)

@@ -1,7 +1,5 @@
 """How a model learnt: losses, accuracies and gradients over the steps of its training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
