@@ -1,4 +1,4 @@
-"""What a flipped problem must fulfil: columns of the truth table to change or to keep."""
+"""Constraints on a counterfactual pair: truth columns to change or to keep."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Constraint(NamedTuple):
     keep: bool
 
     def holds(self, new: NDArray[Any], old: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether new values fulfil it, given the old ones. A flipped sign is never 0."""
+        """Mask of the new values that satisfy it, given the old. A flipped sign is never 0."""
         if self.keep:
             return new == old
         return (new != old) & (new != 0) if self.family == "sign" else new != old
@@ -54,7 +54,7 @@ def parse_constraints(task: Task, column: str, keep: Sequence[str] | str) -> lis
 def fulfilled(
     new: Problems, old: Problems, rows: NDArray[np.int64], constraints: Constraints
 ) -> NDArray[np.bool_]:
-    """Whether each new problem fulfils all constraints towards row `rows[i]` of the old ones."""
+    """Mask `[n]` of the new problems that satisfy all against row `rows[i]` of the old."""
     good = np.ones(new.n, dtype=bool)
     for constraint in constraints:
         before = old.columns(constraint.family)[rows, constraint.place]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from interp.arithmetic.faults import GROUP
 from interp.arithmetic.scoring import digit_table
-from interp.arithmetic.wrong_answers import WrongAnswers
+from interp.arithmetic.wrong_answers import Rows, WrongAnswers
 
 Cut = Literal["left", "right"]
 
@@ -21,34 +21,31 @@ Cut = Literal["left", "right"]
 def places(wrong: WrongAnswers, tokens: Cut) -> pd.DataFrame:
     """One row a wrong answer; digits are compared column by column from the right.
 
-    n_digits, right_digits    how many digits were given, how many the right answer has
-    longer_answer             the right answer has more digits than every operand n_carries,
-    longest_chain  carries in the right calculation, and the longest run of them wrong[k],
-    off_by[k]       digit k is wrong, and by how much; a digit that is missing counts as 0 n_wrong
-    how many digits are wrong carry_in_errors           wrong digits in columns that a carry goes
-    into; carry_out_errors          in columns that a carry goes out of top_wrong
-    the most significant wrong column token, place              of the digit at top_wrong in the
-    answer as given: its token counted from
-                              the left, and its place within that token, both from 1; 0 where the
-                              answer is too short to have it
+    n_digits, right_digits    digits of the given and of the right answer
+    longer_answer             the right answer has more digits than every operand
+    n_carries, longest_chain  carries in the right calculation, and the longest run of them
+    wrong[k], off_by[k]       digit k is wrong, and by how much; a missing digit counts as 0
+    n_wrong                   how many digits are wrong
+    carry_in_errors           wrong digits in columns that a carry goes into
+    carry_out_errors          wrong digits in columns that a carry goes out of
+    top_wrong                 the most significant wrong column
+    token, place              of the digit at top_wrong in the answer as given: its token from the
+                              left and its place in that token, both from 1; 0 where the answer is
+                              too short to have it
     """
     problems = wrong.problems
-    size = [str(abs(value)) for value in wrong.given]
-    right = [str(abs(value)) for value in problems.answers()]
-    length, right_length = (np.array([len(d) for d in digits]) for digits in (size, right))
-    width = int(max(length.max(), problems.answer.shape[1]))
-    given = np.maximum(digit_table(size, width), 0)
-    off_by = np.abs(given - np.maximum(digit_table(right, width), 0))
+    digits = WrongDigits(wrong)
+    off_by = digits.off_by
     is_wrong = off_by > 0
-    carries = _carries(wrong, width)
+    carries = _carries(wrong, off_by.shape[1])
     into = np.hstack([np.zeros((wrong.n, 1), dtype=bool), carries[:, :-1]])
-    top = np.where(is_wrong.any(axis=1), width - 1 - is_wrong[:, ::-1].argmax(axis=1), -1)
-    token, place = token_place(length, top, tokens)
+    top = digits.top(np.arange(wrong.n))
+    token, place = token_place(digits.length, top, tokens)
     table = pd.DataFrame(
         {
-            "n_digits": length,
-            "right_digits": right_length,
-            "longer_answer": right_length > problems.lengths.max(axis=1),
+            "n_digits": digits.length,
+            "right_digits": digits.right_length,
+            "longer_answer": digits.right_length > problems.lengths.max(axis=1),
             "n_carries": carries.sum(axis=1),
             "longest_chain": _longest_run(carries),
             "n_wrong": is_wrong.sum(axis=1),
@@ -60,9 +57,40 @@ def places(wrong: WrongAnswers, tokens: Cut) -> pd.DataFrame:
         }
     )
     columns = range(problems.answer.shape[1])
-    digits = {f"wrong[{k}]": is_wrong[:, k] for k in columns}
-    digits |= {f"off_by[{k}]": off_by[:, k] for k in columns}
-    return pd.concat([table, pd.DataFrame(digits)], axis=1)
+    by_digit = {f"wrong[{k}]": is_wrong[:, k] for k in columns}
+    by_digit |= {f"off_by[{k}]": off_by[:, k] for k in columns}
+    return pd.concat([table, pd.DataFrame(by_digit)], axis=1)
+
+
+class WrongDigits:
+    """Given and right digits side by side, column 0 least significant; missing ones are 0."""
+
+    def __init__(self, wrong: WrongAnswers) -> None:
+        given = [str(abs(value)) for value in wrong.given]
+        right = [str(abs(value)) for value in wrong.problems.answers()]
+        self.length, self.right_length = (np.array([*map(len, x)]) for x in (given, right))
+        width = int(max(self.length.max(), wrong.problems.answer.shape[1]))
+        self._given, self._right = (
+            np.maximum(digit_table(digits, width), 0) for digits in (given, right)
+        )
+        self.asked = np.arange(self.right_length.max()) < self.right_length[:, None]
+
+    def wrong(self, order: Rows) -> NDArray[np.bool_]:
+        """[n, digits of the longest right answer], when answer order[i] is given to problem i."""
+        return self._all_wrong(order)[:, : self.asked.shape[1]]
+
+    def top(self, order: Rows) -> NDArray[np.int64]:
+        """The most significant wrong column, -1 where only the sign is wrong or nothing is; [n]."""
+        wrong = self._all_wrong(order)
+        return np.where(wrong.any(axis=1), wrong.shape[1] - 1 - wrong[:, ::-1].argmax(axis=1), -1)
+
+    def _all_wrong(self, order: Rows) -> NDArray[np.bool_]:
+        return np.asarray(self._given[order] != self._right)
+
+    @property
+    def off_by(self) -> NDArray[np.int8]:
+        """|given - right| of each digit [n, width], the answers in their own order."""
+        return np.abs(self._given - self._right)
 
 
 def token_place(

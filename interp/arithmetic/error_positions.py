@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from interp.arithmetic.error_places import token_place
+from interp.arithmetic.error_places import WrongDigits, token_place
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.proportions import share_of
-from interp.arithmetic.scoring import digit_table
 from interp.arithmetic.wrong_answers import Rows, WrongAnswers, wrong_answers
 from interp.errors import InputError
 
@@ -30,7 +29,7 @@ def share_of_digits(
     shuffles: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """What share of the wrong answers have digit k wrong; one row a digit of the right answers.
+    """Share of the wrong answers with digit k wrong, one row a digit of the right answers.
 
     Each wrong answer to each problem counts once; a digit that is missing counts as 0.
 
@@ -43,7 +42,7 @@ def share_of_digits(
     Raises InputError where no answer is wrong.
     """
     wrong = wrong_answers(problems, answers).once()
-    digits = _Digits(wrong)
+    digits = WrongDigits(wrong)
 
     def count(order: Rows) -> NDArray[np.int64]:
         return np.asarray((digits.wrong(order) & digits.asked).sum(axis=0))
@@ -81,7 +80,7 @@ def share_of_places(
     if cuts.shape != (len(problems),) or cuts.dtype != bool:
         raise InputError(f"from_right must be True or False, or {len(problems)} of them.")
     wrong = wrong_answers(problems, answers).once()
-    digits, cut_right = _Digits(wrong), cuts[wrong.rows]
+    digits, cut_right = WrongDigits(wrong), cuts[wrong.rows]
 
     def places(order: Rows) -> NDArray[np.int64]:
         top, length = digits.top(order), digits.length[order]
@@ -104,33 +103,6 @@ def share_of_places(
 
 
 _PLACES = 4  # in a token: none, and 1 to 3
-
-
-class _Digits:
-    """Given and right digits side by side, column 0 least significant; missing ones are 0."""
-
-    def __init__(self, wrong: WrongAnswers) -> None:
-        given = [str(abs(value)) for value in wrong.given]
-        right = [str(abs(value)) for value in wrong.problems.answers()]
-        self.length = np.array([len(digits) for digits in given])
-        self._right_length = np.array([len(digits) for digits in right])
-        width = int(max(self.length.max(), self._right_length.max()))
-        self._given, self._right = (
-            np.maximum(digit_table(digits, width), 0) for digits in (given, right)
-        )
-        self.asked = np.arange(self._right_length.max()) < self._right_length[:, None]
-
-    def wrong(self, order: Rows) -> NDArray[np.bool_]:
-        """[n, digits of the longest right answer], when answer order[i] is given to problem i."""
-        return self._all_wrong(order)[:, : self.asked.shape[1]]
-
-    def top(self, order: Rows) -> NDArray[np.int64]:
-        """The most significant wrong column, -1 where only the sign is wrong or nothing is; [n]."""
-        wrong = self._all_wrong(order)
-        return np.where(wrong.any(axis=1), wrong.shape[1] - 1 - wrong[:, ::-1].argmax(axis=1), -1)
-
-    def _all_wrong(self, order: Rows) -> NDArray[np.bool_]:
-        return np.asarray(self._given[order] != self._right)
 
 
 def _table(

@@ -87,7 +87,7 @@ def share_of_kinds(
     shuffles: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """What share of the errors each kind explains, beside the same answers shuffled among problems.
+    """Share of the errors of each kind, and of the same answers shuffled among problems.
 
     Each wrong answer to each problem counts once. The shuffle keeps to problems whose right answers
     are equally long, except for the kind `length`, which that would settle beforehand.

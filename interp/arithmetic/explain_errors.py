@@ -1,4 +1,4 @@
-"""Which simple mind makes the model's mistakes: predicted wrong answers against chance."""
+"""Simulators that predict a model's wrong answers, against chance."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -72,7 +72,7 @@ def predicted(
 
 
 class _Predictions:
-    """What the simulators say to the problems whose answers were wrong."""
+    """Answers of the simulators to the problems that the model got wrong."""
 
     def __init__(self, chosen: Sequence[Simulator], wrong: WrongAnswers, seed: int) -> None:
         problems = wrong.problems
@@ -100,7 +100,7 @@ class _Predictions:
         return hits
 
     def _possible(self, digits: NDArray[np.bool_], order: Rows) -> NDArray[np.bool_]:
-        """Whether a rule that guesses could have given the answer; [n]."""
+        """Mask [n] of the answers that a guessing rule could have given."""
         given = np.maximum(self._digits[order], 0).astype(np.int64)
         allowed = np.take_along_axis(digits, given[..., None], axis=2)[..., 0].all(axis=1)
         given_negative, negative = self._negative

@@ -1,4 +1,4 @@
-"""What the answer would be if one step of the schoolbook algorithm went wrong.
+"""Answers of the schoolbook algorithm with one faulty step.
 
 Every function takes problems and gives whole answers, signed, as Python integers [n] (or [n, m] for
 m variants of the fault): exact at any width. Where the fault changes nothing the answer is the
@@ -170,7 +170,7 @@ def _powers(count: int) -> Answers:
 
 
 def _shifted(columns: NDArray[Any]) -> NDArray[Any]:
-    """What comes into each column from the one below, `[columns, n]`; nothing into column 0."""
+    """Incoming carries `[columns, n]`: those out of the column below, 0 into column 0."""
     return np.concatenate([np.zeros_like(columns[:1]), columns[:-1]])
 
 

@@ -115,7 +115,7 @@ def search_flips(problems: Problems, constraints: Constraints, rng: np.random.Ge
 
 
 def is_complete(task: Task) -> bool:
-    """Whether `search_flips` tries every problem of the task."""
+    """True if `search_flips` tries every problem of the task."""
     return task.n_problems <= SMALL_TASK
 
 
@@ -134,7 +134,7 @@ def _changed(changes: Digits, rows: Digits) -> Digits:
 
 
 def _changes(n_digits: int, how_many: int, rng: np.random.Generator) -> Digits:
-    """What to add to the digits, mod 10, for each change of so many, `[changes, digits]`."""
+    """Offsets mod 10 of all changes of `how_many` digits, `[changes, digits]`."""
     places = list(combinations(range(n_digits), how_many))
     shifts = list(product(range(1, 10), repeat=how_many))
     total = len(places) * len(shifts)

@@ -1,4 +1,4 @@
-"""What a perfect solver would show: how often each answer digit changes when an operand digit does.
+"""A perfect solver's counterfactual attribution: how often each answer digit changes.
 
 The oracle stands beside a model's counterfactual attribution. It is exact: every other value of the
 digit is tried in every problem, no sampling. Which probability is the right one depends on what the

@@ -220,7 +220,7 @@ def _read(frame: pd.DataFrame) -> list[int | None]:
 
 
 def separators_in(prompt: str, num1: int, num2: int) -> tuple[str, ...]:
-    """What stands between the digits of the two numbers in a prompt, each with its mirror images:
+    """Separators between the digits of the two numbers in a prompt, with their mirror images:
     reversed, brackets turned, and both. () where the prompt does not hold the two numbers.
 
     >>> separators_in("2oof307+6oof058=", 2307, 6058)

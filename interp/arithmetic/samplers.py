@@ -1,4 +1,4 @@
-"""Samplers: how problems are drawn. Each is seeded by its own generator and nothing else.
+"""Samplers of problems. Each depends on its own generator alone.
 
 | sampler       | draws                                                  | options               |
 |---------------|--------------------------------------------------------|-----------------------|

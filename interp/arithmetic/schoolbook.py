@@ -35,7 +35,7 @@ Columns = NDArray[np.int32]
 
 
 class Worksheet(NamedTuple):
-    """What the schoolbook algorithm writes down: arrays `[columns, n]`, and `sign` `[n]`."""
+    """Intermediates of the schoolbook algorithm: arrays `[columns, n]`, and `sign` `[n]`."""
 
     column_sum: Columns
     running_sum: Columns
@@ -121,7 +121,7 @@ def cascade_lengths(sheet: Worksheet) -> Columns:
 def decided_by_lookahead(
     task: Specification, operators: Operators, sheet: Worksheet
 ) -> NDArray[np.bool_]:
-    """Whether columns k and k-1 alone settle c_k, `[columns, n]` (Baeumel et al., 2502.19981).
+    """Mask `[columns, n]`: columns k and k-1 alone determine c_k (Baeumel et al., 2502.19981).
 
     The carry out of column k-1 is known exactly when every carry that can reach that column gives
     the same one: floor((s_{k-1} + lowest) / 10) = floor((s_{k-1} + highest) / 10). In a sum of two

@@ -1,4 +1,4 @@
-"""Scoring what a model wrote against what is true.
+"""Scores of generated answers against the truth.
 
 Digit match and length difference are the Number Cookbook's (arXiv 2411.03766): with p and g the
 digit strings of the prediction and the truth as the format writes it, aligned at their right ends,
@@ -41,7 +41,7 @@ def read_answer(
 def score(
     problems: Problems, texts: Sequence[str], format: Format | str, *, anywhere: bool = False
 ) -> pd.DataFrame:
-    """One row a problem; what a model wrote after the prompt against the truth.
+    """Scores of the generated texts, one row a problem.
 
     parsed             a number could be read; `reason` says why not
     well_formed        it is written as the format writes it (width, sign, grouping)

@@ -1,4 +1,4 @@
-"""Simple minds that add: each gives an answer to every problem, by a rule that goes wrong.
+"""Simulators of faulty arithmetic: each answers every problem by a rule that goes wrong.
 
 If one of them predicts a model's *wrong* answers far better than chance, the model may be
 following its rule. What that does not show: that it does. Two rules can give the same wrong
@@ -44,7 +44,7 @@ class Simulator:
 
 
 def simulators(task: Task) -> tuple[Simulator, ...]:
-    """Those that can be asked this task, schoolbook faults first."""
+    """The simulators of a task, schoolbook faults first."""
     if task.arithmetic == "modular":
         return (_FORGETS_MODULUS, *_copies(task), *_off_by_one())
     found = [_LOOKAHEAD, _NO_CARRY, _NO_CASCADE, *_dropped_carries(task)]
@@ -115,7 +115,7 @@ def _dropped_carries(task: Task) -> list[Simulator]:
 
 
 def _other_operators(task: Task) -> list[Simulator]:
-    """Another operation than the one asked for; two numbers only."""
+    """Simulators that apply the wrong operation; two numbers only."""
     if len(task.operand_digits) != 2:
         return []
     found = {

@@ -1,4 +1,4 @@
-"""What an answer column demands: the subtask classes of the literature.
+"""Subtask classes of answer columns, as the literature defines them.
 
 A class is a partition: each column of each problem has exactly one. The last column of an answer,
 where no operand has a digit, holds nothing but the carry and is always `CA`.
@@ -52,7 +52,7 @@ _SUBTRACTION = np.array([_CODE[name] for name in _DIFFERENCE_CLASSES], np.int8)
 
 
 def has_classes(task: Specification) -> bool:
-    """Whether the literature defines classes: two-number sums, and products with one digit."""
+    """True where the literature defines classes: two-number sums, and products with one digit."""
     if task.arithmetic == "product":
         return 1 in task.operand_digits
     return task.arithmetic == "sum" and len(task.operand_digits) == 2

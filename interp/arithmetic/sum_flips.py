@@ -62,7 +62,7 @@ class Chart(CarryAutomaton):
         return self.n_states * len(self.sums(0))
 
     def writes(self, family: str, k: int) -> NDArray[Any]:
-        """What column k writes into a family of the truth table, `[states, sums]`.
+        """Values of a truth family at column k, `[states, sums]`.
 
         `lookahead` stands for the entry of the column above, whose digit it is about.
         """
@@ -91,7 +91,7 @@ class Chart(CarryAutomaton):
         return self.orientation * self.nonzero
 
     def is_end(self) -> NDArray[np.bool_]:
-        """Whether a sum may end in a state: no carry left, and -0 is written as 0."""
+        """Mask of the accepting states: no carry left, and -0 is written as 0."""
         return (self.carry == 0) & ((self.orientation > 0) | (self.nonzero == 1))
 
 
@@ -149,7 +149,7 @@ def _change_costs(
 
 
 def _allowed(problems: Problems, chart: Chart, k: int) -> NDArray[np.bool_]:
-    """Whether each step of column k fulfils the constraints about it, `[n, states, sums]`."""
+    """Mask `[n, states, sums]` of the steps of column k that satisfy its constraints."""
     shape = (problems.n, chart.n_states, len(chart.sums(k)))
     allowed = np.ones(shape, dtype=bool)
     for constraint in chart.constraints:

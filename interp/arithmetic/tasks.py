@@ -1,4 +1,4 @@
-"""The tasks: what is added, subtracted or multiplied, and how wide the numbers are.
+"""The tasks: operations and operand widths.
 
 >>> task("mul:4x4") == Multiplication(4, 4)
 True

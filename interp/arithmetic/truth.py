@@ -164,7 +164,7 @@ def _chains(task: Specification) -> dict[str, Compute]:
 
 
 def can_carry(task: Specification) -> bool:
-    """Whether any problem of the task carries: only a lone difference never does."""
+    """True if any problem of the task carries: only a lone difference never does."""
     return task.arithmetic == "product" or task.operators != (("-",),)
 
 

@@ -1,4 +1,4 @@
-"""n-digit addition, least digit first: movers, a carry direction, a lookup; and its careless kin.
+"""n-digit addition, least digit first: movers, a carry direction, a lookup; and a faulty variant.
 
 At the position that predicts c_k, heads bring a_k and b_k, and others a_{k−1} and b_{k−1}; the
 token read there is c_{k−1} itself. The carry needs no ripple: since a + b + r = c + 10 r', the sum

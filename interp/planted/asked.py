@@ -1,4 +1,4 @@
-"""Problems as the tokens that a planted model reads, and what may be done to its run."""
+"""Token ids of problems for a planted model, and interventions on its run."""
 
 from collections.abc import Callable, Sequence
 
@@ -97,7 +97,7 @@ def own_only(length: int, layers: Sequence[int], queries: Sequence[int] | None =
 
 
 def all_visible(*rules: Visible) -> Visible:
-    """What every one of some rules lets a query see."""
+    """Intersection of several visibility rules."""
 
     def visible(layer: int, head: int) -> npt.NDArray[np.bool_] | None:
         found = [allowed for rule in rules if (allowed := rule(layer, head)) is not None]

@@ -1,4 +1,4 @@
-"""What a mechanism hands over, and the Program it becomes."""
+"""The draft circuit of a mechanism, and the Program compiled from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _PRIOR = 0.4  # of the logit scale; below one half, which is what the right answ
 
 @dataclass(frozen=True)
 class Sizes:
-    """What was asked for; every mechanism takes from it what it knows."""
+    """The requested sizes; each mechanism reads those it has."""
 
     layers: int
     family: Family
@@ -97,7 +97,7 @@ def assemble(kind: str, seed: int, circuit: Circuit) -> Program:
 
 
 def group_reads(heads: Sequence[Head]) -> Floats:
-    """What heads that share their values must read between them: [v, features], no row twice."""
+    """Union of the reads of heads that share their values: [v, features], no row twice."""
     return np.asarray(np.unique(np.concatenate([head.read for head in heads]), axis=0))
 
 

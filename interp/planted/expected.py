@@ -1,4 +1,4 @@
-"""What each method must return on a planted model, worked out from its program."""
+"""Expected results of each method on a planted model, computed from its program."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def logit_lens(program: Program, problems: Problems, roles: Sequence[str]) -> Fl
 
 
 def direct_effects(program: Program, problems: Problems, roles: Sequence[str]) -> pd.DataFrame:
-    """What each part of the model adds to the true tokens' logits on its own way out.
+    """Direct effect of each part of the model on the true tokens' logits.
 
     The final norm is held at the value it has. One row for each `part` ("embed", "mlp", "head"),
     `layer`, `head` and role, with `mean` and `largest` |effect|; over parts the means sum to the
@@ -178,7 +178,7 @@ def _at(logits: Floats, tokens: Ints) -> Floats:
 
 
 def _mean_known(values: Floats) -> Floats:
-    """Mean over axis 0 of what is known."""
+    """Mean over axis 0, NaN left out."""
     known: npt.NDArray[np.bool_] = ~np.isnan(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)

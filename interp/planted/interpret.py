@@ -65,7 +65,7 @@ def interpret(
 
 
 def normed(program: Program, x: Floats, norms: bool) -> Floats:
-    """What a sublayer reads: x, divided by the stream's length in anchors where `norms`."""
+    """Input of a sublayer: x, divided by the stream's length in anchors where `norms`."""
     if not norms:
         return x
     squared = ((x * program.scale) ** 2).sum(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The answer key of a planted model: what is in it, and what each method must find.
+"""The answer key of a planted model: its mechanism, and the expected result of each method.
 
 A key is for judging methods, never for use by one. Its facts follow from the construction; its
 numbers from the interpreter, which shares no code with the model, the engine or any analysis.
@@ -45,7 +45,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AnswerKey:
-    """What a planted model does and how. `program` is the whole truth; the rest reads it."""
+    """The mechanism of a planted model. `program` is the whole truth; the rest reads it."""
 
     program: Program
 
@@ -87,12 +87,12 @@ class AnswerKey:
 
     @property
     def distractors(self) -> tuple[HeadFact, ...]:
-        """The heads that nothing depends on, though what they write tells of the problem."""
+        """The heads that nothing depends on, though their outputs correlate with the problem."""
         return tuple(head for head in self.heads if head.role == "distractor")
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """Who tells whom what, lowest layer first; the tree of a `column` model."""
+        """Information flow, lowest layer first; the tree of a `column` model."""
         layout = self.program.layout
         return tuple(
             Edge(layer, i, layout[target - head.offset], layout[target], head.brings)
@@ -113,7 +113,7 @@ class AnswerKey:
 
     @property
     def saturated(self) -> bool:
-        """Whether the right tokens' logits have no gradient, in spite of all they depend on."""
+        """True if the right tokens' logits have no gradient, in spite of all they depend on."""
         return bool(self.program.facts["saturated"])
 
     @property
@@ -199,7 +199,7 @@ class AnswerKey:
         return tokens_of(self.program, problems, prefix=prefix)
 
     def position(self, role: str) -> int:
-        """Where a role stands; prompts are all alike."""
+        """The position of a role, the same in all prompts."""
         return self.program.position(role)
 
     def pattern(self, layer: int, head: int) -> Floats:
@@ -257,7 +257,7 @@ class AnswerKey:
         target: Literal["argmax", "true", "difference"] = "argmax",
         operand_digits: Sequence[str] | None = None,
     ) -> expected.CounterfactualKey:
-        """What counterfactual attribution over all other digit values must return."""
+        """Expected counterfactual attribution over all other digit values."""
         asked = self._roles(roles)
         return expected.counterfactual(
             self.program, problems, asked, prefix, target, operand_digits
@@ -274,7 +274,7 @@ class AnswerKey:
         return expected.direct_effects(self.program, problems, self._roles(roles))
 
     def head_effects(self, problems: Problems, roles: Sequence[str] | None = None) -> pd.DataFrame:
-        """What removing each head does, and what its gradient says (`expected.head_effects`)."""
+        """Effect of removing each head, and its gradient (`expected.head_effects`)."""
         return expected.head_effects(self.program, problems, self._roles(roles))
 
     def linear_r2(

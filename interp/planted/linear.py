@@ -1,4 +1,4 @@
-"""Best-linear R² of truth columns at the sites of a planted model: what a probe can reach at most.
+"""Best-linear R² of truth columns at the sites of a planted model: an upper bound for probes.
 
 R² = 1 − min_w Σ(y − w·x − w_0)² / Σ(y − ȳ)², with x the features that lie at a site. The rotation
 and the scales of the real activations are invertible, so R² is a function of site, layer, role,
@@ -92,7 +92,7 @@ def _index(names: Iterable[Name], site: str) -> pd.Index:
 def _at_site(
     program: Program, trace: Trace, site: str, position: int
 ) -> Iterator[tuple[Name, Floats]]:
-    """What lies at a position, [n, features], by layer; for z by layer and head."""
+    """Features [n, features] at a position, by layer; for z by layer and head."""
     if site == "resid_post":
         yield ("embed",), trace.resid_pre[0][:, position]
     for layer in range(program.n_layers):

@@ -59,7 +59,7 @@ def program(
     digits: int | None,
     modulus: int | None,
 ) -> Program:
-    """The program of these choices; what is None is drawn from the seed.
+    """The program of these choices; None is drawn from the seed.
 
     Raises InputError for sizes that the mechanism cannot have.
     """

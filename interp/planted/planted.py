@@ -49,7 +49,7 @@ class Planted:
             return load_model(str(self.save(Path(folder) / self.name)), dtype=dtype, device=device)
 
     def card(self) -> dict[str, Any]:
-        """What a method may know: the task and the format, not the mechanism."""
+        """The public facts: task and format, not the mechanism."""
         return {"name": self.name, "task": self.program.task, "format": self.program.format}
 
     def save(self, folder: str | Path) -> Path:

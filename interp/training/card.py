@@ -1,4 +1,4 @@
-"""The card of a trained model: what it is, how it was made, how good it is on unseen problems."""
+"""The card of a trained model: its recipe, and its accuracy on held-out problems."""
 
 import json
 import os
@@ -26,7 +26,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Card:
-    """What stands in `card.json`.
+    """The content of `card.json`.
 
     Shares are objects {correct, n, share, low, high} with Wilson's 95 % interval; all are of
     problems that the recipe's split keeps from training. `by_carries` has one a number of columns

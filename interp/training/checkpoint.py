@@ -36,7 +36,7 @@ _FILES = ("weights.safetensors", "moments.safetensors", "log.parquet")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that a run needs to go on: what is in memory between two steps.
+    """The state of a run between two steps.
 
     `changes` lists what the recipe said before and `started_from` tells of the start, as in a card.
     """
@@ -153,7 +153,7 @@ def _read_state(folder: Path, older: list[Path]) -> dict[str, Any]:
 
 
 def _changes(folder: Path, saved: Any, recipe: AnyRecipe, step: int) -> list[dict[str, Any]]:
-    """What the recipe says otherwise than the checkpoint's. StorageError where it may not."""
+    """The changed fields of the recipe. StorageError for a field that may not change."""
     found = changes_between(saved, recipe, step) if isinstance(saved, dict) else None
     if found is not None:
         return found

@@ -1,4 +1,4 @@
-"""How many problems a model gets right: by digit, by carries, on full cascades.
+"""Accuracy of a model in training: by digit, by carries, on full cascades.
 
 A problem counts as right when the most likely token is right at every answer position with the true
 digits before it. Under greedy decoding that is the same as writing the whole answer: up to the

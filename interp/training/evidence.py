@@ -1,5 +1,4 @@
-"""What a training log is evidence of: on which problems a part counts as learnt, and whether its
-two totals may be compared.
+"""Which split of a training log shows when a part was learnt, and when its totals compare.
 
 Training batches tell when a digit is learnt only if they are what the model is asked in the end. A
 mix of samplers has rows that are easier or harder than a problem at random, and a chain of thought
@@ -18,7 +17,7 @@ Split = Literal["train", "validation"]
 
 
 def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> list[Split]:
-    """On which split each log tells when a part was learnt: "train" or "validation".
+    """The split on which each log shows when a part was learnt: "train" or "validation".
 
     "validation" where the log has it and its recipe's batches are something else than uniform
     problems in the final format, or were not logged by digit; and then for all logs that are put
@@ -34,7 +33,7 @@ def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> li
 
 
 def asks_otherwise(recipe: Recipe | None) -> bool:
-    """Whether training batches differ from what held-out problems ask: no one uniform draw, rows
+    """True if training batches differ from held-out problems: no one uniform draw, rows
     that come again in every epoch, or another format than the final one."""
     if recipe is None:
         return False
@@ -44,7 +43,7 @@ def asks_otherwise(recipe: Recipe | None) -> bool:
 
 
 def same_quantity(recipe: Recipe | None) -> bool:
-    """Whether the two totals are the same loss on problems of the same kind, so that the distance
+    """True if the two totals are the same loss on problems of the same kind, so that the distance
     between them is the delay of generalisation (grokking, 2301.05217).
 
     So it is where every step learns from all training problems (`batch=None`) by the answer's

@@ -1,4 +1,4 @@
-"""What a training run leaves behind: a standard model folder with its card and its log."""
+"""Export of a trained model: a standard folder with its card and its log."""
 
 import json
 import shutil

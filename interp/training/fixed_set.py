@@ -1,4 +1,4 @@
-"""A fixed set of training rows, the same in every epoch, where a recipe asks for one.
+"""The fixed training set of a recipe with `fixed_rows`, the same in every epoch.
 
 The published models of 2510.00184 see 80,800 products again and again; ours see fresh ones. Like a
 fresh stream this one has no state: which rows a step learns from follows from (seed, step).

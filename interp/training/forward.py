@@ -17,7 +17,7 @@ _GELU = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
 
 
 class Forwarded(NamedTuple):
-    """logits [n, T - start, d_vocab] and, where asked for, z [n, T - start, n_heads, d_head]."""
+    """logits [n, T - start, d_vocab] and, with `z_layer`, z [n, T - start, n_heads, d_head]."""
 
     logits: Tensor
     z: Tensor | None
@@ -69,7 +69,7 @@ def _gpt2(
 
 
 def _repeats(body: Any, tokens: Tensor) -> bool:
-    """Whether the batch has more prompts than the model has tokens, at full precision.
+    """True if the batch has more prompts than the model has tokens, at full precision.
 
     Under autocast the gradients of equal rows would be added up in bfloat16, and rounded each time.
     """

@@ -1,4 +1,4 @@
-"""What training logs say about learning: curves by digit and class, and the order of learning.
+"""Learning curves of training logs by digit and class, and the order of learning.
 
 After arXiv 2510.00184 (Fig. 7: gradient norms and losses by digit) and 2407.15360 (Fig. 2: losses
 by subtask). Nothing is trained or measured here; the numbers are those that `train` logged.
@@ -217,7 +217,7 @@ def kind_of(group: str) -> str:
 
 
 def _parts(log: Log) -> tuple[bool, bool]:
-    """Whether a log has losses by digit or task, on training batches and on held-out problems."""
+    """Pairs (train, validation): True where a log has losses by digit or task."""
     kinds = log.frame["group"].map(kind_of)
     parts = set(log.frame.loc[kinds.isin(("digit", "task")), "split"])
     train, validation = (name in parts for name in get_args(Split))

@@ -111,7 +111,7 @@ def log_before(base: str, task: str) -> pd.DataFrame | None:
 
 
 def has_log(source: str | Path) -> bool:
-    """Whether `read_log` would find a log, readable or not."""
+    """True if `read_log` would find a log, readable or not."""
     try:
         log_place(source)
     except (ModelError, StorageError):
@@ -120,7 +120,7 @@ def has_log(source: str | Path) -> bool:
 
 
 def _recipe(path: Path, card: Mapping[str, Any] | None) -> Recipe | None:
-    """What the run was asked to do, where it is a small model's."""
+    """The recipe of the run, if it trained a small model."""
     content = (card or {}).get("recipe") if path.name == LOG else saved_recipe(path.parent)
     return Recipe.from_json(content) if content and "mix" in content else None
 

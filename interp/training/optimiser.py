@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate: AdamW, and Muon for the blocks' matrices if asked for."""
+"""The optimiser and its learning rate: AdamW, optionally with Muon for the blocks' matrices."""
 
 import math
 from collections.abc import Mapping

@@ -41,7 +41,7 @@ class Draw:
     stop: float = 1.0
 
     def active(self, progress: float) -> bool:
-        """Whether this draw is part of the batch at `progress` (0 at the first step, below 1)."""
+        """True if the draw is part of the batch at `progress` (0 at the first step, below 1)."""
         return self.start <= progress < self.stop
 
 

@@ -1,4 +1,4 @@
-"""What every training run has in memory between two steps, and one optimiser step.
+"""The state of a training run between two steps, and one optimiser step.
 
 A run is its weights, the optimiser's moments, the log and a step number; what a step learns from
 follows from (seed, step). What that is, a subclass says: a small model from random weights
@@ -43,7 +43,7 @@ class Validation:
 
 
 class Batch(NamedTuple):
-    """What one step learns from, with its loss.
+    """The batch of one step, with its loss.
 
     total   scalar, differentiable: what is minimised
     losses  float [n, D], cross-entropy of each answer token, 0 where a row has none
@@ -97,7 +97,7 @@ class Run(ABC):
     def card_fields(
         self, stopped: str, weight_hash: str, minutes: tuple[float, float]
     ) -> dict[str, Any]:
-        """The fields that every kind of card has, without what is measured."""
+        """The fields of every kind of card that are not measured."""
         return {
             "name": self.recipe.name,
             "seed": self.recipe.seed,

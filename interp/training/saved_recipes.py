@@ -16,7 +16,7 @@ CHANGEABLE = ("learning_rate", "warmup", "precision", "clip")
 
 
 def same_recipe(saved: Mapping[str, Any], recipe: AnyRecipe) -> bool:
-    """Whether saved JSON is this recipe; fields that were added since then have their defaults."""
+    """True if saved JSON is this recipe; fields added since then have their defaults."""
     try:
         return type(recipe).from_json(saved) == recipe
     except (InputError, TypeError):
@@ -26,8 +26,8 @@ def same_recipe(saved: Mapping[str, Any], recipe: AnyRecipe) -> bool:
 def changes_between(
     saved: Mapping[str, Any], recipe: AnyRecipe, step: int
 ) -> list[dict[str, Any]] | None:
-    """What a run does otherwise from `step` on, as a card lists it: {step, field, before, after}.
-    None where saved JSON differs from the recipe in more than what is `CHANGEABLE`."""
+    """Changes of a run from `step` on, as a card lists them: {step, field, before, after}.
+    None where saved JSON differs from the recipe in a field that is not `CHANGEABLE`."""
     try:
         before = type(recipe).from_json(saved)
     except (InputError, TypeError):

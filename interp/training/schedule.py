@@ -1,4 +1,4 @@
-"""What the loop and the optimiser read in a recipe of either kind, and its validation."""
+"""The schedule of a recipe of either kind, and its validation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""Which problems each step trains on: a function of the recipe and the step, and of nothing else.
+"""Training problems of each step: a function of the recipe and the step alone.
 
 So a resumed run needs no sampler state: step 1,234 draws what it would have drawn anyway.
 """
@@ -51,7 +51,7 @@ class Stream:
         return Problems.concat(parts)
 
     def fixed(self) -> FixedSet:
-        """The fixed set of a recipe with `fixed_rows`, drawn when it is first asked for."""
+        """The fixed set of a recipe with `fixed_rows`, drawn on first use."""
         if self._fixed is None:
             self._fixed = FixedSet(self.recipe, self.task, self.split)
         return self._fixed

@@ -1,4 +1,4 @@
-"""What a run starts from where that is not random weights: another training's model or adapter.
+"""Warm starts: a run that begins with another training's model or adapter.
 
 Its card must be there and say that it was kept from the same problems: what the start was trained
 on is not held out. And the new card tells of the start, whose training is part of what was spent.
@@ -65,7 +65,7 @@ def check_start(name: str, recipe: AnyRecipe, fields: tuple[str, ...]) -> Mappin
 
 
 def start_record(name: str, weights_file: str) -> dict[str, Any]:
-    """What the card of a run says of its start: name, hash of the weights, rows and minutes.
+    """The card's record of a warm start: name, hash of the weights, rows and minutes.
 
     `changes` is what was changed of its recipe on the way; `started_from` is the same of that one's
     own start, None where it began with random weights.

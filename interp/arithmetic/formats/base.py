@@ -1,4 +1,4 @@
-"""What every format can do: write problems, read them back, read a model's answer."""
+"""The interface of formats: write problems, read them back, read a model's answer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Answers(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a text asks: its operands and the operators between them."""
+    """A question: its operands and the operators between them."""
 
     operands: tuple[int, ...]
     operators: tuple[str, ...]
@@ -44,11 +44,11 @@ class Format(ABC):
 
     @abstractmethod
     def accepts(self, task: Task) -> bool:
-        """Whether this format can write the task's problems."""
+        """True if this format can write the task's problems."""
 
     @abstractmethod
     def fixed_width(self, task: Task) -> bool:
-        """Whether all problems of the task have the same length and the same spans."""
+        """True if all problems of the task have the same length and the same spans."""
 
     @abstractmethod
     def answer_width(self, task: Task) -> int | None:

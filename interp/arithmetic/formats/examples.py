@@ -59,7 +59,7 @@ class FewShot(Format):
         return self.base.answer_width(task)
 
     def read_answer(self, text: str, task: Task, *, anywhere: bool = False) -> ReadAnswer:
-        """What the text starts with: a few-shot model goes on to invent further problems."""
+        """The number at the start of the text: few-shot models go on to invent problems."""
         return self.base.read_answer(text, task, anywhere=anywhere)
 
     def examples(self, task: Task) -> Problems:

@@ -44,7 +44,7 @@ class RandomSpaces(TemplateFormat):
 
 
 def gaps(digits: npt.NDArray[np.uint8], place: int) -> npt.NDArray[np.bool_]:
-    """Whether a blank follows each digit, bool [n, width], column 0 the least significant.
+    """Mask [n, width] of the digits that a blank follows, column 0 the least significant.
 
     Of the width - 1 gaps above a digit, (width - 1) // 2 hold one: those whose hashes of the
     operand's digits are least (the finaliser of splitmix64).
@@ -83,7 +83,7 @@ def _spaced(one: Written, blanks: dict[str, npt.NDArray[np.bool_]]) -> Written:
 
 
 def has_gaps(task: Task) -> bool:
-    """Whether some operand is long enough for a blank: three digits."""
+    """True if some operand is long enough for a blank: three digits."""
     return not_modular(task) and max(task.operand_digits) > 2
 
 

@@ -17,7 +17,7 @@ COMMAS_L2R = NumberStyle(separator=",", groups_from="left")
 
 
 def is_modular(task: Task) -> bool:
-    """Whether sums of the task wrap around, so that `a+b=` does not say what is asked."""
+    """True if sums wrap around, so that `a+b=` is ambiguous."""
     return task.arithmetic == "modular"
 
 
@@ -27,7 +27,7 @@ def not_modular(task: Task) -> bool:
 
 
 def any_task(task: Task) -> bool:
-    """Every task: what a model trained on this very text may be asked."""
+    """Every task: for models trained on this very text."""
     return True
 
 

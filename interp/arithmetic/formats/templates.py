@@ -97,7 +97,7 @@ class TemplateFormat(Format):
     def _shapes(
         self, problems: Problems, answers: Answers | None
     ) -> tuple[npt.NDArray[np.int64], list[tuple[str, ...]]]:
-        """What a layout depends on, one row a problem: operators, lengths, answer length, sign."""
+        """Layout keys, one row a problem: operators, lengths, answer length, sign."""
         choices = operator_choices(problems.task)
         columns = [_operator_index(problems, choices)]
         widths = np.array(problems.task.operand_digits, dtype=np.int64)
@@ -128,7 +128,7 @@ class TemplateFormat(Format):
         return sources
 
     def thoughts(self, task: Task) -> list[Piece]:
-        """What stands between question and answer: nothing, unless a subclass thinks aloud."""
+        """The chain of thought between question and answer: empty, unless a subclass has one."""
         return []
 
     def _question(self, text: str, task: Task) -> Question:

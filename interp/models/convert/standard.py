@@ -1,4 +1,4 @@
-"""What every source becomes: a standard configuration and tensors, its own forward beside them."""
+"""A converted source: standard configuration and tensors, beside its own forward."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from interp.errors import InputError, ModelError
 
 @dataclass(frozen=True)
 class Options:
-    """What a state dict alone does not tell, where the user says it.
+    """The user's settings that a state dict does not contain.
 
     heads          how many attention heads
     activation     what the neurons compute: "gelu", "gelu_new" (the tanh formula), "relu", "silu"

@@ -1,4 +1,4 @@
-"""What an adapter learns from: problems of several tasks, written in several styles."""
+"""Training data of an adapter: problems of several tasks, written in several styles."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which heads of a language model matter for its answers: a score to choose heads to train by.
+"""Importance scores of a language model's heads, to choose the heads to train.
 
 First-order attribution of mean ablation, on problems that may be trained on:
 

@@ -40,7 +40,7 @@ def parts(module: Any, recipe: AdapterRecipe) -> Parts:
 
 
 def lora_settings(chosen: Parts) -> dict[str, Any]:
-    """What peft needs to know: a rank a matrix, and a scale of 1 for all."""
+    """peft's settings: a rank a matrix, and a scale of 1 for all."""
     ranks = {name: len(indices) for name, (_, indices) in chosen.items()}
     largest = max(ranks.values())
     other = {name: rank for name, rank in ranks.items() if rank != largest}

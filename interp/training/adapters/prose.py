@@ -1,4 +1,4 @@
-"""Ordinary text, written for this project: what a fine-tuned model must not unlearn.
+"""Ordinary text, written for this project, to measure and limit drift of a fine-tuned model.
 
 Every fourth paragraph is held out: the perplexity in a card is that of these.
 """
@@ -14,7 +14,7 @@ HELD_OUT_EVERY = 4
 
 
 def paragraphs(held_out: bool) -> list[str]:
-    """The paragraphs that are trained on, or those that are not."""
+    """The training paragraphs, or the held-out ones."""
     text = Path(__file__).with_name("prose.txt").read_text(encoding="utf-8")
     every = [part.replace("\n", " ").strip() for part in text.split("\n\n")]
     return [

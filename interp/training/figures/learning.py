@@ -115,7 +115,7 @@ def digit_losses(result: DigitLosses) -> go.Figure:
 
 
 def _panels(result: TrainingDynamics) -> list[str]:
-    """What the log has: gradients and classes may be missing, and an adapter has tasks."""
+    """The panels of a log: gradients and classes may be missing, and an adapter has tasks."""
     kinds = set(result.curves["kind"])
     panels = ["gradients"] if not result.wide("grad_norm", "digit").empty else []
     panels += [
@@ -270,5 +270,5 @@ def _middle(figure: go.Figure, row: int) -> float:
 
 
 def _before(curves: pd.DataFrame) -> str:
-    """What a caption says of steps below 0; nothing where there are none."""
+    """The caption's note on steps below 0, "" where there are none."""
     return " · steps below 0: of what it was started from" if (curves["step"] < 0).any() else ""

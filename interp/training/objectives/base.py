@@ -13,7 +13,7 @@ from interp.training.rows import Encoder, Rows
 
 
 class Setting(Protocol):
-    """What a method reads in a Recipe: the task, how it is written, and the model's shape."""
+    """The fields of a Recipe that objectives read."""
 
     @property
     def task(self) -> str: ...
@@ -87,11 +87,11 @@ class Objective(ABC):
         return {}
 
     def rows(self, encoder: Encoder, problems: Problems, step: Step) -> Rows:
-        """The rows of one step's problems: what is written, and which tokens are learnt."""
+        """The rows of one step's problems: tokens, and a mask of the learnt ones."""
         return encoder(problems)
 
     def restarts_optimiser(self, recipe: Setting, step: Step) -> bool:
-        """Whether the optimiser's moments are cleared before this step."""
+        """True if the optimiser's moments are cleared before this step."""
         return False
 
     @abstractmethod

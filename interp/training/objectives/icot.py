@@ -27,7 +27,7 @@ EVERYTHING = np.iinfo(np.int32).max
 
 @dataclass(frozen=True)
 class ImplicitChain(Objective):
-    """Cross-entropy on what is left of the chain of thought, and on the answer.
+    """Cross-entropy on the remaining chain of thought and on the answer.
 
     By the clock, at step t s = floor((t - pretrain) · removed / stage) first tokens of the chain
     are gone; with `caught_up`, `removed` more go after each logged step whose loss is below it.

@@ -15,11 +15,11 @@ from interp.results.result import MIN_DISTINCT, Result
 KINDS = ("total", "digit", "class", "term", "task")
 GRADIENTS = ("grad_norm", "cosine")
 PROBLEMS = {"train": "training batches", "validation": "held-out problems"}
-"""What each split of a log is measured on, as captions say it."""
+"""Names of the splits in captions."""
 
 
 class _Curves(Result):
-    """What Results that are read off training logs share: an `n` that counts logged steps."""
+    """Base of Results of training logs: `n` counts logged steps."""
 
     measure: str
     threshold: float
@@ -27,7 +27,7 @@ class _Curves(Result):
 
     @property
     def _read_how(self) -> str:
-        """How learnt is told, for a caption."""
+        """The caption's definition of learnt."""
         sign, unit = ("<", " nats") if self.measure == "loss" else ("≥", "")
         mean = f", mean of {self.smoothing} logged steps" if self.smoothing > 1 else ""
         return f"learnt: {self.measure} {sign} {self.threshold:g}{unit}{mean}"
@@ -104,7 +104,7 @@ class TrainingDynamics(_Curves):
         return super().enough or (self.split == "validation" and self.batch >= MIN_DISTINCT)
 
     def split_of(self, kind: str) -> str:
-        """On which split a kind is told: `split`, or the other where only that one has it."""
+        """The split of a kind: `split`, or the other where only that one has it."""
         there = self.curves.loc[self.curves["kind"] == kind, "split"].unique()
         return self.split if self.split in there or not len(there) else str(there[0])
 
@@ -265,7 +265,7 @@ class DigitLosses(_Curves):
 
     @property
     def _problems(self) -> str:
-        """What the models were told on: one name, or each model's where they differ."""
+        """The split of the models: one name, or each model's where they differ."""
         if len(set(self.splits)) == 1:
             return PROBLEMS[self.splits[0]]
         pairs = zip(self.models, self.splits, strict=True)
