@@ -1,7 +1,5 @@
 """How problems were drawn from their task: what `Problems.origin` holds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Shares with Wilson's score interval (E. B. Wilson 1927)."""
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import NamedTuple
 
