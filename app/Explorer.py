@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app import more
 from interp.errors import ArithmoscopeError
 
 LOGO = Path(__file__).with_name("logo.svg")
@@ -28,6 +29,11 @@ def main() -> None:
             st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
             st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
             st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
+            *(
+                [st.Page("views/more.py", title="More analyses", icon=":material/add_chart:")]
+                if more.entries()
+                else []
+            ),
         ]
     )
     with st.spinner("Starting: the first visit loads PyTorch"):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import streamlit as st
 
 import interp
-from app import ablation_results as computed
 from app import ablation_sliders as sliders
-from app import parts, results
-from app.ablation_results import Drawn
+from app import calls, jobs, parts
+from app.ablation_sliders import Drawn
 from app.cells import caption, embedded
 from app.plain import plain
+from app.results import loaded
+from app.results import model as model_of
+from app.results import result as computed
 from app.study import Study
-from interp.ablation.replacements import GIVEN, Given
+from interp.ablation.replacements import GIVEN
 from interp.ablation.results.af1 import AllForOne
+from interp.ablation.results.evaluate import AblationScore
 from interp.ablation.results.grid import AblationGrid
+from interp.ablation.results.transfer import AblationTransfer
+from interp.ablation.schedule import Schedule
 from interp.arithmetic.formats import format_names
 from interp.figures.registry import gallery
 
@@ -25,9 +30,48 @@ CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sen
 STYLES = 3  # formats that a schedule is tried in until others are chosen
 
 
+def score(chosen: Study, drawn: Drawn) -> AblationScore:
+    """What the schedule drawn keeps of the answers."""
+    result: AblationScore = computed(
+        chosen, "ablation.evaluate", schedule=_schedule(chosen, drawn), **_filled(drawn)
+    )
+    return result
+
+
+def _filled(drawn: Drawn) -> dict[str, str]:
+    return {"replacement": drawn.replacement, "sink": drawn.sink}
+
+
+def _schedule(chosen: Study, drawn: Drawn) -> Schedule:
+    return drawn.schedule(loaded(chosen).shape.n_layers)
+
+
+def transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTransfer:
+    """The schedule drawn, on the same problems in other formats."""
+    key = ("ablation transfer", study, drawn, formats)
+    text = f"Computing the schedule in {len(formats)} formats"
+    return jobs.run(key, text, lambda: _transfer(study, drawn, formats))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTransfer:
+    job, model = jobs.current(), loaded(study)
+    sample = calls.problems(study.task, study.n, seed=study.seed)
+    return interp.ablation.transfer(
+        model,
+        drawn.schedule(model.shape.n_layers),
+        {name: model.prompts(sample, format=name) for name in formats},
+        replacement=drawn.replacement,
+        sink=drawn.sink,
+        seed=study.seed,
+        progress=job.progress,
+        cancel=job.cancel,
+    )
+
+
 def grid(chosen: Study, drawn: Drawn) -> None:
     """Every wait with every width; a click on a cell draws its schedule above."""
-    result = computed.grid(chosen, drawn.replacement, drawn.sink, drawn.mask)
+    result = computed(chosen, "ablation.grid", transfer_mask=drawn.mask, **_filled(drawn))
     st.caption("Click a cell to draw its schedule above: transfer begins where waiting ends.")
     cell = cell_of(result, parts.chart(result, "ablation grid"))
     parts.below(result)
@@ -60,8 +104,13 @@ def alternatives(chosen: Study, drawn: Drawn) -> None:
     if not replacements or not masks:
         st.info("Choose at least one replacement and one mask.")
         return
-    result = computed.comparison(
-        chosen, None if anew else drawn, drawn.sink, tuple(replacements), tuple(masks)
+    result = computed(
+        chosen,
+        "ablation.compare",
+        schedule=None if anew else _schedule(chosen, drawn),
+        sink=drawn.sink,
+        replacements=tuple(replacements),
+        masks=tuple(masks),
     )
     _shown(result, "ablation comparison")
     listed = result.table.drop(columns="reason")
@@ -71,7 +120,9 @@ def alternatives(chosen: Study, drawn: Drawn) -> None:
 
 def removal(chosen: Study, drawn: Drawn) -> None:
     """Whether a layer's transfer is necessary."""
-    result = computed.removal(chosen, drawn)
+    result = computed(
+        chosen, "ablation.removal", schedule=_schedule(chosen, drawn), **_filled(drawn)
+    )
     _shown(result, "ablation removal")
     parts.take_away(result)
 
@@ -86,7 +137,13 @@ def search(chosen: Study, drawn: Drawn) -> None:
         step=5,
         key="ablation target",
     )
-    result = computed.search(chosen, percent / 100, drawn.replacement, drawn.sink, drawn.mask)
+    result = computed(
+        chosen,
+        "ablation.af1",
+        target=percent / 100,
+        transfer_mask=drawn.mask,
+        **_filled(drawn),
+    )
     _shown(result, "ablation search")
     if result.status == "found" and result.transfer:
         _offer(result)
@@ -95,7 +152,7 @@ def search(chosen: Study, drawn: Drawn) -> None:
 
 def other_prompts(chosen: Study, drawn: Drawn) -> None:
     """The schedule drawn on the same problems, written in other ways."""
-    model = results.model(chosen.model)
+    model = model_of(chosen.model)
     read = model.formats if model.card else format_names(interp.task(chosen.task))
     known = [name for name in read if name != chosen.format]
     formats = st.multiselect(
@@ -108,7 +165,7 @@ def other_prompts(chosen: Study, drawn: Drawn) -> None:
     if not formats:
         st.info("Choose at least one other format.")
         return
-    result = computed.transfer(chosen, drawn, (chosen.format, *formats))
+    result = transfer(chosen, drawn, (chosen.format, *formats))
     _shown(result, "ablation transfer")
     parts.take_away(result)
 
@@ -118,7 +175,7 @@ def table(chosen: Study, drawn: Drawn) -> None:
     given = st.segmented_control(
         "Given its own", GIVEN, default="token", required=True, key="ablation key"
     )
-    result = computed.table(chosen, cast(Given, given))
+    result = computed(chosen, "ablation.cama", given=str(given))
     _shown(result, "ablation table")
     parts.take_away(result)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
 
-from app.ablation_results import Drawn
 from interp.ablation.places import SINKS
 from interp.ablation.replacements import REPLACEMENTS
+from interp.ablation.schedule import Schedule
 
 WAIT, START, WIDTH = "ablation wait", "ablation start", "ablation width"
 NEXT = "ablation next"  # where the sliders go before they are drawn again
@@ -14,6 +16,30 @@ MASKS = ("full-peek", "operands", "window:1", "window:2", "window:4", "self-peek
 KEYED = ("cama", "cama:value", "resample:token")
 UNKEYED = tuple(name for name in REPLACEMENTS if name not in KEYED)
 BEHIND = {True: "Self and sink alone", False: "As in the full model"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The schedule of the sliders as plain values: the key of everything computed from it.
+
+    `wait` and `width` count layers, `start` is the index of the first that transfers; `computes`
+    says whether all other layers see self and sink alone, or stay as they are.
+    """
+
+    wait: int
+    start: int
+    width: int
+    mask: str
+    computes: bool
+    replacement: str
+    sink: str
+
+    def schedule(self, n_layers: int) -> Schedule:
+        """The library's schedule."""
+        transfer = tuple(range(self.start, self.start + self.width))
+        behind = range(self.wait, n_layers) if self.computes else ()
+        compute = tuple(layer for layer in behind if layer not in transfer)
+        return Schedule(self.wait, transfer, compute, transfer_mask=self.mask)
 
 
 def draw(n_layers: int, format: str) -> Drawn:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
-from app import behaviour_results as computed
 from app import parts
+from app.results import result as computed
 from app.study import Study
+from interp.catalogue import entry
 from interp.suites.number_cookbook.tasks import cookbook_tasks
 
 if TYPE_CHECKING:
     from interp.results.result import Result
 
-PUBLISHED = {"errors": "Kinds of errors", "explain": "The fault behind them"}
+PARTS = {"errors": "Kinds of errors", "explain": "The fault behind them"}
+PUBLISHED = {"errors": "published_errors", "explain": "explain_published"}
 COOKBOOK = ("add:integer", "add:float", "add:fraction", "max:integer")
 
 
 def errors(chosen: Study) -> None:
     """Kinds of wrong answers, beside shuffled ones, and the answers themselves."""
-    result = computed.errors(chosen)
+    result = computed(chosen, "behaviour.error_taxonomy")
     _shown(result, "errors")
     _listed(result.wrong[["problem", "answer", "given", "kind"]], "wrong answers")
     parts.take_away(result)
@@ -29,7 +32,7 @@ def errors(chosen: Study) -> None:
 
 def explanation(chosen: Study) -> None:
     """Which fault predicts the wrong answers, and what each one predicts."""
-    result = computed.explanation(chosen)
+    result = computed(chosen, "behaviour.explain_errors")
     _shown(result, "explanation")
     _listed(result.wrong, "wrong answers, with the faults that predict them")
     parts.take_away(result)
@@ -37,14 +40,14 @@ def explanation(chosen: Study) -> None:
 
 def noisy_prefix(chosen: Study) -> None:
     """What wrong digits do to those that are written after them."""
-    result = computed.noisy_prefix(chosen)
+    result = computed(chosen, "suites.noisy_prefix")
     _shown(result, "noisy prefix")
     parts.take_away(result)
 
 
 def doctor(chosen: Study) -> str:
     """Every way to ask that was tried, and those that could not be; returns the best format."""
-    result = computed.diagnosis(chosen)
+    result = computed(chosen, "behaviour.doctor", n=entry("behaviour.doctor").n)
     _shown(result, "doctor")
     refused = result.trials[result.trials["refusal"] != ""]
     _listed(refused[["format", "start", "refusal"]], "ways to ask that this model has no text for")
@@ -66,7 +69,14 @@ def cookbook(chosen: Study) -> None:
     if not st.session_state.get("cookbook asked"):
         return
     lengths = tuple(range(1, int(longest) + 1))
-    result = computed.cookbook(chosen, tuple(tasks), lengths, int(n), int(seconds))
+    result = computed(
+        chosen,
+        "suites.cookbook",
+        tasks=tuple(tasks),
+        lengths=lengths,
+        n=int(n),
+        seconds=int(seconds),
+    )
     _shown(result, "cookbook")
     learned = result.learned[result.learned["score"] == "exact_match"]
     columns = ["task", "well_learned", "well_learned_sure"]
@@ -78,7 +88,7 @@ def cookbook(chosen: Study) -> None:
 def approximation(chosen: Study) -> None:
     """Everyday questions, asked roughly and exactly."""
     n = st.number_input("Questions", 6, 1000, 60, step=6, key="street n")
-    result = computed.approximation(chosen, int(n))
+    result = computed(chosen, "suites.approximation", n=int(n))
     _shown(result, "approximation")
     columns = ["wording", "topic", "question", "exact", "given", "grade"]
     _listed(result.answers[columns], "answers")
@@ -94,19 +104,26 @@ def published(chosen: Study) -> None:
     )
     part = st.segmented_control(
         "Show",
-        list(PUBLISHED),
-        format_func=lambda part: PUBLISHED[part],
+        list(PARTS),
+        format_func=PARTS.__getitem__,
         default="errors",
         required=True,
         label_visibility="collapsed",
         key="published part",
     )
-    result = computed.published(path.strip(), str(part), chosen.seed)
+    result = published_result(path.strip(), str(part), chosen)
     _shown(result, f"published {part}")
     columns = [name for name in ("problem", "answer", "given", "kind", "simulators")
                if name in result.wrong]  # fmt: skip
     _listed(result.wrong[columns], "wrong answers")
     parts.take_away(result)
+
+
+def published_result(path: str, part: str, chosen: Study) -> Result:
+    """The errors of a published result file; an empty path means the one that ships."""
+    stamp = Path(path).stat().st_mtime if path and Path(path).is_file() else 0.0
+    result: Result = computed(chosen, f"behaviour.{PUBLISHED[part]}", stamp, path=path or None)
+    return result
 
 
 def _shown(result: Result, key: str) -> None:

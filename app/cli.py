@@ -12,10 +12,8 @@ import typer
 from app.commands import (
     ablate,
     agree,
-    attribute,
     behaviour,
     convert,
-    doctor,
     dynamics,
     explore,
     models,
@@ -23,9 +21,11 @@ from app.commands import (
     series,
     train,
 )
+from app.commands.generated import Commands
 from interp.errors import ArithmoscopeError, Cancelled
 
 app = typer.Typer(
+    cls=Commands,
     name="arithmoscope",
     help="A microscope for arithmetic in transformers.",
     no_args_is_help=True,
@@ -37,11 +37,9 @@ for command in (
     explore,
     models,
     convert,
-    doctor,
     train,
     dynamics,
     behaviour,
-    attribute,
     ablate,
     probe,
     agree,

@@ -40,26 +40,27 @@ def chart(result: Result, key: str) -> tuple[str, ...] | None:
     return tuple(str(part) for part in chosen[-1]) if chosen else None
 
 
-def below(result: Result) -> None:
+def below(result: Result, *, drawn: bool = True) -> None:
     """Under a figure: the verdict where there is one, the caption, and what it does not show."""
     if result.verdict:
         st.markdown(f"**{plain(result.verdict)}**")
-    st.caption(plain(caption(result.figure())))
+    st.caption(plain(caption(result.figure()) if drawn else result.caption))
     if result.notes:
         st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
 
 
-def take_away(result: Result) -> None:
+def take_away(result: Result, *, drawn: bool = True) -> None:
     """The drawer: the figure in three forms, the table, result.json and the call."""
+    html = ("figure.html", "HTML", partial(takeaway.figure, result, "html"))
     files: list[tuple[str, str, Callable[[], bytes]]] = [
-        ("figure.html", "HTML", partial(takeaway.figure, result, "html")),
+        *([html] if drawn else []),
         ("table.csv", "Table", partial(takeaway.table, result)),
         ("result.json", "result.json", partial(takeaway.summary, result)),
     ]
     with st.expander("Take it away", icon=":material/download:"):
-        if browser() is None:
+        if drawn and browser() is None:
             st.caption(f"There is {NO_BROWSER}.")
-        else:
+        elif drawn:
             files = [
                 ("figure.png", "PNG", partial(takeaway.figure, result, "png")),
                 ("figure.svg", "SVG", partial(takeaway.figure, result, "svg")),

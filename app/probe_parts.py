@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 import interp
 import probes
-from app import parts, results
-from app import probe_results as computed
+from app import calls, jobs, parts, results
 from app.cells import caption, embedded
 from app.plain import plain
-from app.probe_results import Asked, Place
 from app.study import Study
 from probes.consequences import answer_follows
 from probes.figures.cell import measured, probe_cell
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from interp.models.model import Model
+    from probes.results.causal_test import ProbeUse
     from probes.results.sweep import ProbeSweep
 
 FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
@@ -36,6 +36,70 @@ HELD_OUT = {  # the split, and in how many turns
 MODES = {"move": "Move it to another value", "remove": "Take it out"}
 FEW_LAYERS = 12  # a deeper model is first probed at about so many
 EDITED = "probe edited"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Target and places of a sweep; layers None means all."""
+
+    target: str
+    sites: tuple[str, ...]
+    layers: tuple[int, ...] | None
+    split: str
+    turns: int = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """One cell of the sweep; head -1 where the site has none."""
+
+    site: str
+    layer: int
+    head: int
+    role: str
+
+
+def sweep(study: Study, asked: Asked) -> ProbeSweep:
+    """Probes of one target at every layer of the sites, and every default role."""
+    result: ProbeSweep = results.result(
+        study,
+        "probes.probe",
+        targets=(asked.target,),
+        sites=asked.sites,
+        layers=asked.layers,
+        split=asked.split,
+        turns=asked.turns,
+    )
+    return result
+
+
+def use(study: Study, asked: Asked, place: Place, mode: str) -> ProbeUse:
+    """What the answer does when one cell's reading is changed: of several turns, by the probe of
+    the first."""
+    text = f"Editing {asked.target} at {place.site} of layer {place.layer}, {place.role}"
+    key = ("probe use", study, asked.target, asked.split, place, mode)
+    return jobs.run(key, text, lambda: _use(study, asked.target, asked.split, place, mode))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _use(study: Study, target: str, split: str, place: Place, mode: str) -> ProbeUse:
+    job, model = jobs.current(), results.loaded(study)
+    fitted = probes.fit(
+        model,
+        calls.problems(study.task, study.n, seed=study.seed),
+        target,
+        site=place.site,
+        layer=place.layer,
+        role=place.role,
+        head=None if place.head < 0 else place.head,
+        seed=study.seed,
+        format=study.format,
+        split=split,
+        cancel=job.cancel,
+    )
+    return probes.intervene(
+        model, fitted, mode=mode, seed=study.seed, progress=job.progress, cancel=job.cancel
+    )
 
 
 def ask(chosen: Study) -> Asked:
@@ -153,13 +217,13 @@ def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
             "beforehand."
         )
         return
-    result = computed.use(*this)
+    result = use(*this)
     parts.chart(result, "probe use")
     parts.below(result)
     parts.take_away(result)
 
 
-def modes_of(task: str, target: str) -> list[computed.Mode]:
+def modes_of(task: str, target: str) -> list[str]:
     """What can be done with a reading, the default first; it is moved only where an answer follows
     from another value."""
     return ["move", "remove"] if answer_follows(interp.task(task), target) else ["remove"]

@@ -1,23 +1,24 @@
-"""The explorer's library calls, cached: one function a Result, keyed by values alone.
+"""The explorer's library calls, cached: a key holds the weights' hash, the sample and all options.
 
-A key holds the weights' hash, the task, the sample and the settings, all of them; progress and
-cancellation come from the job that computes (`app.jobs`), not through arguments that a key would
-have to leave out.
+Progress and cancellation come from the job that computes (`app.jobs`), so no key leaves out an
+argument.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
 import interp
-from app import jobs
-from app.sample import problems
+from app import calls, jobs
 from app.study import Study
+from interp import catalogue
 from interp.arithmetic.scoring import score
 from interp.behaviour.breakdowns import carry_classes
 from interp.behaviour.explain import faults_behind
@@ -25,49 +26,43 @@ from interp.models.asking import sample as asked_sample
 
 if TYPE_CHECKING:
     from interp.arithmetic.problems import Problems
-    from interp.attribution.results.counterfactual import CounterfactualAttribution, SwapExample
-    from interp.attribution.results.logit_lens import LogitLens
-    from interp.behaviour.results.accuracy import Behaviour, PromptSearch
-    from interp.engine.results.selfcheck import SelfCheck
+    from interp.behaviour.results.accuracy import Behaviour
+    from interp.catalogue import Entry
     from interp.models.model import Model
-    from interp.models.prompts import PromptBatch
-    from interp.models.results.tokenisation import TokenisationReport
 
-Prefix = Literal["keep", "recompute"]
-Target = Literal["argmax", "true", "difference"]
+Key = tuple[Study, str, float, tuple[tuple[str, Hashable], ...]]
 
 
-@st.cache_data(max_entries=1, show_spinner=False, ttl=60)
-def models() -> pd.DataFrame:
-    """The shipped models, as `interp.list_models` lists them."""
-    return interp.list_models()
+def result(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Any:
+    """The Result of a catalogue entry for the study; `options` are arguments of its function.
+
+    `n`, `seed` and `format` among the options replace the study's. `stamp` is the time at which a
+    file among them was last written.
+    """
+    of = key(study, name, stamp, **options)
+    return jobs.run(of, label(catalogue.entry(name), of[0]), lambda: _result(*of))
 
 
-def model(name: str) -> Model:
-    """The model that `name` stands for, loaded once for all sessions."""
-    stamp = _stamp(name)
-    return jobs.run(("load", name, stamp), f"Loading {name}", lambda: _load(name, stamp))
+def key(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Key:
+    """All that a Result depends on, as values."""
+    analysis = catalogue.entry(name)
+    if "strict" in signature(analysis.load()).parameters:
+        options = {"strict": False, **options}  # show answers in another format, with their text
+    return _of(study, analysis), name, stamp, tuple(sorted(options.items()))
 
 
-def tokenisation(study: Study) -> TokenisationReport:
-    """How the prompts of the study are cut into tokens."""
-    return _tokenisation(study)
-
-
-def selfcheck(study: Study) -> SelfCheck:
-    """Whether the engine equals the plain module, and where an edit takes effect."""
-    return jobs.run(("check", study), "Checking every site", lambda: _selfcheck(study))
-
-
-def behaviour(study: Study) -> Behaviour:
-    """What the model gets right."""
-    label = f"Answering problems of {study.task}"
-    return jobs.run(("behaviour", study), label, lambda: _behaviour(study))
+def label(analysis: Entry, study: Study) -> str:
+    """What the page computes, in words."""
+    what = analysis.kind.replace("_", " ")
+    if not study.task:
+        return f"Computing {what}"
+    count = min(study.n, interp.task(study.task).n_problems)
+    return f"Computing {what} of {count:,} problems of {study.task}"
 
 
 def wrong_answers(study: Study, behaviour: Behaviour, cell: tuple[str, str] | None) -> pd.DataFrame:
     """The wrong answers, with the faults that predict each; of a cell (answer digit, carry class),
-    those that are wrong there.
+    only those with an error in that digit.
 
     `answer` and `given` are numbers, `wrote` is the model's text as it stands, which a format may
     begin with the least significant digit; `given` is empty where no number can be read.
@@ -86,41 +81,32 @@ def wrong_answers(study: Study, behaviour: Behaviour, cell: tuple[str, str] | No
     return listed.reset_index(drop=True)
 
 
-def prompt_search(study: Study, shots: tuple[int, ...]) -> PromptSearch:
-    """Which prompt the model answers best, whatever the study's own."""
-    bare = replace(study, format="")
-    label = f"Trying every prompt style on {study.task}"
-    return jobs.run(("search", bare, shots), label, lambda: _prompt_search(bare, shots))
+@st.cache_data(max_entries=1, show_spinner=False, ttl=60)
+def models() -> pd.DataFrame:
+    """The shipped models, as `interp.list_models` lists them."""
+    return interp.list_models()
 
 
-def attribution(study: Study, prefix: Prefix, target: Target) -> CounterfactualAttribution:
-    """Which operand digits each answer digit depends on."""
-    key = ("attribution", study, prefix, target)
-    label = f"Swapping each operand digit of {_asked(study)}"
-    return jobs.run(key, label, lambda: _attribution(study, prefix, target))
+def model(name: str) -> Model:
+    """The model of a name, loaded once for all sessions."""
+    stamp = _stamp(name)
+    return jobs.run(("load", name, stamp), f"Loading {name}", lambda: _load(name, stamp))
 
 
-def logit_lens(study: Study) -> LogitLens:
-    """What each layer would answer if it were the last."""
-    label = f"Reading {_asked(study)} off every layer"
-    return jobs.run(("lens", study), label, lambda: _logit_lens(study))
+def loaded(study: Study) -> Model:
+    """The model of the study."""
+    return _load(study.model, _stamp(study.model))
 
 
-def example(study: Study, operand_digit: str, prefix: Prefix, row: int) -> SwapExample:
-    """One prompt before and after one operand digit is replaced."""
-    return _example(study, operand_digit, prefix, row)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _answered(study: Study) -> Problems:
-    """What `_behaviour` asks."""
-    drawn = asked_sample(loaded(study), study.task, n=study.n, seed=study.seed)
-    return drawn.problems
-
-
-def _asked(study: Study) -> str:
-    count = min(study.n, interp.task(study.task).n_problems)
-    return f"{count:,} problems of {study.task}"
+def _of(study: Study, analysis: Entry) -> Study:
+    """The study without what the analysis does not take, so that changing it computes nothing."""
+    if analysis.asks in ("log", "file"):
+        return Study("", "", "", "", 0, study.seed)
+    if analysis.asks == "model":
+        return replace(study, task="", format="", n=0)
+    takes = signature(analysis.load()).parameters
+    writes = analysis.asks == "prompts" or "format" in takes
+    return study if writes else replace(study, format="")
 
 
 def _stamp(name: str) -> float:
@@ -130,90 +116,28 @@ def _stamp(name: str) -> float:
     return max((file.stat().st_mtime for file in files), default=0.0)
 
 
-def batch(study: Study) -> PromptBatch:
-    """The prompts of the study."""
-    sample = problems(study.task, study.n, seed=study.seed)
-    return loaded(study).prompts(sample, format=study.format)
-
-
-def loaded(study: Study) -> Model:
-    """The model of the study."""
-    return _load(study.model, _stamp(study.model))
-
-
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _load(name: str, stamp: float) -> Model:
     return interp.load(name)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _tokenisation(study: Study) -> TokenisationReport:
-    sample = problems(study.task, study.n, seed=study.seed)
-    return loaded(study).tokenisation(sample, format=study.format)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _selfcheck(study: Study) -> SelfCheck:
-    return interp.engine.selfcheck(loaded(study))
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _behaviour(study: Study) -> Behaviour:
-    job = jobs.current()
-    return interp.behaviour.accuracy(
-        loaded(study),
-        study.task,
-        n=study.n,
-        seed=study.seed,
-        format=study.format,
-        strict=False,  # the page shows answers in another format instead of refusing them
-        progress=job.progress,
-        cancel=job.cancel,
-    )
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _prompt_search(study: Study, shots: tuple[int, ...]) -> PromptSearch:
-    job = jobs.current()
-    return interp.behaviour.search_prompts(
-        loaded(study),
-        study.task,
-        shots=shots,
-        n=study.n,
-        seed=study.seed,
-        progress=job.progress,
-        cancel=job.cancel,
-    )
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _attribution(study: Study, prefix: Prefix, target: Target) -> CounterfactualAttribution:
-    job = jobs.current()
-    return interp.attribution.counterfactual(
-        loaded(study),
-        batch(study),
-        prefix=prefix,
-        target=target,
-        seed=study.seed,
-        progress=job.progress,
-        cancel=job.cancel,
-    )
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _logit_lens(study: Study) -> LogitLens:
-    job = jobs.current()
-    return interp.attribution.logit_lens(
-        loaded(study),
-        batch(study),
-        seed=study.seed,
-        progress=job.progress,
-        cancel=job.cancel,
-    )
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
-def _example(study: Study, operand_digit: str, prefix: Prefix, row: int) -> SwapExample:
-    return interp.attribution.swap_example(
-        loaded(study), batch(study), operand_digit, row=row, prefix=prefix
+def _result(study: Study, name: str, stamp: float, options: tuple[tuple[str, Any], ...]) -> Any:
+    job, given = jobs.current(), dict(options)
+    sample = calls.Sample(
+        study.task or None,
+        given.pop("n", study.n or None),
+        given.pop("seed", study.seed),
+        given.pop("format", study.format or None),
     )
+    loaded_model = loaded(study) if study.model else None
+    analysis = catalogue.entry(name)
+    return calls.run(
+        analysis, loaded_model, sample, given, progress=job.progress, cancel=job.cancel
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _answered(study: Study) -> Problems:
+    """The problems of `behaviour.accuracy`."""
+    return draw(loaded(study), study.task, study.n, study.seed).problems

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 import interp
-from app import results, training_results
+from app import results
 from app.plain import plain
-from app.study import Study
+from app.study import Study, checkpoints
 from interp.arithmetic.formats import format_names
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def choose_model() -> str | None:
 def choose_checkpoint(name: str) -> str:
     """The model as it is, or as it was after a step of its training, where it brings a series: the
     folder that `interp.load` takes. All pages show what is chosen here."""
-    steps = training_results.steps(name)
+    steps = checkpoints(name)
     if not steps:
         return name
     end = "end"

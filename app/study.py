@@ -8,6 +8,9 @@ from typing import cast
 
 import streamlit as st
 
+import interp
+from interp.errors import ModelError
+
 
 @dataclass(frozen=True)
 class Study:
@@ -40,3 +43,16 @@ def step_of(model: str) -> int | None:
     if path.parent.name != "series" or not path.name.startswith("step-"):
         return None
     return int(path.name.removeprefix("step-"))
+
+
+def trained(model: str) -> str:
+    """The model that a checkpoint belongs to; any other name as it is."""
+    return model if step_of(model) is None else str(Path(model).parent.parent)
+
+
+def checkpoints(model: str) -> tuple[int, ...]:
+    """The steps at which checkpoints were kept; none for most models."""
+    try:
+        return interp.checkpoints(model).steps
+    except ModelError:  # it has none
+        return ()

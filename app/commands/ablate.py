@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
-from app.commands.ablations import Asked, Flags, ablated, check
+from app.calls import Sample
+from app.commands.ablations import Flags, ablated, check
 from app.commands.finish import finish
 from app.commands.options import (
     Count,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from interp.results.result import Result
 
 Method = Annotated[
-    Literal["cama", "abp", "af1", "compare", "grid", "removal", "transfer", "table"],
+    str,
     Argument(
         help="cama: tokens wait, and what is left of the answers. abp: attention cut in layers. "
         "af1: search the sparsest schedule. compare: every replacement and mask. grid: every wait "
@@ -136,13 +138,15 @@ def ablate(
         other_model=other_model,
     )
     check(method, flags)
-    asked = Asked(task, n, seed, format, sampler, device, dtype)
+    sample = Sample(task, n, seed, format, None if sampler == "uniform" else sampler)
     with Watch(f"loading {model}") as watch:
         import interp
 
-        loaded = interp.load(model, device=device, dtype=dtype)
+        load = partial(interp.load, device=device, dtype=dtype)
+        loaded = load(model)
         watch.step(f"{method} on {n:,} problems")
-        result = ablated(method, loaded, asked, flags, watch)
+        job = {"progress": watch.progress, "cancel": watch.cancel}
+        result = ablated(method, loaded, sample, flags, load, **job)
     finish(result, out)
     if out is not None:
         _closer(result, out)

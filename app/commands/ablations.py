@@ -1,4 +1,4 @@
-"""What ``arithmoscope ablate METHOD`` can be, a function each; and how flags become layers."""
+"""Methods of ``arithmoscope ablate``: their catalogue entries, and options from flags."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from app.commands.options import task_of
+from app import calls
+from app.calls import Sample
+from interp.catalogue import entry
 from interp.errors import InputError
 
 if TYPE_CHECKING:
-    from app.commands.watch import Watch
     from interp.ablation.replacements import Replacement
     from interp.ablation.schedule import Schedule
     from interp.models.model import Model
-    from interp.models.prompts import PromptBatch
     from interp.results.result import Result
 
-Run = dict[str, Any]  # seed=, progress= and cancel=
-Named = dict[str, Any]  # name → prompts, or (model, prompts)
+Options = dict[str, Any]
+MakeOptions = Callable[["Model", Sample, "Flags"], Options]
+Load = Callable[[str], "Model"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Flags:
     other_model: list[str] | None = None
 
     @property
+    def drawn(self) -> bool:
+        """Whether they draw a schedule."""
+        return bool({"wait", "transfer", "compute"} & set(self.given))
+
+    @property
     def given(self) -> tuple[str, ...]:
         """Those that were not left out, in order."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) not in (None, []))
@@ -50,29 +56,6 @@ class Flags:
         return {
             option: getattr(self, flag) for option, flag in options.items() if flag in self.given
         }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The sample and the device, as the other commands have them."""
-
-    task: str | None
-    n: int
-    seed: int
-    format: str | None
-    sampler: str
-    device: str
-    dtype: str
-
-    def prompts(
-        self, model: Model, *, task: str | None = None, format: str | None = None
-    ) -> PromptBatch:
-        """The sample written for a model; of another task or in another format where named."""
-        from app.sample import problems
-
-        name = task or task_of(model, self.task)
-        sample = problems(name, self.n, seed=self.seed, sampler=self.sampler)
-        return model.prompts(sample, format=format or self.format)
 
 
 def schedule_of(flags: Flags, n_layers: int, *, wait: int = 0, transfer: str = "none") -> Schedule:
@@ -130,126 +113,115 @@ def _with_table(text: str, n: int | None, seed: int) -> str | Replacement:
     return text if n is None else replace(Replacement.of(text, seed), n=n)
 
 
-def _cama(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    import interp
-
+def _cama(model: Model, sample: Sample, flags: Flags) -> Options:
     n_layers = model.shape.n_layers
     schedule = schedule_of(flags, n_layers, wait=(n_layers + 1) // 2)
-    options = flags.chosen("sink", "answers") | replaced(flags, asked.seed)
-    return interp.ablation.evaluate(model, asked.prompts(model), schedule, **options, **run)
+    return {"schedule": schedule} | flags.chosen("sink", "answers") | replaced(flags, sample.seed)
 
 
-def _abp(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    import interp
-
+def _abp(model: Model, sample: Sample, flags: Flags) -> Options:
     schedule = schedule_of(flags, model.shape.n_layers, transfer="all")
-    options = flags.chosen("sink", "answers")
-    return interp.ablation.evaluate(model, asked.prompts(model), schedule, **options, **run)
+    return {"schedule": schedule} | flags.chosen("sink", "answers")
 
 
-def _af1(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    import interp
-
+def _search(model: Model, sample: Sample, flags: Flags) -> Options:
     options = flags.chosen("target", "sink", "heads", transfer_mask="mask")
-    options |= replaced(flags, asked.seed)
-    return interp.ablation.af1(model, asked.prompts(model), **options, **run)
+    return options | replaced(flags, sample.seed)
 
 
-def _grid(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    import interp
-
-    options = flags.chosen("sink", transfer_mask="mask") | replaced(flags, asked.seed)
-    return interp.ablation.grid(model, asked.prompts(model), **options, **run)
-
-
-def _removal(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    import interp
-
+def _removal(model: Model, sample: Sample, flags: Flags) -> Options:
     schedule = schedule_of(flags, model.shape.n_layers)
-    options = flags.chosen("sink") | replaced(flags, asked.seed)
-    return interp.ablation.removal(model, asked.prompts(model), schedule, **options, **run)
+    return {"schedule": schedule} | flags.chosen("sink") | replaced(flags, sample.seed)
 
 
-def _compare(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
+def _compare(model: Model, sample: Sample, flags: Flags) -> Options:
     """The schedule drawn under each alternative, or a search under each where none is drawn."""
-    import interp
     from interp.ablation._compare import replacements_for
 
-    drawn = {"wait", "transfer", "compute"} & set(flags.given)
     plain = Flags(wait=flags.wait, transfer=flags.transfer, compute=flags.compute)
-    schedule = schedule_of(plain, model.shape.n_layers) if drawn else None
     options = flags.chosen("target", "sink")
+    options["schedule"] = schedule_of(plain, model.shape.n_layers) if flags.drawn else None
     if flags.mask:
         options["masks"] = tuple(flags.mask.split(","))
-    batch = asked.prompts(model)
     if flags.replacement or flags.table_n is not None:
-        names = flags.replacement.split(",") if flags.replacement else replacements_for(batch)
-        named = tuple(_with_table(name, flags.table_n, asked.seed) for name in names)
-        options["replacements"] = named
-    return interp.ablation.compare(model, batch, schedule, **options, **run)
-
-
-def _transfer(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    """The schedule drawn, or else the one that a search finds on the prompts asked for, on those
-    of every other style, task and model."""
-    import interp
-
-    targets: Named = {style: asked.prompts(model, format=style) for style in flags.style or ()}
-    targets |= {task: asked.prompts(model, task=task) for task in flags.other_task or ()}
-    for name in flags.other_model or ():
-        other = interp.load(name, device=asked.device, dtype=asked.dtype)
-        targets[name] = (other, asked.prompts(other))
-    if not targets:
-        raise InputError(
-            "say where to: --style af1-verbal, --other-task sub:2 or --other-model NAME, each as "
-            "often as you like"
+        batch = calls.prompts(model, sample)
+        named = flags.replacement.split(",") if flags.replacement else replacements_for(batch)
+        options["replacements"] = tuple(
+            _with_table(name, flags.table_n, sample.seed) for name in named
         )
-    shared = flags.chosen("sink") | replaced(flags, asked.seed)
-    found: Any
-    if {"wait", "transfer", "compute"} & set(flags.given):
-        found = schedule_of(flags, model.shape.n_layers)
-    else:
-        own = flags.chosen("target", "heads", transfer_mask="mask")
-        found = interp.ablation.af1(model, asked.prompts(model), **own, **shared, **run)
-    return interp.ablation.transfer(model, found, targets, **shared, **run)
+    return options
 
 
-def _table(model: Model, asked: Asked, flags: Flags, run: Run) -> Result:
-    import interp
+def _table(model: Model, sample: Sample, flags: Flags) -> Options:
     from interp.ablation.replacements import Replacement
 
     key = Replacement.of(flags.replacement or "cama").table_key
     if key is None:
         raise InputError(f"{flags.replacement!r} reads no table: choose cama, cama:value or mean")
-    name = task_of(model, asked.task)
-    return interp.ablation.cama(model, name, format=asked.format, given=key, n=asked.n, **run)
+    return {"given": key}
+
+
+def transferred(model: Model, sample: Sample, flags: Flags, load: Load, **job: Any) -> Result:
+    """The schedule drawn, or else the one of a search on the prompts of the sample, on the prompts
+    of every other style, task and model. `load` opens a model by name."""
+    import interp
+
+    targets: dict[str, Any] = {}
+    for style in flags.style or ():
+        targets[style] = calls.prompts(model, replace(sample, format=style))
+    for task in flags.other_task or ():
+        targets[task] = calls.prompts(model, replace(sample, task=task))
+    for name in flags.other_model or ():
+        other = load(name)
+        targets[name] = (other, calls.prompts(other, sample))
+    if not targets:
+        raise InputError(
+            "say where to: --style af1-verbal, --other-task sub:2 or --other-model NAME, each as "
+            "often as you like"
+        )
+    shared = flags.chosen("sink") | replaced(flags, sample.seed) | {"seed": sample.seed} | job
+    found: Any
+    if flags.drawn:
+        found = schedule_of(flags, model.shape.n_layers)
+    else:
+        own = flags.chosen("target", "heads", transfer_mask="mask")
+        found = interp.ablation.af1(model, calls.prompts(model, sample), **own, **shared)
+    return interp.ablation.transfer(model, found, targets, **shared)
 
 
 FILLED = ("replacement", "table_n")
 DRAWN = ("wait", "transfer", "compute", "mask")
-METHODS: dict[str, tuple[Callable[[Model, Asked, Flags, Run], Result], tuple[str, ...]]] = {
-    "cama": (_cama, (*DRAWN, *FILLED, "sink", "answers")),
-    "abp": (_abp, (*DRAWN[1:], "sink", "answers")),
-    "af1": (_af1, ("mask", *FILLED, "sink", "target", "heads")),
-    "compare": (_compare, (*DRAWN, *FILLED, "sink", "target")),
-    "grid": (_grid, ("mask", *FILLED, "sink")),
-    "removal": (_removal, (*DRAWN, *FILLED, "sink")),
-    "transfer": (_transfer, tuple(f.name for f in fields(Flags) if f.name != "answers")),
-    "table": (_table, ("replacement",)),
+TRANSFER = tuple(f.name for f in fields(Flags) if f.name != "answers")
+# Method → catalogue entry, its options (None: `transferred`), and the flags that it takes.
+METHODS: dict[str, tuple[str, MakeOptions | None, tuple[str, ...]]] = {
+    "cama": ("ablation.evaluate", _cama, (*DRAWN, *FILLED, "sink", "answers")),
+    "abp": ("ablation.evaluate", _abp, (*DRAWN[1:], "sink", "answers")),
+    "af1": ("ablation.af1", _search, ("mask", *FILLED, "sink", "target", "heads")),
+    "compare": ("ablation.compare", _compare, (*DRAWN, *FILLED, "sink", "target")),
+    "grid": ("ablation.grid", _search, ("mask", *FILLED, "sink")),
+    "removal": ("ablation.removal", _removal, (*DRAWN, *FILLED, "sink")),
+    "transfer": ("ablation.transfer", None, TRANSFER),
+    "table": ("ablation.cama", _table, ("replacement",)),
 }
 
 
 def check(method: str, flags: Flags) -> None:
-    """Raises InputError for a flag that the method does not take."""
-    _, takes = METHODS[method]
+    """Raises InputError for an unknown method, and for a flag that the method does not take."""
+    if method not in METHODS:
+        raise InputError(f"there is no ablate {method}: choose one of {', '.join(METHODS)}")
     for name in flags.given:
-        if name not in takes:
-            owners = [other for other, (_, names) in METHODS.items() if name in names]
+        if name not in METHODS[method][2]:
+            owners = [other for other, (*_, names) in METHODS.items() if name in names]
             flag = f"--{name.replace('_', '-')}"
             raise InputError(f"ablate {method} takes no {flag}: it is for {', '.join(owners)}")
 
 
-def ablated(method: str, model: Model, asked: Asked, flags: Flags, watch: Watch) -> Result:
+def ablated(
+    method: str, model: Model, sample: Sample, flags: Flags, load: Load, **job: Any
+) -> Result:
     """The Result of a method on a loaded model."""
-    run = {"seed": asked.seed, "progress": watch.progress, "cancel": watch.cancel}
-    return METHODS[method][0](model, asked, flags, run)
+    name, options, _ = METHODS[method]
+    if options is None:
+        return transferred(model, sample, flags, load, **job)
+    result: Result = calls.run(entry(name), model, sample, options(model, sample, flags), **job)
+    return result

@@ -15,9 +15,9 @@ from app.commands.options import (
     Seed,
     TaskName,
     assignments,
-    task_of,
 )
 from app.commands.watch import Watch
+from interp.catalogue import CATALOGUE, entry
 from interp.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from interp.many.calling import Analysis
     from interp.models.model import Model
 
+ONE_MODEL = [one.name for one in CATALOGUE if one.asks in ("prompts", "problems", "model")]
 AnalysisName = Annotated[
     str,
     Option(
         "--analysis",
-        help="A function of the library: attribution.counterfactual, attribution.logit_lens, "
-        "behaviour.accuracy, …",
+        help="Its public name: " + ", ".join(ONE_MODEL) + ".",
     ),
 ]
 
@@ -64,9 +64,8 @@ def agree(
     """Which of an analysis' findings do all seeds share?"""
     with Watch(f"loading {models[0]}") as watch:
         import interp
-        from interp.many.calling import named
 
-        function = named(analysis)
+        function = entry(analysis).load()
         names = list(interp.seeds_of(models[0])) if len(models) == 1 else models
         first = interp.load(names[0])
         asked = Asked(task, n, seed, format, sampler)
@@ -102,7 +101,7 @@ class Asked:
         Raises:
             InputError: for a task or sampler where the analysis draws its own problems.
         """
-        from app.sample import problems
+        from app.calls import problems, task_of
         from interp.catalogue import entry_of
         from interp.many.calling import takes_problems, title
         from interp.models.asking import asked_problems

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typer import Option
 
-from app.commands.analyses import Asked, of_file, of_model
 from app.commands.finish import finish
-from app.commands.options import Device, Dtype, FormatName, Out, SamplerOrNone, Seed, TaskName
+from app.commands.generated import chosen, entries, run
+from app.commands.options import (
+    Device,
+    Dtype,
+    FormatName,
+    Out,
+    SamplerOrNone,
+    Seed,
+    TaskName,
+    assignments,
+)
 from app.commands.watch import Watch
+from interp.catalogue import CATALOGUE, Entry
 from interp.errors import InputError
 
 ModelOrNone = Annotated[
@@ -18,12 +28,11 @@ ModelOrNone = Annotated[
     Option("--model", "-m", help="A fixture's name, a folder, a .gguf file or a Hub id."),
 ]
 Which = Annotated[
-    Literal["accuracy", "errors", "explain", "noisy-prefix", "search", "cookbook", "approximation"],
+    str,
     Option(
         "--analysis",
         "-a",
-        help="What is right; kinds of errors; the fault that explains them; wrong digits forced "
-        "into the answer; the best prompt; the Number Cookbook; everyday estimates.",
+        help=" ".join(f"{name}: {one.question}" for name, one in entries("behaviour").items()),
     ),
 ]
 Answers = Annotated[
@@ -81,16 +90,49 @@ def behaviour(
     """What does it get right, and how is it wrong?"""
     if (model is None) == (answers is None):
         raise InputError("say whose answers: --model NAME, or --answers FILE.csv; one of the two")
+    entry, options = chosen("behaviour", analysis), {}
     if answers is not None:
-        with Watch(f"sorting the answers in {answers.name}"):
-            result = of_file(analysis, answers, where or [], seed)
-        finish(result, out)
-        return
-    asked = Asked(task, n, seed, format, sampler, styles, shots, cookbook_tasks, lengths, seconds)
-    with Watch(f"loading {model}") as watch:
-        import interp
+        entry, options = _published(analysis), {"path": answers}
+        if where:
+            options["where"] = assignments(where, "--where", "num_shots=8")
+        with Watch(f"reading the answers in {answers.name}"):
+            from app import calls
 
-        loaded = interp.load(str(model), device=device, dtype=dtype)
-        watch.step(f"{analysis} of {model}")
-        result = of_model(analysis, loaded, asked, watch)
+            sample = calls.Sample(seed=seed)
+            result = calls.run(entry, None, sample, options)
+    else:
+        special = {
+            "styles": styles,
+            "shots": shots,
+            "tasks": cookbook_tasks,
+            "lengths": lengths,
+            "seconds": seconds,
+        }
+        given = {
+            "model": model,
+            "task": task,
+            "n": n,
+            "seed": seed,
+            "format": format,
+            "sampler": sampler,
+            "device": device,
+            "dtype": dtype,
+        }
+        result = run(entry, given, {name: x for name, x in special.items() if x is not None})
     finish(result, out)
+
+
+def _published(analysis: str) -> Entry:
+    """The analysis of a result file instead of a model.
+
+    Raises InputError for one that needs a model.
+    """
+    kind = chosen("behaviour", analysis).kind
+    found = [one for one in CATALOGUE if one.kind == kind and one.asks == "file"]
+    if not found:
+        files = {one.kind for one in CATALOGUE if one.asks == "file"}
+        named = [name for name, one in entries("behaviour").items() if one.kind in files]
+        raise InputError(
+            f"--analysis {analysis} asks a model: published --answers take {' or '.join(named)}"
+        )
+    return found[0]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
 from interp.errors import InputError
 
-if TYPE_CHECKING:
-    from interp.models.model import Model
+_COMMA = re.compile(r",(?![^\[(]*[\])])")  # outside brackets
 
 ModelName = Annotated[
     str, Option("--model", "-m", help="A fixture's name, a folder, a .gguf file or a Hub id.")
@@ -53,34 +53,44 @@ Dtype = Annotated[
 ]
 
 
-def task_of(model: Model, name: str | None) -> str:
-    """The task asked for, or the one that the model was trained on.
+def assignments(
+    texts: Iterable[str] | None, flag: str = "--set", such: str = "steps=2000"
+) -> dict[str, Any]:
+    """NAME=VALUE texts as a mapping; a value that is JSON is read as JSON.
 
     Raises:
-        InputError: where neither is known.
-    """
-    if name is not None:
-        return name
-    if model.task is None:
-        raise InputError(
-            f"{model.name} was trained for no one task: say which, such as --task add:1"
-        )
-    return model.task.name
-
-
-def assignments(texts: Iterable[str] | None) -> dict[str, Any]:
-    """What `--set NAME=VALUE …` says by name, each value as JSON where it is JSON.
-
-    Raises:
-        InputError: where there is no `=`.
+        InputError: for a text without `=`.
     """
     out: dict[str, Any] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise InputError(f"--set takes NAME=VALUE, such as --set steps=2000, not {text!r}")
+            raise InputError(f"{flag} takes NAME=VALUE, such as {flag} {such}, not {text!r}")
         try:
             out[name] = json.loads(value)
         except ValueError:  # a bare word is a string
             out[name] = value
     return out
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas outside brackets.
+
+    >>> names("carry[1], product[0,1]")
+    ('carry[1]', 'product[0,1]')
+    """
+    return tuple(name for part in _COMMA.split(text) if (name := part.strip()))
+
+
+def whole_numbers(flag: str, text: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{flag} takes whole numbers by commas, such as 0,1,2, not {text!r}"
+        ) from None

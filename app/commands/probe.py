@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from typer import Context, Option
 
-from app.commands.analyses import whole_numbers
 from app.commands.finish import finish
 from app.commands.options import (
     Count,
@@ -21,13 +20,14 @@ from app.commands.options import (
     SamplerName,
     Seed,
     TaskName,
-    task_of,
+    names,
+    whole_numbers,
 )
-from app.commands.probe_flags import names, shard_of, target_names
 from app.commands.watch import Watch
 from interp.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
+    from interp.arithmetic.problems import Problems
     from probes.results.sweep import ProbeSweep
 
 UNFINISHED = ".unfinished"  # in --out, where a stopped sweep keeps the sites that are done
@@ -148,7 +148,7 @@ def probe(
     with Watch(f"loading {model}") as watch:
         import interp
         import probes
-        from app.sample import problems
+        from app.calls import problems, task_of
 
         options: dict[str, Any] = {
             "sites": names(sites),
@@ -243,3 +243,38 @@ def _merged(folders: list[Path]) -> ProbeSweep:
 def _unfinished(resume: Path | None, out: Path | None) -> Path | None:
     """Where finished sites are kept until the sweep is whole."""
     return resume if resume is not None or out is None else out / UNFINISHED
+
+
+def target_names(problems: Problems, text: str) -> tuple[str, ...]:
+    """Targets by name, `carry[1]:real` for another kind than the usual; a family, such as `carry`,
+    stands for those of its columns that vary.
+
+    Raises:
+        InputError: where none is named, or a name is neither a target nor a family.
+    """
+    import probes
+    from probes.design import varying
+
+    known = probes.target_names(problems.task)
+    found: list[str] = []
+    for name in names(text):
+        family = [probes.target(problems.task, x) for x in known if x.startswith(f"{name}[")]
+        one = () if family else (probes.target(problems.task, name),)
+        found += [target.spec(problems.task) for target in (*varying(problems, family), *one)]
+    if not found:
+        raise InputError(f"--targets names none: take some of {', '.join(known[:8])}, …")
+    return tuple(dict.fromkeys(found))
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """`i/n` as a pair; None where the flag was left out.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text is None:
+        return None
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal()):
+        raise InputError(f"--shard takes i/n, such as 0/4 for the first of four, not {text!r}")
+    return int(number), int(of)

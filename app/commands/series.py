@@ -10,6 +10,7 @@ from app.commands.agree import AnalysisName, Arguments, Asked, SampleSize
 from app.commands.finish import finish
 from app.commands.options import FormatName, Out, SamplerOrNone, Seed, TaskName, assignments
 from app.commands.watch import Watch
+from interp.catalogue import entry
 
 
 def series(
@@ -26,9 +27,8 @@ def series(
     """How does an analysis' finding come about during training?"""
     with Watch(f"looking for checkpoints of {model}") as watch:
         import interp
-        from interp.many.calling import named
 
-        function = named(analysis)
+        function = entry(analysis).load()
         found = interp.checkpoints(model)
         asked = Asked(task, n, seed, format, sampler)
         sample = asked.problems(function, found.load(found.steps[-1]))

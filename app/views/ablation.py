@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from app import (
-    ablation_parts,
-    ablation_results,
-    ablation_sliders,
-    parts,
-    results,
-    study,
-)
+from app import ablation_parts, ablation_sliders, parts, results, study
 
 
 def page() -> None:
@@ -18,7 +11,7 @@ def page() -> None:
     parts.heading("Ablation", "Until when may tokens wait, when must information move?")
     n_layers = results.model(chosen.model).shape.n_layers
     drawn = ablation_sliders.draw(n_layers, chosen.format)
-    result = ablation_results.score(chosen, drawn)
+    result = ablation_parts.score(chosen, drawn)
     parts.chart(result, "ablation")
     parts.below(result)
     parts.take_away(result)

@@ -26,14 +26,14 @@ def page() -> None:
     chosen = study.current()
     parts.heading("Attribution", "Which operand digits does each answer digit depend on?")
     prefix, target = _policies()
-    result = results.attribution(chosen, prefix, target)
+    result = results.result(chosen, "attribution.counterfactual", prefix=prefix, target=target)
     clicked = parts.chart(result, "attribution")
     parts.below(result)
     _follow(chosen, result, prefix, clicked)
     parts.take_away(result)
 
 
-def _policies() -> tuple[results.Prefix, results.Target]:
+def _policies() -> tuple[str, str]:
     left, right = st.columns(2)
     prefix = left.segmented_control(
         "Before each digit that is read",
@@ -53,13 +53,13 @@ def _policies() -> tuple[results.Prefix, results.Target]:
         key="target",
         persist_state="session",
     )
-    return cast(results.Prefix, prefix), cast(results.Target, target)
+    return str(prefix), str(target)
 
 
 def _follow(
     chosen: study.Study,
     result: CounterfactualAttribution,
-    prefix: results.Prefix,
+    prefix: str,
     clicked: tuple[str, ...] | None,
 ) -> None:
     """The panel below: one prompt before and after the swap that was clicked, or the logit lens."""
@@ -74,7 +74,7 @@ def _follow(
             persist_state="session",
         )
         if shown == LENS:
-            lens = results.logit_lens(chosen)
+            lens = results.result(chosen, "attribution.logit_lens")
             parts.chart(lens, "lens")
             parts.below(lens)
         else:
@@ -84,7 +84,7 @@ def _follow(
 def _example(
     chosen: study.Study,
     result: CounterfactualAttribution,
-    prefix: results.Prefix,
+    prefix: str,
     clicked: tuple[str, ...] | None,
 ) -> None:
     cell = _cell(result, clicked)
@@ -105,7 +105,13 @@ def _example(
         f"changes with probability {oracle:.3g}."
     )
     row = number.number_input("Prompt", min_value=1, max_value=result.n, key="row")
-    example = results.example(chosen, operand, prefix, int(row) - 1)
+    example = results.result(
+        chosen,
+        "attribution.swap_example",
+        operand_digit=operand,
+        prefix=prefix,
+        row=int(row) - 1,
+    )
     st.code(f"{example.before}\n{example.after}", language=None)
     parts.chart(example, "example")
     parts.below(example)

@@ -44,7 +44,7 @@ def page() -> None:
 
 
 def _answers(chosen: study.Study) -> None:
-    result = results.behaviour(chosen)
+    result = results.result(chosen, "behaviour.accuracy")
     clicked = parts.chart(result, "behaviour")
     parts.below(result)
     cell = (clicked[1], clicked[0]) if clicked else None
@@ -67,7 +67,7 @@ def _search(chosen: study.Study) -> None:
         key="shots",
         persist_state="session",
     )
-    result = results.prompt_search(chosen, tuple(sorted(shots)))
+    result = results.result(chosen, "behaviour.search_prompts", shots=tuple(sorted(shots)))
     parts.chart(result, "search")
     parts.below(result)
     _offer(chosen, result.best)

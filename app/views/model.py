@@ -20,7 +20,7 @@ def page() -> None:
     """The tokens of one example by role, then the card, the tokenisation and the self-check."""
     chosen = study.current()
     parts.heading("Model", "What is loaded, and can it be studied?")
-    report = results.tokenisation(chosen)
+    report = results.result(chosen, "models.tokenisation_report")
     parts.chart(report, "tokens")
     parts.below(report)
     card, cut, sites = st.tabs(["Card", "How numbers are cut", "Where an edit takes effect"])
@@ -29,7 +29,7 @@ def page() -> None:
     with cut:
         st.dataframe(report.packing, hide_index=True, width="content")
     with sites:
-        check = results.selfcheck(chosen)
+        check = results.result(chosen, "engine.selfcheck")
         st.markdown(
             f"The engine's logits differ from the plain module's by at most "
             f"{check.difference:.1e} of the largest one ({check.tolerance:.0e} counts as equal)."

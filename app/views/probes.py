@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import parts, probe_parts, study
-from app import probe_results as computed
 from probes.figures.sweep import cells_of
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def page() -> None:
     chosen = study.current()
     parts.heading("Probes", "What is represented, where, beyond what the digits give for free?")
     asked = probe_parts.ask(chosen)
-    result = computed.sweep(chosen, asked)
+    result = probe_parts.sweep(chosen, asked)
     clicked = parts.chart(result, "probes")
     parts.below(result)
     with st.container(border=True):
@@ -34,7 +33,7 @@ def page() -> None:
 
 def _follow(
     chosen: study.Study,
-    asked: computed.Asked,
+    asked: probe_parts.Asked,
     result: ProbeSweep,
     clicked: tuple[str, ...] | None,
 ) -> None:

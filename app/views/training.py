@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 import streamlit as st
 
-from app import parts, study, training_results
-
-if TYPE_CHECKING:
-    from interp.training.learning import Measure
+from app import parts, results, study
+from interp.training.logs import has_log, log_place
 
 MEASURES = {"loss": "Loss below", "accuracy": "Accuracy from"}
 SLIDERS = {"loss": (0.01, 2.3, 1.0), "accuracy": (0.5, 1.0, 0.9)}  # least, most, at first
@@ -19,8 +15,8 @@ def page() -> None:
     """Gradient norms and losses over the steps, and when each digit counts as learnt."""
     chosen = study.current()
     parts.heading("Training", "How did it learn?")
-    source = training_results.trained(chosen.model)
-    if not training_results.logged(source):
+    source = study.trained(chosen.model)
+    if not has_log(source):
         st.info(
             "No training log came with these weights, so nothing is known of how they were learnt. "
             "Models that `arithmoscope train` makes bring theirs.",
@@ -28,7 +24,15 @@ def page() -> None:
         )
         return
     measure, threshold, smoothing = _how()
-    result = training_results.dynamics(source, threshold, measure, smoothing)
+    result = results.result(
+        chosen,
+        "training.dynamics",
+        log_place(source).stat().st_mtime,
+        source=source,
+        threshold=threshold,
+        measure=measure,
+        smoothing=smoothing,
+    )
     parts.chart(result, "dynamics")
     parts.below(result)
     _order(result.order)
@@ -36,7 +40,7 @@ def page() -> None:
     parts.take_away(result)
 
 
-def _how() -> tuple[Measure, float, int]:
+def _how() -> tuple[str, float, int]:
     left, middle, right = st.columns(3)
     measure = left.segmented_control(
         "A digit counts as learnt by",
@@ -50,7 +54,7 @@ def _how() -> tuple[Measure, float, int]:
     least, most, first = SLIDERS[str(measure)]
     threshold = middle.slider("Threshold", least, most, first, step=0.01, key=f"{measure} limit")
     smoothing = right.slider("Logged steps in each mean", 1, 10, 1, key="smoothing")
-    return cast("Measure", measure), float(threshold), int(smoothing)
+    return str(measure), float(threshold), int(smoothing)
 
 
 def _order(order: object) -> None:
@@ -63,7 +67,7 @@ def _order(order: object) -> None:
 
 
 def _checkpoints(name: str, source: str) -> None:
-    steps = training_results.steps(source)
+    steps = study.checkpoints(source)
     if not steps:
         st.caption("This model ships no checkpoints: the other pages show it as it was at the end.")
         return

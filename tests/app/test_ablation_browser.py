@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import interp
-from app.sample import problems
+from app.calls import problems
 from tests.app.test_browser import SEED, N, address, tab
 from tests.app.test_explorer import numbers
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import interp
+from app.calls import problems
 from app.commands.ablations import METHODS, Flags, layers, schedule_of
 from app.commands.watch import Watch
-from app.sample import problems
 from interp.ablation import Schedule
 from interp.errors import InputError
 from interp.figures import export

@@ -11,9 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import interp
-from app import ablation_parts, jobs, parts
-from app.ablation_results import Drawn
-from app.sample import problems
+from app import ablation_parts, jobs, parts, results
+from app.ablation_sliders import Drawn
+from app.calls import problems
 from app.sidebar import OTHER
 from interp.ablation import Schedule
 from interp.planted.planted import build
@@ -243,10 +243,14 @@ def test_of_a_model_that_answers_nothing_rightly_logits_are_told(tmp_path: Path)
     assert len(at.slider) == 3
 
 
-def test_a_stopped_page_offers_to_run_it(page: AppTest) -> None:
-    page.session_state[jobs.STOPPED] = ("ablation", page.session_state["study"], DRAWN)
+def test_a_stopped_page_offers_to_run_it(page: AppTest, loaded: Any) -> None:
+    options = {"replacement": DRAWN.replacement, "sink": DRAWN.sink}
+    schedule = DRAWN.schedule(loaded.shape.n_layers)
+    page.session_state[jobs.STOPPED] = results.key(
+        page.session_state["study"], "ablation.evaluate", schedule=schedule, **options
+    )
     page.run()
-    assert "Stopped: Ablating 100 problems" in words(page)
+    assert "Stopped: Computing ablation score of 100 problems" in words(page)
     assert not page.get("plotly_chart")
     next(button for button in page.button if button.label == "Run it").click().run()
     assert page.get("plotly_chart")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ablation_results import Drawn
+from app.ablation_sliders import Drawn
 from interp.ablation import Schedule
 
 

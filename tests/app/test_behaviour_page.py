@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import interp
-from app.sample import problems
+from app.calls import problems
 from interp.arithmetic import faults
 from interp.engine import answers
 from interp.suites.results.cookbook import SCORES

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 import interp
-from app.sample import problems
+from app.calls import problems
 from tests.app.test_explorer import numbers
 
 pytestmark = pytest.mark.browser

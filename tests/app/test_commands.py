@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import interp
-from app.sample import problems
+from app.calls import problems
 from interp.figures import export
 from interp.results.result import Result
 from tests import tiny

@@ -14,8 +14,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import interp
-from app import jobs
-from app.sample import problems
+from app import jobs, results
+from app.calls import problems
 from app.sidebar import OTHER
 from tests import tiny
 
@@ -205,9 +205,11 @@ def test_before_a_name_is_typed_the_page_says_what_to_type() -> None:
 
 def test_a_stopped_page_offers_to_run_it(explorer: AppTest) -> None:
     at = open_page(explorer, "model")
-    at.session_state[jobs.STOPPED] = ("attribution", at.session_state["study"], "keep", "argmax")
+    name, options = "attribution.counterfactual", {"prefix": "keep", "target": "argmax"}
+    key = results.key(at.session_state["study"], name, **options)
+    at.session_state[jobs.STOPPED] = key
     at.switch_page("views/attribution.py").run()
-    assert "Stopped: Swapping each operand digit" in words(at)
+    assert "Stopped: Computing counterfactual attribution of 24 problems" in words(at)
     assert not at.get("plotly_chart")
     next(button for button in at.button if button.label == "Run it").click().run()
     assert at.get("plotly_chart")

@@ -16,9 +16,9 @@ import streamlit as st
 import interp
 import probes
 from app import ablation_results, behaviour_results, probe_results, results
-from app.ablation_results import Drawn
-from app.probe_results import Asked, Place
-from app.sample import problems
+from app.ablation_sliders import Drawn
+from app.calls import problems
+from app.probe_parts import Asked, Place
 from app.study import Study
 
 SEED = 3

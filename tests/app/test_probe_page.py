@@ -9,9 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import probes
-from app import jobs
-from app.probe_results import Asked
-from app.sample import problems
+from app import jobs, results
+from app.calls import problems
 from app.sidebar import format_key
 from probes.results.sweep import ProbeSweep
 from tests.app.test_explorer import (
@@ -197,10 +196,11 @@ def test_prompts_of_several_lengths_leave_out_where_the_digit_tells_the_carry(
 def test_a_stopped_page_offers_to_run_it(explorer: AppTest) -> None:
     explorer.query_params["n"] = str(MORE)
     at = open_page(explorer, "model")
-    asked = Asked(TARGET, ("resid_post",), None, "operand")
-    at.session_state[jobs.STOPPED] = ("probes", at.session_state["study"], asked)
+    options = {"sites": ("resid_post",), "layers": None, "split": "operand", "turns": 1}
+    key = results.key(at.session_state["study"], "probes.probe", targets=(TARGET,), **options)
+    at.session_state[jobs.STOPPED] = key
     at.switch_page("views/probes.py").run()
-    assert f"Stopped: Looking for {TARGET} in {MORE} prompts" in words(at)
+    assert f"Stopped: Computing probe sweep of {MORE} problems" in words(at)
     assert not at.get("plotly_chart")
     press(at, "Run it")
     assert at.get("plotly_chart")

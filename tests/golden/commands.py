@@ -15,7 +15,8 @@ Flag = dict[str, Any]
 def commands() -> dict[str, list[Flag]]:
     """Command → its arguments and options: names, type, default, whether it must or may repeat."""
     group: Any = typer.main.get_command(app)
-    return {name: list(map(_flag, command.params)) for name, command in group.commands.items()}
+    made = {name: group.get_command(None, name) for name in group.list_commands(None)}
+    return {name: list(map(_flag, command.params)) for name, command in made.items()}
 
 
 def _flag(parameter: Any) -> Flag:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import interp
-from app.sample import problems
+from app.calls import problems
 from interp.errors import InputError
 from interp.figures import export
 from interp.many import calling as analyses
