@@ -21,21 +21,17 @@ def main() -> None:
     st.set_page_config(page_title="arithmoscope", page_icon=":material/biotech:", layout="wide")
     st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
     st.logo(LOGO, size="large")
-    page = st.navigation(
-        [
-            st.Page("views/model.py", title="Model", icon=":material/memory:", default=True),
-            st.Page("views/behaviour.py", title="Behaviour", icon=":material/fact_check:"),
-            st.Page("views/attribution.py", title="Attribution", icon=":material/grid_on:"),
-            st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
-            st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
-            st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
-            *(
-                [st.Page("views/more.py", title="More analyses", icon=":material/add_chart:")]
-                if more.entries()
-                else []
-            ),
-        ]
-    )
+    pages = [
+        st.Page("views/model.py", title="Model", icon=":material/memory:", default=True),
+        st.Page("views/behaviour.py", title="Behaviour", icon=":material/fact_check:"),
+        st.Page("views/attribution.py", title="Attribution", icon=":material/grid_on:"),
+        st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
+        st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
+        st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
+    ]
+    if more.entries():
+        pages += [st.Page("views/more.py", title="More analyses", icon=":material/add_chart:")]
+    page = st.navigation(pages)
     with st.spinner("Starting: the first visit loads PyTorch"):
         from app import parts, results, sidebar, study  # seconds, and the page shows meanwhile
     try:

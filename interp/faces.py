@@ -6,10 +6,12 @@ and the names that moved since the last version.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import lazy_loader
@@ -31,8 +33,25 @@ def moved(package: str, old: str, target: str) -> None:
 def found(target: str) -> Any:
     """The object at "module:attribute", or the module itself without an attribute."""
     module, _, attribute = target.partition(":")
-    loaded = import_module(module)
+    try:
+        loaded = import_module(module)
+    except ModuleNotFoundError as error:
+        check_shadowed(module.partition(".")[0], error)
+        raise
     return getattr(loaded, attribute) if attribute else loaded
+
+
+def check_shadowed(package: str, error: ModuleNotFoundError) -> None:
+    """Raise ImportError where a file of the user's own stands for one of these packages."""
+    place = getattr(sys.modules.get(package), "__file__", None)
+    own = Path(__file__).resolve().parent.parent
+    if place and not Path(place).resolve().is_relative_to(own / package):
+        raise ImportError(
+            f"{place} shadows the package {package!r} of arithmoscope: rename it, or work in "
+            "another folder",
+            name=package,
+            path=place,
+        ) from error
 
 
 Face = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]

@@ -30,7 +30,8 @@ def explore(
     study += ["--task", task] if task else []
     server = [f"--server.address={host}", f"--server.port={port}"]
     server += [] if browser else ["--server.headless=true"]
-    command = [sys.executable, "-m", "streamlit", "run", str(ENTRY), *server, "--", *study]
+    # -P: the folder that it is started from may hold an app.py, a probes.py or an interp/.
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(ENTRY), *server, "--", *study]
     with subprocess.Popen(command) as process:
         # Who stops this command stops the server.
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())

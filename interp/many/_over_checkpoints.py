@@ -17,7 +17,7 @@ from interp.errors import InputError, ModelError
 from interp.loading import load
 from interp.many.calling import Analysis, apply, arguments, of_model, title
 from interp.many.results.over_checkpoints import OverSeries
-from interp.models.fixtures import fixture_folders, read_card
+from interp.models.fixtures import INSTALL_MODELS, fixture_folder, fixture_folders, read_card
 from interp.models.weights import weight_hash
 from interp.results.identity import ModelId
 
@@ -76,7 +76,7 @@ def checkpoints(name: str | Path) -> Series:
     Raises ModelError where there are none (only a recipe with `series=(…)` keeps them), or where
     they are not all of one run, which must be that of the model beside them.
     """
-    path = fixture_folders().get(str(name), Path(name).expanduser())
+    path = fixture_folder(str(name)) or Path(name).expanduser()
     folders = sorted(
         folder
         for folder in path.glob("series/step-*")
@@ -84,9 +84,9 @@ def checkpoints(name: str | Path) -> Series:
     )
     if not folders:
         having = [key for key, folder in fixture_folders().items() if (folder / "series").is_dir()]
-        known = f"those that ship one: {', '.join(having)}; or " if having else ""
+        known = f"those that ship one: {', '.join(having)}" if having else INSTALL_MODELS
         raise ModelError(
-            f"{name} has no checkpoint series. Use {known}train with --set series=[0,100,1000]"
+            f"{name} has no checkpoint series. Use {known}; or train with --set series=[0,100,1000]"
         )
     _check_one_run(path, folders)
     steps = tuple(int(folder.name.partition("-")[2]) for folder in folders)

@@ -18,7 +18,7 @@ from interp.errors import InputError, ModelError
 from interp.loading import load
 from interp.many.calling import Analysis, apply, arguments, check_same_sample, of_model, title
 from interp.many.results.over_seeds import Agreement
-from interp.models.fixtures import fixture_folders
+from interp.models.fixtures import MODELS_APART, fixture_folder, fixture_folders
 from interp.results.grid import Grid
 from interp.results.result import Result
 from interp.training.saved_recipes import differing_fields
@@ -37,9 +37,9 @@ def seeds_of(name: str) -> tuple[str, ...]:
     They are found by name; whether their recipes are the same but for the seed is for
     `over_seeds` to say, from their cards.
 
-    Raises ModelError where none of that name is shipped.
+    Raises ModelError where none of that name is shipped, or one is not installed.
     """
-    folders = fixture_folders()
+    folders = sorted({*fixture_folders(), *MODELS_APART})
     found = tuple(
         other
         for other in folders
@@ -47,6 +47,8 @@ def seeds_of(name: str) -> tuple[str, ...]:
     )
     if not found:
         raise ModelError(f"no model {name!r} is shipped; there are {', '.join(folders)}")
+    for other in found:
+        fixture_folder(other)  # raises for one that is not installed
     return found
 
 

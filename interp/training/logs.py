@@ -15,7 +15,7 @@ import pandas as pd
 from pyarrow import ArrowInvalid
 
 from interp.errors import InputError, ModelError, StorageError
-from interp.models.fixtures import fixture_folders, read_card
+from interp.models.fixtures import fixture_folder, fixture_folders, read_card
 from interp.training.checkpoint import checkpoint_folders, saved_recipe
 from interp.training.export_model import LOG
 from interp.training.log_rows import COLUMNS
@@ -126,7 +126,7 @@ def _recipe(path: Path, card: Mapping[str, Any] | None) -> Recipe | None:
 
 
 def _path(source: str | Path) -> Path:
-    return fixture_folders().get(str(source), Path(source).expanduser())
+    return fixture_folder(str(source)) or Path(source).expanduser()
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from interp.errors import InputError, ModelError
-from interp.models.fixtures import fixture_folders, read_card
+from interp.models.fixtures import fixture_folder, fixture_folders, read_card
 from interp.models.weights import weight_hash
 from interp.training.catalogue import known_recipe
 from interp.training.saved_recipes import AnyRecipe
@@ -27,7 +27,7 @@ def start_folder(name: str) -> Path:
 
     Raises ModelError where there is none, with the command that makes it.
     """
-    folder = fixture_folders().get(name, Path(name).expanduser())
+    folder = fixture_folder(name) or Path(name).expanduser()
     if not folder.is_dir():
         known = known_recipe(folder.name) is not None
         raise ModelError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 import interp
 from app.calls import problems
-from tests.app.test_explorer import numbers
+from tests.app.test_explorer import ENTRY, numbers
 
 pytestmark = pytest.mark.browser
 
@@ -28,14 +29,28 @@ PATIENCE = 120_000  # milliseconds: a cold start on two busy cores
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The explorer, started by the command that a person types, on a free port of this machine."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The explorer, started by the command that a person types, on a free port of this machine,
+    from a folder with files of the person's own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "app.cli", "explore", "--no-browser", "--port", str(port)]
+    folder = tmp_path_factory.mktemp("own")
+    for name in ("app.py", "probes.py", "interp.py"):
+        (folder / name).write_text("raise SystemExit('a file of the user')")
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "app.cli",
+        "explore",
+        "--no-browser",
+        "--port",
+        str(port),
+    ]
     command += ["--n", str(N), "--seed", str(SEED)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+    path = {**os.environ, "PYTHONPATH": str(ENTRY.parent.parent)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder, env=path) as server:
         try:
             yield _when_up(f"http://127.0.0.1:{port}", server)
         finally:

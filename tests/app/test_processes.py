@@ -1,4 +1,4 @@
-"""Each command in a process of its own, as it is installed, through to a figure that is a picture.
+"""Commands in processes of their own, as they are installed, beside other people's code.
 
 Packages below ours read the command line when they are imported, which no test that runs in
 pytest's own process can see.
@@ -11,46 +11,88 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+
+from app.cli import app
+from bench.proofs.commands import COMMANDS, pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = ROOT / "fixtures" / "models" / "mod113" / "training_log.parquet"
-# The options that a parser with abbreviations is most likely to take for its own.
-COMMANDS = {
-    "dynamics": ("--log", str(LOG), "--task", "mod:113"),
-    "attribute": ("--model", "mod113", "--n", "8", "--format", "modular"),
-    "behaviour": ("--model", "mod113", "--n", "8", "--analysis", "accuracy"),
-    "probe": (
-        *("--model", "mod113", "--n", "60", "--layers", "0", "--targets", "c[0]:real"),
-        *("--roles", "last", "--split", "problem"),
-    ),
-    "ablate": ("abp", "--model", "mod113", "--n", "8", "--transfer", "0"),
-    "doctor": ("--model", "mod113", "--n", "8", "--formats", "modular"),
-    "agree": ("mod113", "mod113-s1", "--analysis", "behaviour.accuracy", "--n", "8"),
-    "series": ("mod113", "--n", "2", "--analysis", "behaviour.accuracy"),
+OWN = {  # files of a user's own, with the names of our packages
+    "app.py": "raise SystemExit('the app of the user')",
+    "probes.py": "mine = True",
+    "interp/__init__.py": "mine = True",
 }
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder that holds a user's `app.py`, `probes.py` and `interp/`."""
+    for name, text in OWN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_ends_with_its_pictures(command: str, tmp_path: Path, chromium: str) -> None:
-    arguments = [command, *COMMANDS[command], "--out", str(tmp_path / "out")]
+def test_a_command_ends_with_its_pictures_beside_other_peoples_files(
+    own: Path, chromium: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--log` and `--task` are what a parser with abbreviations is most likely to take for its own;
+    the other commands run in `bench.proofs.commands`."""
+    monkeypatch.setenv("BROWSER_PATH", chromium)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pictures("dynamics", "--log", str(LOG), "--task", "mod:113", cwd=own)
+
+
+def test_the_installed_command_works_beside_other_peoples_files(own: Path) -> None:
+    script = "from app.cli import main; main()"
+    command = own / "bin" / "arithmoscope"  # a console script: its own folder comes first, not ours
+    command.parent.mkdir()
+    command.write_text(script)
     done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "BROWSER_PATH": chromium},
+        [sys.executable, str(command), "models"],
+        cwd=own,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert (tmp_path / "out" / "figure.svg").stat().st_size > 1000
+    assert "add5" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kept", "code"),
+    [
+        ("interp/__init__.py", "import probes"),
+        ("probes.py", "import interp; interp.catalogue.entry('probes.probe').load()"),
+        ("probes.py", "from interp.results import kinds; kinds.import_result('probe_sweep')"),
+    ],
+)
+def test_a_shadowed_package_names_the_file_that_shadows_it(own: Path, kept: str, code: str) -> None:
+    """In a notebook its own folder comes first."""
+    for name in set(OWN) - {kept}:
+        (own / name).unlink()
+    if kept != "interp/__init__.py":
+        (own / "interp").rmdir()
+    paths = f"import sys; sys.path[:0] = [{str(own)!r}, {str(ROOT)!r}]"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"{paths}\n{code}"], capture_output=True, text=True
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"ImportError: {own / kept} shadows the package {kept[:6].strip('.')!r}")
 
 
 def test_every_command_that_writes_figures_is_tried() -> None:
-    calls = [p.stem for p in (ROOT / "app" / "commands").glob("*.py") if "finish(" in p.read_text()]
-    assert set(calls) - {"finish"} == set(COMMANDS)
+    group: Any = typer.main.get_command(app)
+    names = [name for name in group.list_commands() if " " not in name]
+    outs = [
+        name for name in names if "out" in {p.name for p in group.get_command(None, name).params}
+    ]
+    assert set(outs) - {"models", "convert", "train"} == {"dynamics", *COMMANDS}
 
 
 HOSTILE = ("--log", "file.csv", "--l", "--h", "-h", "--help", "--version", "--logistro-level")

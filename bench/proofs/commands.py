@@ -1,0 +1,49 @@
+"""Every command in a process of its own, through to figures that are pictures.
+
+    python -m bench.proofs.commands
+
+Needs a browser. One process of a command starts at about six seconds; the test suite runs two.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+COMMANDS = {
+    "attribute": ("--model", "mod113", "--n", "8", "--format", "modular"),
+    "behaviour": ("--model", "mod113", "--n", "8", "--analysis", "accuracy"),
+    "probe": (
+        *("--model", "mod113", "--n", "60", "--layers", "0", "--targets", "c[0]:real"),
+        *("--roles", "last", "--split", "problem"),
+    ),
+    "ablate": ("abp", "--model", "mod113", "--n", "8", "--transfer", "0"),
+    "doctor": ("--model", "mod113", "--n", "8", "--formats", "modular"),
+    "agree": ("mod113", "mod113-s1", "--analysis", "behaviour.accuracy", "--n", "8"),
+    "series": ("mod113", "--n", "2", "--analysis", "behaviour.accuracy"),
+}
+
+
+def pictures(*arguments: str, cwd: Path | None = None) -> None:
+    """Run a command; raises AssertionError where it fails or leaves no PNG and SVG."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        # No folder of the caller's comes before the installed packages.
+        command = [sys.executable, "-P", "-m", "app.cli", *arguments, "--out", str(out)]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n", arguments
+        assert (out / "figure.svg").stat().st_size > 1000, arguments
+
+
+def main() -> None:
+    """Run them all, one after the other."""
+    for command, arguments in COMMANDS.items():
+        pictures(command, *arguments)
+        print(f"{command}: figure.png and figure.svg", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Explorer, command and library give equal Results for every catalogue entry, at seed 3."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import streamlit as st
+
+import interp
+from app import ablation_parts, cli, probe_parts, results
+from app.ablation_sliders import Drawn
+from app.calls import problems
+from app.commands import ablate, behaviour, dynamics, generated, probe
+from app.study import Study
+from interp import catalogue
+from interp.ablation.schedule import Schedule
+from interp.behaviour.errors import published_file
+from interp.catalogue import Entry
+
+SEED, N = 3, 40
+MODEL, TASK, FORMAT = "mul3x3-sft-s2", "mul:3x3", "reversed"  # wrong in half of its answers
+WAIT = ("--wait", "1")
+DRAWN = Drawn(1, 1, 1, "full-peek", True, "cama", "first")
+PLACE = probe_parts.Place("resid_post", 0, -1, "last")
+ASKED = probe_parts.Asked("running_sum[1]", ("resid_post",), (0,), "problem")
+PROBED = {
+    "targets": ("running_sum[1]",),
+    "sites": ("resid_post",),
+    "layers": (0,),
+    "split": "problem",
+    "turns": 1,
+}
+PROBE = (
+    *("--targets", "running_sum[1]", "--sites", "resid_post", "--layers", "0"),
+    *("--split", "problem"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Options as the library takes them, and the command's flags for the same."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] | None = ()  # None: no command
+    command: str = ""  # where it is not the entry's own
+    n: int = N
+    says: bool = False  # asks in text: a model of digits refuses, so only the call is compared
+
+
+SCHEDULE = {"schedule": Schedule(1)}
+FILE = {"path": published_file()}
+ANSWERS = ("--answers", str(published_file()), "--seed", str(SEED))
+CASES = {
+    "attribution.counterfactual": Case({"target": "true"}, ("--target", "true")),
+    "attribution.logit_lens": Case(),
+    "attribution.swap_example": Case({"operand_digit": "a1", "row": 1}, None),
+    "behaviour.accuracy": Case(),
+    "behaviour.error_taxonomy": Case({"shuffles": 20}, ("--shuffles", "20")),
+    "behaviour.explain_errors": Case({"shuffles": 20}, ("--shuffles", "20")),
+    "behaviour.published_errors": Case(FILE, ("-a", "errors", *ANSWERS), "behaviour"),
+    "behaviour.explain_published": Case(FILE, ("-a", "explain", *ANSWERS), "behaviour"),
+    "behaviour.search_prompts": Case({"shots": (0, 1)}, ("--shots", "0,1")),
+    "behaviour.doctor": Case({"formats": (FORMAT, "plain")}, ("--formats", f"{FORMAT},plain")),
+    "suites.noisy_prefix": Case(),
+    "suites.cookbook": Case(
+        {"lengths": (1,), "tasks": ("add:integer",), "seconds": 9.0},
+        ("--lengths", "1", "--tasks", "add:integer", "--seconds", "9"),
+        says=True,
+    ),
+    "suites.approximation": Case(n=12, says=True),
+    "ablation.evaluate": Case(SCHEDULE, WAIT),
+    "ablation.grid": Case(),
+    "ablation.removal": Case(SCHEDULE, WAIT),
+    "ablation.af1": Case({"heads": False}, ("--no-heads",)),
+    "ablation.compare": Case(
+        {**SCHEDULE, "replacements": ("cama",), "masks": ("operands",)},
+        (*WAIT, "--replacement", "cama", "--mask", "operands"),
+    ),
+    "ablation.cama": Case({"given": "token"}),
+    "training.dynamics": Case({"source": "mod113"}, ("--model", "mod113")),
+    "probes.probe": Case(PROBED, PROBE),
+    "probes.one_hot_baseline": Case(
+        {"targets": ("carry[1]",), "folds": 2}, ("--targets", "carry[1]", "--folds", "2"), n=60
+    ),
+    "engine.selfcheck": Case({}, None),
+    "models.tokenisation_report": Case({}, None),
+}
+ELSEWHERE = {
+    "ablation.transfer": "test_a_schedule_in_another_format",
+    "probes.intervene": "test_what_an_edited_probe_does",
+    "training.digit_losses": "tests/training/test_dynamics.py",
+    "over_seeds": "tests/series/test_commands.py",
+    "over_checkpoints": "tests/series/test_commands.py",
+    "probes.running_sums": "the library alone",
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return interp.load(MODEL)
+
+
+@pytest.fixture(scope="module")
+def study(model: Any) -> Study:
+    return Study(MODEL, model.hash, TASK, FORMAT, N, SEED)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(interp, "load", lambda name, **_: model)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def test_every_entry_is_compared() -> None:
+    named = {entry.name for entry in catalogue.CATALOGUE if entry.function}
+    assert named == {*CASES, *ELSEWHERE}
+
+
+def by_library(entry: Entry, model: Any, case: Case, seed: int = SEED) -> Any:
+    """The public function, called as a notebook calls it."""
+    function: Callable[..., Any] = entry.load()
+    sampled = {"n": case.n, "seed": seed}
+    if entry.asks == "prompts":
+        batch = model.prompts(problems(TASK, case.n, seed=SEED), format=FORMAT)
+        if entry.name == "models.tokenisation_report":
+            return function(model.tokens, batch)
+        seeded = {"seed": seed} if entry.name != "attribution.swap_example" else {}
+        return function(model, batch, **seeded, **case.options)
+    if entry.asks == "problems":
+        own = entry.name in ("behaviour.search_prompts", "behaviour.doctor")
+        written = {} if own else {"format": FORMAT}
+        return function(model, TASK, **sampled, **written, **case.options)
+    if entry.asks == "task":
+        return function(TASK, **sampled, **case.options)
+    if entry.asks == "model":
+        return function(
+            model, **({} if entry.name == "engine.selfcheck" else sampled), **case.options
+        )
+    return function(**case.options, **({"seed": seed} if entry.asks == "file" else {}))
+
+
+def by_command(
+    monkeypatch: pytest.MonkeyPatch, entry: Entry, case: Case, extra: tuple[str, ...] = ()
+) -> Any:
+    """The Result that the installed command ends with."""
+    ended: list[Any] = []
+    for module in (ablate, behaviour, dynamics, generated, probe):
+        monkeypatch.setattr(module, "finish", lambda result, out: ended.append(result))
+    words = (case.command or entry.command).split()
+    flags = [*words, *(case.flags or ()), *extra]
+    if entry.asks not in ("log", "file"):
+        flags += ["--n", str(case.n), "--seed", str(SEED)]
+    if entry.asks in ("prompts", "problems", "model", "models"):
+        flags += ["--model", MODEL]
+    if entry.asks in ("prompts", "problems", "task"):
+        flags += ["--task", TASK]
+    if entry.asks in ("prompts", "problems") and entry.name not in (
+        "behaviour.search_prompts",
+        "behaviour.doctor",
+    ):
+        flags += ["--format", FORMAT]
+    monkeypatch.setattr(sys, "argv", ["arithmoscope", *flags])
+    with pytest.raises(SystemExit) as code:
+        cli.main()
+    assert code.value.code in (None, 0), flags
+    (result,) = ended
+    return result
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_doors_agree(
+    name: str, model: Any, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, entry = CASES[name], catalogue.entry(name)
+    if case.says:
+        _record(entry, monkeypatch)
+    want = by_library(entry, model, case)
+    shown = results.result(study, name, **{"n": case.n} if entry.n else {}, **case.options)
+    assert_equal(shown, want)
+    if case.flags is not None:
+        assert_equal(by_command(monkeypatch, entry, case), want)
+
+
+def assert_equal(found: Any, want: Any) -> None:
+    if isinstance(want, dict):
+        assert found == want
+        return
+    assert found == want
+    assert found.settings == want.settings
+    assert found.code == want.code
+    assert found.frame.equals(want.frame)
+
+
+def _record(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the function return its arguments, the job's own aside."""
+    from importlib import import_module
+    from inspect import signature
+
+    where, _, name = entry.function.partition(":")
+    function = entry.load()
+
+    def record(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        bound = signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return {
+            k: v for k, v in bound.arguments.items() if k not in ("model", "progress", "cancel")
+        }
+
+    record.__signature__ = signature(function)  # type: ignore[attr-defined]
+    record.__doc__ = function.__doc__
+    record.__module__ = function.__module__
+    record.__globals__.update({k: v for k, v in function.__globals__.items() if k in ("Sequence",)})
+    monkeypatch.setattr(import_module(where), name, record)
+
+
+@pytest.mark.parametrize(
+    "name", ["attribution.counterfactual", "behaviour.accuracy", "ablation.grid", "probes.probe"]
+)
+def test_the_seed_moves_the_numbers(name: str, model: Any) -> None:
+    """A seed that is left out shows nowhere in numbers that no seed moves."""
+    case, entry = CASES[name], catalogue.entry(name)
+    found = [by_library(entry, model, case, seed).frame for seed in (SEED, 0)]
+    assert not found[0].equals(found[1])
+
+
+def test_a_schedule_in_another_format(
+    model: Any, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = model.prompts(problems(TASK, N, seed=SEED), format="plain")
+    schedule = DRAWN.schedule(model.shape.n_layers)
+    filled = {"replacement": "cama", "sink": "first", "seed": SEED}
+    want = interp.ablation.transfer(model, schedule, {"plain": batch}, **filled)
+    assert_equal(ablation_parts.transfer(study, DRAWN, ("plain",)), want)
+    flags = ("--wait", "1", "--transfer", "1", "--mask", "full-peek", "--style", "plain")
+    flags += ("--replacement", "cama", "--sink", "first", "--task", TASK)
+    entry = catalogue.entry("ablation.transfer")
+    assert_equal(by_command(monkeypatch, entry, Case(flags=flags)), want)
+
+
+def test_what_an_edited_probe_does(model: Any, study: Study) -> None:
+    import probes
+
+    sample = problems(TASK, N, seed=SEED)
+    place = {"site": "resid_post", "layer": 0, "role": "last"}
+    fitted = probes.fit(
+        model, sample, ASKED.target, **place, seed=SEED, format=FORMAT, split="problem"
+    )
+    want = probes.intervene(model, fitted, mode="move", seed=SEED)
+    assert_equal(probe_parts.use(study, ASKED, PLACE, "move"), want)
+
+
+def test_the_wrong_answers_read_in_one_direction(study: Study) -> None:
+    """`given` is the number that was read, beside the right one, whatever way it was written."""
+    found = results.result(study, "behaviour.accuracy")
+    listed = results.wrong_answers(study, found, None)
+    assert len(listed)
+    for row in listed.itertuples():
+        assert int(row.given) != int(row.answer)
+        assert int(str(row.wrote)[::-1]) == int(row.given)
+    assert (listed["given"] != listed["wrote"]).any()
