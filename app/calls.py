@@ -68,10 +68,11 @@ def _asked(
     asked = asked_of(model, sample, n or 0)
     if analysis.asks == "task":
         return (asked,), keywords
-    if analysis.asks == "problems" or model is None:
-        return (model, asked), {"format": sample.format, **keywords}
-    subject = model.tokens if analysis.name == "models.tokenisation_report" else model
-    return (subject, prompts(model, replace(sample, n=n))), {"seed": sample.seed}
+    takes = signature(analysis.load()).parameters
+    if "batch" in takes and model is not None:
+        subject = model.tokens if "tokens" in takes else model
+        return (subject, prompts(model, replace(sample, n=n))), {"seed": sample.seed}
+    return (model, asked), {"format": sample.format, **keywords}
 
 
 def prompts(model: Model, sample: Sample) -> PromptBatch:
