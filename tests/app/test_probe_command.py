@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.commands.probe_flags import names, shard_of, target_names
 
 import interp
 import probes
-from app.commands.probe import UNFINISHED
+from app.commands.options import names
+from app.commands.probe import UNFINISHED, shard_of, target_names
 from app.commands.watch import Watch
 from interp.errors import InputError
 from interp.figures import export

@@ -116,6 +116,7 @@ print("all imported")
 """
 MODULES = {  # where a package is imported under another name than it is installed by
     "huggingface-hub": "huggingface_hub",
+    "lazy-loader": "lazy_loader",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
     "transformer-lens": "transformer_lens",
