@@ -70,6 +70,7 @@ def test_moved_names_work_with_a_warning(old: str) -> None:
         found = getattr(face, name)
     assert found is faces.found(target)
     assert name not in dir(face)
+    assert not any(part.startswith("_") for part in target.replace(":", ".").split("."))
 
 
 def test_names_are_found() -> None:

@@ -59,7 +59,8 @@ def _checked(model: Model) -> dict[str, str]:
 def _key(model: Model) -> dict[str, Any]:
     """All that a verdict depends on, as JSON values."""
     versions = installed_versions()
-    config = json.dumps(model.adapter.module.config.to_dict(), sort_keys=True, default=str)
+    module: Any = model.adapter.module
+    config = json.dumps(module.config.to_dict(), sort_keys=True, default=str)
     return {
         "version": _VERSION,
         "weights": model.hash,
