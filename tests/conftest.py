@@ -25,10 +25,25 @@ settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 ROOT = Path(__file__).resolve().parent
-SLOW = ("app/", "docs/test_add", "docs/test_my_model", "golden/", "planted/", "series/")
-SLOW += ("test_notebook", "test_packaging", "training/")
-"""Beginnings of the paths whose tests are marked `slow`: they train, start processes, build planted
-models or wheels."""
+SLOW = {
+    "": "test_asking test_notebook test_packaging",
+    "ablation": "test_af1 test_doors test_evaluate test_memory test_proof test_reference",
+    "agreement": "*",
+    "app": "*",
+    "arithmetic": "test_flips test_published_answers",
+    "attribution": "test_counterfactual test_real_models",
+    "behaviour": "test_cookbook test_drawing",
+    "docs": "test_add_an_analysis test_my_model",
+    "engine": "test_equality",
+    "golden": "*",
+    "models": "test_convert test_convert_mapping test_untrained test_wrap",
+    "planted": "*",
+    "probes": "test_bound test_softmax_minimum test_sweep test_use",
+    "series": "*",
+    "training": "*",
+}
+"""Folder → files (* for all, below it too) whose tests are marked `slow`: they train, start
+processes, build planted models or wheels, or compare with slow references."""
 
 NO_BROWSER = (
     "no Chromium found: apt install chromium, or playwright install chromium, or set BROWSER_PATH"
@@ -38,14 +53,15 @@ NO_BROWSER = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by where they are and by the fixtures they use; `make test-fast` leaves these out.
 
-    `browser`: uses `chromium`. `llm`: uses `smollm2`. `slow`: its path starts as `SLOW` says.
+    `browser`: uses `chromium`. `llm`: uses `smollm2`. `slow`: its file is in `SLOW`.
     """
     for item in items:
         used = getattr(item, "fixturenames", ())
         for fixture, marker in (("chromium", "browser"), ("smollm2", "llm")):
             if fixture in used:
                 item.add_marker(marker)
-        if item.path.relative_to(ROOT).as_posix().startswith(SLOW):
+        folder, *_ = (*item.path.relative_to(ROOT).parts[:-1], "")
+        if SLOW.get(folder) == "*" or item.path.stem in SLOW.get(folder, "").split():
             item.add_marker("slow")
 
 

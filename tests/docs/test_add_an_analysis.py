@@ -32,12 +32,11 @@ report["public"] = interp.attribution.margin.__name__
 report["listed"] = "margin" in dir(interp.attribution)
 report["result"] = interp.results.Margin.__name__
 
-sums = interp.Addition(5).sample(64, seed=0)
 models = [interp.load(name) for name in interp.seeds_of("add5")[:2]]
-agreed = interp.over_seeds(models, interp.attribution.margin, sums)
+agreed = interp.over_seeds(models, interp.attribution.margin, "add:5", n=64)
 report["over_seeds"] = [agreed.function, agreed.analysed, sorted(agreed.pairs["grid"])]
 followed = interp.over_checkpoints(
-    "mod113", interp.attribution.margin, interp.task("mod:113").sample(32, seed=0), steps=[0]
+    "mod113", interp.attribution.margin, "mod:113", n=32, steps=[0]
 )
 report["over_checkpoints"] = followed.analysed
 page = Path("docs/margin.md").read_text()
