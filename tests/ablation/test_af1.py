@@ -19,7 +19,7 @@ from interp.errors import ArithmoscopeError, Cancelled, InputError
 from interp.planted.planted import build
 from interp.results.result import Result
 
-af1_module = import_module("interp.ablation.af1")  # whose name is the function's too
+af1_module = import_module("interp.ablation._af1")  # whose name is the function's too
 
 
 @pytest.fixture(scope="module")

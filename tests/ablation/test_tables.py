@@ -117,7 +117,7 @@ def test_what_the_own_token_explains(tiny_model: Callable[..., Any], tmp_path: P
     assert not sampled.exact
     assert np.nanmax(sampled.error.values) > 0
     assert interp.results.Result.load(found.save(tmp_path / "table")) == found
-    assert "interp.ablation.cama(model, interp.task('add:1').grid()" in found.code
+    assert "interp.ablation.cama(model, 'add:1', n=100, " in found.code
 
 
 def test_keys_say_nothing_by_their_number_alone(tiny_model: Callable[..., Any]) -> None:

@@ -15,7 +15,7 @@ import interp
 from app import cli
 from interp.arithmetic.held_out import Split
 from interp.errors import InputError
-from interp.models.asking import draw
+from interp.models.asking import sample
 from interp.results.result import Result
 
 
@@ -30,18 +30,23 @@ def parts(model: Any, problems: Any) -> set[str]:
 
 
 def test_of_a_task_only_what_training_never_saw(add5: Any) -> None:
-    drawn = draw(add5, "add:5", 300, 3)
+    drawn = sample(add5, "add:5", n=300, seed=3)
     assert parts(add5, drawn.problems) == {"test"}
     assert (len(drawn.problems), drawn.problems.n_distinct) == (300, 300)
-    assert drawn.settings == {"problems": "model.held_out(300, seed=3)", "held_out": "training"}
+    assert drawn.settings == {
+        "problems": "model.held_out(300, seed=3)",
+        "held_out": "training",
+        "draws_from": {"task": "add:5", "n": 300, "held_out": True},
+        "starting_with": None,
+    }
     made = eval(drawn.settings["problems"], {"model": add5})
     assert made.distinct() == drawn.problems
-    assert draw(add5, "add:5", 300, 4).problems != drawn.problems
+    assert sample(add5, "add:5", n=300, seed=4).problems != drawn.problems
 
 
 def test_another_task_is_held_out_by_the_same_pairs(add5: Any) -> None:
     """12 + 34 is held out as 00012 + 00034 of five digits is."""
-    drawn = draw(add5, interp.Addition(2), 10**4, 0)
+    drawn = sample(add5, interp.Addition(2), n=10**4, seed=0)
     assert parts(add5, drawn.problems) == {"test"}
     wide = interp.Addition(5).problems(*(drawn.problems.values(i) for i in range(2)))
     assert parts(add5, wide) == {"test"}
@@ -51,15 +56,15 @@ def test_another_task_is_held_out_by_the_same_pairs(add5: Any) -> None:
 
 def test_given_problems_are_asked_as_they_are(add5: Any) -> None:
     given = interp.Addition(5).sample(400, seed=1)
-    drawn = draw(add5, given, 7, 1)
+    drawn = sample(add5, given, n=7, seed=1)
     assert drawn.problems == given.distinct()
     assert parts(add5, given) > {"test"}
     call = "interp.task('add:5').sample(400, seed=1)"
-    assert drawn.settings == {"problems": call, "held_out": None}
+    assert (drawn.settings["problems"], drawn.settings["held_out"]) == (call, None)
 
 
 def test_a_model_without_a_card_is_asked_anything(llama: Any) -> None:
-    drawn = draw(llama, "add:1", 1000, 0)
+    drawn = sample(llama, "add:1", n=1000, seed=0)
     assert drawn.problems == interp.Addition(1).grid()
     assert drawn.settings["held_out"] is None
     with pytest.raises(InputError, match=r"no card of this trainer.*interp.task\('add:2'\)"):
@@ -74,12 +79,12 @@ def test_a_model_without_a_card_is_asked_anything(llama: Any) -> None:
 def test_a_card_of_another_shape_tells_nothing(add5: Any, data: Any) -> None:
     other = replace(add5, card={"task": "add:5", "format": "padded", "data": data})
     assert other.split is None
-    assert draw(other, "add:5", 20, 0).problems == interp.Addition(5).sample(20, seed=0)
+    assert sample(other, "add:5", n=20, seed=0).problems == interp.Addition(5).sample(20, seed=0)
 
 
 def test_an_adapters_base_may_have_read_anything(add5: Any) -> None:
     adapted = replace(add5, card={**add5.card, "base": "smollm2"})
-    assert draw(adapted, "add:5", 20, 0).settings["held_out"] == "fine-tuning"
+    assert sample(adapted, "add:5", n=20, seed=0).settings["held_out"] == "fine-tuning"
 
 
 def test_bad_sizes_and_seeds_are_refused(add5: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import interp
-from interp.behaviour import noisy_prefix
+from interp.suites._noisy_prefix import noisy_prefix
 from interp.engine import Cancel
 from interp.errors import Cancelled, InputError
 from interp.results.result import Result
@@ -19,7 +19,7 @@ from interp.suites._noisy_prefix import printed_columns
 from interp.suites.results.noisy_prefix import ALL
 from tests import tiny
 
-test_module = import_module("interp.suites.noisy_prefix")
+test_module = import_module("interp.suites._noisy_prefix")
 
 
 def solver(digit: Any, model: Any) -> Any:

@@ -147,10 +147,10 @@ def _own_shares(chance: Function) -> Function:
     return lambda table, seed: [float((table["grade"] == name).mean()) for name in GRADES]
 
 
-_SEARCH, _DOCTOR = "interp.behaviour.search", "interp.behaviour.doctor"
+_SEARCH, _DOCTOR = "interp.behaviour.search", "interp.behaviour._doctor"
 _ERRORS, _EXAMPLE = "interp.behaviour.errors", "interp.attribution.example"
 _TOKENISATION, _PLAN = "interp.models.tokenisation", "interp.engine.plan"
-_COOKBOOK, _APPROXIMATION = "interp.suites.cookbook", "interp.suites.approximation"
+_COOKBOOK, _APPROXIMATION = "interp.suites._cookbook", "interp.suites._approximation"
 _ANSWERS = "interp.engine.answers"
 
 ASKING = (

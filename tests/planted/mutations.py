@@ -276,10 +276,10 @@ def _predictions_moved(predictions: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _PLAN, _PASSES = "interp.engine.plan", "interp.engine.passes"
-_COUNTERFACTUAL, _MEASURE = "interp.attribution.counterfactual", "interp.attribution.measure"
-_LENS = "interp.attribution.logit_lens"
+_COUNTERFACTUAL, _MEASURE = "interp.attribution._counterfactual", "interp.attribution.measure"
+_LENS = "interp.attribution._logit_lens"
 _ANSWERS, _EXPLAIN = "interp.engine.answers", "interp.behaviour.explain"
-_NOISY = "interp.suites.noisy_prefix"
+_NOISY = "interp.suites._noisy_prefix"
 
 
 def _engine(mistake: str, change: Callable[[Any, Any], Any]) -> Mutation:
@@ -300,7 +300,7 @@ MUTATIONS = (
         Mutation("engine", f"{kind.__name__} does nothing", _PASSES, "apply_edit", _without(kind))
         for kind in (Replace, Add, Scale, Project, MaskAttention, Freeze)
     ),
-    Mutation("engine", "half the gradient", "interp.engine.gradients", "_true_logits", _half),
+    Mutation("engine", "half the gradient", "interp.engine._gradients", "_true_logits", _half),
     Mutation("counterfactual", "logits read one token late", _PLAN, "_logit_positions", later),
     Mutation("counterfactual", "operands swapped", _COUNTERFACTUAL, "swaps", _operands_swapped),
     Mutation(
@@ -323,9 +323,9 @@ MUTATIONS = (
     Mutation("logit_lens", "control dropped", _LENS, "_shuffled", _control_dropped),
     Mutation("accuracy", "answers of others", _ANSWERS, "generated_texts", _texts_of_others),
     Mutation("accuracy", "tokens shifted by one", _ANSWERS, "generate", _tokens_late),
-    Mutation("accuracy", "digits reversed", "interp.behaviour.accuracy", "cells", _digits_reversed),
+    Mutation("accuracy", "digits reversed", "interp.behaviour._accuracy", "cells", _digits_reversed),
     Mutation(
-        "accuracy", "right and wrong swapped", "interp.behaviour.accuracy", "cells",
+        "accuracy", "right and wrong swapped", "interp.behaviour._accuracy", "cells",
         _right_and_wrong_swapped,
     ),
     Mutation("explanation", "answers of others", _EXPLAIN, "ask", answers_of_others),

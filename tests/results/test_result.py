@@ -288,7 +288,8 @@ def test_tokenisation_report(tmp_path):
     )
     assert report.metrics["max_digits_per_token"] == 3
     assert report.code.splitlines()[-1] == (
-        "result = model.tokenisation(interp.task('add:5').sample(40, seed=0), format='plain')"
+        "result = interp.models.tokenisation_report(model, "
+        "interp.task('add:5').sample(40, seed=0), format='plain')"
     )
     assert Result.load(report.save(tmp_path)) == report
 
