@@ -24,9 +24,9 @@ from bench.harness import record
 from interp.ablation import Replacement
 from interp.ablation._grid import full_answers
 from interp.ablation.answers import Answers, read
-from interp.ablation.cells import Cell, Cells
+from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
 from interp.ablation.complete import Resources
-from interp.ablation.replacement_states import Filling
+from interp.ablation.replacement_states import ReplacementStates
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
@@ -62,13 +62,13 @@ def prompts(model: Any, options: argparse.Namespace, seed: int, n: int) -> Any:
     )
 
 
-def peer(setting: Setting, filling: Filling, schedule: Schedule) -> torch.Tensor:
+def peer(setting: Setting, replaced: ReplacementStates, schedule: Schedule) -> torch.Tensor:
     """Logits [n, answers, d_vocab] of one cell by complete hooked forwards of the bridge."""
     bridge, places = own_blocks(setting.model).bridge, setting.places
     batch, end = setting.batch, places.end
     masks = {layer: ~torch.from_numpy(visible(places, PEEK)) for layer in schedule.transfer}
     masks |= {layer: ~torch.from_numpy(visible(places, SELF)) for layer in schedule.compute}
-    rows = filling.rows(schedule.wait) if schedule.wait else None
+    rows = replaced.rows(schedule.wait) if schedule.wait else None
     parts = []
     for first in range(0, len(batch), BATCH):
         here = slice(first, first + BATCH)
@@ -104,10 +104,10 @@ def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any
     pairs = [(w, t) for w in range(depth + 1) for t in range(depth + 1 - w)]
     schedules = [Schedule.all_for_one(depth, w, t) for w, t in pairs]
     full, _ = full_answers(setting)
-    filling = setting.filling()  # the table is the peer's too, and timed apart
+    replaced = setting.replacement_states()  # the table is the peer's too, and timed apart
     clock = Clock()
-    cells = Cells(setting, filling, PEEK, full)
-    found = cells.run([Cell.of(schedule, depth) for schedule in schedules])
+    cells = BatchedSchedules(setting, replaced, PEEK, full)
+    found = cells.run([StagedSchedule.of(schedule, depth) for schedule in schedules])
     ours = clock.stop()
     print(f"{len(pairs)} cells in {ours.wall:.1f} s", flush=True)
     rng = np.random.default_rng(options.seed)
@@ -116,7 +116,7 @@ def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any
     with torch.no_grad():
         for number in drawn:
             clock = Clock()
-            logits = peer(setting, filling, schedules[number])
+            logits = peer(setting, replaced, schedules[number])
             taken.append(clock.stop())
             off, other = compare(setting, found[number], logits)
             worst, flipped = max(worst, off), flipped + other

@@ -98,7 +98,7 @@ def test_anything_else_is_refused(entry: Entry) -> None:
     model, _ = subject(entry)
     options = OPTIONS.get(entry.name, {})
     for wrong in (17, model, ["12+34"]):
-        with pytest.raises(InputError, match="task's name .* a Task, Problems or a PromptBatch"):
+        with pytest.raises(InputError, match=r"task's name .* a Task, Problems or a PromptBatch"):
             function(model, wrong, *given, **options)
     with pytest.raises(InputError, match="unknown task 'addition'"):
         function(model, "addition", *given, **options)
@@ -209,7 +209,7 @@ def test_a_read_has_short_forms() -> None:
     model, batch = add5(), _prompts()
     run = interp.engine.run(model, batch, reads=[("resid_post", 0), "resid_post.1", "ln_final"])
     assert list(run.activations) == [("resid_post", 0), ("resid_post", 1), ("ln_final", -1)]
-    with pytest.raises(InputError, match="'resid_post.x' names no activation"):
+    with pytest.raises(InputError, match=r"'resid_post\.x' names no activation"):
         interp.engine.run(model, batch, reads=["resid_post.x"])
     with pytest.raises(InputError, match="the engine runs prompts, not a str"):
         interp.engine.run(model, "add:5")

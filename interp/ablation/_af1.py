@@ -50,7 +50,7 @@ def af1(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> AllForOne:
-    """Search on one half of the distinct prompts, and tell what the other half says.
+    """Greedy search for the sparsest schedule: on half of the prompts, measured on the other half.
 
     Args:
         asked, n, format, held_out, seed: as in `evaluate`; the seed also draws the halves.
@@ -78,11 +78,11 @@ def af1(
         model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
     )
     halves = split(setting)
-    setting.resources.told(5)
+    setting.resources.report(5)
     found = attempt(halves, target, transfer_mask, heads=heads, curve=True)
-    told = _result(setting, halves, found, target, transfer_mask, heads)
-    setting.resources.told(100)
-    return told
+    found_on = _result(setting, halves, found, target, transfer_mask, heads)
+    setting.resources.report(100)
+    return found_on
 
 
 def check_searchable(mask: str) -> None:
@@ -96,19 +96,19 @@ def check_searchable(mask: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Halves:
-    """The prompts that are searched and those that are told of; `why` they can't say anything, ""
-    where they can."""
+class Split:
+    """Train/test split of the prompts: the search sees `train`, the numbers are of `test`. `why`:
+    the reason the split is uninformative, else ""."""
 
-    searched: Setting
-    told: Setting
-    right: npt.NDArray[np.bool_]  # of the told half
+    train: Setting
+    test: Setting
+    right: npt.NDArray[np.bool_]  # of the test half
     why: str
 
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A search and what the other half says of it."""
+    """A search, and its score on the test half."""
 
     status: str
     reason: str
@@ -116,15 +116,15 @@ class Attempt:
     score: AblationScore | None
 
 
-def split(setting: Setting) -> Halves:
+def split(setting: Setting) -> Split:
     """Two halves of the distinct prompts, drawn with the seed; equal prompts stay together.
 
     Raises InputError where the model answers no prompt rightly.
     """
     if setting.batch.n_distinct < 4:
         raise InputError(
-            f"{setting.batch.n_distinct} distinct prompts cannot be searched on one half and told "
-            f"of on the other: take more."
+            f"{setting.batch.n_distinct} distinct prompts cannot be split into a half to search "
+            f"and a half to measure on: take more."
         )
     full, _ = full_answers(setting)
     right = setting.right(full)
@@ -140,13 +140,13 @@ def split(setting: Setting) -> Halves:
             f"prompt that it reads better."
         )
     rows = [np.flatnonzero(half) for half in (first, ~first)]
-    return Halves(setting.rows(rows[0]), setting.rows(rows[1]), right[rows[1]], why)
+    return Split(setting.rows(rows[0]), setting.rows(rows[1]), right[rows[1]], why)
 
 
-def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: bool) -> Attempt:
+def attempt(halves: Split, target: float, mask: str, *, heads: bool, curve: bool) -> Attempt:
     """Search as `search` does, and measure what was found on the other half."""
-    told = halves.told
-    constant = told.beside(halves.right)["constant"] if halves.right.any() else float("nan")
+    test = halves.test
+    constant = test.beside(halves.right)["constant"] if halves.right.any() else float("nan")
     if halves.why:
         return Attempt("uninformative", halves.why, None, None)
     if constant >= target:
@@ -157,13 +157,13 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: boo
             None,
             None,
         )
-    found = search(halves.searched, target, mask, heads=heads, curve=curve)
+    found = search(halves.train, target, mask, heads=heads, curve=curve)
     if found.schedule is None:
         status = "uninformative" if found.windows else "none"
         return Attempt(status, found.reason, found, None)
-    quiet = replace(told, resources=replace(told.resources, progress=None))
+    quiet = replace(test, resources=replace(test.resources, progress=None))
     answers = score(quiet, found.schedule)
-    scored = result(told, found.schedule, answers["full"], answers["ablated"])
+    scored = result(test, found.schedule, answers["full"], answers["ablated"])
     m = scored.metrics
     if m["faithfulness_low"] <= constant:
         return Attempt(
@@ -175,7 +175,7 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: boo
             scored,
         )
     reason = (
-        f"found on {len(halves.searched.batch)} prompts, measured on {len(told.batch)} others: "
+        f"found on {len(halves.train.batch)} prompts, measured on {len(test.batch)} others: "
         f"{100 * m['faithfulness']:.1f} % ({100 * m['faithfulness_low']:.1f} to "
         f"{100 * m['faithfulness_high']:.1f} %) are kept there, "
         f"{beside_target(m['faithfulness'], m['faithfulness_low'], target)}."
@@ -185,13 +185,13 @@ def attempt(halves: Halves, target: float, mask: str, *, heads: bool, curve: boo
 
 def _result(
     setting: Setting,
-    halves: Halves,
+    halves: Split,
     found: Attempt,
     target: float,
     mask: str,
     heads: bool,
 ) -> AllForOne:
-    told, depth = halves.told, setting.model.shape.n_layers
+    test, depth = halves.test, setting.model.shape.n_layers
     schedule = found.search.schedule if found.search is not None else None
     kept = schedule if found.status == "found" else None
     settings = {
@@ -199,11 +199,11 @@ def _result(
         "transfer_mask": mask,
         "heads": heads,
         "schedule": None if kept is None else kept.spec(),
-        "n_searched": len(halves.searched.batch),
+        "n_searched": len(halves.train.batch),
     }
-    beside = told.beside(halves.right)
+    beside = test.beside(halves.right)
     common = setting.common(table=True, **settings)
-    sizes = {"n": len(told.batch), "n_distinct": told.batch.n_distinct}
+    sizes = {"n": len(test.batch), "n_distinct": test.batch.n_distinct}
     return AllForOne(
         **common | sizes,
         status=found.status,
@@ -215,12 +215,12 @@ def _result(
         waits=_waits(found.search, depth),
         windows=_windows(found.search, depth),
         pruning=_pruning(found.search),
-        removal=_removal(told, kept),
+        removal=_removal(test, kept),
         scores=pd.DataFrame([] if found.score is None else [found.score.metrics]),
-        searched=tuple(dict.fromkeys(named(halves.searched.batch.problems))),
+        searched=tuple(dict.fromkeys(named(halves.train.batch.problems))),
         searched_faithfulness=found.search.faithfulness if found.search else float("nan"),
         n_layers=depth,
-        picture="" if kept is None else picture(kept, told.places, depth),
+        picture="" if kept is None else picture(kept, test.places, depth),
         **beside,
     )
 
@@ -254,7 +254,7 @@ def _pruning(search: Search | None) -> pd.DataFrame:
     return pd.DataFrame(columns=["step", "layer", "head", "faithfulness", "logit_difference"])
 
 
-def _removal(told: Setting, schedule: Schedule | None) -> pd.DataFrame:
+def _removal(test: Setting, schedule: Schedule | None) -> pd.DataFrame:
     if schedule is None:
         return pd.DataFrame(columns=["where", "layer", "faithfulness", "low", "high"])
-    return measure(replace(told, resources=told.resources.stage(92, 99)), schedule)[0]
+    return measure(replace(test, resources=test.resources.stage(92, 99)), schedule)[0]

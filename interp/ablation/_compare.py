@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.ablation._af1 import Attempt, Halves, attempt, check_searchable, split
+from interp.ablation._af1 import Attempt, Split, attempt, check_searchable, split
 from interp.ablation._evaluate import result, score
 from interp.ablation._grid import full_answers
 from interp.ablation.complete import Resources
@@ -52,7 +52,7 @@ def compare(
 
     Args:
         schedule: scored under each alternative on all prompts; None: searched anew under each
-            (heads uncut), on one half, and told of the other.
+            (heads uncut) on one half of the prompts, and scored on the other.
         replacements: None: all, `cama:value` where a number spans tokens.
         masks: of the transfer layers; None: full peek, operands and a window of two, and `open`
             where a schedule is given.
@@ -78,11 +78,11 @@ def compare(
     setting = Setting.of(model, batch, names[0], sink, seed, resources)
     if schedule is None:
         halves = split(setting)
-        told, right = halves.told, halves.right
+        test, right = halves.test, halves.right
         rows = _rows(pairs, progress, lambda name, mask: _searched(halves, name, mask, target))
     else:
         schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
-        told, right = setting, setting.right(full_answers(setting)[0])
+        test, right = setting, setting.right(full_answers(setting)[0])
         rows = _rows(pairs, progress, lambda name, mask: _scored(setting, schedule, name, mask))
     spec = None if schedule is None else schedule.spec()
     common = setting.common(
@@ -92,8 +92,8 @@ def compare(
         target=target,
         schedule=spec,
     )
-    sizes = {"n": len(told.batch), "n_distinct": told.batch.n_distinct}
-    return AblationComparison(**common | sizes, table=pd.DataFrame(rows), **told.beside(right))
+    sizes = {"n": len(test.batch), "n_distinct": test.batch.n_distinct}
+    return AblationComparison(**common | sizes, table=pd.DataFrame(rows), **test.beside(right))
 
 
 def replacements_for(batch: PromptBatch) -> tuple[str, ...]:
@@ -129,9 +129,9 @@ def _nothing(status: str, reason: str) -> dict[str, Any]:
     }
 
 
-def _searched(halves: Halves, name: Replacement, mask: str, target: float) -> dict[str, Any]:
-    here = Halves(
-        with_replacement(halves.searched, name), with_replacement(halves.told, name),
+def _searched(halves: Split, name: Replacement, mask: str, target: float) -> dict[str, Any]:
+    here = Split(
+        with_replacement(halves.train, name), with_replacement(halves.test, name),
         halves.right, halves.why,
     )  # fmt: skip
     found: Attempt = attempt(here, target, mask, heads=False, curve=False)
@@ -139,7 +139,7 @@ def _searched(halves: Halves, name: Replacement, mask: str, target: float) -> di
     schedule = found.search.schedule if found.search is not None else None
     if schedule is None or found.score is None:
         return out
-    return out | _about(schedule, halves.told) | measures(found.score)
+    return out | _about(schedule, halves.test) | measures(found.score)
 
 
 def _scored(setting: Setting, schedule: Schedule, name: Replacement, mask: str) -> dict[str, Any]:

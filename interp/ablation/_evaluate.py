@@ -104,8 +104,8 @@ def score(
     savings: Savings | None = None,
 ) -> dict[str, Answers]:
     """The answers of the full model ("full") and under the schedule ("ablated")."""
-    filling = setting.filling() if schedule.wait else None
-    what = [*interventions(setting.model, setting.places, schedule, filling), *masks]
+    replaced = setting.replacement_states() if schedule.wait else None
+    what = [*interventions(setting.model, setting.places, schedule, replaced), *masks]
     out = run_all(
         setting.model, setting.places, {"ablated": what}, setting.resources,
         truth=setting.truth, savings=savings,
@@ -122,8 +122,8 @@ def _generated(setting: Setting, schedule: Schedule, masks: Sequence[Interventio
         own = batch.with_tokens(tokens, batch.texts)
         places = replace(setting.places, batch=own)
         here = replace(setting, places=places)
-        filling = here.filling(known=False) if schedule.wait else None
-        what = [*interventions(setting.model, places, schedule, filling), *masks]
+        replaced = here.replacement_states(known=False) if schedule.wait else None
+        what = [*interventions(setting.model, places, schedule, replaced), *masks]
         answers = _read(setting, places, what)
         first = answers[:, number, 3]
         where = torch.from_numpy(batch.position_array(role))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from interp.ablation.answers import Answers
-from interp.ablation.cells import Cell, Cells
+from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
 from interp.ablation.complete import Resources, interventions, run_all
 from interp.ablation.guesses import guessed
 from interp.ablation.measured import faithfulness, logit_difference, token_faithfulness
@@ -58,8 +58,8 @@ def grid(
         waits, widths: the w and t to take, counts of layers; None: every one that fits.
         kl: also KL, for which the whole vocabulary is read in every cell.
         transfer_mask: what is visible in transfer layers; "open" always takes complete forwards.
-        route: "fast" computes each state once (`cells`), "complete" runs each cell as complete
-            forwards; the numbers are equal.
+        route: "fast" computes each state once (`batched_schedules`), "complete" runs each cell as
+            complete forwards; the numbers are equal.
         Others as in `evaluate`.
 
     Returns:
@@ -109,9 +109,11 @@ def run_schedules(
             setting.model.shape.n_layers, setting.model.shape.n_heads, setting.model.name
         )
     full, stream = full_answers(setting, kl=kl)
-    cells = Cells(setting, setting.filling(), schedules[0].transfer_mask, full, stream)
+    cells = BatchedSchedules(
+        setting, setting.replacement_states(), schedules[0].transfer_mask, full, stream
+    )
     depth = setting.model.shape.n_layers
-    return full, cells.run([Cell.of(schedule, depth) for schedule in schedules])
+    return full, cells.run([StagedSchedule.of(schedule, depth) for schedule in schedules])
 
 
 def full_answers(setting: Setting, *, kl: bool = False) -> tuple[Answers, torch.Tensor | None]:
@@ -143,9 +145,9 @@ def _emitting(setting: Setting) -> torch.Tensor:
 
 
 def _complete(setting: Setting, schedules: Sequence[Schedule]) -> tuple[Answers, list[Answers]]:
-    filling = setting.filling()
+    replaced = setting.replacement_states()
     variants = {
-        str(i): interventions(setting.model, setting.places, schedule, filling)
+        str(i): interventions(setting.model, setting.places, schedule, replaced)
         for i, schedule in enumerate(schedules)
     }
     found = run_all(setting.model, setting.places, variants, setting.resources, truth=setting.truth)

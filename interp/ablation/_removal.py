@@ -102,8 +102,8 @@ def variants(setting: Setting, schedule: Schedule) -> dict[tuple[str, int], Sequ
     if not schedule.transfer:
         return out
     out["full", -1] = blind(schedule.transfer)
-    filling = setting.filling() if schedule.wait else None
-    whole = interventions(setting.model, setting.places, schedule, filling)
+    replaced = setting.replacement_states() if schedule.wait else None
+    whole = interventions(setting.model, setting.places, schedule, replaced)
     out |= {("schedule", layer): (*whole, *blind([layer])) for layer in schedule.transfer}
     out["schedule", -1] = (*whole, *blind(schedule.transfer))
     return out

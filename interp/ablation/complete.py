@@ -10,7 +10,7 @@ import torch
 from interp.ablation.answers import Answers, Reader, Truth
 from interp.ablation.masks import cut
 from interp.ablation.places import Places
-from interp.ablation.replacement_states import Filling
+from interp.ablation.replacement_states import ReplacementStates
 from interp.ablation.schedule import Schedule
 from interp.ablation.visible import SELF
 from interp.engine._run import run_variants
@@ -39,7 +39,7 @@ class Resources:
 
         return replace(self, progress=part)
 
-    def told(self, percent: int) -> None:
+    def report(self, percent: int) -> None:
         """Say how far the whole is."""
         if self.cancel is not None:
             self.cancel.check()
@@ -48,30 +48,32 @@ class Resources:
 
 
 def interventions(
-    model: Model, places: Places, schedule: Schedule, filling: Filling | None
+    model: Model, places: Places, schedule: Schedule, replaced: ReplacementStates | None
 ) -> tuple[Intervention, ...]:
     """The schedule for one batch. Raises InputError for layers that the model has not, ModelError
     for one whose attention cannot be masked."""
     own_blocks(model)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     return (
-        *_waiting(places, schedule.wait, filling),
+        *_waiting(places, schedule.wait, replaced),
         *_transfer(model, places, schedule),
         *cut(places, schedule.compute_mask, schedule.compute),
     )
 
 
-def _waiting(places: Places, wait: int, filling: Filling | None) -> tuple[Intervention, ...]:
+def _waiting(
+    places: Places, wait: int, replaced: ReplacementStates | None
+) -> tuple[Intervention, ...]:
     if wait == 0:
         return ()
-    assert filling is not None
-    if filling.by_mask:
+    assert replaced is not None
+    if replaced.by_mask:
         return cut(places, SELF, range(wait))
     roles = (*places.waiting, *places.lasts)
     columns = torch.zeros(len(places.batch), len(roles), dtype=torch.int64)
     for i, role in enumerate(roles):
         columns[:, i] = torch.from_numpy((places.roles == role).argmax(axis=1))
-    rows = filling.rows(wait).cpu()
+    rows = replaced.rows(wait).cpu()
     values = rows.gather(1, columns[..., None].expand(-1, -1, rows.shape[-1]))
     # Some prompts may hold a role beyond their end, where nothing is emitted and nothing read.
     return (Replace("resid_post", Rows({wait - 1: values}), layers=(wait - 1,), roles=roles),)

@@ -1,7 +1,7 @@
 """The states that waiting tokens are given, for one batch and one replacement, at every depth.
 
 Tokens that are given the same state at every depth share a number, so that a caller may compute
-what becomes of it once (`interp.ablation.cells`).
+what becomes of it once (`interp.ablation.batched_schedules`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Fill = Callable[[int], torch.Tensor]  # depth ≥ 1 → [numbers, d_model]
 
 
 @dataclass(frozen=True, eq=False)
-class Filling:
+class ReplacementStates:
     """What each token beyond the sink is given, before any layer.
 
     number    int64 [n, columns], -1 beyond a prompt's end; columns count from the sink
@@ -58,7 +58,7 @@ class Filling:
         return out.masked_fill((self.number < 0)[..., None].to(out.device), 0.0)
 
 
-def filling(
+def replacement_states(
     model: Model,
     places: Places,
     replacement: Replacement,
@@ -68,8 +68,8 @@ def filling(
     known: bool = True,
     memory: int,
     cancel: Cancel | None = None,
-) -> Filling:
-    """The filling of a batch. `table` is that of `table_for`; without `known`, a token that it has
+) -> ReplacementStates:
+    """The replaced of a batch. `table` is that of `table_for`; without `known`, a token that it has
     never seen is given zeros.
 
     Raises InputError for a key that the table has never seen, or saw in the evaluated prompt alone,
@@ -83,14 +83,14 @@ def filling(
         return _conditional(model, places, table, sink, known, memory, cancel)
     numbered = _Numbered.of(places, sink, np.zeros(places.roles.shape, dtype=np.int64))
     if name == "own":
-        return numbered.filling(model, _Alone(model, numbered, sink), by_mask=True)
+        return numbered.states(model, _Alone(model, numbered, sink), by_mask=True)
     width = model.shape.d_model
     if name == "zero":
-        return numbered.filling(model, lambda depth: torch.zeros(len(numbered.tokens), width))
+        return numbered.states(model, lambda depth: torch.zeros(len(numbered.tokens), width))
     assert table is not None
     total = table.counts.sum()
     means = table.sums.sum(dim=1) / total  # [n_layers, d_model]
-    return numbered.filling(model, lambda depth: means[depth - 1].expand(len(numbered.tokens), -1))
+    return numbered.states(model, lambda depth: means[depth - 1].expand(len(numbered.tokens), -1))
 
 
 def table_for(
@@ -139,8 +139,12 @@ class _Numbered:
             columns[first],
         )
 
-    def filling(self, model: Model, fill: Fill, *, by_mask: bool = False) -> Filling:
-        return Filling(model, self.number, self.tokens, self.positions, self.sinks, by_mask, fill)
+    def replacement_states(
+        self, model: Model, fill: Fill, *, by_mask: bool = False
+    ) -> ReplacementStates:
+        return ReplacementStates(
+            model, self.number, self.tokens, self.positions, self.sinks, by_mask, fill
+        )
 
 
 class _Alone:
@@ -172,7 +176,7 @@ def _conditional(
     known: bool,
     memory: int,
     cancel: Cancel | None,
-) -> Filling:
+) -> ReplacementStates:
     """Conditional means, with the evaluated prompt left out where the table holds it."""
     means = np.full(places.roles.shape, -1, dtype=np.int64)
     for row, column, key in keys(places, table.given):
@@ -195,7 +199,7 @@ def _conditional(
             total[out] -= own.at(depth, rows, columns).double()
         return (total / count[:, None]).masked_fill((which < 0)[:, None], 0.0)
 
-    return numbered.filling(model, fill)
+    return numbered.states(model, fill)
 
 
 def _as_in_table(model: Model, places: Places) -> npt.NDArray[np.bool_]:
@@ -228,7 +232,7 @@ def _resampled(
     sink: Sink,
     memory: int,
     cancel: Cancel | None,
-) -> Filling:
+) -> ReplacementStates:
     """Every token is given the state of the same role (and key) in another prompt of the batch,
     another for each token."""
     rng = np.random.default_rng(replacement.seed)
@@ -250,7 +254,7 @@ def _resampled(
     numbered = _Numbered.of(places, sink, donor)
     own = OwnStates(model, places, memory, cancel)
     donors = donor[numbered.rows, numbered.columns]
-    return numbered.filling(model, lambda depth: own.at(depth, donors, numbered.columns))
+    return numbered.states(model, lambda depth: own.at(depth, donors, numbered.columns))
 
 
 def _same_prompt(places: Places) -> Ints:

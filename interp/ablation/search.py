@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.ablation.answers import Answers
-from interp.ablation.cells import Cell, Cells
+from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
 from interp.ablation.complete import interventions, run_all
 from interp.ablation.measured import Estimate, faithfulness, logit_difference
 from interp.ablation.schedule import Head, Schedule
@@ -67,20 +67,20 @@ def search(setting: Setting, target: float, mask: str, *, heads: bool, curve: bo
     staged = replace(setting, resources=resources.stage(5, 60))
     found = _sweep_waits(staged, target, mask, curve=curve)
     quiet = replace(setting, resources=replace(resources, progress=None))
-    cells = Cells(quiet, setting.filling(), mask, found.full)
+    cells = BatchedSchedules(quiet, setting.replacement_states(), mask, found.full)
     wait = _deepest_wait(found, cells)
-    resources.told(65)
+    resources.report(65)
     if wait is None:
         return found
     window = _narrowest_window(found, cells, wait)
-    resources.told(80)
+    resources.report(80)
     if window is None:
         return found
     schedule = replace(Schedule.all_for_one(found.depth, wait, window[1], window[0]),
                        transfer_mask=mask)  # fmt: skip
     found.faithfulness = found.windows[window][0]
     found.schedule = _prune(found, cells, schedule) if heads else schedule
-    resources.told(90)
+    resources.report(90)
     return found
 
 
@@ -88,13 +88,13 @@ def _sweep_waits(setting: Setting, target: float, mask: str, *, curve: bool) -> 
     """Waiting alone, by complete forwards: in the layers after it all tokens interact. NaN for
     waits that were not tried."""
     depth = setting.model.shape.n_layers
-    filling = setting.filling()
+    replaced = setting.replacement_states()
     at_once = depth if curve else _CHUNK
     waits = np.full((3, depth + 1), np.nan)
     for first in range(1, depth + 1, at_once):
         chunk = list(range(first, min(first + at_once, depth + 1)))
         variants = {
-            str(wait): interventions(setting.model, setting.places, Schedule(wait), filling)
+            str(wait): interventions(setting.model, setting.places, Schedule(wait), replaced)
             for wait in chunk
         }
         found = run_all(
@@ -108,7 +108,7 @@ def _sweep_waits(setting: Setting, target: float, mask: str, *, curve: bool) -> 
     return Search(setting, target, mask, right, full, (waits[0], waits[1], waits[2]))
 
 
-def _deepest_wait(found: Search, cells: Cells) -> int | None:
+def _deepest_wait(found: Search, cells: BatchedSchedules) -> int | None:
     """The deepest wait at which the last tokens' looks alone keep the target, were all later layers
     to transfer."""
     kept = found.waits[0] >= found.target
@@ -132,7 +132,7 @@ def _deepest_wait(found: Search, cells: Cells) -> int | None:
     return None
 
 
-def _narrowest_window(found: Search, cells: Cells, wait: int) -> tuple[int, int] | None:
+def _narrowest_window(found: Search, cells: BatchedSchedules, wait: int) -> tuple[int, int] | None:
     pairs = [
         (start, width)
         for width in range(found.depth - wait + 1)
@@ -164,7 +164,7 @@ def _narrowest_window(found: Search, cells: Cells, wait: int) -> tuple[int, int]
     )
 
 
-def _prune(found: Search, cells: Cells, schedule: Schedule) -> Schedule:
+def _prune(found: Search, cells: BatchedSchedules, schedule: Schedule) -> Schedule:
     """The schedule with only those heads whose look the target needs."""
     left: list[Head] = [
         (layer, head)
@@ -216,13 +216,17 @@ def _with_heads(schedule: Schedule, heads: Sequence[Head]) -> Schedule:
     )
 
 
-def _faithfulness(found: Search, cells: Cells, schedules: Sequence[Schedule]) -> Estimate:
-    answers = cells.run([Cell.of(schedule, found.depth) for schedule in schedules])
+def _faithfulness(
+    found: Search, cells: BatchedSchedules, schedules: Sequence[Schedule]
+) -> Estimate:
+    answers = cells.run([StagedSchedule.of(schedule, found.depth) for schedule in schedules])
     return faithfulness(found.setting, found.right, answers)
 
 
-def _both(found: Search, cells: Cells, schedules: Sequence[Schedule]) -> tuple[Floats, Floats]:
-    answers = cells.run([Cell.of(schedule, found.depth) for schedule in schedules])
+def _both(
+    found: Search, cells: BatchedSchedules, schedules: Sequence[Schedule]
+) -> tuple[Floats, Floats]:
+    answers = cells.run([StagedSchedule.of(schedule, found.depth) for schedule in schedules])
     kept = np.array([a.all_right[found.right].mean() for a in answers])
     difference = logit_difference(found.setting, found.full, answers, bounds=False)[0]
     return kept, difference

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from interp.ablation.answers import Answers, Truth, best_constant
 from interp.ablation.complete import Resources
 from interp.ablation.places import Places
-from interp.ablation.replacement_states import Filling, filling, table_for
+from interp.ablation.replacement_states import ReplacementStates, replacement_states, table_for
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
 from interp.ablation.tables import Table
@@ -91,9 +91,11 @@ class Setting:
             memory=self.resources.memory, cancel=self.resources.cancel,
         )  # fmt: skip
 
-    def filling(self, *, table: Table | None = None, known: bool = True) -> Filling:
+    def replacement_states(
+        self, *, table: Table | None = None, known: bool = True
+    ) -> ReplacementStates:
         """What waiting tokens are given, from this table in place of the replacement's own."""
-        return filling(
+        return replacement_states(
             self.model, self.places, self.replacement, self.sink,
             table=self.table if table is None else table, known=known,
             memory=self.resources.memory, cancel=self.resources.cancel,

@@ -50,16 +50,16 @@ def test_a_token_that_the_table_has_never_seen(tiny_model: Callable[..., Any]) -
     with pytest.raises(
         InputError, match=r"no prompt of the table has '7' at 'a0': build .* --table-n"
     ):
-        here.filling(table=table)
+        here.replacement_states(table=table)
     alone = model.prompts(task.problems([4, 4], [4, 4]), format="padded")
     here = Setting.of(model, alone, Replacement(), "first", 0, Resources())
     with pytest.raises(InputError, match=r"no other prompt .* at 'a0', .* condition on less"):
-        here.filling(table=table)
+        here.replacement_states(table=table)
     longer = model.prompts(interp.Addition(2).problems([12], [34]), format="padded")
     longer = longer[np.array([0, 0])]
     here = Setting.of(model, longer, Replacement(), "first", 0, Resources())
     with pytest.raises(InputError, match="has no role 'a1'"):
-        here.filling(table=table)
+        here.replacement_states(table=table)
 
 
 def test_a_prompt_without_the_role(planted: Any, batch: Any) -> None:

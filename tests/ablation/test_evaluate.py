@@ -207,10 +207,10 @@ def test_another_answer_token_leaves_earlier_fillings_alone(tiny_model: Any) -> 
     tokens = batch.tokens.clone()
     tokens[:, first] = batch.labels("b0")
     places = replace(setting.places, batch=batch.with_tokens(tokens, batch.texts))
-    other = replace(setting, places=places).filling(known=False).rows(2)
+    other = replace(setting, places=places).replacement_states(known=False).rows(2)
     before = slice(None), slice(0, first - places.sink)
-    assert torch.equal(other[before], setting.filling().rows(2)[before])
-    assert not torch.equal(other, setting.filling().rows(2))
+    assert torch.equal(other[before], setting.replacement_states().rows(2)[before])
+    assert not torch.equal(other, setting.replacement_states().rows(2))
     assert second > first
 
 

@@ -11,7 +11,7 @@ import torch
 
 import interp
 from interp import ablation
-from interp.ablation import cells
+from interp.ablation import batched_schedules
 from interp.ablation.complete import Resources
 from interp.ablation.own_states import OwnStates, beginnings
 from interp.ablation.setting import Setting
@@ -28,10 +28,12 @@ def asked(tiny_model: Callable[..., Any]) -> Any:
 def test_a_grid_in_parts_is_the_grid(asked: Any, monkeypatch: Any) -> None:
     model, batch = asked
     together: list[int] = []
-    at_once, unembed = cells.Cells._from, cells.unembed
+    at_once, unembed = batched_schedules.BatchedSchedules._from, cells.unembed
     read: list[int] = []
     monkeypatch.setattr(
-        cells.Cells, "_from", lambda s, w, c: (together.append(len(c)), at_once(s, w, c))[1]
+        batched_schedules.BatchedSchedules,
+        "_from",
+        lambda s, w, c: (together.append(len(c)), at_once(s, w, c))[1],
     )
     monkeypatch.setattr(
         cells, "unembed", lambda m, x: (read.append(x.shape[:-1].numel()), unembed(m, x))[1]
@@ -68,7 +70,7 @@ def test_states_of_some_depths_at_a_time_are_the_states(
     monkeypatch.setattr(OwnStates, "_make", noted)
     little = 2 * 150 * model.shape.d_model * 8  # bytes: two depths of about 150 prefixes
     whole, parts = (
-        Setting.of(model, batch, replacement, "first", 0, Resources(memory)).filling()
+        Setting.of(model, batch, replacement, "first", 0, Resources(memory)).replacement_states()
         for memory in (2**30, little)
     )
     for depth in (1, 2, 3, 4, 1):

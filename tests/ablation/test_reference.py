@@ -18,7 +18,7 @@ from interp.ablation._evaluate import score
 from interp.ablation._grid import full_answers, run_schedules
 from interp.ablation._removal import variants
 from interp.ablation.answers import Answers
-from interp.ablation.cells import Cell, Cells
+from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
 from interp.ablation.complete import Resources
 from interp.ablation.setting import Setting
 from tests import tiny
@@ -96,8 +96,10 @@ def test_both_routes_give_the_numbers_of_the_reference(
     here = setting(model, batch)
     assert_equal(score(here, schedule)["ablated"], want, close(model, family))
     whole, stream = full_answers(here, kl=True)
-    cells = Cells(here, here.filling(), "full-peek", whole, stream)
-    assert_equal(cells.run([Cell.of(schedule, tiny.N_LAYERS)])[0], want, close(model, family))
+    cells = BatchedSchedules(here, here.replacement_states(), "full-peek", whole, stream)
+    assert_equal(
+        cells.run([StagedSchedule.of(schedule, tiny.N_LAYERS)])[0], want, close(model, family)
+    )
 
 
 def test_removal_blinds_the_last_tokens_alone(tiny_model: Callable[..., Any]) -> None:
@@ -172,8 +174,10 @@ def test_cells_equal_complete_forwards_under_other_masks(tiny_model: Callable[..
 
 def fewer_readings(here: Setting, schedules: Any, full: Any) -> list[Any]:
     """The cells' answers without KL, read where `full` is right."""
-    cells = Cells(here, here.filling(), schedules[0].transfer_mask, full)
-    return cells.run([Cell.of(schedule, here.model.shape.n_layers) for schedule in schedules])
+    cells = BatchedSchedules(here, here.replacement_states(), schedules[0].transfer_mask, full)
+    return cells.run(
+        [StagedSchedule.of(schedule, here.model.shape.n_layers) for schedule in schedules]
+    )
 
 
 def test_the_vocabulary_is_read_where_the_full_model_is_right(

@@ -42,7 +42,7 @@ def test_a_mean_is_the_mean_over_the_other_prompts_that_share_the_key(
     what = streams(model, table)
     here = Setting.of(model, batch, Replacement("cama", given), "first", 0, Resources())
     held = build_table(model, table, given, memory=2**20)
-    got = here.filling(table=held).rows(3)
+    got = here.replacement_states(table=held).rows(3)
     tokens = table.tokens.numpy()
     roles = table.layouts[0]
     checked = 0

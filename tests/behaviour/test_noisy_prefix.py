@@ -11,11 +11,10 @@ import pytest
 import torch
 
 import interp
-from interp.suites._noisy_prefix import noisy_prefix
 from interp.engine import Cancel
 from interp.errors import Cancelled, InputError
 from interp.results.result import Result
-from interp.suites._noisy_prefix import printed_columns
+from interp.suites._noisy_prefix import noisy_prefix, printed_columns
 from interp.suites.results.noisy_prefix import ALL
 from tests import tiny
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from interp.ablation.cells import Cell, Cells
-from interp.ablation.replacement_states import Filling
+from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
+from interp.ablation.replacement_states import ReplacementStates
 from interp.ablation.schedule import Schedule
 
 
@@ -21,8 +21,8 @@ def _one_less(deepest_wait: Callable[..., Any]) -> Callable[..., Any]:
 def _layer_above(at: Callable[..., Any]) -> Callable[..., Any]:
     """Waiting tokens are given what they have one layer later."""
 
-    def moved(filling: Filling, depth: int) -> Any:
-        return at(filling, min(depth + 1, filling.model.shape.n_layers))
+    def moved(replaced: ReplacementStates, depth: int) -> Any:
+        return at(replaced, min(depth + 1, replaced.model.shape.n_layers))
 
     return moved
 
@@ -37,7 +37,7 @@ def _next_head(looking: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _layer_later(of: Callable[..., Any]) -> Any:
-    def moved(cls: type[Cell], schedule: Schedule, n_layers: int) -> Cell:
+    def moved(cls: type[StagedSchedule], schedule: Schedule, n_layers: int) -> StagedSchedule:
         cell = of(schedule, n_layers)
         return replace(cell, looks=(*cell.looks[-1:], *cell.looks[:-1]))
 
@@ -79,12 +79,12 @@ def _layers_late(measure: Callable[..., Any]) -> Callable[..., Any]:
 _SEARCH = "interp.ablation.search"
 ABLATION: tuple[tuple[str, Any, str, Callable[..., Any]], ...] = (
     ("wait off by one", _SEARCH, "_deepest_wait", _one_less),
-    ("states of the layer above", Filling, "at", _layer_above),
+    ("states of the layer above", ReplacementStates, "at", _layer_above),
     ("heads shifted by one", Schedule, "looking", _next_head),
-    ("transfer layers off by one", Cell, "of", _layer_later),
-    ("answers of others", Cells, "_read", _others_rows),
+    ("transfer layers off by one", StagedSchedule, "of", _layer_later),
+    ("answers of others", BatchedSchedules, "_read", _others_rows),
     ("own token forgotten", "interp.ablation.replacement_states", "build_table", _no_key),
-    ("nobody looks", "interp.ablation.cells", "_seen", _nobody_looks),
+    ("nobody looks", "interp.ablation.batched_schedules", "_seen", _nobody_looks),
     ("heads ranked upside down", _SEARCH, "_both", _dearest_first),
-    ("removed layers off by one", "interp.ablation.af1", "measure", _layers_late),
+    ("removed layers off by one", "interp.ablation._af1", "measure", _layers_late),
 )

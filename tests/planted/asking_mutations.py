@@ -162,7 +162,7 @@ ASKING = (
     Mutation("doctor", "beginning ignored", Model, "starting_with", _start_ignored),
     Mutation("doctor", "control dropped", _Bench, "__post_init__", _compared_with_itself),
     Mutation("doctor", "answers of others", _ANSWERS, "generate", _rows_moved),
-    Mutation("error_taxonomy", "answers of others", _ERRORS, "ask", answers_of_others),
+    Mutation("error_taxonomy", "answers of others", _ERRORS, "of_model", answers_of_others),
     Mutation("error_taxonomy", "digits reversed", _ERRORS, "share_of_digits", _digits_reversed),
     Mutation("error_taxonomy", "kinds off by one", _ERRORS, "share_of_kinds", _kinds_moved),
     Mutation("error_taxonomy", "groups swapped", _ERRORS, "longer_answer", _groups_swapped),

@@ -238,9 +238,9 @@ def _right_and_wrong_swapped(cells: Callable[..., Any]) -> Callable[..., Any]:
     return lambda problems, exact, correct: cells(problems, exact, 1 - correct)
 
 
-def answers_of_others(ask: Callable[..., Any]) -> Callable[..., Any]:
+def answers_of_others(of_model: Callable[..., Any]) -> Callable[..., Any]:
     def moved(*args: Any, **options: Any) -> Any:
-        asked = ask(*args, **options)
+        asked = of_model(*args, **options)
         return replace(asked, answers=np.roll(asked.answers, 1))
 
     return moved
@@ -323,12 +323,14 @@ MUTATIONS = (
     Mutation("logit_lens", "control dropped", _LENS, "_shuffled", _control_dropped),
     Mutation("accuracy", "answers of others", _ANSWERS, "generated_texts", _texts_of_others),
     Mutation("accuracy", "tokens shifted by one", _ANSWERS, "generate", _tokens_late),
-    Mutation("accuracy", "digits reversed", "interp.behaviour._accuracy", "cells", _digits_reversed),
+    Mutation(
+        "accuracy", "digits reversed", "interp.behaviour._accuracy", "cells", _digits_reversed
+    ),
     Mutation(
         "accuracy", "right and wrong swapped", "interp.behaviour._accuracy", "cells",
         _right_and_wrong_swapped,
     ),
-    Mutation("explanation", "answers of others", _EXPLAIN, "ask", answers_of_others),
+    Mutation("explanation", "answers of others", _EXPLAIN, "of_model", answers_of_others),
     Mutation("explanation", "simulators swapped", _EXPLAIN, "simulators", _simulators_swapped),
     Mutation("explanation", "control dropped", WrongAnswers, "shuffles", never_shuffled),
     Mutation(

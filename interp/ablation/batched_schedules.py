@@ -1,11 +1,11 @@
-"""Many schedules at once, each number computed once.
+"""Batched schedules: each distinct token row and each shared prefix of layers computed once.
 
-Beyond the layers that wait, a token of the prompt sees itself and the sink alone: whatever prompts
-hold it, it is one row (a *lane*), and the last tokens of every prompt look at its keys and values.
-In self-peek layers only the last tokens are alive. Schedules that begin alike share what they have
-in common: at each layer there is one state for each distinct history of looks.
+Beyond the layers that wait, a token of the prompt sees itself and the sink alone. So it is one row
+(a *lane*) for all prompts that hold it, and the last tokens of every prompt read its keys and
+values. In self-peek layers only the last tokens change. Schedules with the same first layers share
+them: at each layer there is one state for each distinct history of looks.
 
-Equal to `complete` within `engine.tolerance`, which the tests hold it to.
+Equal to `complete` within `engine.tolerance` (tested).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from interp.ablation.answers import Answers, read
 from interp.ablation.places import Places
-from interp.ablation.replacement_states import Filling
+from interp.ablation.replacement_states import ReplacementStates
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
 from interp.ablation.visible import OPEN, SELF, visible
@@ -32,14 +32,14 @@ _UNEMBED = 256  # positions whose whole vocabulary is held at once, at most
 
 
 @dataclass(frozen=True)
-class Cell:
+class StagedSchedule:
     """A schedule in which every layer after the wait transfers or computes."""
 
     wait: int
     looks: tuple[Look, ...]  # of layers wait … n_layers − 1
 
     @classmethod
-    def of(cls, schedule: Schedule, n_layers: int) -> Cell:
+    def of(cls, schedule: Schedule, n_layers: int) -> StagedSchedule:
         """Raises InputError for a schedule with layers left as they are, or with other masks than
         self peek in compute layers: that needs complete forwards."""
         after = range(schedule.wait, n_layers)
@@ -56,7 +56,7 @@ class Cell:
         return past[first:]
 
 
-class Cells:
+class BatchedSchedules:
     """The cells of one setting, under one transfer mask.
 
     `stream` [n, answers, d_model], the full model's after its last block where answers are emitted,
@@ -68,21 +68,21 @@ class Cells:
     def __init__(
         self,
         setting: Setting,
-        filling: Filling,
+        replaced: ReplacementStates,
         mask: str,
         full: Answers,
         stream: torch.Tensor | None = None,
     ) -> None:
-        self.setting, self.filling, self.stream = setting, filling, stream
+        self.setting, self.replaced, self.stream = setting, replaced, stream
         self.asked = torch.from_numpy(full.right == 1)  # bool [n, answers]
         self.model, places = setting.model, setting.places
         lengths = torch.from_numpy(places.batch.prompt_lengths)
         width = int((places.ends - places.batch.prompt_lengths).max()) + 1
         self.slots = lengths[:, None] - 1 + torch.arange(width)  # [n, E], where the last tokens are
-        columns = (self.slots - places.sink).clamp(max=filling.number.shape[1] - 1)
-        self.last_lanes = filling.number.gather(1, columns).clamp(min=0)
+        columns = (self.slots - places.sink).clamp(max=replaced.number.shape[1] - 1)
+        self.last_lanes = replaced.number.gather(1, columns).clamp(min=0)
         waiting = int(lengths.max()) - 1 - places.sink
-        self.lanes_seen = filling.number[:, :waiting].clamp(min=0)  # [n, W]
+        self.lanes_seen = replaced.number[:, :waiting].clamp(min=0)  # [n, W]
         self.seen = _seen(places, mask, self.slots, waiting)  # bool [n, 1, E, S + W + E]
         self.tokens = TokenLogits(self.model, setting.truth.tokens)
 
@@ -95,10 +95,10 @@ class Cells:
         logits = truth.labels.numel() * len(truth.tokens) * (itemsize + 16)
         return max(1, self.setting.resources.memory // (states + logits))
 
-    def run(self, cells: Sequence[Cell]) -> list[Answers]:
+    def run(self, cells: Sequence[StagedSchedule]) -> list[Answers]:
         """What each cell answers, in order; no more together than `memory` holds. Raises Cancelled
         on request."""
-        out: dict[Cell, Answers] = {}
+        out: dict[StagedSchedule, Answers] = {}
         waits = sorted({cell.wait for cell in cells})
         resources = self.setting.resources
         for done, wait in enumerate(waits):
@@ -109,16 +109,16 @@ class Cells:
                 resources.progress(done + 1, len(waits))
         return [out[cell] for cell in cells]
 
-    def _from(self, wait: int, cells: list[Cell]) -> dict[Cell, Answers]:
-        lanes = self.filling.at(wait)
+    def _from(self, wait: int, cells: list[StagedSchedule]) -> dict[StagedSchedule, Answers]:
+        lanes = self.replaced.at(wait)
         states: dict[tuple[Look, ...], torch.Tensor] = {}
         for layer in range(wait, self.model.shape.n_layers):
             if self.setting.resources.cancel is not None:
                 self.setting.resources.cancel.check()
             after = {cell.history(layer + 1): cell for cell in cells}
-            sink = self.setting.sink.keys(layer, self.filling.sinks)
+            sink = self.setting.sink.keys(layer, self.replaced.sinks)
             moved, own = step(
-                self.model, layer, lanes[:, None], self.filling.positions[:, None], sink
+                self.model, layer, lanes[:, None], self.replaced.positions[:, None], sink
             )
             next_states: dict[tuple[Look, ...], torch.Tensor] = {}
             alone = []
