@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +65,8 @@ def test_a_verdict_is_of_weights_config_dtype_versions_and_code(
     verdict.unusable_sites(replace(model, hash="another"))
     verdict.unusable_sites(replace(model, device=torch.device("cpu", 0)))
     assert len(checks) == 4
-    other.adapter.module.config.layer_norm_epsilon = 1.0
+    module: Any = other.adapter.module
+    module.config.layer_norm_epsilon = 1.0
     verdict.unusable_sites(other)
     assert len(checks) == 5
     for name, value in (

@@ -34,7 +34,7 @@ def test_every_metric_has_a_sentence(folder: Path) -> None:
 
 def test_every_sentence_has_its_metric() -> None:
     found = golden().values()
-    metrics = {kind: set[str]() for kind in map(type, found)}
+    metrics: dict[type[Result], set[str]] = {type(result): set() for result in found}
     for result in found:
         metrics[type(result)] |= set(result.metrics)
     for kind, names in metrics.items():
