@@ -140,4 +140,4 @@ def _result(study: Study, name: str, stamp: float, options: tuple[tuple[str, Any
 @st.cache_data(max_entries=8, show_spinner=False)
 def _answered(study: Study) -> Problems:
     """The problems of `behaviour.accuracy`."""
-    return draw(loaded(study), study.task, study.n, study.seed).problems
+    return asked_sample(loaded(study), study.task, n=study.n, seed=study.seed).problems

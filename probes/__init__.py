@@ -4,14 +4,14 @@ Every public name is imported on first use (PEP 562), so `import probes` brings 
 scikit-learn.
 """
 
+import sys
+
 try:
     from interp.faces import face
 except ModuleNotFoundError as error:
-    import interp
-
     raise ImportError(
-        f"{interp.__file__} shadows the package 'interp' of arithmoscope: rename it, or work in "
-        "another folder"
+        f"{sys.modules['interp'].__file__} shadows the package 'interp' of arithmoscope: rename "
+        "it, or work in another folder"
     ) from error
 
 __getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -28,7 +28,7 @@ def asked(tiny_model: Callable[..., Any]) -> Any:
 def test_a_grid_in_parts_is_the_grid(asked: Any, monkeypatch: Any) -> None:
     model, batch = asked
     together: list[int] = []
-    at_once, unembed = batched_schedules.BatchedSchedules._from, cells.unembed
+    at_once, unembed = batched_schedules.BatchedSchedules._from, batched_schedules.unembed
     read: list[int] = []
     monkeypatch.setattr(
         batched_schedules.BatchedSchedules,
@@ -36,7 +36,9 @@ def test_a_grid_in_parts_is_the_grid(asked: Any, monkeypatch: Any) -> None:
         lambda s, w, c: (together.append(len(c)), at_once(s, w, c))[1],
     )
     monkeypatch.setattr(
-        cells, "unembed", lambda m, x: (read.append(x.shape[:-1].numel()), unembed(m, x))[1]
+        batched_schedules,
+        "unembed",
+        lambda m, x: (read.append(x.shape[:-1].numel()), unembed(m, x))[1],
     )
     found, cells_at_once, positions = [], [], []
     for memory in (2**30, LITTLE):
