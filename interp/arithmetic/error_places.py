@@ -5,7 +5,7 @@ of three digits, from the left as common tokenizers do with bare digits, or from
 commas make them; the token at the other end is shorter.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def places(wrong: WrongAnswers, tokens: Cut) -> pd.DataFrame:
         }
     )
     columns = range(problems.answer.shape[1])
-    by_digit = {f"wrong[{k}]": is_wrong[:, k] for k in columns}
+    by_digit: dict[str, NDArray[Any]] = {f"wrong[{k}]": is_wrong[:, k] for k in columns}
     by_digit |= {f"off_by[{k}]": off_by[:, k] for k in columns}
     return pd.concat([table, pd.DataFrame(by_digit)], axis=1)
 
