@@ -25,7 +25,7 @@ from interp.ablation import Replacement
 from interp.ablation._grid import full_answers
 from interp.ablation.answers import Answers, read
 from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.replacement_states import ReplacementStates
 from interp.ablation.schedule import Schedule
 from interp.ablation.setting import Setting
@@ -197,7 +197,7 @@ def main() -> None:
     model = interp.load(options.model)
     batch = prompts(model, options, options.seed, options.prompts)
     replacement = Replacement(n=options.table, seed=options.seed + 1)
-    setting = Setting.of(model, batch, replacement, "first", options.seed, Resources())
+    setting = Setting.of(model, batch, replacement, "first", options.seed, StagedResources())
     table = measure_table(model, prompts(model, options, options.seed + 2, options.table))
     body = {
         "peer": "transformer_lens run_with_hooks, one complete forward of all prompts a cell",

@@ -10,7 +10,6 @@ and random edits of the same length.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -21,7 +20,7 @@ from interp.arithmetic.problems import Problems
 from interp.engine._run import run, run_variants
 from interp.engine.interventions import Add, Rows
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress, Run, Variant
+from interp.engine.requests import Cancel, Progress, Resources, Run, Variant
 from interp.errors import InputError
 from interp.models.asking import expression
 from interp.models.model import Model
@@ -38,15 +37,6 @@ from probes.steps import Along, edit, random_edit, wanted_reading
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mode = Literal["move", "remove"]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """How the runs may be made; passed on to the engine."""
-
-    memory: int
-    progress: Progress | None
-    cancel: Cancel | None
 
 
 @shows_progress
@@ -117,7 +107,7 @@ def intervene(
     rng = np.random.default_rng(seed)
     data = X if along == "pattern" else None
     edits = [delta, *(random_edit(delta, rng, data) for _ in range(randoms))]
-    resources = Resources(memory, progress, cancel)
+    resources = Resources(memory, cancel, progress)
     arms = _measure(model, batch, fitted, edits, roles, predicted, resources)
     groups = resampling(asked)
     return ProbeUse(

@@ -238,3 +238,40 @@ def test_public_names() -> None:
     for name in ("Result", "load_result", "Cancel", "cache", "InputError", "ModelError",
                  "RoleError", "SiteError", "FormatError", "StorageError", "Cancelled"):  # fmt: skip
         assert getattr(interp, name) is not None
+
+
+class _Kernel:
+    kernel = object()
+
+
+def test_progress_shows_in_a_notebook_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for a call and the calls inside it, after a while, and gone at the end."""
+    import IPython
+
+    from interp.engine import progress
+
+    drawn: list[dict[str, str]] = []
+
+    class Handle:
+        update = staticmethod(lambda data, raw: drawn.append(data))
+
+    def display(data: dict[str, str], raw: bool, display_id: bool) -> Handle:
+        drawn.append(data)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(progress, "_BETWEEN", 0.0)
+    model, batch = add5(), _prompts()
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    interp.attribution.logit_lens(model, batch)
+    assert not drawn and not progress.in_notebook()  # a script
+    monkeypatch.setattr(IPython, "get_ipython", lambda: _Kernel())
+    interp.attribution.logit_lens(model, batch, progress=lambda done, total: None)
+    assert not drawn
+    interp.attribution.logit_lens(model, batch)
+    texts = [data["text/plain"] for data in drawn]
+    assert texts == ["logit lens: 1 of 3", "logit lens: 2 of 3", "logit lens: 3 of 3", ""]
+    drawn.clear()
+    monkeypatch.setattr(progress, "PATIENCE", 2.0)
+    interp.attribution.logit_lens(model, batch)
+    assert not drawn

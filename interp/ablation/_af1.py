@@ -11,7 +11,7 @@ import pandas as pd
 from interp.ablation._evaluate import result, score
 from interp.ablation._grid import full_answers
 from interp.ablation._removal import measure
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.picture import picture
 from interp.ablation.problems import named
 from interp.ablation.replacements import Replacement
@@ -75,7 +75,7 @@ def af1(
     check_searchable(transfer_mask)
     draw = Draw(n, seed, format, held_out)
     setting = Setting.asked(
-        model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
+        model, asked, draw, replacement, sink, StagedResources(memory, cancel, progress)
     )
     halves = split(setting)
     setting.resources.report(5)

@@ -12,7 +12,7 @@ import pandas as pd
 from interp.ablation._af1 import Attempt, Split, attempt, check_searchable, split
 from interp.ablation._evaluate import result, score
 from interp.ablation._grid import full_answers
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.measured import MEASURES, measures
 from interp.ablation.replacements import Replacement
 from interp.ablation.results.compare import AblationComparison
@@ -74,7 +74,7 @@ def compare(
     if not names or not kinds:
         raise InputError("there is nothing to compare: name replacements and masks.")
     pairs = [(name, kinds[0]) for name in names] + [(names[0], mask) for mask in kinds[1:]]
-    resources = Resources(memory, cancel, None)
+    resources = StagedResources(memory, cancel, None)
     setting = Setting.of(model, batch, names[0], sink, seed, resources)
     if schedule is None:
         halves = split(setting)

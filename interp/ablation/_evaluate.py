@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from interp.ablation.answers import Answers, Reader, best_constant
-from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.complete import StagedResources, interventions, run_all
 from interp.ablation.guesses import guessed
 from interp.ablation.masks import specs
 from interp.ablation.picture import picture
@@ -85,7 +85,7 @@ def evaluate(
         raise InputError(f"unknown answers {answers!r}: choose 'forced' or 'generated'.")
     masks = tuple(masks)
     specs(masks)  # its check, before anything runs
-    resources = Resources(memory, cancel, progress)
+    resources = StagedResources(memory, cancel, progress)
     draw = Draw(n, seed, format, held_out)
     setting = Setting.asked(model, asked, draw, replacement, sink, resources)
     schedule = Schedule.of(schedule)

@@ -12,7 +12,7 @@ import torch
 
 from interp.ablation.answers import Answers
 from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
-from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.complete import StagedResources, interventions, run_all
 from interp.ablation.guesses import guessed
 from interp.ablation.measured import faithfulness, logit_difference, token_faithfulness
 from interp.ablation.replacements import Replacement
@@ -77,7 +77,7 @@ def grid(
     check_mask(transfer_mask)
     draw = Draw(n, seed, format, held_out)
     setting = Setting.asked(
-        model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
+        model, asked, draw, replacement, sink, StagedResources(memory, cancel, progress)
     )
     depth = model.shape.n_layers
     chosen = [_counts("waits", waits, depth), _counts("widths", widths, depth)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from interp.ablation.complete import Resources, interventions, run_all
+from interp.ablation.complete import StagedResources, interventions, run_all
 from interp.ablation.masks import cut
 from interp.ablation.measured import faithfulness
 from interp.ablation.replacements import Replacement
@@ -52,7 +52,7 @@ def removal(
     """
     draw = Draw(n, seed, format, held_out)
     setting = Setting.asked(
-        model, asked, draw, replacement, sink, Resources(memory, cancel, progress)
+        model, asked, draw, replacement, sink, StagedResources(memory, cancel, progress)
     )
     schedule = Schedule() if schedule is None else Schedule.of(schedule)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.ablation._evaluate import result, score
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.measured import MEASURES, measures
 from interp.ablation.problems import named
 from interp.ablation.replacements import Replacement
@@ -77,7 +77,7 @@ def transfer(
     kept = [_unseen(batch, found) for _, batch in pairs]
     if not any(len(rows) for rows in kept):
         raise InputError("the search saw all of these problems: draw others, with another seed.")
-    resources, table = Resources(memory, cancel, None), []
+    resources, table = StagedResources(memory, cancel, None), []
     for done, (name, (own, batch), rows) in enumerate(zip(targets, pairs, kept, strict=True)):
         row = _row(name, own, batch, rows, schedule, what, sink, seed, resources)
         table.append(row)
@@ -150,7 +150,7 @@ def _row(
     replacement: Replacement,
     sink: str,
     seed: int,
-    resources: Resources,
+    resources: StagedResources,
 ) -> dict[str, Any]:
     about = {
         "name": name,

@@ -16,20 +16,16 @@ from interp.ablation.visible import SELF
 from interp.engine._run import run_variants
 from interp.engine.block_steps import own_blocks
 from interp.engine.interventions import Intervention, Replace, Rows
-from interp.engine.requests import Cancel, Progress, Savings, Variant
+from interp.engine.requests import Resources, Savings, Variant
 from interp.models.model import Model
 
 
 @dataclass(frozen=True)
-class Resources:
-    """How a measurement may run; passed on to the engine."""
+class StagedResources(Resources):
+    """Resources of a computation in stages, whose progress is in per cent of the whole."""
 
-    memory: int = 2**30
-    cancel: Cancel | None = None
-    progress: Progress | None = None
-
-    def stage(self, first: int, last: int) -> Resources:
-        """For one stage of several: its progress is told as `first` to `last` of 100."""
+    def stage(self, first: int, last: int) -> StagedResources:
+        """For one stage, which takes the progress from `first` to `last` of 100."""
         whole = self.progress
         if whole is None:
             return self
@@ -101,7 +97,7 @@ def run_all(
     model: Model,
     places: Places,
     variants: Mapping[str, Sequence[Intervention]],
-    resources: Resources,
+    resources: StagedResources,
     *,
     truth: Truth | None = None,
     savings: Savings | None = None,

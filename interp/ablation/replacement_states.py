@@ -139,9 +139,7 @@ class _Numbered:
             columns[first],
         )
 
-    def replacement_states(
-        self, model: Model, fill: Fill, *, by_mask: bool = False
-    ) -> ReplacementStates:
+    def states(self, model: Model, fill: Fill, *, by_mask: bool = False) -> ReplacementStates:
         return ReplacementStates(
             model, self.number, self.tokens, self.positions, self.sinks, by_mask, fill
         )

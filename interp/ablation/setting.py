@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.ablation.answers import Answers, Truth, best_constant
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.places import Places
 from interp.ablation.replacement_states import ReplacementStates, replacement_states, table_for
 from interp.ablation.replacements import Replacement
@@ -45,7 +45,7 @@ class Setting:
     sink_name: str
     sink: Sink
     replacement: Replacement
-    resources: Resources
+    resources: StagedResources
     seed: int
 
     @classmethod
@@ -56,7 +56,7 @@ class Setting:
         draw: Draw,
         replacement: str | Replacement,
         sink: str,
-        resources: Resources,
+        resources: StagedResources,
     ) -> Setting:
         """Of what an analysis is asked with. Raises what `asking.prompts` and `of` raise."""
         batch, _ = prompts(model, asked, **draw._asdict())
@@ -70,7 +70,7 @@ class Setting:
         replacement: str | Replacement,
         sink: str,
         seed: int,
-        resources: Resources,
+        resources: StagedResources,
     ) -> Setting:
         """Raises what `Places.of`, `Truth.of`, `Replacement.of` and `Sink.of` raise."""
         check_model(model, batch)

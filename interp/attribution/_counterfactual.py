@@ -15,14 +15,14 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from interp.attribution.measure import Floats, Measured, Resources, measure
+from interp.attribution.measure import Floats, Measured, measure
 from interp.attribution.oracle import answer_changes, change_probability
 from interp.attribution.results.counterfactual import CounterfactualAttribution
 from interp.attribution.swaps import Draws, Prefix, Swap, check_true_answers, swaps
 from interp.attribution.targets import Target
 from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress, Savings
+from interp.engine.requests import Cancel, Progress, Resources, Savings
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model
@@ -92,7 +92,7 @@ def counterfactual(
     every = [swap for role in roles for swap in swaps(batch, role, draws, int(seeds[role]))]
     if not every:
         raise InputError("no operand digit of these prompts has another value to take")
-    resources = Resources(memory, savings, cancel, progress)
+    resources = Resources(memory, cancel, progress, savings)
     measured = measure(model, batch, every, answers, prefix, target, resources)
     settings = {
         "format": batch.format,

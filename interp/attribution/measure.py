@@ -20,21 +20,11 @@ from interp.attribution.targets import (
     true_tokens,
 )
 from interp.engine._run import run, run_variants
-from interp.engine.requests import Cancel, Progress, Run, Savings, Variant
+from interp.engine.requests import Resources, Run, Savings, Variant
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """How a measurement may run; passed on to the engine."""
-
-    memory: int
-    savings: Savings | None
-    cancel: Cancel | None
-    progress: Progress | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import check_answered_in
 from interp.behaviour.breakdowns import cells
 from interp.behaviour.results.accuracy import Behaviour
-from interp.engine.answers import Resources, answer_table, forced, greedy
+from interp.engine.answers import answer_table, forced, greedy
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.errors import FormatError, InputError
 from interp.models.asking import Asked, sample
 from interp.models.model import Model

@@ -17,9 +17,9 @@ from interp.arithmetic.tasks import Task
 from interp.behaviour.results.doctor import Diagnosis
 from interp.behaviour.search import with_shots, written_alike
 from interp.engine import answers
-from interp.engine.answers import MARGIN, Resources
+from interp.engine.answers import MARGIN
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.errors import ArithmoscopeError, Cancelled, InputError
 from interp.models.asking import Asked, sample
 from interp.models.model import Model

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.published_answers import read_published
 from interp.arithmetic.scoring import check_answered_in, read_answer
-from interp.engine.answers import Resources, generated_texts
+from interp.engine.answers import generated_texts
+from interp.engine.requests import Resources
 from interp.errors import InputError
 from interp.models.asking import Asked, sample
 from interp.models.fixtures import fixtures_root

@@ -17,9 +17,9 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.wrong_answers import wrong_answers
 from interp.behaviour.answers_given import GivenAnswers, check_shuffles, of_file, of_model
 from interp.behaviour.results.errors import GROUPS, ErrorTaxonomy
-from interp.engine.answers import Resources, problem_texts
+from interp.engine.answers import problem_texts
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.models.asking import Asked
 from interp.models.model import Model
 

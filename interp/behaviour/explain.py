@@ -21,9 +21,9 @@ from interp.behaviour.answers_given import (
     of_model,
 )
 from interp.behaviour.results.explain import ErrorExplanation
-from interp.engine.answers import Resources, problem_texts
+from interp.engine.answers import problem_texts
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.models.asking import Asked
 from interp.models.model import Model
 

@@ -12,9 +12,9 @@ from interp.arithmetic.formats import format_names
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.behaviour.results.accuracy import PromptSearch
-from interp.engine.answers import Resources, greedy
+from interp.engine.answers import greedy
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.errors import InputError
 from interp.models.asking import Asked, sample
 from interp.models.model import Model

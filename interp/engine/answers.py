@@ -14,22 +14,13 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import score
 from interp.engine._generate import generate
 from interp.engine._run import run
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Resources
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.spelling import Spelling
 from interp.models.tokens import digits_in
 
 MARGIN = 3  # tokens beyond the longest right answer, so that one too long is seen as such
-
-
-@dataclass(frozen=True)
-class Resources:
-    """How the model may run; passed on to the engine."""
-
-    memory: int = 2**30
-    cancel: Cancel | None = None
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True, eq=False)

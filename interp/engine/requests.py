@@ -78,6 +78,16 @@ class Savings:
 
 
 @dataclass(frozen=True)
+class Resources:
+    """How a computation may run; passed on to the engine."""
+
+    memory: int = 2**30
+    cancel: Cancel | None = None
+    progress: Progress | None = None
+    savings: Savings | None = None
+
+
+@dataclass(frozen=True)
 class Variant:
     """One changed run: other prompts (same number of rows), interventions, or both."""
 

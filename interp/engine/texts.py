@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interp.engine import answers
-from interp.engine.answers import MARGIN, Resources, stops
+from interp.engine.answers import MARGIN, stops
+from interp.engine.requests import Resources
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.text_prompts import TextPrompts

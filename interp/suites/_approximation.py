@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.engine.answers import Resources
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.engine.texts import continued, fitting
 from interp.models.model import Model
 from interp.results.intervals import mean_interval

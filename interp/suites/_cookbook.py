@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from interp.engine.answers import Resources
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.engine.texts import continued, fitting, room_for
 from interp.errors import InputError
 from interp.models.model import Model

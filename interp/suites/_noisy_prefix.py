@@ -11,9 +11,8 @@ import pandas as pd
 
 from interp.arithmetic.digits import Digits
 from interp.engine._run import run
-from interp.engine.answers import Resources
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress
+from interp.engine.requests import Cancel, Progress, Resources
 from interp.errors import InputError
 from interp.models.asking import Asked, sample
 from interp.models.model import Model

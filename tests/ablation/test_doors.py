@@ -11,7 +11,7 @@ import pytest
 import interp
 from interp import ablation
 from interp.ablation import Replacement, Schedule
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
 from interp.errors import InputError, ModelError, RoleError
@@ -46,18 +46,18 @@ def test_a_token_that_the_table_has_never_seen(tiny_model: Callable[..., Any]) -
     small = model.prompts(task.problems([1, 2, 3, 4], [1, 2, 3, 4]), format="padded")
     table = build_table(model, small, "token", memory=2**30)
     batch = model.prompts(task.problems([7, 2], [1, 2]), format="padded")
-    here = Setting.of(model, batch, Replacement(), "first", 0, Resources())
+    here = Setting.of(model, batch, Replacement(), "first", 0, StagedResources())
     with pytest.raises(
         InputError, match=r"no prompt of the table has '7' at 'a0': build .* --table-n"
     ):
         here.replacement_states(table=table)
     alone = model.prompts(task.problems([4, 4], [4, 4]), format="padded")
-    here = Setting.of(model, alone, Replacement(), "first", 0, Resources())
+    here = Setting.of(model, alone, Replacement(), "first", 0, StagedResources())
     with pytest.raises(InputError, match=r"no other prompt .* at 'a0', .* condition on less"):
         here.replacement_states(table=table)
     longer = model.prompts(interp.Addition(2).problems([12], [34]), format="padded")
     longer = longer[np.array([0, 0])]
-    here = Setting.of(model, longer, Replacement(), "first", 0, Resources())
+    here = Setting.of(model, longer, Replacement(), "first", 0, StagedResources())
     with pytest.raises(InputError, match="has no role 'a1'"):
         here.replacement_states(table=table)
 

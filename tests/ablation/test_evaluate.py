@@ -15,7 +15,7 @@ import interp
 from interp import ablation, engine
 from interp.ablation import Schedule
 from interp.ablation.answers import Truth
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.problems import named
 from interp.ablation.setting import Setting
 from interp.errors import InputError
@@ -202,7 +202,7 @@ def test_another_answer_token_leaves_earlier_fillings_alone(tiny_model: Any) -> 
     """The prompt is left out of its means up to where it goes another way."""
     model, _ = tiny_model("gpt2")
     batch = model.prompts(interp.Addition(1).grid()[:20], format="padded")
-    setting = Setting.of(model, batch, "cama", "first", 0, Resources())
+    setting = Setting.of(model, batch, "cama", "first", 0, StagedResources())
     first, second = (batch.positions[role] for role in batch.answer_roles[:2])
     tokens = batch.tokens.clone()
     tokens[:, first] = batch.labels("b0")

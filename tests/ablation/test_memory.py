@@ -12,7 +12,7 @@ import torch
 import interp
 from interp import ablation
 from interp.ablation import batched_schedules
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.own_states import OwnStates, beginnings
 from interp.ablation.setting import Setting
 
@@ -72,7 +72,9 @@ def test_states_of_some_depths_at_a_time_are_the_states(
     monkeypatch.setattr(OwnStates, "_make", noted)
     little = 2 * 150 * model.shape.d_model * 8  # bytes: two depths of about 150 prefixes
     whole, parts = (
-        Setting.of(model, batch, replacement, "first", 0, Resources(memory)).replacement_states()
+        Setting.of(
+            model, batch, replacement, "first", 0, StagedResources(memory)
+        ).replacement_states()
         for memory in (2**30, little)
     )
     for depth in (1, 2, 3, 4, 1):

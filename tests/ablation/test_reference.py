@@ -19,7 +19,7 @@ from interp.ablation._grid import full_answers, run_schedules
 from interp.ablation._removal import variants
 from interp.ablation.answers import Answers
 from interp.ablation.batched_schedules import BatchedSchedules, StagedSchedule
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.setting import Setting
 from tests import tiny
 from tests.ablation import reference
@@ -28,7 +28,7 @@ TASK = interp.Addition(1)
 
 
 def setting(model: Any, batch: Any, replacement: str = "cama", sink: str = "first") -> Setting:
-    return Setting.of(model, batch, Replacement.of(replacement), sink, 0, Resources())
+    return Setting.of(model, batch, Replacement.of(replacement), sink, 0, StagedResources())
 
 
 def close(model: Any, family: str) -> float:

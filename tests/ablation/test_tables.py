@@ -14,7 +14,7 @@ import torch
 import interp
 from interp import ablation, engine
 from interp.ablation import Replacement
-from interp.ablation.complete import Resources
+from interp.ablation.complete import StagedResources
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
 from interp.engine import Read
@@ -40,7 +40,7 @@ def test_a_mean_is_the_mean_over_the_other_prompts_that_share_the_key(
     table = model.prompts(problems, format="padded")
     batch = table[np.array([2, 11])]
     what = streams(model, table)
-    here = Setting.of(model, batch, Replacement("cama", given), "first", 0, Resources())
+    here = Setting.of(model, batch, Replacement("cama", given), "first", 0, StagedResources())
     held = build_table(model, table, given, memory=2**20)
     got = here.replacement_states(table=held).rows(3)
     tokens = table.tokens.numpy()
