@@ -89,9 +89,9 @@ def run_variants(
     if not variants:
         raise InputError("there is nothing to run: give at least one Variant.")
     savings = _possible(model, savings or Savings())
-    reads = tuple(Read.of(read) for read in reads)
-    base = make_plan(model, batch, (), reads, logits, savings)
-    plans = [_variant_plan(model, base, v, reads, savings, memory, cancel) for v in variants]
+    wanted = tuple(Read.of(read) for read in reads)
+    base = make_plan(model, batch, (), wanted, logits, savings)
+    plans = [_variant_plan(model, base, v, wanted, savings, memory, cancel) for v in variants]
     # The clean run must reach every position that a variant starts from or is held at.
     ends = [p.end for p in plans if p.batch is base.batch]
     ends += [last_position(p.held, batch.tokens.shape[1]) for p in plans]

@@ -99,10 +99,10 @@ class Behaviour(Result):
     @property
     def code(self) -> str:
         strict = False if self.settings.get("strict") is False else None
-        options = {"format": self.format, "mode": self.mode, "strict": strict}
         return asked_code(
-            self.model, self.settings, "interp.behaviour.accuracy", seed=self.seed, **options
-        )
+            self.model, self.settings, "interp.behaviour.accuracy", seed=self.seed,
+            format=self.format, mode=self.mode, strict=strict,
+        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         metrics = self.metrics
