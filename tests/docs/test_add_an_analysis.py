@@ -18,6 +18,7 @@ GUIDE = (ROOT / "docs" / "add-an-analysis.md").read_text(encoding="utf-8")
 SECTION = re.compile(r"^## \d\. [^\n]*`([^`\n]+)`\n.*?^(`{3,4})\w+\n(.*?)^\2$", re.M | re.S)
 FILES = {path: text for path, _, text in SECTION.findall(GUIDE)}
 AFTER = GUIDE.partition("## What the line gives you")[2]
+QUESTION = "By how much is each right digit preferred?"
 CATALOGUE, HEAD = "interp/catalogue.py", "CATALOGUE: tuple[Entry, ...] = (\n"
 
 PROOF = """
@@ -47,6 +48,19 @@ report["figure"] = [trace.name for trace in figure.data]
 report["title"] = figure.layout.title.text
 report["saved"] = str(names["result"].save("saved"))
 report["metrics"] = names["result"].metrics
+
+from streamlit.testing.v1 import AppTest
+
+at = AppTest.from_file("app/Explorer.py", default_timeout=200)
+for key, value in {"model": "add5", "n": "24", "seed": "1"}.items():
+    at.query_params[key] = value
+at.run()
+at.switch_page("views/more.py").run()
+at.selectbox(key="more").set_value("attribution.margin").run()
+report["page errors"] = [error.value for error in at.exception]
+spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+report["page"] = [trace["name"] for trace in spec["data"]]
+report["page texts"] = [one.value for one in (*at.title, *at.header, *at.markdown, *at.caption)]
 print("REPORT" + json.dumps(report))
 """
 
@@ -120,7 +134,7 @@ def test_it_runs_over_seeds_and_checkpoints(report: Any) -> None:
 
 
 def test_it_has_a_figure(report: Any) -> None:
-    assert report["title"] == "By how much is each right digit preferred?"
+    assert report["title"] == QUESTION
     assert report["figure"] == ["true token", "another prompt's (control)"]
     assert report["metrics"]["smallest_margin"] > 0 > report["metrics"]["smallest_margin_shuffled"]
 
@@ -137,15 +151,21 @@ def test_a_saved_result_loads_without_torch(house: House, report: Any) -> None:
 def test_it_has_a_command(house: House, report: Any) -> None:
     command = shutil.which("arithmoscope", path=str(Path(sys.executable).parent))
     assert command is not None
-    asked = ("agree", "add5", "add5-s1", "--analysis", "attribution.margin", "--n", "32")
-    house.run(command, *asked, "--out", "seeds")
-    summary = json.loads((house.folder / "seeds" / "result.json").read_text())
-    assert summary["analysis"] == "agreement"
+    assert "margin" in house.run(command, "--help")
+    house.run(command, "margin", "--model", "add5", "--n", "32", "--seed", "1", "--out", "run")
+    summary = json.loads((house.folder / "run" / "result.json").read_text())
+    assert (summary["analysis"], summary["n"], summary["seed"]) == ("margin", 32, 1)
+    assert (house.folder / "run" / "figure.html").is_file()
+
+
+def test_it_has_a_place_in_the_explorer(report: Any) -> None:
+    assert report["page errors"] == []
+    assert report["page"] == report["figure"]
+    assert any(QUESTION in text for text in report["page texts"])
 
 
 def test_it_breaks_no_rule_of_the_house(house: House) -> None:
     from tests.import_rules import read_house, violations
 
-    ours = [found for found in violations(read_house(house.folder)) if "margin" in str(found)]
-    shipped = {str(found) for found in violations(read_house(ROOT))}
-    assert [found for found in ours if str(found) not in shipped] == []
+    found = [str(one) for one in violations(read_house(house.folder))]
+    assert [one for one in found if "attribution" in one and "margin" in one] == []
