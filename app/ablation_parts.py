@@ -56,7 +56,7 @@ def transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTr
 @st.cache_data(max_entries=16, show_spinner=False)
 def _transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTransfer:
     job, model = jobs.current(), loaded(study)
-    sample = calls.problems(study.task, study.n, seed=study.seed)
+    sample = calls.problems_of(model, calls.Sample(study.task, study.n, study.seed))
     return interp.ablation.transfer(
         model,
         drawn.schedule(model.shape.n_layers),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Sample:
     """The problems to ask; None leaves a choice to the analysis or the model.
 
-    Without a `sampler` the library draws `n` problems of the task, all where there are no more.
+    Without a `sampler` the library draws `n` problems of the task, all where there are no more, and
+    with `held_out` only problems outside the model's training, where its card can tell.
     """
 
     task: str | None = None
@@ -28,6 +29,7 @@ class Sample:
     seed: int = 0
     format: str | None = None
     sampler: str | None = None
+    held_out: bool = True
 
 
 def run(
@@ -53,41 +55,42 @@ def _asked(
     analysis: Entry, model: Model | None, sample: Sample
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional arguments, and keyword arguments for those of them that a function takes."""
-    keywords: dict[str, Any] = {"seed": sample.seed}
+    drawn: dict[str, Any] = {"seed": sample.seed}
     if analysis.asks in ("log", "file"):
-        return (), keywords
+        return (), drawn
     n = analysis.n if sample.n is None else sample.n
     if n is not None:
-        keywords["n"] = n
-    if n is not None and n < 1:
-        raise InputError(f"the sample is empty (n = {n}): ask for at least one problem")
+        drawn["n"] = _positive(n)
     if analysis.asks == "model":
         if sample.sampler is not None:
             raise InputError("this analysis draws its own problems: leave --sampler out")
-        return (model,), keywords
-    asked = asked_of(model, sample, n or 0)
-    if analysis.asks == "task":
-        return (asked,), keywords
-    takes = signature(analysis.load()).parameters
-    if "batch" in takes and model is not None:
-        subject = model.tokens if "tokens" in takes else model
-        return (subject, prompts(model, replace(sample, n=n))), {"seed": sample.seed}
-    return (model, asked), {"format": sample.format, **keywords}
+        return (model,), drawn
+    drawn |= {"format": sample.format, "held_out": sample.held_out}
+    name = str(sample.task) if model is None else task_of(model, sample.task)
+    asked = name if sample.sampler is None else problems_of(model, replace(sample, task=name, n=n))
+    return ((asked,) if analysis.asks == "task" else (model, asked)), drawn
+
+
+def problems_of(model: Model | None, sample: Sample) -> Problems:
+    """The problems of a sample: by its sampler, or as the library draws them."""
+    from interp.models.asking import asked_problems
+
+    name = str(sample.task) if model is None else task_of(model, sample.task)
+    n = _positive(sample.n or 0)
+    if sample.sampler is not None:
+        return problems(name, n, seed=sample.seed, sampler=sample.sampler)
+    return asked_problems(model, name, n=n, seed=sample.seed, held_out=sample.held_out)
 
 
 def prompts(model: Model, sample: Sample) -> PromptBatch:
     """The sample written for a model."""
-    name = task_of(model, sample.task)
-    drawn = problems(name, sample.n or 0, seed=sample.seed, sampler=sample.sampler or "uniform")
-    return model.prompts(drawn, format=sample.format)
+    return model.prompts(problems_of(model, sample), format=sample.format)
 
 
-def asked_of(model: Model | None, sample: Sample, n: int) -> Problems | str:
-    """The task's name, from which the analysis draws; problems where a sampler is named."""
-    name = str(sample.task) if model is None else task_of(model, sample.task)
-    if sample.sampler is None:
-        return name
-    return problems(name, n, seed=sample.seed, sampler=sample.sampler)
+def _positive(n: int) -> int:
+    if n < 1:
+        raise InputError(f"the sample is empty (n = {n}): ask for at least one problem")
+    return n
 
 
 def problems(task: str, n: int, *, seed: int, sampler: str = "uniform") -> Problems:
@@ -98,10 +101,8 @@ def problems(task: str, n: int, *, seed: int, sampler: str = "uniform") -> Probl
     """
     import interp
 
-    if n < 1:
-        raise InputError(f"the sample is empty (n = {n}): ask for at least one problem")
     chosen = interp.task(task)
-    if n >= chosen.n_problems and sampler == "uniform":
+    if _positive(n) >= chosen.n_problems and sampler == "uniform":
         return chosen.grid()
     return chosen.sample(n, seed=seed, sampler=sampler)
 

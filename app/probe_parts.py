@@ -9,7 +9,7 @@ import streamlit as st
 
 import interp
 import probes
-from app import calls, jobs, parts, results
+from app import jobs, parts, results
 from app.cells import caption, embedded
 from app.plain import plain
 from app.study import Study
@@ -86,12 +86,13 @@ def _use(study: Study, target: str, split: str, place: Place, mode: str) -> Prob
     job, model = jobs.current(), results.loaded(study)
     fitted = probes.fit(
         model,
-        calls.problems(study.task, study.n, seed=study.seed),
+        study.task,
         target,
         site=place.site,
         layer=place.layer,
         role=place.role,
         head=None if place.head < 0 else place.head,
+        n=study.n,
         seed=study.seed,
         format=study.format,
         split=split,

@@ -16,6 +16,7 @@ from app.commands.options import (
     Device,
     Dtype,
     FormatName,
+    HeldOut,
     ModelName,
     Out,
     SamplerName,
@@ -104,6 +105,7 @@ def ablate(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
+    held_out: HeldOut = True,
     wait: Wait = None,
     transfer: Transfer = None,
     compute: Compute = None,
@@ -138,7 +140,7 @@ def ablate(
         other_model=other_model,
     )
     check(method, flags)
-    sample = Sample(task, n, seed, format, None if sampler == "uniform" else sampler)
+    sample = Sample(task, n, seed, format, None if sampler == "uniform" else sampler, held_out)
     with Watch(f"loading {model}") as watch:
         import interp
 

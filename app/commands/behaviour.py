@@ -13,6 +13,7 @@ from app.commands.options import (
     Device,
     Dtype,
     FormatName,
+    HeldOut,
     Out,
     SamplerOrNone,
     Seed,
@@ -78,6 +79,7 @@ def behaviour(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerOrNone = None,
+    held_out: HeldOut = True,
     styles: Styles = None,
     shots: Shots = None,
     cookbook_tasks: CookbookTasks = None,
@@ -115,6 +117,7 @@ def behaviour(
             "seed": seed,
             "format": format,
             "sampler": sampler,
+            "held_out": held_out,
             "device": device,
             "dtype": dtype,
         }

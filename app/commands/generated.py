@@ -25,7 +25,8 @@ from interp.errors import InputError
 
 METHODS = {"attribute": "--method", "behaviour": "--analysis"}  # commands that take the second word
 WRITTEN = {("ablate", method) for method in ABLATIONS}  # second words of a hand-written command
-OWN = {"n", "seed", "format", "memory", "savings", "cancel", "progress"}  # of every analysis
+# Of every analysis.
+OWN = {"n", "seed", "format", "held_out", "memory", "savings", "cancel", "progress"}
 ASKED = {"prompts": 2, "problems": 2, "task": 1, "model": 1}  # leading arguments that are no flags
 
 
@@ -162,9 +163,9 @@ def run(entry: Entry, given: Mapping[str, Any], texts: Mapping[str, Any]) -> Any
 
         options = converted(entry, texts)
         sampler = given.get("sampler")
-        sample = calls.Sample(
-            given.get("task"), given.get("n"), given.get("seed", 0), given.get("format"), sampler
-        )
+        names = ("task", "n", "seed", "format", "held_out")
+        drawn = {name: given[name] for name in names if name in given}
+        sample = calls.Sample(**drawn, sampler=sampler)
         loaded = None
         if model is not None:
             import interp
@@ -293,6 +294,8 @@ def _before(methods: Sequence[Entry]) -> Iterable[Parameter]:
         yield _flag("format", shared.FormatName, None)
     if entry.asks in ("prompts", "problems", "task"):
         yield _flag("sampler", shared.SamplerName, "uniform")
+    if "held_out" in takes:
+        yield _flag("held_out", shared.HeldOut, True)
 
 
 def _after(entry: Entry) -> Iterable[Parameter]:

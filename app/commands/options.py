@@ -34,6 +34,10 @@ FormatName = Annotated[
 SamplerName = Annotated[
     str, Option("--sampler", help="uniform, carries, cascades, propagation, lengths or simple.")
 ]
+HeldOut = Annotated[
+    bool,
+    Option(help="Ask only problems outside the model's training, where its card can tell."),
+]
 SamplerOrNone = Annotated[
     str | None,
     Option(

@@ -16,6 +16,7 @@ from app.commands.options import (
     Device,
     Dtype,
     FormatName,
+    HeldOut,
     Out,
     SamplerName,
     Seed,
@@ -113,6 +114,7 @@ def probe(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
+    held_out: HeldOut = True,
     split: SplitBy = "operand",
     turns: Turns = 1,
     store: Store = None,
@@ -148,7 +150,7 @@ def probe(
     with Watch(f"loading {model}") as watch:
         import interp
         import probes
-        from app.calls import problems, task_of
+        from app.calls import Sample, problems_of
 
         options: dict[str, Any] = {
             "sites": names(sites),
@@ -158,7 +160,8 @@ def probe(
             "shard": shard_of(shard),
         }
         loaded = interp.load(str(model), device=device, dtype=dtype)
-        chosen = problems(task_of(loaded, task), n, seed=seed, sampler=sampler)
+        drawn = None if sampler == "uniform" else sampler
+        chosen = problems_of(loaded, Sample(task, n, seed, None, drawn, held_out))
         wanted = target_names(chosen, targets) if targets else None
         watch.step(f"probing {loaded.name} on {len(chosen):,} problems")
         try:

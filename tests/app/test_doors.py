@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,13 +13,13 @@ import streamlit as st
 import interp
 from app import ablation_parts, cli, probe_parts, results
 from app.ablation_sliders import Drawn
-from app.calls import problems
 from app.commands import ablate, behaviour, dynamics, generated, probe
 from app.study import Study
 from interp import catalogue
 from interp.ablation.schedule import Schedule
-from interp.behaviour.errors import published_file
+from interp.behaviour.answers_given import published_file
 from interp.catalogue import Entry
+from interp.models.asking import asked_problems
 
 SEED, N = 3, 12
 MODEL, TASK, FORMAT = "mul3x3-sft-s2", "mul:3x3", "reversed"  # wrong in half of its answers
@@ -64,7 +64,9 @@ CASES = {
     "behaviour.explain_errors": Case(LAX, ("--no-strict", "--shuffles", "20")),
     "behaviour.published_errors": Case(FILE, ("-a", "errors", *ANSWERS), "behaviour"),
     "behaviour.explain_published": Case(FILE, ("-a", "explain", *ANSWERS), "behaviour"),
-    "behaviour.search_prompts": Case({"shots": (0,)}, ("--shots", "0")),
+    "behaviour.search_prompts": Case(
+        {"styles": (FORMAT,), "shots": (0,)}, ("--styles", FORMAT, "--shots", "0")
+    ),
     "behaviour.doctor": Case({"formats": (FORMAT,)}, ("--formats", FORMAT)),
     "suites.noisy_prefix": Case(),
     "suites.cookbook": Case(
@@ -227,7 +229,7 @@ def test_the_seed_moves_the_numbers(name: str, model: Any) -> None:
 def test_a_schedule_in_another_format(
     model: Any, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = model.prompts(problems(TASK, N, seed=SEED), format="plain")
+    batch = model.prompts(asked_problems(model, TASK, n=N, seed=SEED), format="plain")
     schedule = DRAWN.schedule(model.shape.n_layers)
     filled = {"replacement": "cama", "sink": "first", "seed": SEED}
     want = interp.ablation.transfer(model, schedule, {"plain": batch}, **filled)
@@ -241,13 +243,12 @@ def test_a_schedule_in_another_format(
 def test_what_an_edited_probe_does(model: Any, study: Study) -> None:
     import probes
 
-    sample = problems(TASK, N, seed=SEED)
-    place = {"site": "resid_post", "layer": 0, "role": "last"}
+    place = {"site": "resid_post", "layer": 0, "role": "last", "n": 40}
     fitted = probes.fit(
-        model, sample, ASKED.target, **place, seed=SEED, format=FORMAT, split="problem"
+        model, TASK, ASKED.target, **place, seed=SEED, format=FORMAT, split="problem"
     )
     want = probes.intervene(model, fitted, mode="move", seed=SEED)
-    assert_equal(probe_parts.use(study, ASKED, PLACE, "move"), want)
+    assert_equal(probe_parts.use(replace(study, n=40), ASKED, PLACE, "move"), want)
 
 
 def test_the_wrong_answers_read_in_one_direction(study: Study) -> None:
