@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from inspect import Parameter, getdoc, signature
+from inspect import Parameter, getdoc, signature, unwrap
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -230,7 +230,7 @@ def plain_options(entry: Entry) -> list[Parameter]:
 def _kinds(entry: Entry) -> dict[str, Any]:
     """Option → its type: a plain one, a Literal, Sequence[int] or Sequence[str]."""
     takes = signature(entry.load()).parameters
-    space = entry.load().__globals__
+    space = unwrap(entry.load()).__globals__
     kinds = {}
     for name in list(takes)[ASKED.get(entry.asks, 0) :]:
         if name not in OWN and takes[name].kind is not Parameter.VAR_KEYWORD:

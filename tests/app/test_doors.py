@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -203,6 +204,7 @@ def _record(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     where, _, name = entry.function.partition(":")
     function = entry.load()
 
+    @wraps(function)
     def record(*args: Any, **kwargs: Any) -> dict[str, Any]:
         bound = signature(function).bind(*args, **kwargs)
         bound.apply_defaults()
@@ -210,9 +212,6 @@ def _record(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
             k: v for k, v in bound.arguments.items() if k not in ("model", "progress", "cancel")
         }
 
-    record.__signature__ = signature(function)  # type: ignore[attr-defined]
-    record.__doc__ = function.__doc__
-    record.__module__ = function.__module__
     monkeypatch.setattr(import_module(where), name, record)
 
 
