@@ -38,7 +38,7 @@ def score(chosen: Study, drawn: Drawn) -> AblationScore:
     return result
 
 
-def _filled(drawn: Drawn) -> dict[str, str]:
+def _filled(drawn: Drawn) -> dict[str, Any]:
     return {"replacement": drawn.replacement, "sink": drawn.sink}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -119,11 +119,10 @@ def published(chosen: Study) -> None:
     parts.take_away(result)
 
 
-def published_result(path: str, part: str, chosen: Study) -> Result:
+def published_result(path: str, part: str, chosen: Study) -> Any:
     """The errors of a published result file; an empty path means the one that ships."""
     stamp = Path(path).stat().st_mtime if path and Path(path).is_file() else 0.0
-    result: Result = computed(chosen, f"behaviour.{PUBLISHED[part]}", stamp, path=path or None)
-    return result
+    return computed(chosen, f"behaviour.{PUBLISHED[part]}", stamp, path=path or None)
 
 
 def _shown(result: Result, key: str) -> None:

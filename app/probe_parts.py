@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -98,8 +98,9 @@ def _use(study: Study, target: str, split: str, place: Place, mode: str) -> Prob
         split=split,
         cancel=job.cancel,
     )
+    chosen: Any = mode
     return probes.intervene(
-        model, fitted, mode=mode, seed=study.seed, progress=job.progress, cancel=job.cancel
+        model, fitted, mode=chosen, seed=study.seed, progress=job.progress, cancel=job.cancel
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -92,9 +92,9 @@ def behaviour(
     """What does it get right, and how is it wrong?"""
     if (model is None) == (answers is None):
         raise InputError("say whose answers: --model NAME, or --answers FILE.csv; one of the two")
-    entry, options = chosen("behaviour", analysis), {}
+    entry = chosen("behaviour", analysis)
     if answers is not None:
-        entry, options = _published(analysis), {"path": answers}
+        entry, options = _published(analysis), dict[str, Any](path=answers)
         if where:
             options["where"] = assignments(where, "--where", "num_shots=8")
         with Watch(f"reading the answers in {answers.name}"):

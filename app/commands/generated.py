@@ -56,7 +56,7 @@ def chosen(first: str, second: str) -> Entry:
 class Commands(TyperGroup):
     """The hand-written commands, and one for every other command of the catalogue."""
 
-    def list_commands(self, ctx: Context | None = None) -> list[str]:
+    def list_commands(self, ctx: Any = None) -> list[str]:
         """Hand-written and generated; not the methods that another command takes by name."""
         words = [entry.command.split() for entry in catalogue.CATALOGUE if entry.command]
         known = {*self.commands, *(first for first, *second in words if not second)}
@@ -70,7 +70,7 @@ class Commands(TyperGroup):
                 names.append(first)
         return list(dict.fromkeys(names))
 
-    def get_command(self, ctx: Context | None, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The hand-written command of this name, or the generated one, or a group of them."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
@@ -215,14 +215,14 @@ def plain_options(entry: Entry) -> list[Parameter]:
         listed = get_origin(kind) is Sequence
         if listed:
             default = None if default is None else ",".join(map(str, default))
-        annotation = str if listed else kind
+        annotation: Any = str if listed else kind
         required = default is Parameter.empty
         if kind is not bool and not required:
             annotation = annotation | None
         text = helps.get(name, "") + (" By commas." if listed else "")
         switch = name.replace("_", "-")
         names = f"--{switch}/--no-{switch}" if kind is bool else f"--{switch}"
-        flag = Annotated[annotation, Option(names, help=text.strip())]
+        flag: Any = Annotated[annotation, Option(names, help=text.strip())]
         found.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=flag))
     return found
 
