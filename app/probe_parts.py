@@ -13,7 +13,7 @@ from app import jobs, parts, results
 from app.cells import caption, embedded
 from app.plain import plain
 from app.study import Study
-from probes.consequences import answer_follows
+from probes.counterfactual_answers import answer_follows
 from probes.figures.cell import measured, probe_cell
 from probes.figures.layers import score_by_layer
 from probes.figures.sweep import FLOW

@@ -25,8 +25,6 @@ is charged with the forward passes that gave the activations; their time stands 
     python -m bench.probes --only logistic
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

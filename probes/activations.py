@@ -5,8 +5,6 @@ and in a memory-mapped file where it does not. The engine runs a few rows at a t
 holds besides stays a small part of the budget.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager

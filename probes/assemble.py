@@ -1,7 +1,5 @@
 """Cells into a ProbeSweep, and shards of a sweep into one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,13 +10,13 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.resampling import resampling
-from probes.cells import Cell
+from probes.cell_scores import ProbeCell
 from probes.design import Design
 from probes.results.sweep import ProbeSweep
 from probes.study import Study
 
 
-def assemble(study: Study, found: Sequence[Cell], settings: Mapping[str, Any]) -> ProbeSweep:
+def assemble(study: Study, found: Sequence[ProbeCell], settings: Mapping[str, Any]) -> ProbeSweep:
     """The Result of a study from its cells.
 
     Where a target's held-out rows differ from role to role (prompts that lack a role), rows of the

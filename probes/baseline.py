@@ -1,7 +1,5 @@
 """What a linear map finds in the one-hot operand digits alone: no model, and already much."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd
@@ -17,7 +15,7 @@ from interp.results.calls import problems_call
 from interp.results.resampling import resampling
 from probes.design import Design, Scheme, designs_of, varying
 from probes.fitting import Found, constants, fit_design
-from probes.question import one_hot_operands
+from probes.references import one_hot_operands
 from probes.resample import resamples
 from probes.results.baseline import OneHotBaseline
 from probes.scores import mean_absolute_error, quality, score, size

@@ -1,7 +1,11 @@
-"""What all probes at one role have in common: targets, their values, their splits, their controls.
+"""Targets, values, splits and controls that all probes at one role share.
 
-Targets with the same split share one factorisation of every site, and the controls ride along as
-further targets: labels shuffled over the rows, and the control task (`probes.control_task`).
+Targets with the same split share one factorisation of every site, and the controls are further
+targets: labels shuffled over the rows, and Hewitt and Liang's control task (1909.03368), a random
+label for each input type. An input type is a value of the digits that the target is made from. A
+probe can learn the labels of types that it was fitted on and of no others, so the control is scored
+on the held-out rows whose type is among the training rows, and says nothing where a split holds the
+types out: split="combination" always does, and the default one for facts about a whole number.
 """
 
 from __future__ import annotations
@@ -13,18 +17,42 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from interp.arithmetic.problems import Problems
+from interp.arithmetic.problems import Problems, as_keys
 from interp.errors import InputError, RoleError
 from interp.models.prompts import PromptBatch
-from probes.control_task import control_labels, input_types, recurring
+from probes.needs import own_digits
 from probes.places import positions
-from probes.splits import Split, split, split_name
+from probes.splits import Split, digit_values, split, split_name
 from probes.targets import Target
 
+WRONG_LABELS = ("shuffled", "control_task")
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-WRONG_LABELS = ("shuffled", "control_task")
+
+def type_digits(problems: Problems, target: Target) -> tuple[str, ...]:
+    """The digits whose values are the input types; none where a target needs none."""
+    digits = own_digits(problems.task, target.name)
+    return digits or tuple(sorted(name for name in target.needs if not name.startswith("op")))
+
+
+def input_types(problems: Problems, target: Target, values: Floats) -> Ints:
+    """A number for the input type of each problem, [n]; the target's own `values` where it needs
+    no digit."""
+    digits = type_digits(problems, target)
+    keys = as_keys(digit_values(problems, digits)) if digits else values
+    return np.asarray(np.unique(keys, return_inverse=True)[1].ravel(), dtype=np.int64)
+
+
+def control_labels(types: Ints, values: Floats, seed: int) -> Floats:
+    """A value of the target, drawn at random, for each type, [n]."""
+    rng = np.random.default_rng([seed, 2])
+    return np.asarray(rng.choice(values, size=int(types.max()) + 1)[types])
+
+
+def recurring(types: Ints, split: Split) -> npt.NDArray[np.bool_]:
+    """Held-out rows whose type the training rows have, [held-out rows]."""
+    return np.isin(types[split.test], types[split.train])
 
 
 @dataclass(frozen=True, eq=False)

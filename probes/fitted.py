@@ -4,8 +4,6 @@ A probe fitted on one model and scored on another's activations measures nothing
 published as a finding; so a FittedProbe refuses anything but its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +20,7 @@ from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.results.identity import ModelId
 from probes.activations import Hook, extracted, hooks
-from probes.cells import shown_values
+from probes.cell_scores import shown_values
 from probes.design import Scheme, check_known, check_varying, designs
 from probes.estimators.linear_map import LinearMap
 from probes.estimators.softmax_maps import SoftmaxMaps

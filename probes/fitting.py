@@ -1,7 +1,5 @@
 """The probes of one site at one role: fitted on one half, with what they say of the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +9,7 @@ import numpy.typing as npt
 
 from interp.errors import InputError
 from probes.design import Design
-from probes.estimators.circle import on_circle
+from probes.estimators.circular import on_circle
 from probes.estimators.linear_map import LinearMap
 from probes.estimators.shared_logistic import SharedLogistic
 from probes.estimators.shared_ridge import SharedRidge

@@ -4,8 +4,6 @@ Of an answer that is only disturbed one in nine changes is to the predicted digi
 happens is counted too: `mismatched` is the share that becomes what was predicted for another row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

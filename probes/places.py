@@ -5,8 +5,6 @@ before it, where c2 is only about to be written. Both are resolved row by row, s
 lengths can be probed together.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 

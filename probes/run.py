@@ -7,8 +7,6 @@ OUT/use-K/  OUT/baseline/  OUT/running_sums/
 OUT/report.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ after the second layer's attention at the token c_k. Its errors for plain fine-t
 times those of a constant, which a probe fitted to the activations it is scored on cannot have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ R²: quality = (y − ȳ)² − (y − ŷ)², size = (y − ȳ)², summed over a
 Accuracy: quality = 1 where the class is right, size = 1.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

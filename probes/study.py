@@ -1,7 +1,8 @@
 """The measurement behind a sweep: one pass of the model, then the probes of hook after hook."""
 
-from __future__ import annotations
-
+import hashlib
+import io
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,20 +14,63 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from interp.engine.requests import Cancel, Progress
+from interp.errors import StorageError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.untrained import untrained
+from interp.results.atomic import write_atomic
 from probes.activations import EMBEDDING, Activations, Hook, chunks, extracted, keys_of
-from probes.cells import Cell, Frame, cells, frame
+from probes.cell_scores import Frame, ProbeCell, cells, frame
 from probes.design import Design
 from probes.fitting import Found, fit_design
-from probes.parts import Parts
 from probes.places import bos_tokens
 from probes.references import references
 from probes.resample import Resamples
 from probes.scores import score
-from probes.targets import Target
-from probes.trained import trained_in
+from probes.targets import Target, trained_in
+
+
+class FinishedHooks:
+    """The finished hooks of one sweep: in a folder, or without one in memory."""
+
+    def __init__(self, folder: Path | None, what: Mapping[str, Any]) -> None:
+        """`what` says which sweep it is: model hash, problems and settings, as JSON values. Other
+        sweeps may share the folder."""
+        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        self.folder = None if folder is None else folder / key
+        self._held: dict[Hook, list[ProbeCell]] = {}
+
+    def has(self, hook: Hook) -> bool:
+        return hook in self._held or (self.folder is not None and self._path(hook).is_file())
+
+    def write(self, hook: Hook, found: list[ProbeCell]) -> None:
+        """Raises StorageError where it cannot be written; nothing half-written is left."""
+        if self.folder is None:
+            self._held[hook] = found
+            return
+        rows = json.dumps([cell.row for cell in found])
+        buffer = io.BytesIO()
+        predicted = {f"cell{i}": cell.predicted for i, cell in enumerate(found)}
+        np.savez(buffer, rows=np.array(rows), **predicted)  # type: ignore[arg-type]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._path(hook), buffer.getvalue())
+
+    def read(self, hook: Hook) -> list[ProbeCell]:
+        """Raises StorageError for a damaged file."""
+        if self.folder is None:
+            return self._held[hook]
+        path = self._path(hook)
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                rows = json.loads(str(held["rows"]))
+                return [ProbeCell(row, held[f"cell{i}"]) for i, row in enumerate(rows)]
+        except (OSError, ValueError, KeyError) as error:
+            raise StorageError(f"{path} is damaged ({error}): delete it and run again") from error
+
+    def _path(self, hook: Hook) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{hook.site}-{hook.layer}-{hook.head}.npz"
+
 
 FORM = 4  # of finished hooks on disk; those of another form are made again
 
@@ -59,7 +103,7 @@ def measure(
     settings: Mapping[str, Any],
     progress: Progress | None,
     cancel: Cancel | None,
-) -> list[Cell]:
+) -> list[ProbeCell]:
     """The cells of every hook of the study, those found in the folder `resume` not made again."""
     what = {**settings, "shard": None, "model": study.model.hash, "seed": study.seed}
     what |= {
@@ -67,7 +111,7 @@ def measure(
         "rows": study.batch.problems.rows.tobytes().hex(),
         "bos": bos_tokens(study.batch),
     }
-    parts = Parts(resume, what)
+    parts = FinishedHooks(resume, what)
     missing = [hook for hook in study.hooks if not parts.has(hook)]
     if missing:
         _make(study, missing, parts, progress, cancel)
@@ -77,7 +121,7 @@ def measure(
 def _make(
     study: Study,
     missing: Sequence[Hook],
-    parts: Parts,
+    parts: FinishedHooks,
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> None:

@@ -4,8 +4,6 @@ one pass of the model  →  activations in memory or on disk  →  a factorisati
 →  every target, fold, penalty and wrong label at once      →  scores on held-out prompts
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-from .circle import (
+from .circular import CircularProbe as CircularProbe
+from .circular import (
     on_circle as on_circle,
 )
-from .circle import (
+from .circular import (
     read_circle as read_circle,
 )
-from .circular import CircularProbe as CircularProbe
 from .linear_map import (
     LinearMap as LinearMap,
 )
@@ -12,7 +12,7 @@ from .linear_map import (
     r2 as r2,
 )
 from .logistic import LogisticProbe as LogisticProbe
-from .low_rank import LowRankProbe as LowRankProbe
+from .ridge import LowRankProbe as LowRankProbe
 from .ridge import RidgeProbe as RidgeProbe
 from .shared_logistic import (
     LogisticScores as LogisticScores,

@@ -1,7 +1,7 @@
 """A ridge seen from its rows: the kernel matrix XXᵀ [n, n], for more features than rows.
 
 (XᵀX + α)⁻¹XᵀY = Xᵀ(XXᵀ + α)⁻¹Y, so that nothing of size d × d is ever made. The questions are
-those that `tall.Tall` answers.
+those that `Primal` answers.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probes.estimators.inputs import Floats, Rows, block_size
+from probes.estimators.inputs import Floats, Progress, Rows, Watch, block_size
 from probes.estimators.primal import Shifted, finite
-from probes.estimators.watch import Progress, Watch
 
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
 
 
-class Wide:
+class Dual:
     """One kernel matrix; each fold takes its training rows from it and centres them."""
 
     def __init__(

@@ -1,10 +1,10 @@
-"""What every estimator asks of its rows and labels, said once."""
+"""Validation of an estimator's rows and labels, row blocks, progress and cancellation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from interp.errors import InputError
+
+if TYPE_CHECKING:  # the engine brings torch, which no estimator needs
+    from interp.engine.requests import Cancel
+
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -124,3 +128,27 @@ def blocks(rows: Rows, width: int) -> Iterator[Rows]:
     step = block_size(width)
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
+
+
+Progress = Callable[[int, int], None]
+
+
+class Watch:
+    """Counts the `total` steps of a computation; raises Cancelled between two of them."""
+
+    def __init__(self, total: int, progress: Progress | None, cancel: Cancel | None) -> None:
+        self._total, self._progress, self._cancel = total, progress, cancel
+        self._done = 0
+        self.check()
+
+    def step(self) -> None:
+        """One more step is done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+        self.check()
+
+    def check(self) -> None:
+        """Raise Cancelled if that was asked for."""
+        if self._cancel is not None:
+            self._cancel.check()

@@ -5,8 +5,6 @@ still. Its function pointers, which it exports for Cython, can be called from `c
 the lock go.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable
 from typing import Any

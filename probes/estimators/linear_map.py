@@ -1,7 +1,5 @@
 """A linear map that was fitted, and the scores of its predictions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

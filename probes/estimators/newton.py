@@ -4,8 +4,6 @@ One product with the Hessians serves all problems that are not done; each stops 
 tolerance and is then left alone. Vectors are [problems, classes, r] throughout.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,7 +29,7 @@ def spread(numbers: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Step:
+class NewtonStep:
     """Where the problems should go: weights [problems, classes, r], the intercepts that follow
     [problems, classes], how fast the losses fall that way [problems], and products taken.
     """
@@ -50,7 +48,7 @@ def newton_step(
     *,
     most: int,
     check: Callable[[], None],
-) -> Step:
+) -> NewtonStep:
     """−H⁻¹·gradient, nearly.
 
     `product` gives H·V of the problems it is asked for, and the intercepts that follow V; `inverse`
@@ -85,7 +83,7 @@ def newton_step(
         before, size = size, dot(left, even)
         along = even + spread(size / before) * along
         size = np.where(share > 0, size, 0)  # no further where rounding leaves no curvature
-    return Step(found, follow, dot(found, gradient), taken)
+    return NewtonStep(found, follow, dot(found, gradient), taken)
 
 
 def _even(left: Floats, inverse: Floats) -> Floats:

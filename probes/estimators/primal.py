@@ -1,8 +1,8 @@
 """A ridge seen from its features: Gram matrices [d, d], for at least as many rows as features.
 
-`Tall` and `Wide` answer the same questions, so that `SharedRidge` never asks which of them it has:
-the matrix whose spectrum is wanted, the right-hand sides, predictions on the rows of a fold, and
-XᵀY. A fold is a number, its training rows are all the others; None leaves no rows out.
+`Primal` and `Dual` have the same methods: the matrix to factorise, the right-hand sides,
+predictions on a fold's rows, and XᵀY. A fold is a number, its training rows are all the others;
+None leaves no rows out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interp.errors import InputError
-from probes.estimators.inputs import REMEDY, Floats, Rows, block_size, blocks
-from probes.estimators.watch import Progress, Watch
+from probes.estimators.inputs import REMEDY, Floats, Progress, Rows, Watch, block_size, blocks
 
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
@@ -53,7 +52,7 @@ def finite(sums: Floats) -> None:
         raise InputError(f"activations hold NaN or infinity. {REMEDY}")
 
 
-class Tall:
+class Primal:
     """Gram matrices of each fold's rows; those of its training rows by subtraction."""
 
     def __init__(

@@ -20,14 +20,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from interp.errors import InputError
 from probes.estimators import inputs
-from probes.estimators.dual import Wide
-from probes.estimators.inputs import Floats
+from probes.estimators.dual import Dual
+from probes.estimators.inputs import Floats, Progress, Watch
 from probes.estimators.labels import Labels
-from probes.estimators.primal import Tall
-from probes.estimators.softmax_batch import Outcome, Round, SoftmaxBatch
+from probes.estimators.primal import Primal
+from probes.estimators.softmax_batch import Convergence, SoftmaxBatch, Whitened
 from probes.estimators.softmax_maps import SoftmaxMaps
 from probes.estimators.spectrum import Spectrum
-from probes.estimators.watch import Progress, Watch
 
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
@@ -83,7 +82,7 @@ class SharedLogistic:
             self.labels, self._fold = np.unique(checked, return_inverse=True)
         smaller = min(self.n, self.d)
         inputs.within(memory, 4 * smaller**2, f"probing {self.d} features of {self.n} rows")
-        kind, whole = Tall if self.d <= self.n else Wide, [np.arange(self.n)]
+        kind, whole = Primal if self.d <= self.n else Dual, [np.arange(self.n)]
         side = kind(X, whole, centre=fit_intercept, progress=progress, cancel=cancel)
         spectrum = Spectrum.of(side.matrix(None), max(self.n, self.d)).present()
         self.scale = float(spectrum.values.sum()) / self.d
@@ -91,7 +90,7 @@ class SharedLogistic:
         basis /= np.sqrt(np.einsum("dr,dr->r", basis, basis))
         centre = side.centre()
         X, mean = near(X, centre, self.scale * self.d / self.n)
-        self._rows = Round(X, mean, centre, spectrum.values, basis, fit_intercept)
+        self._rows = Whitened(X, mean, centre, spectrum.values, basis, fit_intercept)
 
     def fit(
         self,
@@ -162,7 +161,7 @@ class SharedLogistic:
                 watch.step()
         return LogisticScores(alphas, accuracy, loss, _chosen(accuracy, loss))
 
-    def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> Outcome:
+    def _solve(self, batch: SoftmaxBatch, alphas: Floats, watch: Watch) -> Convergence:
         ended = batch.solve(alphas, max_iter=self.max_iter, tol=self.tol, check=watch.check)
         if not ended.converged.all():
             worst = np.flatnonzero(~ended.converged)[ended.gap[~ended.converged].argmax()]

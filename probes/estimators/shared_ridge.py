@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from interp.errors import InputError
 from probes.estimators import inputs
-from probes.estimators.dual import Wide
-from probes.estimators.inputs import Floats
+from probes.estimators.dual import Dual
+from probes.estimators.inputs import Floats, Progress, Watch
 from probes.estimators.linear_map import LinearMap, r2_of
-from probes.estimators.primal import Tall
+from probes.estimators.primal import Primal
 from probes.estimators.spectrum import solve_once
 from probes.estimators.tridiagonal import Tridiagonal
-from probes.estimators.watch import Progress, Watch
 
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
@@ -103,7 +102,7 @@ class SharedRidge:
         smaller = min(self.n, self.d)
         what = f"probing {self.d} features of {self.n} rows in {len(parts)} folds"
         inputs.within(memory, (len(parts) + 3) * smaller**2, what)
-        side = Tall if self.d <= self.n else Wide
+        side = Primal if self.d <= self.n else Dual
         self._side = side(X, parts, centre=fit_intercept, progress=progress, cancel=cancel)
         self._parts = parts
         self._whole: Tridiagonal | None = None

@@ -1,7 +1,5 @@
 """Softmax problems solved side by side, each to a certificate of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.estimators.inputs import Floats
-from probes.estimators.newton import Step, dot, newton_step, shorten, spread
+from probes.estimators.newton import NewtonStep, dot, newton_step, shorten, spread
 from probes.estimators.softmax_loss import Curvature, SoftmaxLoss
 
 PRODUCTS = 1000  # with the Hessian at most a step; the next step goes on from there
@@ -19,7 +17,7 @@ LEAST = 1e-250  # of a preconditioner's entries
 
 
 @dataclass(frozen=True)
-class Round:
+class Whitened:
     """The rows of a site and the spectrum of their centred Gram matrix.
 
     `basis` holds its eigenvectors [d, r], in float64; weights are sought within it.
@@ -34,7 +32,7 @@ class Round:
 
 
 @dataclass
-class Outcome:
+class Convergence:
     """How each problem's search ended: passes over the rows, a bound on its objective above the
     minimum in nats, and whether that is as small as was asked for. All [problems].
     """
@@ -49,7 +47,7 @@ class SoftmaxBatch:
 
     def __init__(
         self,
-        rows: Round,
+        rows: Whitened,
         codes: NDArray[np.intp],
         counts: NDArray[np.bool_],
         sizes: NDArray[np.intp],
@@ -64,7 +62,7 @@ class SoftmaxBatch:
 
     def solve(
         self, alphas: Floats, *, max_iter: int, tol: float, check: Callable[[], None]
-    ) -> Outcome:
+    ) -> Convergence:
         """Minimise at those penalties [problems], from where A and b are.
 
         With the intercepts minimised out, a problem's objective F is as convex as its penalty, so
@@ -81,7 +79,7 @@ class SoftmaxBatch:
         """
         alphas = np.where(self.sizes == 2, 2 * alphas, alphas)
         count = len(alphas)
-        ended = Outcome(
+        ended = Convergence(
             np.zeros(count, dtype=np.intp), np.full(count, np.inf), np.zeros(count, dtype=bool)
         )
         live, wanted = np.arange(count), self._wanted(alphas, tol)
@@ -135,7 +133,7 @@ class SoftmaxBatch:
 
     @staticmethod
     def _note(
-        ended: Outcome,
+        ended: Convergence,
         live: NDArray[np.intp],
         gap: Floats,
         lost: Floats,
@@ -157,7 +155,7 @@ class SoftmaxBatch:
         alphas: Floats,
         wanted: Floats,
         check: Callable[[], None],
-    ) -> Step:
+    ) -> NewtonStep:
         """The next step, as exact as it has to be."""
         classes = self.sizes[at.which, None]
         curved = (at.mean * classes / (classes - 1))[:, :, None] * self.rows.values
@@ -178,7 +176,9 @@ class SoftmaxBatch:
         enough = 0.2 * 2 * alphas * wanted
         return newton_step(product, gradient, inverse, enough, most=PRODUCTS, check=check)
 
-    def _move(self, at: Curvature, step: Step, lost: Floats, alphas: Floats) -> NDArray[np.bool_]:
+    def _move(
+        self, at: Curvature, step: NewtonStep, lost: Floats, alphas: Floats
+    ) -> NDArray[np.bool_]:
         """Go as far along the step as lowers the losses; who moved."""
         live = at.which
         Z, b, A = self.Z[live], self.b[live], self.A[live]

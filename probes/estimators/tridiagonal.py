@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg import lapack
 
-from probes.estimators import lapack_nogil as unlocked
+from probes.estimators import lapack_nogil
 from probes.estimators.inputs import Floats
 from probes.estimators.spectrum import Spectrum, resolution
 
@@ -35,7 +35,7 @@ class Tridiagonal:
     @classmethod
     def of(cls, symmetric: Floats, size: int) -> Tridiagonal:
         """Of a positive semi-definite matrix made from at most `size` rows or features."""
-        reflections, diagonal, beside, scales = unlocked.tridiagonal(symmetric)
+        reflections, diagonal, beside, scales = lapack_nogil.tridiagonal(symmetric)
         noise = resolution(float(np.trace(symmetric)), size)
         return cls(diagonal, beside, reflections, scales, noise, size)
 
@@ -66,7 +66,7 @@ class Tridiagonal:
 
     def _turn(self, x: Floats, *, back: bool = False) -> Floats:
         """Q x, or Qᵀ x, [m, columns]."""
-        return unlocked.turn(self.reflections, self.scales, x, back=back)
+        return lapack_nogil.turn(self.reflections, self.scales, x, back=back)
 
     def _spectrum(self) -> Spectrum:
         values, vectors = scipy.linalg.eigh_tridiagonal(

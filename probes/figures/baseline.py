@@ -1,7 +1,5 @@
 """Figure of the one-hot baseline: what a linear map finds in the operand digits alone."""
 
-from __future__ import annotations
-
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots

@@ -1,7 +1,5 @@
 """Figure of a causal test: what the answer does after an edit along a probe's direction."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

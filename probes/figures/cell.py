@@ -1,7 +1,5 @@
 """One cell of a probe sweep: true against predicted, and the score beside its controls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

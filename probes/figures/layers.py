@@ -1,7 +1,5 @@
 """A probe's score by layer, with every control as a line of its own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

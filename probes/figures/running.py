@@ -1,8 +1,6 @@
 """The running-sum figure: true against predicted ĉ_k of each model, and the errors beside what a
 constant, the digits alone and the publication have (Fig. 3 of arXiv 2510.00184)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figures of a probe sweep: gain over the reference by place, and scores by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any

@@ -1,7 +1,5 @@
 """What a linear map finds in the question itself, and the running-sum figure beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

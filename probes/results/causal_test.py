@@ -5,8 +5,6 @@ the digits predicted for other prompts, so that it follows the step and is not o
 (2) after random steps as long; both by intervals that lie above 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """What linear probes find at every site, beside what they would find in the question alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

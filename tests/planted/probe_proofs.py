@@ -16,9 +16,9 @@ from interp.arithmetic.problems import Problems
 from interp.engine import Read
 from interp.planted.asked import at
 from interp.planted.linear import SITES
+from probes.causal_test import Along, edit
 from probes.estimators import LinearMap
 from probes.splits import Split
-from probes.steps import Along, edit
 from tests.planted.subjects import Subject
 
 Floats = npt.NDArray[np.float64]

@@ -1,7 +1,5 @@
 """What the proofs of probes make of many tests together."""
 
-from __future__ import annotations
-
 from bench.proofs.probe_partial_products import together
 
 

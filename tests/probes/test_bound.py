@@ -1,7 +1,5 @@
 """What is kept and reused belongs to these rows, these prompts and this task, and to no other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Controls that cannot be measured say so, and are not taken for controls that found nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import probes
 from interp.models.model import Model
 from probes.design import Scheme, designs_of
 from probes.fitting import fit_design
-from probes.question import one_hot
+from probes.references import one_hot
 from probes.splits import split
 from tests import nanogpt, tiny
 

@@ -1,7 +1,5 @@
 """An answer that only moves is not one that follows: predictions for other rows, and verdicts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probes.causal_test import random_edit
 from probes.outcomes import Arms, differences, outcomes
 from probes.results.causal_test import ProbeUse
-from probes.steps import random_edit
 from tests.figures import probe_results as made
 
 N = 1500

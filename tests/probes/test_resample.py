@@ -1,7 +1,5 @@
 """Intervals of many scores at once agree with the room of Results' own bootstrap."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """What the input shows by itself: digits, printed answers, and the tokens of a chain of thought."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,8 @@ import interp
 import probes
 from interp.arithmetic.formats import format
 from interp.models.model import Model
-from probes.needs import column_needs
-from probes.question import one_hot, one_hot_question
-from probes.visible import told_by
+from probes.needs import column_needs, told_by
+from probes.references import one_hot, one_hot_question
 from tests import tiny
 
 TASKS = ("add:2", "sub:2", "addsub:2", "mul:2x2", "mul:2x3", "mod:13", "expr:A+B+C:2")

@@ -1,7 +1,5 @@
 """Splits share no value; designs refuse targets that cannot be learnt."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

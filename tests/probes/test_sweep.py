@@ -1,7 +1,5 @@
 """A sweep: its numbers against slow references, and whatever way it is run the same."""
 
-from __future__ import annotations
-
 import multiprocessing
 from pathlib import Path
 from typing import Any

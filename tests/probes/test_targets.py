@@ -1,7 +1,5 @@
 """Targets: their values, what they need, and where arithmetic can know them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What counts as trained in: the running sums of the auxiliary loss, and all that they decide."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +7,7 @@ import pytest
 
 import interp
 import probes
-from probes.targets import resolve, target_names
-from probes.trained import trained_in
+from probes.targets import resolve, target_names, trained_in
 
 
 def _card(columns: list[int] | None) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """A fitted probe is bound to what it was fitted on; edits do what they say; baselines."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ from interp.errors import InputError, ModelError
 from interp.models.untrained import untrained
 from interp.planted.planted import build
 from interp.results.result import Result
+from probes.causal_test import edit, random_edit, wanted_reading
 from probes.plan import baseline_arguments, fit_arguments, use_arguments
-from probes.steps import edit, random_edit, wanted_reading
 from tests import tiny
 
 

@@ -1,7 +1,5 @@
 """Ridge through a tridiagonal form against a dense solver, and against the spectrum."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """From fitted probes to the rows of a ProbeSweep: scores, controls, gains and their intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +11,7 @@ from interp.models.prompts import PromptBatch
 from interp.results.resampling import resampling
 from probes.activations import Hook
 from probes.design import Design
-from probes.estimators.circle import read_circle
+from probes.estimators.circular import read_circle
 from probes.fitting import Found, constants
 from probes.places import positions, predicted_role
 from probes.references import Reference, References
@@ -32,7 +30,7 @@ SCORES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class ProbeCell:
     """One row of the table, and what the probe says of the held-out rows."""
 
     row: dict[str, Any]
@@ -93,7 +91,7 @@ def _emitted(batch: PromptBatch, target: Target, place: str) -> str:
     return "after" if bool((there[both] <= here[both]).all()) else "before"
 
 
-def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
+def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[ProbeCell]:
     """The cells of one hook, one a target of the design."""
     design = shared.design
     values = design.test_values
@@ -116,7 +114,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[Cell]:
             "alpha": found[i].alpha, "n_train": design.n_train,
             "n_test": len(design.test), "trained_in": shared.trained_in[i],
         }  # fmt: skip
-        out.append(Cell(row, shown_values(target, found[i].predicted)))
+        out.append(ProbeCell(row, shown_values(target, found[i].predicted)))
     return out
 
 

@@ -1,7 +1,5 @@
 """The answer that follows from another intermediate, against schoolbook work in plain Python."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,13 @@ from hypothesis import strategies as st
 
 import interp
 from interp.errors import InputError
-from probes.consequences import answer_follows, answer_if, keeps_sign, named_digit, value_range
+from probes.counterfactual_answers import (
+    answer_follows,
+    answer_if,
+    keeps_sign,
+    named_digit,
+    value_range,
+)
 
 
 def _by_hand(a: list[int], b: list[int], columns: int, name: str, value: int) -> list[int]:

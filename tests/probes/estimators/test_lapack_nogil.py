@@ -1,7 +1,5 @@
 """Routines called without Python's lock give what SciPy's give, and let other threads run."""
 
-from __future__ import annotations
-
 import threading
 import time
 from typing import Literal
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from probes.estimators import lapack_nogil as unlocked
+from probes.estimators import lapack_nogil
 
 RNG = np.random.default_rng(0)
 
@@ -21,11 +19,13 @@ def test_a_matrix_is_what_its_parts_make(m: int, order: Literal["C", "F"]) -> No
     X = RNG.normal(size=(2 * m, m))
     S = np.array(X.T @ X, order=order)
     before = S.copy()
-    packed, diagonal, beside, scales = unlocked.tridiagonal(S)
+    packed, diagonal, beside, scales = lapack_nogil.tridiagonal(S)
     T = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
-    Q = unlocked.turn(packed, scales, np.eye(m))
+    Q = lapack_nogil.turn(packed, scales, np.eye(m))
     np.testing.assert_allclose(Q @ T @ Q.T, S, atol=1e-10 * np.trace(S))
-    np.testing.assert_allclose(unlocked.turn(packed, scales, Q, back=True), np.eye(m), atol=1e-12)
+    np.testing.assert_allclose(
+        lapack_nogil.turn(packed, scales, Q, back=True), np.eye(m), atol=1e-12
+    )
     np.testing.assert_array_equal(S, before)
 
 
@@ -34,12 +34,12 @@ def test_a_solution_is_scipys(columns: int) -> None:
     X, right = RNG.normal(size=(90, 40)), RNG.normal(size=(40, columns))
     S = X.T @ X
     want = scipy.linalg.solve(S, right, assume_a="pos") if columns else right
-    np.testing.assert_allclose(unlocked.solve_positive(S.copy(), right), want, rtol=1e-9)
+    np.testing.assert_allclose(lapack_nogil.solve_positive(S.copy(), right), want, rtol=1e-9)
 
 
 def test_a_matrix_that_is_not_definite_is_refused() -> None:
     with pytest.raises(np.linalg.LinAlgError, match="info = 2"):
-        unlocked.solve_positive(np.diag([1.0, -1.0]), np.ones((2, 1)))
+        lapack_nogil.solve_positive(np.diag([1.0, -1.0]), np.ones((2, 1)))
 
 
 def test_other_threads_run_meanwhile() -> None:
@@ -54,7 +54,7 @@ def test_other_threads_run_meanwhile() -> None:
     other = threading.Thread(target=tick)
     other.start()
     began = time.perf_counter()
-    unlocked.tridiagonal(S)
+    lapack_nogil.tridiagonal(S)
     ended = time.perf_counter()
     done.set()
     other.join()

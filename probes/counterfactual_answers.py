@@ -1,16 +1,14 @@
-"""The answer that arithmetic gives when one intermediate has another value: worked out before a
-model is asked.
+"""The answer that arithmetic gives when one intermediate has another value, without any model.
 
 Everything above the changed intermediate is done again by the schoolbook algorithm; what stands
-beside or below it stays. A signed sum is worked out as larger minus smaller, as it was: which of
+beside or below it stays. A signed sum is computed as larger minus smaller, as it was: which of
 the two is the larger, and so the sign, stays too, and with r = carry − borrow
 
     ĉ_k = s_k + carry_{k-1} − borrow_{k-1}      c_k = ĉ_k mod 10      r_k = floor(ĉ_k / 10)
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +18,12 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.schoolbook import sum_carry_range
 from interp.arithmetic.tasks import Task
 from interp.errors import InputError
+from interp.models.tokens import digits_in
+from probes.targets import Target
 
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+_DRAWS = 50
 Ints = npt.NDArray[np.int64]
 
 
@@ -206,3 +209,79 @@ def _split(name: str) -> tuple[str, tuple[int, ...]]:
     if found is None:
         return name, ()
     return found[1], tuple(int(i) for i in found[2].split(",")) if found[2] else ()
+
+
+def named_role(problems: Problems, target: str, roles: Sequence[str]) -> str:
+    """The role among `roles` that holds the answer digit a target names, '' where none does."""
+    digit = named_digit(target)
+    for role in roles:
+        held = digits_in(role)
+        if held is None:
+            continue
+        if digit is None or int(digit[1:]) in held[1]:
+            return role
+    return ""
+
+
+def new_values(
+    problems: Problems,
+    target: Target,
+    values: Floats,
+    to: float | Sequence[float] | None,
+    named: str,
+    seed: int,
+) -> tuple[Floats, Mask]:
+    """A new value for each problem, and the rows in which it changes the named answer digit (or,
+    where no digit is named, the answer) and leaves the answer's sign.
+
+    Drawn values are those of other problems, so that each is one that the target takes.
+
+    Raises InputError for values of another number than the problems, and values that the target
+    does not take in the task.
+    """
+    if to is None:
+        return _drawn(problems, target, values, named, seed)
+    new = np.asarray(to, dtype=np.float64)
+    if new.ndim and new.shape != values.shape:
+        raise InputError(f"to= has {new.size} values for {len(values)} problems: one, or one each")
+    _check_possible(problems, target, new)
+    new = np.broadcast_to(new, values.shape).astype(np.float64)
+    return new, _changes(problems, target, new, named)
+
+
+def _check_possible(problems: Problems, target: Target, new: Floats) -> None:
+    if not np.isfinite(new).all():
+        raise InputError("to= holds NaN or infinity: give a value that the target takes")
+    if target.kind == "class":  # a class without a prompt is refused where its reading is looked up
+        return
+    least, most = value_range(problems.task, target.name)
+    wrong = new[(new != np.rint(new)) | (new < least) | (new > most)]
+    if len(wrong):
+        raise InputError(
+            f"{target.name} is never {wrong[0]:g} in {problems.task.name}: give whole numbers from "
+            f"{least} to {most}"
+        )
+
+
+def _drawn(
+    problems: Problems, target: Target, values: Floats, named: str, seed: int
+) -> tuple[Floats, Mask]:
+    rng = np.random.default_rng(seed)
+    new, done = values.copy(), np.zeros(len(values), dtype=bool)
+    for _ in range(_DRAWS):
+        drawn = np.where(done, new, rng.permutation(values))
+        changes = _changes(problems, target, drawn, named)
+        new = np.where(changes, drawn, new)
+        done |= changes
+        if done.all():
+            break
+    return new, done
+
+
+def _changes(problems: Problems, target: Target, new: Floats, named: str) -> Mask:
+    after = answer_if(problems, target.name, new)
+    before = problems.answer.astype(np.int64)
+    held = digits_in(named)
+    columns = list(held[1]) if held else list(range(before.shape[1]))
+    changed = (after[:, columns] != before[:, columns]).any(axis=1)
+    return np.asarray(changed & keeps_sign(problems, target.name, new))
