@@ -14,6 +14,7 @@ from typing import Any
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError
 from interp.loading import load as load_and_check
+from interp.models.asking import asked_problems
 from interp.models.model import Model
 from interp.results.result import Result
 from probes.assemble import merge
@@ -98,7 +99,9 @@ def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list
         done = intervene(model, fitted, seed=plan.seed, cancel=cancel, **use_arguments(wanted))
         found.append((f"use-{number}", f"Does the model use {wanted['target']}?", done))
     if plan.baseline:
-        alone = one_hot_baseline(task, cancel=cancel, **baseline_arguments(plan))
+        held_out = plan.probe.get("held_out", True)
+        asked = asked_problems(model, task, n=plan.n, seed=plan.seed, held_out=held_out)
+        alone = one_hot_baseline(asked, cancel=cancel, **baseline_arguments(plan))
         found.append(("baseline", "What the question alone tells", alone))
     if plan.running_sums:
         models = {name: load(source) for name, source in plan.running_sums.items()}
