@@ -11,7 +11,7 @@ strings are imported on first use, so reading the catalogue costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -401,18 +401,30 @@ _MOVED = {
 }
 
 
-def entry(name: str) -> Entry:
+def entry(name: str, among: Iterable[Entry] = CATALOGUE) -> Entry:
     """The entry of a public name; "interp." in front may be left out.
 
-    Raises InputError with the nearest names for one that is not in the catalogue.
+    Raises InputError for one that is not in the catalogue: with the new name of one that moved,
+    else with the nearest names `among` the entries that the caller can use.
     """
     short = name.removeprefix("interp.")
     for one in CATALOGUE:
         if one.name == short:
             return one
-    names = [one.name for one in CATALOGUE]
+    names = [one.name for one in among]
+    new = _now(short)
+    if new in names:
+        raise InputError(f"no analysis {name!r}; it is now {new}")
     near = get_close_matches(short, names, n=3, cutoff=0.3) or names[:3]
     raise InputError(f"no analysis {name!r}; the nearest names are {', '.join(near)}")
+
+
+def _now(old: str) -> str | None:
+    """The public name to which an old one moved, both without "interp." in front."""
+    for before, after in _MOVED.items():
+        if before.replace(":", ".").removeprefix("interp.") == old:
+            return after.replace(":", ".").removeprefix("interp.")
+    return None
 
 
 def entry_of(function: Callable[..., Any]) -> Entry | None:

@@ -10,6 +10,7 @@ from typer import Argument, Option
 from app.commands.finish import finish
 from app.commands.options import (
     FormatName,
+    HeldOut,
     Out,
     SamplerOrNone,
     Seed,
@@ -17,7 +18,7 @@ from app.commands.options import (
     assignments,
 )
 from app.commands.watch import Watch
-from interp.catalogue import CATALOGUE, entry
+from interp.catalogue import CATALOGUE
 from interp.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,20 +59,22 @@ def agree(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerOrNone = None,
+    held_out: HeldOut = True,
     changes: Arguments = None,
     out: Out = None,
 ) -> None:
     """Which of an analysis' findings do all seeds share?"""
     with Watch(f"loading {models[0]}") as watch:
         import interp
+        from interp.many import calling
 
-        function = entry(analysis).load()
+        function = calling.named(analysis)
         names = list(interp.seeds_of(models[0])) if len(models) == 1 else models
         first = interp.load(names[0])
-        asked = Asked(task, n, seed, format, sampler)
+        asked = Asked(task, n, seed, format, sampler, held_out)
         sample = asked.problems(function, first)
         watch.step(f"{analysis} of {len(names)} models")
-        options = asked.options(function) | assignments(changes)
+        options = asked.options(function) | asked.changes(function, changes)
         result = interp.over_seeds(
             [first, *names[1:]],
             function,
@@ -81,6 +84,9 @@ def agree(
             **options,
         )
     finish(result, out)
+
+
+_FLAGS = {"held_out": "--no-held-out"}  # of an argument, where it is not its name
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Asked:
     seed: int
     format: str | None
     sampler: str | None
+    held_out: bool
 
     def problems(self, analysis: Analysis, model: Model) -> Problems | None:
         """What all models are asked, `model` deciding where no task is named; None for an analysis
@@ -111,7 +118,7 @@ class Asked:
             default = 512 if known is None or known.n is None else known.n
             task, n = task_of(model, self.task), default if self.n is None else self.n
             if self.sampler is None:
-                return asked_problems(model, task, n=n, seed=self.seed)
+                return asked_problems(model, task, n=n, seed=self.seed, held_out=self.held_out)
             return problems(task, n, seed=self.seed, sampler=self.sampler)
         if self.task is not None or self.sampler is not None:
             raise InputError(
@@ -129,11 +136,27 @@ class Asked:
 
         given: dict[str, Any] = {"format": self.format}
         if not takes_problems(analysis):
-            given["n"] = self.n
+            given |= {"n": self.n, "held_out": None if self.held_out else False}
         chosen = {name: value for name, value in given.items() if value is not None}
         if self.seed or declares(analysis, "seed"):
             chosen["seed"] = self.seed
         if unknown := [name for name in chosen if not declares(analysis, name)]:
-            flags = ", ".join(f"--{name}" for name in unknown)
+            flags = ", ".join(_FLAGS.get(name, f"--{name}") for name in unknown)
             raise InputError(f"{title(analysis)} has no such argument: leave {flags} out")
         return chosen
+
+    def changes(self, analysis: Analysis, texts: list[str] | None) -> dict[str, Any]:
+        """The arguments that `--set` gives.
+
+        Raises:
+            InputError: for one that draws the problems, which are drawn before the call by flags.
+        """
+        from interp.many.calling import takes_problems
+
+        given = assignments(texts)
+        if takes_problems(analysis):
+            for name in ("n", "seed", "held_out"):
+                if name in given:
+                    flag = _FLAGS.get(name, f"--{name}")
+                    raise InputError(f"--set {name} would not draw other problems: use {flag}")
+        return given

@@ -43,8 +43,8 @@ SamplerOrNone = Annotated[
     Option(
         "--sampler",
         help="uniform, carries, cascades, propagation, lengths or simple: of the whole task. Left "
-        "out: uniform, and for behaviour only what was held out from training, where the model's "
-        "card tells.",
+        "out: uniform, and with --held-out only what was held out from training, where the "
+        "model's card tells.",
     ),
 ]
 Out = Annotated[

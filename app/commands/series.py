@@ -8,9 +8,8 @@ from typer import Argument
 
 from app.commands.agree import AnalysisName, Arguments, Asked, SampleSize
 from app.commands.finish import finish
-from app.commands.options import FormatName, Out, SamplerOrNone, Seed, TaskName, assignments
+from app.commands.options import FormatName, HeldOut, Out, SamplerOrNone, Seed, TaskName
 from app.commands.watch import Watch
-from interp.catalogue import entry
 
 
 def series(
@@ -21,19 +20,21 @@ def series(
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerOrNone = None,
+    held_out: HeldOut = True,
     changes: Arguments = None,
     out: Out = None,
 ) -> None:
     """How does an analysis' finding come about during training?"""
     with Watch(f"looking for checkpoints of {model}") as watch:
         import interp
+        from interp.many import calling
 
-        function = entry(analysis).load()
+        function = calling.named(analysis)
         found = interp.checkpoints(model)
-        asked = Asked(task, n, seed, format, sampler)
+        asked = Asked(task, n, seed, format, sampler, held_out)
         sample = asked.problems(function, found.load(found.steps[-1]))
         watch.step(f"{analysis} of {len(found)} checkpoints")
-        options = asked.options(function) | assignments(changes)
+        options = asked.options(function) | asked.changes(function, changes)
         # Before it has learnt its format a model's answers cannot be read, and are wrong.
         options = ({"strict": False} if analysis == "behaviour.accuracy" else {}) | options
         result = interp.over_checkpoints(

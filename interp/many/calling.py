@@ -105,10 +105,11 @@ def named(name: str) -> Analysis:
 
     Raises InputError for a name that no analysis of one model has.
     """
-    known = [one.name for one in CATALOGUE if one.asks in _OF_A_MODEL]
-    found = entry(name)
-    if found.name not in known:
-        raise InputError(f"{name} is no analysis of one model: name one of {', '.join(known)}")
+    known = [one for one in CATALOGUE if one.asks in _OF_A_MODEL]
+    found = entry(name, known)
+    if found not in known:
+        names = ", ".join(one.name for one in known)
+        raise InputError(f"{name} is no analysis of one model: name one of {names}")
     return found.load()
 
 

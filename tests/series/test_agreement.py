@@ -238,6 +238,16 @@ def test_an_analysis_of_this_package(trained: tuple[Path, ...], tmp_path: Path) 
     assert {trace.name for trace in figure.data} >= {*names, "pair of models"}
 
 
+def test_prompts_are_written_of_a_task_by_name(trained: tuple[Path, ...]) -> None:
+    """As they are of the problems that none of the models saw in training."""
+    names = [str(folder) for folder in trained[:2]]
+    counterfactual = interp.attribution.counterfactual
+    by_name = over_seeds(names, counterfactual, "add:2", n=30, seed=3)
+    unseen = over_seeds(names, counterfactual, interp.load(names[0]).held_out(30, seed=3), seed=3)
+    pd.testing.assert_frame_equal(by_name.values, unseen.values)
+    pd.testing.assert_frame_equal(by_name.cells, unseen.cells)
+
+
 def test_problems_go_as_they_are_where_no_batch_is_wanted(trained: tuple[Path, ...]) -> None:
     names = [str(folder) for folder in trained[:2]]
     result = over_seeds(names, interp.behaviour.accuracy, "add:2", n=30, seed=1, strict=False)
@@ -263,8 +273,12 @@ def test_bad_input(trained: tuple[Path, ...]) -> None:
         over_seeds("add5", interp.behaviour.accuracy, "add:2")
     with pytest.raises(InputError, match="is given twice"):
         over_seeds([names[0], names[0]], interp.behaviour.accuracy, "add:2", n=4)
-    with pytest.raises(InputError, match="takes prompts: give problems to write"):
-        over_seeds(names, interp.attribution.counterfactual, "add:2")
+    with pytest.raises(InputError, match=r"counterfactual cannot be called so: .* 'asked'"):
+        over_seeds(names, interp.attribution.counterfactual)
+    with pytest.raises(InputError, match="nothing that a model can be asked: give a task's name"):
+        over_seeds(names, interp.attribution.counterfactual, 3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="unknown task 'nope:2': write one of add:5"):
+        over_seeds(names, interp.attribution.counterfactual, "nope:2")
     with pytest.raises(InputError, match=r"accuracy cannot be called so: .* 'sead'"):
         over_seeds(names, interp.behaviour.accuracy, "add:2", sead=1)
     with pytest.raises(InputError, match="returned a str; an analysis returns a Result"):
