@@ -96,7 +96,7 @@ def behaviour(
     if answers is not None:
         entry, options = _published(analysis), dict[str, Any](path=answers)
         if where:
-            options["where"] = assignments(where, "--where", "num_shots=8")
+            options["where"] = assignments(where, "--where", "num_shots=8", "COLUMN=VALUE")
         with Watch(f"reading the answers in {answers.name}"):
             from app import calls
 

@@ -58,9 +58,14 @@ Dtype = Annotated[
 
 
 def assignments(
-    texts: Iterable[str] | None, flag: str = "--set", such: str = "steps=2000"
+    texts: Iterable[str] | None,
+    flag: str = "--set",
+    such: str = "steps=2000",
+    form: str = "NAME=VALUE",
 ) -> dict[str, Any]:
     """NAME=VALUE texts as a mapping; a value that is JSON is read as JSON.
+
+    `form` is what the help of `flag` calls such a text.
 
     Raises:
         InputError: for a text without `=`.
@@ -69,7 +74,7 @@ def assignments(
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise InputError(f"{flag} takes NAME=VALUE, such as {flag} {such}, not {text!r}")
+            raise InputError(f"{flag} takes {form}, such as {flag} {such}, not {text!r}")
         try:
             out[name] = json.loads(value)
         except ValueError:  # a bare word is a string
