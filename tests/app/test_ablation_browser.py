@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import interp
-from app.calls import problems
 from tests.app.test_browser import SEED, N, address, tab
 from tests.app.test_explorer import numbers
 
@@ -28,7 +27,7 @@ def test_a_click_on_a_cell_of_the_grid_draws_its_schedule(tab: Page, add5: Any) 
     expect(grid.locator(".heatmaplayer")).to_have_count(2)
     data = json.loads(grid.evaluate("e => JSON.stringify(e.data.map(t => ({...t})))"))
     heat = next(trace for trace in data if trace["type"] == "heatmap")
-    want = interp.ablation.grid(add5, add5.prompts(problems("add:5", N, seed=SEED)), seed=SEED)
+    want = interp.ablation.grid(add5, "add:5", n=N, seed=SEED)
     shown = numbers(heat["z"]).reshape(len(heat["y"]), len(heat["x"]))
     np.testing.assert_allclose(shown, want.faithfulness.values.T, atol=1e-6)
 

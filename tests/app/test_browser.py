@@ -18,7 +18,6 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 import interp
-from app.calls import problems
 from tests.app.test_explorer import ENTRY, numbers
 
 pytestmark = pytest.mark.browser
@@ -101,8 +100,7 @@ def test_choose_a_model_open_attribution_and_see_the_librarys_numbers(tab: Page,
     expect(tab.get_by_role("heading", name="Attribution")).to_be_visible()
     effect, oracle = plotted(tab)
 
-    batch = add5.prompts(problems("add:5", N, seed=SEED))
-    want = interp.attribution.counterfactual(add5, batch, seed=SEED)
+    want = interp.attribution.counterfactual(add5, "add:5", n=N, seed=SEED)
     for trace, grid in ((effect, want.effect), (oracle, want.oracle)):
         rows = [grid.axis("operand_digit").index(label) for label in trace["y"]]
         columns = [grid.axis("answer_digit").index(label) for label in trace["x"]]

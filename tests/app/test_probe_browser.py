@@ -11,7 +11,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import probes
-from app.calls import problems
 from tests.app.test_browser import SEED, N, address, plotted, tab
 from tests.app.test_explorer import numbers
 
@@ -23,8 +22,7 @@ pytestmark = pytest.mark.browser
 def test_a_click_on_a_cell_shows_true_against_predicted(tab: Page, add5: Any) -> None:
     tab.goto(tab.url.rstrip("/") + "/probes?model=add5")
     (heat,) = plotted(tab)
-    sample = problems("add:5", N, seed=SEED)
-    want = probes.probe(add5, sample, targets=["carry[1]"], seed=SEED)
+    want = probes.probe(add5, "add:5", targets=["carry[1]"], n=N, seed=SEED)
     grid = want.grid("carry[1]", "gain")
     shown = numbers(heat["z"]).reshape(grid.shape)
     np.testing.assert_allclose(shown, grid.values, atol=1e-3)
