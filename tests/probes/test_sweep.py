@@ -22,7 +22,7 @@ from probes.design import Scheme, designs, designs_of
 from probes.fitting import constants, fit_design
 from probes.references import References
 from probes.results.sweep import ProbeSweep
-from probes.splits import split
+from probes.splits import Split, split
 from tests import tiny
 
 TARGETS = ["running_sum[2]", "carry[1]", "a[2]:real"]
@@ -41,7 +41,7 @@ def test_scores_are_those_of_scikit_learn(add5: Any, sweep: ProbeSweep) -> None:
     """One cell by hand: activations from the engine, scikit-learn's ridge and R²."""
     frame = sweep.frame
     cell = frame[(frame["target"] == "running_sum[2]") & (frame["role"] == "c2")].iloc[0]
-    problems = add5.task.sample(240, seed=3)
+    problems = add5.held_out(240, seed=3)
     batch = add5.prompts(problems)
     read = engine.run(add5, batch, reads=[Read("resid_post", 0, "c2")], logits=None)
     X = read.activations["resid_post", 0][:, 0].numpy().astype(float)
@@ -57,7 +57,7 @@ def test_scores_are_those_of_scikit_learn(add5: Any, sweep: ProbeSweep) -> None:
 def test_turns_are_a_sweep_each_whose_held_out_rows_are_scored_together(add5: Any) -> None:
     options = {**OPTIONS, "roles": ["last"]}
     turned = probes.probe(add5, "add:5", **options, turns=4)
-    problems = add5.task.sample(240, seed=3)
+    problems = add5.held_out(240, seed=3)
     rows, said = [], []
     for turn in range(4):
         mine = probes.split(problems, "problem", seed=3, turn=turn)
@@ -297,13 +297,29 @@ def test_small_activations_are_not_read_row_by_row(
         ({"backend": "magic"}, InputError, "unknown backend"),
         ({"shard": (5, 2)}, InputError, "shards go from 0"),
         ({"targets": ["carry[5]"]}, InputError, "always 0"),
-        ({"targets": ["c[1]"], "n": 14}, InputError, r"classes|in one fold"),
         ({"memory": 1000}, InputError, "memory"),
     ],
 )
 def test_refusals(add5: Any, change: dict[str, Any], error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         probes.probe(add5, "add:5", **OPTIONS | {"controls": []} | change)
+
+
+def test_classes_of_too_few_prompts_are_refused(add5: Any) -> None:
+    """The tens digit of 0 … 13 is 0, 1: each has to be in two folds, and no class may be rare."""
+    options = OPTIONS | {"targets": ["c[1]"], "roles": ["c2"], "controls": []}
+    problems = add5.task.problems(list(range(14)), [0] * 14)
+
+    def probe(train: list[int], fold: list[int]) -> ProbeSweep:
+        test = np.setdiff1d(np.arange(14), train)
+        mine = Split("mine", np.array(train), test, np.array(fold))
+        return probes.probe(add5, problems, **options | {"split": mine})
+
+    with pytest.raises(InputError, match=r"c\[1\] is 1 in one fold of the training prompts only"):
+        probe([0, 1, 2, 3, 10, 11], [0, 0, 1, 1, 1, 1])
+    with pytest.raises(InputError, match=r"3 prompts are too few for the 2 classes of c\[1\]"):
+        probe([0, 1, 10], [0, 1, 1])
+    assert len(probe([0, 1, 2, 3, 10, 11], [0, 0, 1, 1, 0, 1]).frame) == 1
 
 
 def test_activations_that_are_no_numbers(add5: Any) -> None:
