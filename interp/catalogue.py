@@ -1,8 +1,8 @@
-"""Every analysis, one line each: where it lives, what it returns, what it is asked with.
+"""Catalogue of analyses: function, Result, figures, command and inputs of each.
 
 `Result.load` and `Result.figure`, `over_seeds` and `over_checkpoints`, the command line, the
-explorer and the report read this table. A new analysis adds one entry and has all of them. The
-strings are imported on first use, so reading the catalogue costs nothing.
+explorer and the report read this table. A new analysis adds one entry and is available in all of
+them. Functions and classes are strings, imported on first use, so the catalogue loads fast.
 
 >>> from interp import catalogue
 >>> catalogue.entry("attribution.logit_lens").asks
@@ -27,17 +27,17 @@ Asks = Literal["prompts", "problems", "task", "log", "model", "file", "models"]
 class Entry:
     """One analysis.
 
-    name      its public name, "attribution.logit_lens" under `interp` or "probes.probe"
+    name      public name, "attribution.logit_lens" under `interp` or "probes.probe"
     function  "module:function", or "" for a Result that no public function returns
-    kind      what `result.json` calls its Result
+    kind      name of the Result in `result.json`
     result    "module:Class" of the Result
-    figures   the module that draws it, "" for none
+    figures   module that draws the Result, "" for none
     command   one or two words after `arithmoscope`, "" for none
-    question  what it asks
+    question  the question that the analysis answers
     asks      its second argument: "prompts" and "problems" take a task's name, a Task, Problems or
-              a PromptBatch; "task" a task alone; "log" a training log; "model" nothing more;
+              a PromptBatch; "task" only a task; "log" a training log; "model" no second argument;
               "file" a file of published answers; "models" several models
-    n         how many problems it asks by default; None where it takes no sample
+    n         default number of problems; None for an analysis without a sample
     """
 
     name: str
@@ -52,11 +52,11 @@ class Entry:
 
     @property
     def public(self) -> str:
-        """The name that a script writes: "interp.attribution.logit_lens", "probes.probe"."""
+        """The name in a script: "interp.attribution.logit_lens", "probes.probe"."""
         return self.name if self.name.startswith("probes.") else f"interp.{self.name}"
 
     def load(self) -> Callable[..., Any]:
-        """The function itself."""
+        """Import and return the function."""
         function: Callable[..., Any] = faces.found(self.function)
         return function
 
@@ -402,10 +402,10 @@ _MOVED = {
 
 
 def entry(name: str, among: Iterable[Entry] = CATALOGUE) -> Entry:
-    """The entry of a public name; "interp." in front may be left out.
+    """The entry of a public name, with or without the prefix "interp.".
 
-    Raises InputError for one that is not in the catalogue: with the new name of one that moved,
-    else with the nearest names `among` the entries that the caller can use.
+    Raises InputError for a name that is not in the catalogue: with the new name if it moved, else
+    with the nearest names `among` the entries that the caller can use.
     """
     short = name.removeprefix("interp.")
     for one in CATALOGUE:
@@ -420,7 +420,7 @@ def entry(name: str, among: Iterable[Entry] = CATALOGUE) -> Entry:
 
 
 def _now(old: str) -> str | None:
-    """The public name to which an old one moved, both without "interp." in front."""
+    """The new public name of one that moved, both without the prefix "interp."."""
     for before, after in _MOVED.items():
         if before.replace(":", ".").removeprefix("interp.") == old:
             return after.replace(":", ".").removeprefix("interp.")
@@ -428,7 +428,7 @@ def _now(old: str) -> str | None:
 
 
 def entry_of(function: Callable[..., Any]) -> Entry | None:
-    """The entry whose function this is; None for a function of the user's own."""
+    """The entry of a function; None for the user's own function."""
     where = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
     return next((one for one in CATALOGUE if one.function == where), None)
 

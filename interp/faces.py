@@ -1,7 +1,7 @@
 """Lazy package faces (PEP 562): every public name is imported on first use.
 
-A face's names come from three places: its stub (`__init__.pyi`, which mypy reads), the catalogue,
-and the names that moved since the last version.
+The names of a face come from its stub (`__init__.pyi`, which mypy reads), the catalogue, and the
+names that moved since the last version.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def found(target: str) -> Any:
 
 
 def check_shadowed(package: str, error: ModuleNotFoundError) -> None:
-    """Raise ImportError where a file of the user's own stands for one of these packages."""
+    """Raise ImportError if a file of the user's shadows one of these packages."""
     place = getattr(sys.modules.get(package), "__file__", None)
     own = Path(__file__).resolve().parent.parent
     if place and not Path(place).resolve().is_relative_to(own / package):

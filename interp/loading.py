@@ -1,6 +1,4 @@
-"""`interp.load` and `interp.wrap`: open a model, then make sure that what will be measured on it is
-real.
-"""
+"""`interp.load` and `interp.wrap`: open a model and self-check it."""
 
 from __future__ import annotations
 
@@ -19,11 +17,11 @@ def load(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32"
 
     The self-check compares the engine with the model's own forward and edits every activation site
     once; sites where an edit has no effect are refused from then on (`model.unusable`). Its verdict
-    is kept in the user's cache folder (ARITHMOSCOPE_CACHE), by weight hash, config, dtype, device,
-    versions and engine code; `interp.engine.selfcheck(model)` always computes.
+    is cached in the user's folder (ARITHMOSCOPE_CACHE), by weight hash, config, dtype, device,
+    versions and engine code; `interp.engine.selfcheck(model)` always recomputes it.
 
-    Raises ModelError for a model that is unknown, damaged, unsafe to open or computed otherwise
-    than its family; InputError for a bad device or dtype.
+    Raises ModelError for a model that is unknown, damaged, unsafe to open or whose computation
+    differs from its family's; InputError for a bad device or dtype.
     """
     from interp.models.loading import load_model
 
@@ -39,27 +37,28 @@ def wrap(
     task: str | None = None,
     format: str | None = None,
 ) -> Model:
-    """Study a plain causal `nn.Module`, such as a nanoGPT-style class, without converting it.
+    """A Model of a plain causal `nn.Module`, such as a nanoGPT-style class, without conversion.
 
     Args:
         module: takes token ids [rows, positions] and returns logits, alone or first in a tuple. It
-            is copied, in its dtype and on its device, so training it further changes nothing here.
+            is copied, in its dtype and on its device, so further training does not change the
+            Model.
         tokenizer: a fast tokenizer of transformers; or the characters in the order of their ids,
             "0123456789+="; or {"0": 0, …}.
-        name: what Results call it; the class's name if left out.
-        sites: where its parts lie (`interp.SiteMap`), those of nanoGPT if left out.
-        task, format: what it was trained on ("add:5", "reversed"), where that is known.
+        name: the name in Results; default: the class's name.
+        sites: the paths of its parts (`interp.SiteMap`); default: those of nanoGPT.
+        task, format: the task and format of its training ("add:5", "reversed"), if known.
 
-    The module runs whole: nothing inside its attention is seen (no q, k, v, pattern), and a pass
-    cannot skip blocks or positions that it shares with another, so sweeps take longer than on a
+    The module runs as a whole: the inside of its attention is hidden (no q, k, v, pattern), and a
+    pass cannot skip blocks or positions shared with another, so sweeps take longer than on a
     converted model. The self-check is that of `interp.load`; it also refuses a module whose later
     tokens change earlier logits, and sites whose output is not what the residual stream receives.
 
-    Does not show: whether heads lie side by side in what the output projection reads, head 0 first;
-    that is taken at its word.
+    Does not show: whether the input of the output projection concatenates the heads, head 0 first;
+    this is assumed.
 
-    Raises InputError where module, tokenizer and sites do not fit each other; ModelError for a
-    module that is not causal, or whose logits are not head(final_norm(…)).
+    Raises InputError if module, tokenizer and sites do not match; ModelError for a module that is
+    not causal, or whose logits are not head(final_norm(…)).
     """
     from interp.models.wrapping import trained_on, wrap_module
 

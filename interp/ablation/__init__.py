@@ -1,4 +1,4 @@
-"""Until which layer tokens may wait, where information must move, where the answer is computed."""
+"""Ablations: how long tokens can wait, where information moves, where the answer is computed."""
 
 from interp.faces import face
 

@@ -1,4 +1,4 @@
-"""All for one (arXiv 2509.09650): the sparsest wait, transfer and compute that keep answers."""
+"""All for one (arXiv 2509.09650): search for the sparsest schedule that keeps the answers."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ def af1(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> AllForOne:
-    """Greedy search for the sparsest schedule: on half of the prompts, measured on the other half.
+    """Greedy search for the sparsest schedule on half of the prompts, scored on the other half.
 
     Args:
         asked, n, format, held_out, seed: as in `evaluate`; the seed also draws the halves.
-        target: the faithfulness that the search may not fall below.
-        transfer_mask: what the last tokens may look at in transfer layers.
+        target: the least faithfulness that the search accepts.
+        transfer_mask: the mask of the last tokens in transfer layers (`visible`).
         heads: whether to cut heads inside the transfer layers; False keeps them all.
         Others as in `evaluate`.
 
     Returns:
         The subgraph with its curve of waits, its windows, the heads in the order in which they were
-        cut, and the removals; or that there is none; or that these prompts cannot say, and why.
-        What was found on one half may fall below the target on the other: reason and verdict say
-        so.
+        cut, and the removals. `status` and `reason` say whether no subgraph keeps the target or the
+        prompts are uninformative. On the test half a schedule may fall below the target: reason and
+        verdict then say so.
 
     Does not show: that no other subgraph exists; the search is greedy.
 
     Raises:
-        InputError: where the model answers no prompt rightly, and as `evaluate`.
+        InputError: where the model answers no prompt correctly, and as `evaluate`.
     """
     if not 0 < target <= 1:
         raise InputError(f"target={target}: a faithfulness lies above 0 and is at most 1.")
@@ -97,8 +97,8 @@ def check_searchable(mask: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Train/test split of the prompts: the search sees `train`, the numbers are of `test`. `why`:
-    the reason the split is uninformative, else ""."""
+    """Train/test split of the prompts: `train` for the search, `test` for the scores. `why`: the
+    reason the split is uninformative, else ""."""
 
     train: Setting
     test: Setting
@@ -119,7 +119,7 @@ class Attempt:
 def split(setting: Setting) -> Split:
     """Two halves of the distinct prompts, drawn with the seed; equal prompts stay together.
 
-    Raises InputError where the model answers no prompt rightly.
+    Raises InputError where the model answers no prompt correctly.
     """
     if setting.batch.n_distinct < 4:
         raise InputError(
@@ -144,7 +144,7 @@ def split(setting: Setting) -> Split:
 
 
 def attempt(halves: Split, target: float, mask: str, *, heads: bool, curve: bool) -> Attempt:
-    """Search as `search` does, and measure what was found on the other half."""
+    """Run `search` on the train half and score its schedule on the test half."""
     test = halves.test
     constant = test.beside(halves.right)["constant"] if halves.right.any() else float("nan")
     if halves.why:

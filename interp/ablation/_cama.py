@@ -1,4 +1,4 @@
-"""The table of conditional means itself: how much of a token's state its own identity explains."""
+"""Table of conditional means: the share of a token's state that its own identity explains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.results.grid import Axis, Grid
 
-_FLOOR = 1e-12  # of the squared length: less variance than that is rounding
+_FLOOR = 1e-12  # share of the squared length; smaller variance is rounding error
 
 
 @shows_progress
@@ -32,10 +32,10 @@ def cama(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> CamaTable:
-    """Build the table of conditional means (or fetch it), and say what it explains.
+    """Variance explained by the table of conditional means, which is built or read from disk.
 
     Args:
-        asked: the problems behind the table, or a task of which they are drawn.
+        asked: the problems behind the table, or a task to sample them from.
         n, seed, format, held_out: as in `evaluate`.
         given: the key: own "token", own "value" where a number spans tokens, or "nothing".
         memory, cancel, progress: as in `engine.run`.
@@ -44,12 +44,12 @@ def cama(
         The share of each state's variance that its key explains, by role and depth, and the
         standard errors of the means.
 
-    Does not show: that a model whose states go beyond their keys makes use of the rest.
+    Does not show: that the model uses the part of a state that its key does not explain.
 
     Raises:
         InputError: for an unknown key; ModelError: for a wrapped module.
     """
-    Replacement("cama", given, n, seed)  # its checks
+    Replacement("cama", given, n, seed)  # validates the arguments
     batch, sampled = prompts(
         model, asked, n=n, seed=seed, format=format, held_out=held_out
     )  # fmt: skip
@@ -79,13 +79,13 @@ def cama(
 
 def _explained(table: Table, roles: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """The share of variance between keys, and the largest error of a mean (`Table.error`), both
-    [roles, n_layers]. Positions of one role are kept apart: each has a mean of its own.
+    [roles, n_layers]. Each position of a role has its own mean.
 
         exact      η² = between / (between + within)
         sampled    ε² = 1 − (within / (N − K)) / ((between + within) / (N − 1)), at least 0
 
-    for N prompts and K keys: η² of a sample grows with the number of keys alone, to exactly 1 where
-    each is seen once; ε² (Kelley 1935) does not. NaN where N = K.
+    for N prompts and K keys. In a sample η² grows with the number of keys alone, to exactly 1 where
+    each key occurs once; ε² (Kelley 1935) does not. NaN where N = K.
     """
     share = np.full((len(roles), len(table.sums)), np.nan)
     error = np.zeros_like(share) if table.exact else np.full_like(share, np.nan)

@@ -1,4 +1,4 @@
-"""The same search, or the same schedule, with every alternative: one table."""
+"""Comparison of replacements and masks, for one search or one schedule."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def compare(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> AblationComparison:
-    """Each replacement with full peek, and the first replacement with each other mask.
+    """Table of each replacement with full peek, and of the first replacement with each other mask.
 
     Args:
-        schedule: scored under each alternative on all prompts; None: searched anew under each
-            (heads uncut) on one half of the prompts, and scored on the other.
+        schedule: scored under each alternative on all prompts; None: a new search under each
+            (heads uncut) on one half of the prompts, scored on the other.
         replacements: None: all, `cama:value` where a number spans tokens.
         masks: of the transfer layers; None: full peek, operands and a window of two, and `open`
             where a schedule is given.
@@ -60,7 +60,7 @@ def compare(
 
     Does not show: which alternative is right.
 
-    Raises: as `af1`. An alternative that refuses these prompts has its reason in the table.
+    Raises: as `af1`. Where an alternative cannot run on these prompts, the table gives the reason.
     """
     schedule = None if schedule is None else Schedule.of(schedule)
     batch, _ = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
@@ -111,7 +111,7 @@ def _rows(
         row: dict[str, Any] = {"replacement": what.label, "given": what.given, "mask": mask}
         try:
             row |= measure(what, mask)
-        except InputError as error:  # this alternative cannot be had here: the table says why
+        except InputError as error:  # the table gives the reason
             row |= _nothing("refused", str(error))
         rows.append(row)
         if progress is not None:

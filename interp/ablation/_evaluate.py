@@ -1,4 +1,4 @@
-"""One schedule on one set of prompts: what is left of the answers."""
+"""Faithfulness of one schedule on one set of prompts."""
 
 from __future__ import annotations
 
@@ -54,37 +54,37 @@ def evaluate(
 
     Args:
         asked: a task's name, a Task, Problems, or a PromptBatch with the true answers.
-        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`); the seed also
+        n, seed, held_out: the sample of the task's problems (`interp.models.asking`); the seed also
             draws the table's prompts and `resample`, and resamples for the intervals.
-        format: how they are written; None means the model's first.
-        schedule: or its JSON values, {"wait": 2, "transfer": [2]}.
-        replacement: what waiting tokens are given (`replacements`).
-        sink: what all may see: "first", "shots" or "none" (`places`).
-        answers: "forced" reads every answer token after the true ones before it, "generated" after
-            those that the ablated model itself said (and so does the full model that its KL is
-            taken from). Whether a whole answer is right is the same under both; single digits are
-            not.
-        masks: further `MaskAttention`, as of `ablation.knock_out`, on top of the schedule; the
-            Result's settings, picture, verdict and code tell them.
+        format: the format of the prompts; None means the model's first.
+        schedule: a Schedule or its JSON values, {"wait": 2, "transfer": [2]}.
+        replacement: the replacement for the states of waiting tokens (`replacements`).
+        sink: the positions that every token sees: "first", "shots" or "none" (`places`).
+        answers: "forced" reads every answer token after the true tokens before it, "generated"
+            after the tokens that the ablated model generated (the full model, the reference of KL,
+            reads the same tokens). Both agree on whether a whole answer is right, but not on single
+            digits.
+        masks: additional `MaskAttention`, such as `ablation.knock_out`, on top of the schedule; the
+            Result's settings, picture, verdict and code contain them.
         memory, savings, cancel, progress: as in `engine.run`.
 
     Returns:
-        The score, with the full model's accuracy and the best constant answer's beside it. Where
-        few prompts are answered rightly it concludes from the logit difference and KL, which are
-        over all prompts; where none is, faithfulness is NaN.
+        The score, with the full model's accuracy and the best constant answer's. If few prompts are
+        answered correctly, the conclusion uses the logit difference and KL over all prompts; if
+        none is, faithfulness is NaN.
 
     Does not show: that the model works this way.
 
     Raises:
-        InputError: for layers that the model has not, a token that the table has never seen,
-            prompts without answers, masks of another type.
+        InputError: for layers that the model lacks, a token that is not in the table, prompts
+            without answers, masks of another type.
         ModelError: for a wrapped module, whose attention cannot be masked.
         RoleError: for a sink that these prompts lack.
     """
     if answers not in get_args(AnswerMode):
         raise InputError(f"unknown answers {answers!r}: choose 'forced' or 'generated'.")
     masks = tuple(masks)
-    specs(masks)  # its check, before anything runs
+    specs(masks)  # validates the masks before any run
     resources = StagedResources(memory, cancel, progress)
     draw = Draw(n, seed, format, held_out)
     setting = Setting.asked(model, asked, draw, replacement, sink, resources)
@@ -114,8 +114,8 @@ def score(
 
 
 def _generated(setting: Setting, schedule: Schedule, masks: Sequence[Intervention]) -> Answers:
-    """Token by token, each read after the ablated model's own; a token that the table has never
-    seen is given zeros, and was wrong already."""
+    """Answers read token by token after the ablated model's own tokens; a token that is not in the
+    table gets zeros, and its answer is wrong already."""
     batch = setting.batch
     tokens = batch.tokens.clone()
     for number, role in enumerate(batch.answer_roles):
@@ -133,7 +133,7 @@ def _generated(setting: Setting, schedule: Schedule, masks: Sequence[Interventio
 
 
 def _read(setting: Setting, places: Places, what: Sequence[Intervention]) -> torch.Tensor:
-    """What the ablated run says, beside the full model on the same prompts (the KL's reference)."""
+    """The scores of the ablated run, with the full model on the same prompts as KL's reference."""
     _, ablated = run_variants(
         setting.model, places.batch, [Variant("full"), Variant("ablated", tuple(what))],
         logits=places.batch.answer_roles, reduce=Reader(setting.truth),
@@ -151,7 +151,7 @@ def result(
     answers: str = "forced",
     masks: Sequence[MaskAttention] = (),
 ) -> AblationScore:
-    """The Result of a schedule from what both runs said."""
+    """The Result of a schedule from the answers of both runs."""
     right = full.all_right
     beside = setting.beside(right)
     return AblationScore(
@@ -173,8 +173,8 @@ def result(
 
 
 def _by_role(setting: Setting, full: Answers, ablated: Answers, *, shown: bool) -> pd.DataFrame:
-    """One row an answer token, on the prompts where the full model has that token right, then one
-    for whole answers. `shown`: whether the true tokens before it are."""
+    """One row for each answer token, on the prompts where the full model has that token right, then
+    one for whole answers. `shown`: True if the true tokens before it are in the prompt."""
     rows = []
     groups, labels = setting.groups, setting.truth.labels.numpy()
     guesses = guessed(labels, full.right == 1, setting.prompt, shown=shown)

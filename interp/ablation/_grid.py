@@ -1,4 +1,4 @@
-"""Every wait depth with every width of transfer behind it."""
+"""Faithfulness of every wait depth with every width of transfer after it."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def grid(
     """Faithfulness where layers 0 … w−1 wait, w … w+t−1 transfer and the rest compute.
 
     Args:
-        waits, widths: the w and t to take, counts of layers; None: every one that fits.
-        kl: also KL, for which the whole vocabulary is read in every cell.
-        transfer_mask: what is visible in transfer layers; "open" always takes complete forwards.
+        waits, widths: the values of w and t, counts of layers; None: every one that fits.
+        kl: also compute KL, which reads the whole vocabulary in every cell.
+        transfer_mask: the mask of transfer layers; "open" always takes complete forwards.
         route: "fast" computes each state once (`batched_schedules`), "complete" runs each cell as
             complete forwards; the numbers are equal.
         Others as in `evaluate`.
 
     Returns:
-        Both grids with intervals; NaN where w + t is more layers than there are. Where few prompts
-        are answered rightly the logit difference, which is over all prompts, is concluded from;
-        where none is, faithfulness is NaN.
+        Both grids with intervals; NaN where w + t exceeds the number of layers. If few prompts are
+        answered correctly, the conclusion uses the logit difference over all prompts; if none is,
+        faithfulness is NaN.
 
     Does not show: whether each layer of a window is needed.
 
@@ -118,7 +118,7 @@ def run_schedules(
 
 def full_answers(setting: Setting, *, kl: bool = False) -> tuple[Answers, torch.Tensor | None]:
     """The full model's answers and, for KL, its stream after the last block where each answer token
-    is emitted, [n, answers, d_model]: what it says there is read from that, a few at a time."""
+    is emitted, [n, answers, d_model], from which logits are computed a few at a time."""
     quiet = replace(setting.resources, progress=None)
     full = run_all(setting.model, setting.places, {}, quiet, truth=setting.truth)["full"]
     if not kl:

@@ -1,4 +1,4 @@
-"""Is a layer's transfer necessary? Cut it in one layer at a time, and see what is left."""
+"""Necessity of each layer's transfer: faithfulness with transfer cut in one layer at a time."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def removal(
     """Faithfulness when the last tokens see only themselves and the sink in one layer.
 
     In the full model for every layer (arXiv 2509.09650, Fig. 4), and, with a `schedule`, within it
-    for each of its transfer layers; then for all of these at once, in both. What the other tokens
-    see stays as it was.
+    for each of its transfer layers; then for all of these at once, in both. The masks of the other
+    tokens do not change.
 
     Does not show: that a layer without effect moves nothing; another may move the same. Nor that
-    one with an effect moves operands: whatever else the last tokens fetch there goes too.
+    a layer with an effect moves operands: the cut removes all that the last tokens fetch there.
 
     Raises: as `evaluate`.
     """
@@ -80,7 +80,7 @@ def _grid(table: pd.DataFrame, axes: tuple[Axis, ...]) -> Grid:
 
 def measure(setting: Setting, schedule: Schedule) -> tuple[pd.DataFrame, Bools]:
     """The removals (`where`, `layer`, -1 for all transfer layers at once, `faithfulness`, `low`,
-    `high`), and which prompts the full model answers rightly."""
+    `high`), and bool [n], the prompts that the full model answers correctly."""
     asked = variants(setting, schedule)
     named = {f"{where} {layer}": what for (where, layer), what in asked.items()}
     found = run_all(setting.model, setting.places, named, setting.resources, truth=setting.truth)

@@ -1,4 +1,4 @@
-"""A subgraph found on one kind of prompt, evaluated on others."""
+"""Transfer of a subgraph: found on one kind of prompt, evaluated on others."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def transfer(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> AblationTransfer:
-    """The schedule on each set of prompts, its tables built anew for them.
+    """Faithfulness of a schedule on each set of prompts, with tables built for that set.
 
     Args:
-        schedule: or the `AllForOne` that found it. Prompts that ask a problem which its search saw
-            (same operands and operators) are left out of what it is scored on, whatever their
-            wording and whatever the model: the layers were chosen for what they do on those
-            operands, and models that share training may share it too. One left out without need
-            costs a prompt; one left in would make the others look better than they are.
-            `left_out` in the table counts them. Of a bare `Schedule` nothing is known to be seen.
+        schedule: a `Schedule`, or the `AllForOne` that found it. Prompts whose problem the search
+            saw (same operands and operators) are left out of the score, whatever the wording and
+            the model: the search chose the layers on those operands, and models that share
+            training may share the effect. Leaving one out costs a prompt; keeping it would
+            overstate faithfulness. `left_out` in the table counts them. A bare `Schedule` names no
+            such problems, so no prompt is left out.
         targets: name → prompts of `model`, or (another model, its prompts).
         replacement, sink: as in `evaluate`; None: those of the search, else "cama" and "first".
         Others as in `evaluate`.
@@ -59,9 +59,9 @@ def transfer(
     Does not show: whether another schedule would do better there.
 
     Raises:
-        InputError: for no targets, a search that found nothing, and one that saw all of the
-            problems. What a single set of prompts refuses (a layer its model has not, a token that
-            the table has never seen) is told in the table.
+        InputError: for no targets, a search that found no schedule, and a search that saw all of
+            the problems. Errors of a single set of prompts (a layer that its model lacks, a token
+            that is not in the table) are given in the table.
     """
     _check_targets(targets)
     found = schedule if isinstance(schedule, AllForOne) else None
@@ -107,7 +107,7 @@ def transfer(
 
 
 def _check_targets(targets: Mapping[str, Target]) -> None:
-    """Raise InputError for anything but names with prompts, and for none."""
+    """Raise InputError unless targets map names to prompts and there is at least one."""
     parts = list(targets.values()) if isinstance(targets, Mapping) else [targets]
     for part in parts:
         batch = part[1] if isinstance(part, tuple) and len(part) == 2 else part
@@ -121,7 +121,7 @@ def _check_targets(targets: Mapping[str, Target]) -> None:
 
 
 def _of_search(found: AllForOne) -> tuple[Schedule, Replacement, str]:
-    """What a search found, and the replacement and sink under which it did."""
+    """The schedule, replacement and sink of a search."""
     if found.status != "found":
         raise InputError(f"there is no subgraph to transfer ({found.reason})")
     told = found.settings
@@ -169,7 +169,7 @@ def _row(
         schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
         answers = score(setting, schedule)
         told = result(setting, schedule, answers["full"], answers["ablated"])
-    except InputError as error:  # these prompts can't be had under it: the table says why
+    except InputError as error:  # the table gives the reason
         return about | _nothing(str(error))
     m = told.metrics
     reason = ""

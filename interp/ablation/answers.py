@@ -1,10 +1,9 @@
-"""From logits to what is told of an answer: right or wrong, Δ, and the divergence from the full
-model.
+"""Scores of an answer from its logits: correctness, Δ, and the divergence from the full model.
 
     Δ(x)  = logit of x's right token − mean over the other prompts x' of the logit of x' 's
     KL(x) = Σ_v p(v) log(p(v) / q(v)),  p the full model's next-token distribution, q the ablated's
 
-A constant output has mean Δ = 0 on any set of prompts, whatever it favours.
+A constant output has mean Δ = 0 on any set of prompts, whatever token it favours.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from interp.models.prompts import PromptBatch
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-RIGHT, DIFFERENCE, KL, FIRST = range(4)  # of the last axis of what is read
+RIGHT, DIFFERENCE, KL, FIRST = range(4)  # indices on the last axis of `Reader`'s output
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +29,8 @@ class Truth:
     """The right tokens of a batch.
 
     labels   int64 [n, answers], -1 where a prompt lacks the role
-    tokens   int64 [t], every token that is right somewhere, in order
-    weights  [answers, t], in how many prompts each is right
+    tokens   int64 [t], every token that is right in some prompt, sorted
+    weights  [answers, t], the number of prompts in which each is right
     """
 
     labels: torch.Tensor
@@ -40,7 +39,8 @@ class Truth:
 
     @classmethod
     def of(cls, batch: PromptBatch) -> Truth:
-        """Raises InputError for a single prompt, which there is nothing to compare with."""
+        """The right tokens of a batch. Raises InputError for a single prompt, since Δ compares
+        prompts."""
         if len(batch) < 2:
             raise InputError("an answer is compared with those of other prompts: give at least 2.")
         labels = torch.stack([batch.labels(role) for role in batch.answer_roles], dim=1)
@@ -53,8 +53,8 @@ class Truth:
         return cls(labels, tokens, weights)
 
     def difference(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Δ [m, answers] from the logits of `tokens`, [m, answers, t]; NaN where absent, or where
-        no other prompt has the role."""
+        """Δ [m, answers] from the logits of `tokens`, [m, answers, t]; NaN where the role is absent
+        or no other prompt has it."""
         column = torch.searchsorted(self.tokens, labels.clamp(min=int(self.tokens[0])))
         values = logits.double()
         own = values.gather(-1, column[..., None])[..., 0]
@@ -66,8 +66,8 @@ class Truth:
 class Reader:
     """Reduces logits to [m, answers, 4]: right, Δ, KL from the full model, first choice.
 
-    Called with the full model's logits of some rows first, then with those of ablated runs. Where
-    a role is absent everything is NaN.
+    Call it with the full model's logits of some rows first, then with those of ablated runs. All
+    four are NaN where a role is absent.
     """
 
     def __init__(self, truth: Truth) -> None:
@@ -110,7 +110,7 @@ def read(
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What was read of one run, [n, answers] each; NaN where a prompt lacks the role."""
+    """The scores of one run, [n, answers] each; NaN where a prompt lacks the role."""
 
     right: Floats
     difference: Floats
@@ -123,7 +123,7 @@ class Answers:
 
     @property
     def all_right(self) -> Bools:
-        """Whether every token of an answer is right, bool [n]."""
+        """True where every token of an answer is right, bool [n]."""
         return np.asarray(np.where(np.isnan(self.right), 1.0, self.right).all(axis=1))
 
     @property
@@ -140,8 +140,8 @@ class Answers:
 
 
 def best_constant(places: Places, right: Bools) -> float:
-    """The faithfulness of the best constant answer: the share of the prompts answered rightly that
-    have the commonest answer. NaN where none is right."""
+    """The faithfulness of the best constant answer: the share of the correctly answered prompts
+    that have the commonest answer. NaN where none is right."""
     if not right.any():
         return float("nan")
     labels = Truth.of(places.batch).labels.numpy()[right]

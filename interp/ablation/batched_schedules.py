@@ -1,9 +1,9 @@
 """Batched schedules: each distinct token row and each shared prefix of layers computed once.
 
-Beyond the layers that wait, a token of the prompt sees itself and the sink alone. So it is one row
-(a *lane*) for all prompts that hold it, and the last tokens of every prompt read its keys and
-values. In self-peek layers only the last tokens change. Schedules with the same first layers share
-them: at each layer there is one state for each distinct history of looks.
+After the layers that wait, a token of the prompt sees only itself and the sink. So one row (a
+*lane*) serves all prompts that contain the token, and the last tokens of every prompt read its keys
+and values. In self-peek layers only the last tokens change. Schedules with the same first layers
+share them: each layer has one state for each distinct history of looks.
 
 Equal to `complete` within `engine.tolerance` (tested).
 """
@@ -26,9 +26,9 @@ from interp.engine.readout import unembed
 from interp.engine.requests import tolerance
 from interp.errors import InputError
 
-Look = tuple[int, ...] | None  # the heads that look in one layer; None all, () none
+Look = tuple[int, ...] | None  # heads that look in one layer; None: all, (): none
 NOBODY: Look = ()
-_UNEMBED = 256  # positions whose whole vocabulary is held at once, at most
+_UNEMBED = 256  # most positions whose full-vocabulary logits are held at once
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class StagedSchedule:
 
     @classmethod
     def of(cls, schedule: Schedule, n_layers: int) -> StagedSchedule:
-        """Raises InputError for a schedule with layers left as they are, or with other masks than
-        self peek in compute layers: that needs complete forwards."""
+        """The looks of a schedule. Raises InputError for a schedule with unmodified layers or with
+        compute masks other than self peek: these need complete forwards."""
         after = range(schedule.wait, n_layers)
         left = set(after) - set(schedule.transfer) - set(schedule.compute)
         if left or schedule.compute_mask != SELF or schedule.transfer_mask == OPEN:
@@ -50,19 +50,20 @@ class StagedSchedule:
         return cls(schedule.wait, tuple(looks))
 
     def history(self, layer: int) -> tuple[Look, ...]:
-        """Who has looked before `layer`, from the first look on; () where nobody has."""
+        """The looks before `layer`, from the first look on; () if there was none."""
         past = self.looks[: layer - self.wait]
         first = next((i for i, look in enumerate(past) if look != NOBODY), len(past))
         return past[first:]
 
 
 class BatchedSchedules:
-    """The cells of one setting, under one transfer mask.
+    """Runs many schedules on one setting, under one transfer mask.
 
-    `stream` [n, answers, d_model], the full model's after its last block where answers are emitted,
-    asks for KL, and so for the whole vocabulary in every cell. Without it the vocabulary is read
-    only where the right token leads the other answers' tokens, which decides the same; and only
-    where the `full` model has it right, since faithfulness asks no more: elsewhere `right` is NaN.
+    `stream` [n, answers, d_model] is the full model's residual stream after its last block where
+    answers are emitted. With it every cell computes KL, from the full vocabulary. Without it the
+    full vocabulary is read only where the right token leads the other answers' tokens (the result
+    is the same), and only where the `full` model is right, as faithfulness needs no more: elsewhere
+    `right` is NaN.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class BatchedSchedules:
         self.model, places = setting.model, setting.places
         lengths = torch.from_numpy(places.batch.prompt_lengths)
         width = int((places.ends - places.batch.prompt_lengths).max()) + 1
-        self.slots = lengths[:, None] - 1 + torch.arange(width)  # [n, E], where the last tokens are
+        self.slots = lengths[:, None] - 1 + torch.arange(width)  # [n, E], the last tokens
         columns = (self.slots - places.sink).clamp(max=replaced.number.shape[1] - 1)
         self.last_lanes = replaced.number.gather(1, columns).clamp(min=0)
         waiting = int(lengths.max()) - 1 - places.sink
@@ -88,15 +89,15 @@ class BatchedSchedules:
 
     @property
     def at_once(self) -> int:
-        """How many cells `memory` holds: their last tokens' states as they are, joined, as they
-        become and as they are read, and the logits of the right tokens beside their doubles."""
+        """The number of cells that fit in `memory`: the last tokens' states four times (before,
+        joined, after and read), and the logits of the right tokens in both precisions."""
         truth, itemsize = self.setting.truth, self.model.dtype.itemsize
         states = 4 * self.slots.numel() * self.model.shape.d_model * itemsize
         logits = truth.labels.numel() * len(truth.tokens) * (itemsize + 16)
         return max(1, self.setting.resources.memory // (states + logits))
 
     def run(self, cells: Sequence[StagedSchedule]) -> list[Answers]:
-        """What each cell answers, in order; no more together than `memory` holds. Raises Cancelled
+        """The answers of each cell, in order, in batches that fit in `memory`. Raises Cancelled
         on request."""
         out: dict[StagedSchedule, Answers] = {}
         waits = sorted({cell.wait for cell in cells})
@@ -139,7 +140,7 @@ class BatchedSchedules:
     def _alone(
         self, layer: int, states: list[tuple[tuple[Look, ...], torch.Tensor]]
     ) -> dict[tuple[Look, ...], torch.Tensor]:
-        """One self-peek layer for the last tokens of several histories, in one go."""
+        """One self-peek layer for the last tokens of several histories, as one batch."""
         if not states:
             return {}
         n, width = self.slots.shape
@@ -151,7 +152,7 @@ class BatchedSchedules:
         return {history: part for (history, _), part in zip(states, parts, strict=True)}
 
     def _look(self, layer: int, state: torch.Tensor, lanes: KeysValues, look: Look) -> torch.Tensor:
-        """One layer in which the last tokens look at what lanes and sink hold, [n, E, d_model]."""
+        """One layer in which the last tokens attend to lanes and sink, [n, E, d_model]."""
         n, waiting = self.lanes_seen.shape
         rows = self.lanes_seen.reshape(-1).to(lanes.k.device)
         held = [x[rows, :, 0].reshape(n, waiting, *x.shape[1::2]) for x in lanes]
@@ -198,13 +199,13 @@ class BatchedSchedules:
 
     @property
     def _positions(self) -> int:
-        """At how many positions the whole vocabulary is read together: logits, both
-        log-probabilities and what is made of them, eight bytes each."""
+        """The number of positions per full-vocabulary batch: logits, both log-probabilities and
+        their products, eight bytes each."""
         room = self.setting.resources.memory // (6 * 8 * self.model.shape.d_vocab)
         return max(1, min(_UNEMBED, room))
 
     def _whether_first(self, streams: torch.Tensor) -> list[Answers]:
-        """All cells at once, so that the unembedding is read seldom."""
+        """The answers of all cells together, so that the unembedding is read few times."""
         truth = self.setting.truth
         labels = truth.labels.expand(len(streams), -1, -1)
         few = self.tokens(streams).cpu()  # [cells, n, answers, tokens]
@@ -229,14 +230,14 @@ class BatchedSchedules:
 
 
 def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """In double where the model is, else in single precision."""
+    """Log-softmax, in double precision for a double model, else in single."""
     kind = torch.float64 if logits.dtype == torch.float64 else torch.float32
     return torch.log_softmax(logits.to(kind), -1)
 
 
 def _seen(places: Places, mask: str, slots: torch.Tensor, waiting: int) -> torch.Tensor:
-    """Which of sink, lanes and one another the last tokens may look at, bool [n, 1, E, S + W + E].
-    Positions that a prompt has not are seen by nobody, and see themselves."""
+    """Mask of the last tokens over sink, lanes and last tokens, bool [n, 1, E, S + W + E].
+    Positions that a prompt lacks see only themselves, and no other token sees them."""
     allowed = torch.from_numpy(visible(places, mask))
     width, end = slots.shape[1], allowed.shape[-1]
     sink, first = places.sink, slots[:, :1]

@@ -1,4 +1,4 @@
-"""Where tables are kept: a folder of the user's, one safetensors file each, written whole."""
+"""Disk cache of tables: one safetensors file each in the user's folder, written atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from interp.results.cache import CACHE_VARIABLE, cache_folder
 
 
 def table_path(settings: Mapping[str, Any]) -> Path:
-    """The file of a table: its model and task for people, and a hash of all its settings."""
+    """The path of a table: a readable name of model and task, and a hash of all its settings."""
     text = json.dumps(settings, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
     name = re.sub(r"[^\w.+-]+", "_", f"{settings['task']}-{settings['format']}")[:60]
@@ -27,7 +27,7 @@ def table_path(settings: Mapping[str, Any]) -> Path:
 
 
 def keep(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write a table, whole or not at all. Raises StorageError where the folder can't be written."""
+    """Write a table atomically. Raises StorageError if the folder can't be written."""
     data = save(dict(tensors), metadata={"settings": json.dumps(settings, sort_keys=True)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def keep(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, torch.Te
 
 
 def kept(path: Path, settings: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
-    """The tensors of a table that was kept, None where there is none.
+    """The tensors of a cached table, None if there is none.
 
     Raises StorageError for a damaged file.
     """
@@ -50,7 +50,7 @@ def kept(path: Path, settings: Mapping[str, Any]) -> dict[str, torch.Tensor] | N
         with safe_open(path, framework="pt") as found:
             told = (found.metadata() or {}).get("settings")
             if told != json.dumps(settings, sort_keys=True):
-                return None  # another table's, by a chance in 2^96
+                return None  # hash collision, probability 2^-96
             return {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise StorageError(

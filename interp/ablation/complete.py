@@ -1,4 +1,4 @@
-"""The plain way: a schedule as interventions on complete forwards. Any schedule, any model."""
+"""A schedule as interventions on complete forwards, for any schedule and any converted model."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from interp.models.model import Model
 
 @dataclass(frozen=True)
 class StagedResources(Resources):
-    """Resources of a computation in stages, whose progress is in per cent of the whole."""
+    """Resources of a computation in stages, with progress in per cent of the total."""
 
     def stage(self, first: int, last: int) -> StagedResources:
-        """For one stage, which takes the progress from `first` to `last` of 100."""
+        """Resources for one stage, whose progress runs from `first` to `last` of 100."""
         whole = self.progress
         if whole is None:
             return self
@@ -36,7 +36,7 @@ class StagedResources(Resources):
         return replace(self, progress=part)
 
     def report(self, percent: int) -> None:
-        """Say how far the whole is."""
+        """Report the progress of the total, in per cent."""
         if self.cancel is not None:
             self.cancel.check()
         if self.progress is not None:
@@ -46,8 +46,8 @@ class StagedResources(Resources):
 def interventions(
     model: Model, places: Places, schedule: Schedule, replaced: ReplacementStates | None
 ) -> tuple[Intervention, ...]:
-    """The schedule for one batch. Raises InputError for layers that the model has not, ModelError
-    for one whose attention cannot be masked."""
+    """The interventions of a schedule on one batch. Raises InputError for layers that the model
+    lacks, ModelError for a model whose attention cannot be masked."""
     own_blocks(model)
     schedule.check(model.shape.n_layers, model.shape.n_heads, model.name)
     return (
@@ -71,7 +71,7 @@ def _waiting(
         columns[:, i] = torch.from_numpy((places.roles == role).argmax(axis=1))
     rows = replaced.rows(wait).cpu()
     values = rows.gather(1, columns[..., None].expand(-1, -1, rows.shape[-1]))
-    # Some prompts may hold a role beyond their end, where nothing is emitted and nothing read.
+    # Some prompts have a role beyond their end, where no token emits or is read.
     return (Replace("resid_post", Rows({wait - 1: values}), layers=(wait - 1,), roles=roles),)
 
 
@@ -86,7 +86,7 @@ def _transfer(model: Model, places: Places, schedule: Schedule) -> tuple[Interve
         out += cut(places, schedule.transfer_mask, (layer,), heads=looking)
         mask = schedule.compute_mask
         out += cut(places, mask, (layer,), heads=others, lasts_only=True)
-        # The prompt's other tokens are cut alike, whichever heads look.
+        # The cut of the prompt's other tokens does not depend on the heads that look.
         waiting = [e for e in cut(places, schedule.transfer_mask, (layer,), heads=others)
                    if e.roles and e.roles[0] in places.waiting]  # fmt: skip
         out += waiting

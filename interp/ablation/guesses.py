@@ -1,4 +1,4 @@
-"""What can be guessed of a single answer token without the operands."""
+"""Baseline of a single answer token: the best guess without the operands."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Ints = npt.NDArray[np.int64]
 
 
 def guessed(labels: Ints, right: Bools, prompt: Ints, *, shown: bool = True) -> Floats:
-    """For each answer token, the share that a guess without the operands gets right, [roles].
+    """Accuracy of a guess without the operands, for each answer token, [roles].
 
-    Where the true answer is `shown` up to a token, that token is guessed to be the commonest one of
-    the other prompts that have the same answer so far; where no other prompt has, of those with the
-    same answer up to a token earlier, and so on to those with any. Among equally common ones the
-    guess is drawn, and told by its expectation. It is never told as less than what one constant
-    token gets right, which is all there is where the model's own answer is shown in its place.
+    If the true answer is `shown` up to a token, the guess is the commonest token of the other
+    prompts with the same answer so far. If no other prompt has it, the prefix is shortened by one
+    token at a time, down to the empty prefix. Ties are drawn, and the value is the expectation. It
+    is at least the accuracy of the best constant token, which is the only guess if the model's own
+    answer is shown instead.
 
     Args:
         labels: int64 [n, roles], the right tokens in order of print, -1 where a prompt lacks one.
-        right: bool [n, roles], whether the full model has that token right: the guess is among
-            these prompts alone, as faithfulness is.
-        prompt: int64 [n], equal where prompts are: a prompt is left out with all its like.
+        right: bool [n, roles], True where the full model has that token right: guesses use only
+            these prompts, as faithfulness does.
+        prompt: int64 [n], equal for equal prompts: a prompt is left out with its duplicates.
 
-    Does not show: what more can be guessed by knowing arithmetic, as how often a sum begins with 1.
-    NaN for a token that is right nowhere.
+    Does not show: a better guess from knowing arithmetic, such as how often a sum begins with 1.
+    NaN for a token that is right in no prompt.
     """
     out = np.full(labels.shape[1], np.nan)
     for role in range(labels.shape[1]):
@@ -42,7 +42,7 @@ def guessed(labels: Ints, right: Bools, prompt: Ints, *, shown: bool = True) -> 
 
 
 def _by_prefix(answers: list[tuple[int, ...]], prompt: Ints) -> float:
-    """The expected share right of the guesses of the last token from those before it."""
+    """The expected accuracy of guessing the last token from the tokens before it."""
     after: dict[tuple[int, ...], Counter[int]] = {}
     for answer in answers:
         for length in range(len(answer)):
@@ -58,6 +58,6 @@ def _by_prefix(answers: list[tuple[int, ...]], prompt: Ints) -> float:
                 tied = [token for token, times in others.items() if times == most]
                 scores.append((answer[-1] in tied) / len(tied))
                 break
-        else:  # there is no other prompt
+        else:  # no other prompt
             scores.append(0.0)
     return float(np.mean(scores))

@@ -1,4 +1,4 @@
-"""What a waiting token is known by: the key of a conditional mean."""
+"""Keys of the conditional means, which identify a waiting token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp.models.tokens import digits_in
 
 
 class Key(NamedTuple):
-    """A role at a position, and the tokens that it is conditioned on."""
+    """A role at a position, and the tokens that its mean is conditioned on."""
 
     role: str
     position: int
@@ -19,8 +19,8 @@ class Key(NamedTuple):
 
 
 def keys(places: Places, given: Given) -> Iterator[tuple[int, int, Key]]:
-    """(row, column, key) of every token beyond the sink that is before its row's end; columns
-    count from the sink."""
+    """(row, column, key) of every token between the sink and its row's end; columns count from the
+    sink."""
     batch = places.batch
     tokens = batch.tokens.numpy()
     for row in range(len(batch)):

@@ -1,7 +1,7 @@
-"""Attention masks as interventions: what `visible` says, for a complete run of the engine.
+"""The masks of `visible` as interventions on a complete run of the engine.
 
 Each is a tuple of `MaskAttention`: it cuts edges of the attention pattern after the softmax and
-renormalises what is left, which equals scores of −inf before it.
+renormalises the remaining weights, which equals scores of −inf before the softmax.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def self_peek(batch: PromptBatch, layers: Layers, *, sink: str = "first") -> Mas
 
 
 def window(batch: PromptBatch, width: int, layers: Layers, *, sink: str = "first") -> Masks:
-    """As full peek, but the last tokens look back over `width` positions, themselves counted."""
+    """As full peek, but the last tokens look back over `width` positions, their own included."""
     return cut(Places.of(batch, sink), f"window:{width}", layers)
 
 
@@ -49,7 +49,7 @@ def knock_out(batch: PromptBatch, edges: Iterable[tuple[str, str]], layers: Laye
 
 
 def specs(masks: Sequence[MaskAttention]) -> list[dict[str, Any]]:
-    """As JSON values, for a Result's settings. Raises InputError for anything but masks."""
+    """The masks as JSON values, for a Result's settings. Raises InputError for other types."""
     for mask in masks:
         if not isinstance(mask, MaskAttention):
             raise InputError(
@@ -68,7 +68,8 @@ def cut(
     heads: Sequence[int] | None = None,
     lasts_only: bool = False,
 ) -> Masks:
-    """The named mask in some layers; `heads` and `lasts_only` restrict it to those."""
+    """The named mask in the given layers, restricted by `heads` and to the last tokens by
+    `lasts_only`."""
     check_mask(mask)
     if mask == OPEN or not len(layers) or (heads is not None and not len(heads)):
         return ()
@@ -92,7 +93,7 @@ def cut(
 
 
 def _hides(places: Places, query: str, keys: Sequence[str]) -> bool:
-    """Whether some prompt has a token before the query that is none of the keys."""
+    """True if some prompt has a token before the query that is not among the keys."""
     layouts = [places.batch.layouts[int(i)] for i in np.unique(places.batch.layout_of)]
     return any(
         set(layout[: layout.index(query)]) - set(keys) for layout in layouts if query in layout
@@ -100,7 +101,7 @@ def _hides(places: Places, query: str, keys: Sequence[str]) -> bool:
 
 
 def _seen(places: Places, mask: str, query: str) -> tuple[str, ...]:
-    """The roles that a last token sees beside the sink, itself among them."""
+    """The roles that a last token sees besides the sink, its own included."""
     if mask == SELF:
         return (query,)
     if mask == OPERANDS:

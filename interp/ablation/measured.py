@@ -1,4 +1,4 @@
-"""Answers of many schedules as grids, and scores as rows of a table, with intervals."""
+"""Grids of measures over many schedules, and table rows of scores, with intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Estimate = tuple[Floats, Floats, Floats]  # value, low, high
 
-# The columns that a score has in a table of several; `low` and `high` are faithfulness's.
+# The columns of a score in a table of several; `low` and `high` bound the faithfulness.
 _BOUNDED = ("logit_difference", "kl")
 MEASURES = (
     "faithfulness", "low", "high",
@@ -33,8 +33,8 @@ def measures(score: AblationScore) -> dict[str, float]:
 
 
 def faithfulness(setting: Setting, right: Bools, answers: Sequence[Answers]) -> Estimate:
-    """Of each run, on the prompts that the full model gets right: [runs] with bounds; NaN where it
-    is none."""
+    """Faithfulness of each run, on the prompts that the full model gets right: [runs] with bounds;
+    NaN without such prompts."""
     kept = np.stack([found.all_right[right] for found in answers], axis=1)
     low, high = share_interval(kept, setting.groups[right], seed=setting.seed)
     mean = kept.mean(axis=0) if len(kept) else np.full(len(answers), np.nan)
@@ -44,8 +44,8 @@ def faithfulness(setting: Setting, right: Bools, answers: Sequence[Answers]) -> 
 def logit_difference(
     setting: Setting, full: Answers, answers: Sequence[Answers], *, bounds: bool = True
 ) -> Estimate:
-    """The normalised logit difference of each run on all prompts, [runs] with bounds; these are NaN
-    where the full model's own is not surely above 0, so that nothing is a share of it."""
+    """The normalised logit difference of each run on all prompts, [runs] with bounds; the bounds
+    are NaN where the interval of the full model's own is not above 0: no share is then defined."""
     base = full.mean_difference
     means = np.array([found.mean_difference.mean() for found in answers])
     values = means / base.mean() if base.mean() else np.full(len(means), np.nan)
@@ -62,8 +62,8 @@ def logit_difference(
 
 
 def token_faithfulness(setting: Setting, full: Answers, answers: Sequence[Answers]) -> Estimate:
-    """By answer token, on the prompts where the full model has that token right: [roles, runs] with
-    bounds; NaN where it is none."""
+    """Faithfulness by answer token, on the prompts where the full model has that token right:
+    [roles, runs] with bounds; NaN without such prompts."""
     right = full.right == 1  # [n, roles]
     kept = np.stack([found.right == 1 for found in answers], axis=-1)  # [n, roles, runs]
     out = np.full((3, *kept.shape[1:]), np.nan)

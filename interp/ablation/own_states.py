@@ -1,4 +1,4 @@
-"""What becomes of the evaluated prompts' tokens in the full model, in little memory."""
+"""States of the evaluated prompts in the full model, within a memory limit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Ints = npt.NDArray[np.int64]
 
 
 class OwnStates:
-    """The states of the evaluated prompts themselves, at every depth: of as many depths as `memory`
-    holds, made anew for others."""
+    """The states of the evaluated prompts at every depth: `memory` limits how many depths are held
+    at once, and other depths are recomputed."""
 
     def __init__(self, model: Model, places: Places, memory: int, cancel: Cancel | None) -> None:
         self.model, self.sink, self.memory, self.cancel = model, places.sink, memory, cancel
@@ -31,13 +31,13 @@ class OwnStates:
         return self.states[depth - self.first][self.index[rows, self.sink + columns]]
 
     def _make(self, depth: int) -> None:
-        """The states from this depth on, or of every depth where `memory` holds them."""
+        """Compute the states from this depth on, or of every depth if they fit in `memory`."""
         shape, count = self.model.shape, int(self.index.max()) + 1
         every = shape.n_layers + 1
         depths = max(1, self.memory // (count * shape.d_model * self.model.dtype.itemsize))
         self.first = 0 if depths >= every else depth
         depths = min(depths, every - self.first)
-        self.states = torch.empty(0)  # gone before others are made
+        self.states = torch.empty(0)  # freed before the next are computed
         states = torch.empty(depths, count, shape.d_model, dtype=self.model.dtype)
         found_of = prefix_states(self.model, self.tokens, memory=self.memory, cancel=self.cancel)
         for rows, found in found_of:
@@ -48,7 +48,8 @@ class OwnStates:
 
 
 def beginnings(tokens: Ints) -> Ints:
-    """A number for what each position of some rows, [n, T], ends: equal where they begin alike."""
+    """A number for the prefix that ends at each position of some rows, [n, T]: equal for equal
+    prefixes."""
     order = np.lexsort(tokens.T[::-1])
     new = np.ones(tokens.shape, dtype=bool)
     new[1:] = np.logical_or.accumulate(tokens[order][1:] != tokens[order][:-1], axis=1)

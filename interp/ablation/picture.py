@@ -1,4 +1,4 @@
-"""A schedule as text: who may see whom at each layer."""
+"""A schedule as text: the attention mask of each layer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Cuts = tuple[MaskAttention, ...]
 def picture(
     schedule: Schedule, places: Places, n_layers: int, masks: Sequence[MaskAttention] = ()
 ) -> str:
-    """One matrix for each run of layers that are alike; rows are queries, columns keys.
+    """One mask matrix for each run of equal layers; rows are queries, columns keys.
 
     `o` may look, `·` is cut, `▪` marks a token that is replaced before the first layer that does
     not wait. Roles are those of the first prompt; runs of template text are drawn like any token.
-    `masks` beside the schedule's own are named in the heading of their layers; what they cut in all
-    heads is drawn as cut.
+    The heading of a layer names `masks` besides the schedule's own; edges that they cut in all
+    heads are drawn as cut.
     """
     blocks = []
     for kind, cuts, layers in _runs(schedule, n_layers, masks):
@@ -94,7 +94,7 @@ def _matrix(schedule: Schedule, places: Places, kind: str, cuts: Cuts) -> list[s
 
 
 def _hides(mask: MaskAttention, query: str, key: str) -> bool:
-    """Whether a mask keeps every head from looking from one role at another."""
+    """True if a mask cuts the edge from one role to another in every head."""
     if mask.heads is not None or (mask.roles is not None and query not in mask.roles):
         return False
     return (mask.keys is None or key in mask.keys) == (mask.mode == "block")

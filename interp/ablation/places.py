@@ -1,8 +1,8 @@
-"""Who is who in a prompt: the sink, the tokens that wait, and the last tokens.
+"""Positions of a prompt: the sink, the tokens that wait, and the last tokens.
 
-The *sink* are the first positions, always visible to all: attention rests there when it has nothing
+The *sink* is the first positions, visible to every token: attention rests there when it has nothing
 to fetch. The *last* tokens are the positions that emit the answer: the prompt's last one and, in an
-answer of several tokens, each answer token but the final one. Every other token *waits*.
+answer of several tokens, each answer token except the final one. Every other token *waits*.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SINKS = ("first", "shots", "none")
 class Places:
     """The positions of one batch under one choice of sink.
 
-    sink        how many positions, from the first, are the sink
+    sink        the number of positions in the sink, from the first on
     emits       int64 [n, answers], the position that emits each of `batch.answer_roles`, -1 absent
-    ends        int64 [n], one past the last position that emits anything
+    ends        int64 [n], one past the last position that emits an answer token
     """
 
     batch: PromptBatch
@@ -39,8 +39,8 @@ class Places:
 
     @classmethod
     def of(cls, batch: PromptBatch, sink: str = "first") -> Places:
-        """Raises InputError for an unknown sink, prompts without answers, and prompts that are all
-        sink; RoleError for the sink "shots" where there are no few-shot examples."""
+        """The positions of a batch. Raises InputError for an unknown sink, prompts without answers,
+        and prompts that are all sink; RoleError for the sink "shots" without few-shot examples."""
         if sink not in SINKS:
             raise InputError(f"unknown sink {sink!r}: choose one of {', '.join(SINKS)}.")
         if not batch.answer_roles:
@@ -65,12 +65,12 @@ class Places:
 
     @property
     def end(self) -> int:
-        """One past the last position that emits anything in any row."""
+        """One past the last position that emits an answer token in any row."""
         return int(self.ends.max())
 
     @property
     def sink_roles(self) -> tuple[str, ...]:
-        """The same in every prompt."""
+        """The roles of the sink, the same in every prompt."""
         return tuple(self.batch.layouts[int(self.batch.layout_of[0])][: self.sink])
 
     @cached_property
@@ -86,12 +86,12 @@ class Places:
 
     @cached_property
     def present(self) -> Bools:
-        """Whether a row reaches each position from the sink on, [n, end − sink]."""
+        """True where a row reaches each position from the sink on, bool [n, end − sink]."""
         return np.arange(self.sink, self.end)[None] < self.ends[:, None]
 
     @cached_property
     def is_last(self) -> Bools:
-        """Whether that position emits part of the answer, [n, end − sink]."""
+        """True where a position emits part of the answer, bool [n, end − sink]."""
         columns = np.arange(self.sink, self.end)[None]
         return self.present & (columns >= self.batch.prompt_lengths[:, None] - 1)
 
@@ -107,12 +107,12 @@ class Places:
 
     @property
     def operands(self) -> tuple[str, ...]:
-        """Those of the waiting roles that hold operand digits."""
+        """The waiting roles of operand digits."""
         return tuple(role for role in self.waiting if digits_in(role) is not None)
 
     @property
     def tells(self) -> bool:
-        """Whether the sink differs between prompts, so that all tokens see something of them."""
+        """True if the sink differs between prompts, so that every token sees part of the prompt."""
         held = self.batch.tokens[:, : self.sink]
         return bool((held != held[:1]).any())
 

@@ -1,7 +1,7 @@
-"""The states that waiting tokens are given, for one batch and one replacement, at every depth.
+"""Replacement states of the waiting tokens, for one batch and one replacement, at every depth.
 
-Tokens that are given the same state at every depth share a number, so that a caller may compute
-what becomes of it once (`interp.ablation.batched_schedules`).
+Tokens with the same replacement state at every depth share a number, so that a caller computes the
+later layers of each once (`interp.ablation.batched_schedules`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Fill = Callable[[int], torch.Tensor]  # depth ≥ 1 → [numbers, d_model]
 
 @dataclass(frozen=True, eq=False)
 class ReplacementStates:
-    """What each token beyond the sink is given, before any layer.
+    """The replacement state of each token after the sink, before any layer.
 
     number    int64 [n, columns], -1 beyond a prompt's end; columns count from the sink
-    tokens, positions, sinks   int64 [numbers], what each number stands for
-    by_mask   whether waiting is a mask and not a replacement (`own`)
+    tokens, positions, sinks   int64 [numbers], the token, position and sink of each number
+    by_mask   True if waiting is a mask and not a replacement (`own`)
     """
 
     model: Model
@@ -52,7 +52,7 @@ class ReplacementStates:
         return self.fill(depth).to(self.model.device, self.model.dtype)
 
     def rows(self, depth: int) -> torch.Tensor:
-        """The same for every prompt and column, [n, columns, d_model]; zeros beyond the end."""
+        """The states of every prompt and column, [n, columns, d_model]; zeros beyond the end."""
         states = self.at(depth)
         out = states[self.number.clamp(min=0)]
         return out.masked_fill((self.number < 0)[..., None].to(out.device), 0.0)
@@ -69,10 +69,10 @@ def replacement_states(
     memory: int,
     cancel: Cancel | None = None,
 ) -> ReplacementStates:
-    """The replaced of a batch. `table` is that of `table_for`; without `known`, a token that it has
-    never seen is given zeros.
+    """The replacement states of a batch. `table` comes from `table_for`; without `known`, a token
+    whose key is not in the table gets zeros.
 
-    Raises InputError for a key that the table has never seen, or saw in the evaluated prompt alone,
+    Raises InputError for a key that is not in the table, or there only from the evaluated prompt,
     and for `resample` where no other prompt has the role and key.
     """
     name = replacement.name
@@ -101,7 +101,7 @@ def table_for(
     memory: int,
     cancel: Cancel | None = None,
 ) -> Table | None:
-    """The table that a replacement reads for these prompts, None where it reads none."""
+    """The table of a replacement for these prompts, None for a replacement without a table."""
     if replacement.table_key is None:
         return None
     problems = table_problems(places.batch.problems, replacement.n, replacement.seed)
@@ -111,13 +111,13 @@ def table_for(
 
 @dataclass(frozen=True, eq=False)
 class _Numbered:
-    """Tokens told apart by position, role, token, sink and a variant int64 [n, columns]."""
+    """Tokens numbered by position, role, token, sink and a variant int64 [n, columns]."""
 
     number: torch.Tensor
     tokens: torch.Tensor
     positions: torch.Tensor
     sinks: torch.Tensor
-    rows: Ints  # a row and a column where each number is found
+    rows: Ints  # one row and column of each number
     columns: Ints
 
     @classmethod
@@ -146,7 +146,7 @@ class _Numbered:
 
 
 class _Alone:
-    """What becomes of tokens that see the sink and themselves alone, layer by layer."""
+    """States, layer by layer, of tokens that see only the sink and themselves."""
 
     def __init__(self, model: Model, numbered: _Numbered, sink: Sink) -> None:
         self.model, self.sink, self.numbered = model, sink, numbered
@@ -175,7 +175,7 @@ def _conditional(
     memory: int,
     cancel: Cancel | None,
 ) -> ReplacementStates:
-    """Conditional means, with the evaluated prompt left out where the table holds it."""
+    """Conditional means, leaving out the evaluated prompt if it is in the table."""
     means = np.full(places.roles.shape, -1, dtype=np.int64)
     for row, column, key in keys(places, table.given):
         if known or key in table.index:
@@ -201,8 +201,8 @@ def _conditional(
 
 
 def _as_in_table(model: Model, places: Places) -> npt.NDArray[np.bool_]:
-    """Where a prompt has gone as the table has it, with the true answer, bool [n, columns]: after
-    another answer token its states are in no table."""
+    """True where a prompt so far has the true answer, as in the table, bool [n, columns]: after
+    a wrong answer token its states are in no table."""
     batch = places.batch
     true = model.prompts(batch.problems, format=batch.format).tokens[:, : places.end]
     same = (batch.tokens[:, : places.end] == true).int().cumprod(dim=1).bool()
@@ -231,8 +231,8 @@ def _resampled(
     memory: int,
     cancel: Cancel | None,
 ) -> ReplacementStates:
-    """Every token is given the state of the same role (and key) in another prompt of the batch,
-    another for each token."""
+    """States of the same role (and key) in another prompt of the batch, drawn anew for each
+    token."""
     rng = np.random.default_rng(replacement.seed)
     found: dict[Key, list[tuple[int, int]]] = {}
     for row, column, key in keys(places, replacement.given or "nothing"):  # type: ignore[arg-type]

@@ -1,16 +1,16 @@
-"""What a waiting token's state is replaced by, by name.
+"""Named replacements for the state of a waiting token.
 
 | name        | the state before layer L of the token at a role                              |
 | `zero`      | zeros                                                                        |
 | `mean`      | the mean over prompts and over all roles                                     |
 | `role-mean` | the mean over prompts at that role                                           |
-| `resample`  | another prompt's at that role; with a key, of one that shares the key        |
-| `own`       | its own, from a pass in which it sees nothing but the sink and itself        |
+| `resample`  | another prompt's state at that role; with a key, a prompt that shares it     |
+| `own`       | its own state in a pass where it sees only the sink and itself               |
 | `cama`      | the mean over prompts that share its key at that role (arXiv 2509.09650)     |
 
 The key (`given`) is the role's own "token"; its "value", the tokens of its number up to and
-including this one, where a number spans tokens; or "nothing". A role at another position is
-another role: means are never taken over prompts of different layouts.
+including this one, where a number spans tokens; or "nothing". A role at another position counts as
+another role, so no mean mixes prompts of different layouts.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Replacement:
 
     Args:
         name: one of `REPLACEMENTS`.
-        given: the key, for `cama` and `resample`; "" where there is none to choose. Left out it is
-            "token" for `cama` and "nothing" for `resample`.
-        n: prompts behind the table where the task has too many to take them all.
-        seed: of those prompts, and of the other prompt that `resample` takes.
+        given: the key, for `cama` (default "token") and `resample` (default "nothing"); "" for
+            replacements without a key.
+        n: prompts sampled for the table where the task has too many problems to use all.
+        seed: draws these prompts, and the other prompt for `resample`.
     """
 
     name: Name = "cama"
@@ -60,7 +60,7 @@ class Replacement:
 
     @classmethod
     def of(cls, what: str | Replacement, seed: int = 0) -> Replacement:
-        """From text: a name, or a name and a key, "resample:token"."""
+        """Parse a replacement: a name, or a name and a key, "resample:token"."""
         if isinstance(what, Replacement):
             return what
         name, _, given = what.partition(":")
@@ -68,12 +68,12 @@ class Replacement:
 
     @property
     def label(self) -> str:
-        """The text it can be written as."""
+        """The replacement as text, which `of` parses."""
         return f"{self.name}:{self.given}" if self.given else self.name
 
     @property
     def table_key(self) -> Given | None:
-        """The key of the table that it reads, None where it reads none."""
+        """The key of its table, None for a replacement without a table."""
         if self.name == "cama":
             return self.given  # type: ignore[return-value]
         return "nothing" if self.name in ("mean", "role-mean") else None

@@ -1,12 +1,12 @@
-"""When tokens wait, in which layers information may move, and where the answer is computed.
+"""Schedule of an ablation: the layers that wait, transfer and compute.
 
-    layers 0 … wait−1   the tokens wait: before layer `wait` each but the sink is replaced
-    transfer layers     the last tokens look at all before them, the others at self and sink alone
-    compute layers      every token looks at itself and the sink alone
-    other layers        as they are
+    layers 0 … wait−1   the tokens wait: before layer `wait` each except the sink is replaced
+    transfer layers     the last tokens look at all before them, the others at self and sink only
+    compute layers      every token looks only at itself and the sink
+    other layers        unmodified
 
-Counts and indices are easily mixed up. `wait` is a count: wait=15 means that layers 0 to 14 wait,
-which arXiv 2509.09650 and its code call L_wait = 14. `transfer` and `compute` are indices.
+`wait` is a count: wait=15 means that layers 0 to 14 wait, which arXiv 2509.09650 and its code call
+L_wait = 14. `transfer` and `compute` are indices.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class Schedule:
     """Which layers wait, transfer and compute; `Schedule()` is the full model.
 
     Args:
-        wait: how many layers wait, from layer 0 on.
-        transfer, compute: layer indices, none of them a layer that waits.
-        heads: the (layer, head) that may look in transfer layers; the others look as they do in
-            compute layers. None: all heads.
-        transfer_mask, compute_mask: who looks where there (`visible.MASKS`).
+        wait: the number of layers that wait, from layer 0 on.
+        transfer, compute: layer indices, all after the layers that wait.
+        heads: the (layer, head) pairs that may look in transfer layers; the other heads take the
+            compute mask. None: all heads.
+        transfer_mask, compute_mask: the attention masks of these layers (`visible.MASKS`).
 
     Raises:
         InputError: for negative or overlapping layers, heads outside the transfer layers and
-            unknown masks. Whether layers exist is checked against the model when it is used.
+            unknown masks. `check` compares the layers with the model when the schedule is used.
     """
 
     wait: int = 0
@@ -94,8 +94,8 @@ class Schedule:
     def all_for_one(
         cls, n_layers: int, wait: int, width: int, start: int | None = None
     ) -> Schedule:
-        """Wait, then `width` layers of transfer from index `start` (None: where waiting ends), and
-        compute in every other layer: the subgraph of arXiv 2509.09650."""
+        """The subgraph of arXiv 2509.09650: wait, then `width` layers of transfer from index
+        `start` (None: where waiting ends), and compute in every other layer."""
         first = wait if start is None else start
         if first < wait or width < 0 or first + width > n_layers:
             raise InputError(
@@ -107,7 +107,7 @@ class Schedule:
         return cls(wait, transfer, compute)
 
     def check(self, n_layers: int, n_heads: int, name: str) -> None:
-        """Raise InputError for layers and heads that the model called `name` has not."""
+        """Raise InputError for layers and heads that the model called `name` lacks."""
         if self.wait > n_layers:
             raise InputError(
                 f"wait={self.wait} is past the last layer: {name} has {n_layers} layers, so at "
@@ -133,11 +133,11 @@ class Schedule:
 
     @property
     def cuts(self) -> bool:
-        """Whether any token is replaced or any attention cut."""
+        """True if any token is replaced or any attention edge is cut."""
         return bool(self.wait or self.transfer or self.compute)
 
     def spec(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The schedule as JSON values."""
         return {
             "wait": self.wait,
             "transfer": list(self.transfer),
@@ -149,11 +149,11 @@ class Schedule:
 
     @classmethod
     def of(cls, given: Schedule | Mapping[str, Any]) -> Schedule:
-        """A schedule as it is, or from its JSON values (the inverse of `spec`; what they leave out
-        is as in `Schedule()`).
+        """The given schedule, or a schedule from its JSON values (the inverse of `spec`; missing
+        values take the defaults of `Schedule()`).
 
-        Raises InputError for values that no schedule has, and for none at all, which is what a
-        search gives that found nothing.
+        Raises InputError for invalid values, and for an empty mapping, the schedule of a search
+        that found none.
         """
         if isinstance(given, cls):
             return given

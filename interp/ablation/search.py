@@ -1,11 +1,11 @@
-"""The search for the sparsest schedule, on the prompts of one half.
+"""Greedy search for the sparsest schedule, on the train half of the prompts.
 
-1. wait     the deepest wait, all later layers as they are, up to which nothing falls below the
-            target; then back from there to the deepest at which only the last tokens need look
-2. window   the narrowest run of transfer layers that keeps the target, every other layer
-            computing; among equals the one that keeps most
-3. heads    those of the window whose look is needed: cut in the order of what cutting each
-            alone costs, as far as the target allows, again until none can go
+1. wait     the deepest wait, later layers unmodified, up to which no wait falls below the target;
+            then backwards to the deepest wait that keeps the target where only the last tokens look
+2. window   the narrowest run of transfer layers that keeps the target while every other layer
+            computes; among equally narrow ones the most faithful
+3. heads    cut the heads of the window in the order of what cutting each alone costs, as long as
+            the target holds; repeat until none can be cut
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from interp.ablation.setting import Bools, Setting
 
 Floats = npt.NDArray[np.float64]
 
-_CHUNK = 6  # waits tried at once where the sweep may end early
+_CHUNK = 6  # waits per batch where the sweep may stop early
 
 
 @dataclass
 class Search:
-    """What was tried, and what came of it.
+    """The record of a search and its schedule.
 
-    schedule   None where there is none
+    schedule   None if no schedule keeps the target
     waits      Estimate over 0 … n_layers
     windows    (start, width) → faithfulness with bounds, at the wait found
     pruning    rows of `AllForOne.pruning`
@@ -61,8 +61,9 @@ class Search:
 
 
 def search(setting: Setting, target: float, mask: str, *, heads: bool, curve: bool) -> Search:
-    """Run the three stages, the last if `heads`. Without `curve` no wait is tried beyond the first
-    that falls below the target. Raises InputError where the full model gets no prompt right."""
+    """Run the three stages (the third only if `heads`). Without `curve` the sweep of waits stops at
+    the first that falls below the target. Raises InputError where the full model gets no prompt
+    right."""
     resources = setting.resources
     staged = replace(setting, resources=resources.stage(5, 60))
     found = _sweep_waits(staged, target, mask, curve=curve)
@@ -85,8 +86,8 @@ def search(setting: Setting, target: float, mask: str, *, heads: bool, curve: bo
 
 
 def _sweep_waits(setting: Setting, target: float, mask: str, *, curve: bool) -> Search:
-    """Waiting alone, by complete forwards: in the layers after it all tokens interact. NaN for
-    waits that were not tried."""
+    """Faithfulness of waiting alone, by complete forwards: all tokens interact in later layers. NaN
+    for untried waits."""
     depth = setting.model.shape.n_layers
     replaced = setting.replacement_states()
     at_once = depth if curve else _CHUNK
@@ -109,8 +110,8 @@ def _sweep_waits(setting: Setting, target: float, mask: str, *, curve: bool) -> 
 
 
 def _deepest_wait(found: Search, cells: BatchedSchedules) -> int | None:
-    """The deepest wait at which the last tokens' looks alone keep the target, were all later layers
-    to transfer."""
+    """The deepest wait that keeps the target where all later layers transfer and only the last
+    tokens look."""
     kept = found.waits[0] >= found.target
     longest = int(np.argmin(kept)) - 1 if not kept.all() else found.depth
     waits = list(range(longest + 1))
@@ -165,7 +166,7 @@ def _narrowest_window(found: Search, cells: BatchedSchedules, wait: int) -> tupl
 
 
 def _prune(found: Search, cells: BatchedSchedules, schedule: Schedule) -> Schedule:
-    """The schedule with only those heads whose look the target needs."""
+    """The schedule with only the heads that the target needs."""
     left: list[Head] = [
         (layer, head)
         for layer in schedule.transfer
@@ -174,7 +175,7 @@ def _prune(found: Search, cells: BatchedSchedules, schedule: Schedule) -> Schedu
     while left:
         alone = [_with_heads(schedule, [h for h in left if h != gone]) for gone in left]
         kept, difference = _both(found, cells, alone)
-        order = np.lexsort((-difference, -kept))  # what costs least first
+        order = np.lexsort((-difference, -kept))  # least costly first
         ranked = [left[i] for i in order]
         trials = [
             _with_heads(schedule, [h for h in left if h not in ranked[: k + 1]])
@@ -190,7 +191,7 @@ def _prune(found: Search, cells: BatchedSchedules, schedule: Schedule) -> Schedu
         gone = ranked[:cuts]
         left = [head for head in left if head not in gone]
         if cuts == 0:
-            _note(found, ranked[0], kept[0], difference[0])  # the cut that was refused
+            _note(found, ranked[0], kept[0], difference[0])  # the rejected cut
             break
     return _with_heads(schedule, left)
 

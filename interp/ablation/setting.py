@@ -27,7 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Draw(NamedTuple):
-    """How problems of a task are drawn and written (`interp.models.asking`)."""
+    """Arguments that sample and format problems of a task (`interp.models.asking`)."""
 
     n: int
     seed: int
@@ -58,7 +58,7 @@ class Setting:
         sink: str,
         resources: StagedResources,
     ) -> Setting:
-        """Of what an analysis is asked with. Raises what `asking.prompts` and `of` raise."""
+        """The setting of an analysis's arguments. Raises as `asking.prompts` and `of`."""
         batch, _ = prompts(model, asked, **draw._asdict())
         return cls.of(model, batch, replacement, sink, draw.seed, resources)
 
@@ -72,7 +72,8 @@ class Setting:
         seed: int,
         resources: StagedResources,
     ) -> Setting:
-        """Raises what `Places.of`, `Truth.of`, `Replacement.of` and `Sink.of` raise."""
+        """The setting of a prompt batch. Raises as `Places.of`, `Truth.of`, `Replacement.of` and
+        `Sink.of`."""
         check_model(model, batch)
         places = Places.of(batch, sink)
         what = Replacement.of(replacement, seed)
@@ -85,7 +86,7 @@ class Setting:
 
     @cached_property
     def table(self) -> Table | None:
-        """The table that the replacement reads, None where it reads none."""
+        """The table of the replacement, None for a replacement without a table."""
         return table_for(
             self.model, self.places, self.replacement,
             memory=self.resources.memory, cancel=self.resources.cancel,
@@ -94,7 +95,7 @@ class Setting:
     def replacement_states(
         self, *, table: Table | None = None, known: bool = True
     ) -> ReplacementStates:
-        """What waiting tokens are given, from this table in place of the replacement's own."""
+        """The replacement states, from this table in place of the replacement's own."""
         return replacement_states(
             self.model, self.places, self.replacement, self.sink,
             table=self.table if table is None else table, known=known,
@@ -102,15 +103,15 @@ class Setting:
         )  # fmt: skip
 
     def rows(self, rows: Ints) -> Setting:
-        """The same for some of the prompts."""
+        """The setting restricted to some of the prompts."""
         return Setting.of(
             self.model, self.batch[rows], self.replacement, self.sink_name, self.seed,
             self.resources,
         )  # fmt: skip
 
     def common(self, *, table: bool = False, **more: Any) -> dict[str, Any]:
-        """The fields that every Result of this room has, and its settings; `table`: also how well
-        the means are known that waiting tokens are given."""
+        """The fields and settings shared by every Result of ablation; with `table`, also the
+        standard error of the replacement means."""
         if table:
             more |= self._of_table()
         batch = self.batch
@@ -133,8 +134,8 @@ class Setting:
         }
 
     def _of_table(self) -> dict[str, Any]:
-        """`table_error`, the largest error of a mean (`Table.error`; None: unknown, as where a key
-        was seen once), and `table_fewest`, the prompts behind the rarest key."""
+        """`table_error`, the largest error of a mean (`Table.error`; None if unknown, such as where
+        a key occurs once), and `table_fewest`, the prompts behind the rarest key."""
         if self.table is None:
             return {}
         error = self.table.largest_error()
@@ -144,7 +145,8 @@ class Setting:
         }
 
     def right(self, full: Answers) -> Bools:
-        """Which prompts the full model answers rightly; InputError where it is none of them."""
+        """True for prompts that the full model answers correctly, bool [n]. Raises InputError if
+        there are none."""
         right = full.all_right
         if not right.any():
             raise InputError(
@@ -155,10 +157,10 @@ class Setting:
         return right
 
     def beside(self, right: Bools) -> dict[str, Any]:
-        """What stands beside every faithfulness."""
+        """The baselines reported with every faithfulness."""
         _, over = resampling(self.batch.problems)
         return {
-            "constant": best_constant(self.places, right),  # NaN where none is right
+            "constant": best_constant(self.places, right),  # NaN if none is right
             "base_accuracy": float(right.mean()),
             "n_right": int(right.sum()),
             "n_right_distinct": n_distinct(self.batch, right),
@@ -167,15 +169,15 @@ class Setting:
 
     @cached_property
     def prompt(self) -> Ints:
-        """A number for each prompt, equal where prompts are, int64 [n]."""
+        """A number for each prompt, equal for equal prompts, int64 [n]."""
         return np.unique(self.batch.tokens.numpy(), axis=0, return_inverse=True)[1].ravel()
 
     @property
     def groups(self) -> Ints:
-        """What intervals resample, int64 [n, kinds]."""
+        """The groups that intervals resample, int64 [n, kinds]."""
         return resampling(self.batch.problems).groups
 
 
 def n_distinct(batch: PromptBatch, chosen: Bools) -> int:
-    """Distinct prompts among the chosen rows."""
+    """The number of distinct prompts among the chosen rows."""
     return len(np.unique(batch.tokens.numpy()[chosen], axis=0)) if chosen.any() else 0

@@ -1,4 +1,4 @@
-"""The keys and values of the sink, which every token may see at every layer."""
+"""Keys and values of the sink, which every token may attend to at every layer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from interp.models.model import Model
 
 @dataclass(frozen=True, eq=False)
 class Sink:
-    """Of each distinct beginning of the prompts.
+    """Keys and values of the sink, one group for each distinct beginning of the prompts.
 
-    group    int64 [n], which beginning a prompt has
-    layers   keys and values [groups, heads, sink, d_head] of each layer; empty where nothing is
-             the sink
+    group    int64 [n], the beginning of each prompt
+    layers   keys and values [groups, heads, sink, d_head] of each layer; empty without a sink
     """
 
     group: torch.Tensor
@@ -25,7 +24,8 @@ class Sink:
 
     @classmethod
     def of(cls, model: Model, places: Places) -> Sink:
-        """Raises ModelError for a wrapped module, whose attention cannot be masked."""
+        """The sink of these prompts. Raises ModelError for a wrapped module, whose attention cannot
+        be masked."""
         own_blocks(model)
         n, length = len(places.batch), places.sink
         if length == 0:
@@ -41,7 +41,7 @@ class Sink:
         return cls(group, layers)
 
     def keys(self, layer: int, groups: torch.Tensor) -> KeysValues | None:
-        """Those that rows with these beginnings see, None where there is no sink."""
+        """Keys and values for rows with these beginnings, None without a sink."""
         if not self.layers:
             return None
         found = self.layers[layer]

@@ -1,10 +1,10 @@
 """Conditional means of the residual stream: built in one pass over the distinct prefixes, kept on
-disk, and asked with the evaluated prompt left out.
+disk, and read leaving out the evaluated prompt.
 
     m̄(key, depth) = (Σ_x' resid(x', depth) − [x among them] resid(x, depth))
                      / (their number − [x among them])
 
-over the prompts x' with that key.
+over the prompts x' with that key; [x among them] is 1 if the evaluated prompt x is in the table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 
-EXACT = 1024  # a task with at most so many problems is taken whole
+EXACT = 1024  # the table of a task with at most this many problems uses all of them
 Ints = npt.NDArray[np.int64]
 
 
@@ -39,9 +39,9 @@ class Table:
     index    key → its number
     sums     float64 [n_layers, keys, d_model], of the stream after 1 … n_layers layers
     squares  float64 [n_layers, keys], of its squared length
-    counts   int64 [keys], prompts
+    counts   int64 [keys], number of prompts
     members  the tokens of each question, as bytes
-    exact    whether these are all prompts of the task
+    exact    True if the table uses all prompts of the task
     """
 
     given: Given
@@ -54,14 +54,14 @@ class Table:
     format: str
 
     def number(self, key: Key, model: Model) -> int:
-        """Which mean belongs to a key; InputError for one that was never seen."""
+        """The number of a key's mean. Raises InputError for a key that is not in the table."""
         if key in self.index:
             return self.index[key]
         raise InputError(self._unseen(key, model))
 
     def largest_error(self) -> float:
-        """The largest `error` over roles and depths: 0 where the table is exact, NaN where a key
-        was seen once, and where no role has several keys."""
+        """The largest `error` over roles and depths: 0 for an exact table, NaN where a key occurs
+        once or no role has several keys."""
         if self.exact:
             return 0.0
         found = [self.error(numbers) for numbers in self.places().values() if len(numbers) > 1]
@@ -73,9 +73,9 @@ class Table:
 
             max over keys of √(tr Var(key) / n(key))  /  √(Σ n(key) ‖m̄(key) − m̄‖² / Σ n(key))
 
-        At 1 chance alone parts some mean from the others as far as their keys do. (The length of a
-        mean says nothing of that: a component that all prompts share makes it as long as you like.)
-        NaN where a key was seen once, which says nothing of its spread, and for a single key.
+        At 1 sampling error separates some mean from the others as far as the keys do. (The length
+        of a mean is no scale for it: a component that all prompts share makes it arbitrarily long.)
+        NaN where a key occurs once, so that its variance is unknown, and for a single key.
         """
         sums, counts = self.sums[:, numbers], self.counts[numbers]
         means = sums / counts[:, None]
@@ -114,14 +114,14 @@ class Table:
 
 
 def members(places: Places) -> list[bytes]:
-    """Each question as bytes: equal where the problems are, whatever answer follows."""
+    """Each question as bytes: equal for equal problems, whatever answer follows."""
     tokens, lengths = places.batch.tokens.numpy(), places.batch.prompt_lengths
     return [tokens[i, : lengths[i]].tobytes() for i in range(len(tokens))]
 
 
 def table_problems(problems: Problems, n: int, seed: int) -> Problems:
-    """All problems of the task where there are at most 1024, else `n` drawn with the seed; none
-    with leading zeros where `problems` have none, so that each role keeps its position."""
+    """All problems of the task if there are at most 1024, else `n` drawn with the seed. Where
+    `problems` have no leading zeros, these have none, so that each role keeps its position."""
     task = problems.task
     if task.n_problems <= EXACT:
         return task.grid()
@@ -138,7 +138,7 @@ def build_table(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Table:
-    """The table over distinct prompts of `batch`, from disk where it was built before.
+    """The table over distinct prompts of `batch`, read from disk if built before.
 
     Raises ModelError for a wrapped module, StorageError for a damaged file.
     """
@@ -198,7 +198,7 @@ def _sums(
     for rows, found in prefix_states(model, tokens, memory=memory, cancel=cancel):
         where = torch.from_numpy(numbers[rows])
         seen = where >= 0
-        # How often each prefix counts for each key, so that a shared state is added once.
+        # Count each prefix by key, so that a shared state is added once.
         pairs, times = torch.unique(
             torch.stack([where[seen], found.index[seen]], dim=1), dim=0, return_counts=True
         )

@@ -1,4 +1,4 @@
-"""Which token may look at which, by name: attention-based peeking and its alternatives.
+"""Named attention masks: attention-based peeking and its alternatives.
 
 | name         | the last tokens look at …                    | every other token looks at …     |
 | `full-peek`  | everything before them                       | itself and the sink              |
@@ -7,8 +7,8 @@
 | `window:K`   | the K positions that end with them, the sink | itself and the sink              |
 | `open`       | everything before them                       | everything before it             |
 
-Full peek and self peek are those of attention-based peeking (ABP, arXiv 2509.09650). What is left
-of a softmax is renormalised. Tokens of the sink look at the sink before them.
+Full peek and self peek come from attention-based peeking (ABP, arXiv 2509.09650). The remaining
+attention weights are renormalised. Tokens of the sink look at the sink before them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MASKS = (PEEK, SELF, OPEN, OPERANDS, "window:K")
 
 
 def check_mask(mask: str) -> None:
-    """Raise InputError for a name that is no mask."""
+    """Raise InputError for an unknown mask name."""
     if mask in (PEEK, SELF, OPEN, OPERANDS):
         return
     named = isinstance(mask, str) and mask.startswith(WINDOW)
@@ -41,9 +41,9 @@ def window_of(mask: str) -> int:
 
 
 def visible(places: Places, mask: str) -> Bools:
-    """Whether a query may look at a key, bool [n, Q, K] over all positions 0 … end−1.
+    """The attention mask, bool [n, Q, K] over all positions 0 … end−1: True where a query may look.
 
-    Rows of positions beyond a prompt's own end see themselves and the sink, and mean nothing.
+    Positions beyond a prompt's end are padding; they see themselves and the sink.
     """
     check_mask(mask)
     position = np.arange(places.end)
@@ -59,7 +59,7 @@ def visible(places: Places, mask: str) -> Bools:
 
 
 def _looked_at(places: Places, mask: str) -> Bools:
-    """What the last tokens see beside themselves and the sink, [n or 1, Q or 1, K]."""
+    """The keys that the last tokens see besides themselves and the sink, [n or 1, Q or 1, K]."""
     position = np.arange(places.end)
     if mask == SELF:
         return np.zeros((1, 1, places.end), dtype=bool)

@@ -1,4 +1,4 @@
-"""What an answer is made from: counterfactual logit attribution and the logit lens."""
+"""Attribution of answers: counterfactual logit attribution and the logit lens."""
 
 from interp.faces import face
 

@@ -1,10 +1,10 @@
-"""Counterfactual logit attribution: replace one operand digit, watch every answer digit.
+"""Counterfactual logit attribution: effect of each operand digit on each answer digit's logit.
 
     D[t, k] = mean over prompts of  logit_{c_k}(ORIG) − logit_{c_k}(COUNTER_t)
 
 after Fig. 2 of arXiv 2510.00184, for every operand digit t and answer digit k, with the exact
-probability that c_k changes beside it. See `targets` for whose logit is read and `swaps` for what
-the changed prompt is.
+probability that c_k changes. `targets` defines the token whose logit is read, `swaps` the changed
+prompt.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ def counterfactual(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> CounterfactualAttribution:
-    """How much each answer digit's logit depends on each operand digit.
+    """Effect of each operand digit on each answer digit's logit, with the oracle.
 
     Args:
         asked: a task's name, a Task, Problems, or a PromptBatch with the true answers.
-        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
-        format: how they are written; None means the model's first.
+        n, seed, held_out: the sample of the task's problems (`interp.models.asking`).
+        format: the format of the prompts; None means the model's first.
         prefix: "keep" leaves the original's answer before each digit that is read; "recompute"
             puts the changed problem's own true answer there.
-        target: whose logit is read (`targets`).
+        target: the token whose logit is read (`targets`).
         draws: "one" replacement a prompt and digit, drawn with `seed`; "all" other values of the
             digit, averaged within the prompt, for spaces small enough to enumerate.
-        operand_digits: which to replace; None means every one that the prompts write.
+        operand_digits: the digits to replace; None means every one that the prompts write.
         memory, savings, cancel, progress: as in `engine.run_variants`.
 
     Returns:
@@ -85,7 +85,7 @@ def counterfactual(
     for role in roles:
         _check_choice("operand digit", role, written)
     answers = batch.answer_roles_least_first
-    # A digit is replaced alike whichever others are asked for beside it.
+    # One seed per digit, so that its replacements do not depend on the other digits selected.
     seeds = dict(
         zip(written, np.random.SeedSequence(seed).generate_state(len(written)), strict=True)
     )
@@ -157,7 +157,7 @@ def _estimate(
 
 
 def _mean(values: Floats) -> Floats:
-    """Mean over axis 0 of what is known, NaN where nothing is."""
+    """Mean over axis 0 without NaN; NaN where all are NaN."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)

@@ -45,18 +45,20 @@ def logit_lens(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> LogitLens:
-    """Rank, probability and logit of the true token after each layer, and of another prompt's.
+    """Rank, probability and logit of the true token after each layer; another prompt's as control.
 
     Args:
         asked: a task's name, a Task, Problems, or a PromptBatch with answers.
-        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`); the seed also
+        n, seed, held_out: the sample of the task's problems (`interp.models.asking`); the seed also
             shuffles answers among prompts (the control) and resamples for the intervals.
-        format: how they are written; None means the model's first.
-        roles: whose prediction is read off, "c2" or "predicts(c2)"; None means every answer role.
+        format: the format of the prompts; None means the model's first.
+        roles: the roles whose prediction is read, "c2" or "predicts(c2)"; None means every answer
+            role.
         memory: bytes for one minibatch of logits.
         cancel, progress: as in `engine.run`.
 
-    Does not show: what is present in another basis than the unembedding's, or what is used.
+    Does not show: information in another basis than the unembedding's, nor whether later layers
+    use the information.
 
     Raises:
         InputError: for prompts without answers.
@@ -109,7 +111,7 @@ def logit_lens(
 def _lens(
     model: Model, batch: PromptBatch, positions: npt.NDArray[np.int64], cancel: Cancel | None
 ) -> Iterator[torch.Tensor]:
-    """Logits [n, roles, d_vocab] read off the embedding, then off each layer."""
+    """Logits [n, roles, d_vocab] read after the embedding, then after each layer."""
     sources, column = _roles_at(batch, positions)
     reads = [Read("resid_pre", (0,), sources), Read("resid_post", None, sources)]
     seen = run(model, batch, reads=reads, logits=None, cancel=cancel).activations
@@ -124,9 +126,9 @@ def _lens(
 def _roles_at(
     batch: PromptBatch, positions: npt.NDArray[np.int64]
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    """The roles found at `positions` [n, roles], and for each place which of them it is.
+    """The roles at `positions` [n, roles], and the index among them of each position.
 
-    An absent place (-1) gets the first, and is left out by its label later.
+    An absent position (-1) gets index 0; its label excludes it later.
     """
     used = [batch.layouts[i] for i in batch.layout_of]
     names = np.array(
@@ -152,7 +154,7 @@ def _measures(logits: torch.Tensor, tokens: torch.Tensor) -> npt.NDArray[np.floa
 
 
 def _shuffled(labels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Each role's tokens dealt out to other prompts that have the role; -1 where none has."""
+    """Each role's tokens moved to other prompts that have the role; -1 if there is no other."""
     out = torch.full_like(labels, -1)
     for role in range(labels.shape[1]):
         rows = rng.permutation(torch.nonzero(labels[:, role] >= 0)[:, 0].numpy())

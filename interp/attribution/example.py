@@ -1,4 +1,4 @@
-"""One prompt before and after a swap, token by token: what follows a click on a cell."""
+"""One prompt before and after a swap, token by token, as shown after a click on a cell."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def swap_example(
     Args:
         asked, n, seed, format, held_out: as in `counterfactual`.
         operand_digit: the role to replace, "a2".
-        row: which of these prompts.
+        row: the index of the prompt.
         digit: its new value; None means the next one up (9 becomes 1).
         prefix: as in `counterfactual`.
-        top: how many of the likeliest tokens before and after to list, besides the right ones.
+        top: the number of likeliest tokens before and after to list, besides the right ones.
 
     Raises:
-        InputError: for a digit that the problem has already, or that its task does not allow.
+        InputError: for the digit that the problem already has, or one that its task does not allow.
     """
     batch, _ = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     one = batch[row]

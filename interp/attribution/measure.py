@@ -1,4 +1,4 @@
-"""The runs behind a counterfactual attribution: one clean pass, shared by every swap."""
+"""Runs of a counterfactual attribution, where every swap shares one clean pass."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What the runs gave.
+    """Measurements of the runs.
 
     delta    [swaps, n, roles], Δ of `targets`; NaN where a swap or a role does not exist
-    correct  bool [n], whether every answer token of the prompt is the model's first choice
+    correct  bool [n], True where every answer token of the prompt is the model's first choice
     noise    [roles], the largest difference at the target token between the engine's run, with its
              savings, and a plain run of the same prompts
     """

@@ -1,4 +1,4 @@
-"""What a perfect calculator shows: how likely an answer digit changes with an operand digit."""
+"""Oracle of attribution: the probability that an answer digit changes with an operand digit."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def change_probability(
 ) -> npt.NDArray[np.float64]:
     """Exact P(answer role changes) [n, answers] over every other value of an operand digit.
 
-    What changes is the true answer of the changed problem. Only where the text prints the least
-    digit first and the prefix is kept, a solver sees the original's lower digits beside the changed
-    operands; there it is the digit of one who trusts them (`arithmetic.oracle.rederive`). A token
-    of several digits changes when one of them does. NaN in rows without the digit.
+    The probability is that of the true answer of the changed problem. The exception: where the text
+    prints the least digit first and the prefix is kept, a solver reads the original's lower digits
+    after the changed operands; there the digit is derived from these digits
+    (`arithmetic.oracle.rederive`). A token of several digits changes when one of them does. NaN in
+    rows without the digit.
     """
     problems = batch.problems
     chance = np.full((len(batch), len(answers)), np.nan)
@@ -41,7 +42,8 @@ def change_probability(
 def answer_changes(
     batch: PromptBatch, swap: Swap, answers: Sequence[str], prefix: str
 ) -> npt.NDArray[np.bool_]:
-    """Whether this very replacement changes each answer role, [n, answers], as above."""
+    """True where the given replacement changes an answer role, bool [n, answers]; digits as in
+    `change_probability`."""
     return _changed(batch, swap.problems, batch.problems, answers, prefix)
 
 
@@ -49,12 +51,12 @@ def _changed(
     batch: PromptBatch, swapped: Problems, original: Problems, answers: Sequence[str], prefix: str
 ) -> npt.NDArray[np.bool_]:
     trusting = prefix == "keep" and batch.prints_least_first
-    trusting &= original.task.arithmetic != "modular"  # which has no columns to carry between
+    trusting &= original.task.arithmetic != "modular"  # modular: no columns, so no carry
     new = rederive(swapped, original) if trusting else swapped.answer
     changed = np.empty((len(original), len(answers)), dtype=bool)
     for column, role in enumerate(answers):
         digits = digits_in(role)
-        if digits is None:  # the sign: a zero is written like a positive number
+        if digits is None:  # the sign: zero has none, as a positive number
             changed[:, column] = (swapped.sign < 0) != (original.sign < 0)
         else:
             places = slice(digits[1].start, digits[1].stop)

@@ -1,4 +1,4 @@
-"""One operand digit replaced, row by row, and the prompts that ask the changed problem."""
+"""Replacement of one operand digit, row by row, and the prompts of the changed problems."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Swap:
 
 
 def swaps(batch: PromptBatch, role: str, draws: Draws, seed: int) -> list[Swap]:
-    """The replacements of one operand digit: one drawn a row, or every other value there is.
+    """The replacements of one operand digit: one drawn per row, or every other value.
 
-    A leading digit that is not 0 stays so, and the number keeps its length. One draw is uniform
-    over the values left; "all" gives up to nine, each a Swap of its own.
+    A leading digit that is not 0 does not become 0, and the number keeps its length. One draw is
+    uniform over the remaining values; "all" gives up to nine, each a separate Swap.
     """
     operand, digit = batch.operand_digit(role)
     rows = swappable(batch, role)
@@ -57,7 +57,7 @@ def swaps(batch: PromptBatch, role: str, draws: Draws, seed: int) -> list[Swap]:
 
 
 def swappable(batch: PromptBatch, role: str) -> npt.NDArray[np.int64]:
-    """The rows whose prompt writes the digit and that leave it another value."""
+    """The rows whose prompt writes the digit and whose problem allows it another value."""
     operand, digit = batch.operand_digit(role)
     allowed = allowed_digits(batch.problems, operand, digit, keep_leading=True)
     return np.flatnonzero(batch.writes(role) & allowed.any(axis=1))
@@ -66,7 +66,7 @@ def swappable(batch: PromptBatch, role: str) -> npt.NDArray[np.int64]:
 def _put_back(
     problems: Problems, changed: Problems, rows: npt.NDArray[np.int64], role: str
 ) -> Swap:
-    """`changed` in the places `rows` of `problems`, the originals elsewhere."""
+    """`changed` at the indices `rows` of `problems`, the originals elsewhere."""
     index = np.arange(len(problems))
     index[rows] = len(problems) + np.arange(len(rows))
     valid = np.zeros(len(problems), dtype=bool)

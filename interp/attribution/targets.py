@@ -1,4 +1,4 @@
-"""Whose logit is compared between the original and the changed prompt.
+"""Target tokens, whose logits are compared between the original and the changed prompt.
 
 With x_k the logits that predict answer role k, ORIG the original and COUNTER the changed prompt:
 
@@ -7,9 +7,9 @@ With x_k the logits that predict answer role k, ORIG the original and COUNTER th
     difference   t as in `true`, u: COUNTER's right token    Δ = (x_k(ORIG)[t] − x_k(ORIG)[u])
                                                                − (x_k(COUNTER)[t] − x_k(COUNTER)[u])
 
-`difference` cancels whatever moves all digits alike. It is not defined where t = u (the answer
-digit stays), so such pairs are left out; with it, cells whose digit never changes stay empty and
-give no control. arXiv 2510.00184 uses `argmax`.
+`difference` cancels shifts common to all digits. It is undefined where t = u (the answer digit
+stays), so such pairs are left out; cells whose digit never changes are then empty and give no
+control. arXiv 2510.00184 uses `argmax`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One analysis on several models: across seeds, and over the checkpoints of one training."""
+"""One analysis on several models: across seeds, or over the checkpoints of one training."""
 
 from interp.faces import face
 

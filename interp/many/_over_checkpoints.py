@@ -1,4 +1,4 @@
-"""A checkpoint series is a model with a slider: any analysis runs over it."""
+"""Checkpoint series of a training, and any analysis by training step."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 
 @dataclass(frozen=True)
 class Series:
-    """A model as it was after some steps of its training, oldest first.
+    """The checkpoints of one training, oldest first.
 
     Args:
-        name: of the trained model, or its folder.
-        steps: optimiser steps taken, ascending.
-        folders: what `interp.load` opens, one a step.
+        name: the name of the trained model, or its folder.
+        steps: optimiser steps, ascending.
+        folders: one folder for each step, for `interp.load`.
     """
 
     name: str
@@ -50,16 +50,16 @@ class Series:
         return iter(self.steps)
 
     def folder(self, step: int) -> Path:
-        """The folder of a step; InputError with the steps there are for another."""
+        """The folder of a step. Raises InputError, with the existing steps, for any other."""
         if step not in self.steps:
             known = ", ".join(map(str, self.steps))
             raise InputError(f"no checkpoint of {self.name} at step {step}; there are {known}")
         return self.folders[self.steps.index(step)]
 
     def load(self, step: int, **options: Any) -> Model:
-        """The model as it was after `step` steps; options as `interp.load`.
+        """The model after `step` steps; options as `interp.load`.
 
-        Raises ModelError where its weights are not those that its card describes.
+        Raises ModelError if its weights differ from those that its card describes.
         """
         folder = self.folder(step)
         model = load(str(folder), **options)
@@ -73,8 +73,8 @@ class Series:
 def checkpoints(name: str | Path) -> Series:
     """The checkpoints of a shipped model or of a trained folder.
 
-    Raises ModelError where there are none (only a recipe with `series=(…)` keeps them), or where
-    they are not all of one run, which must be that of the model beside them.
+    Raises ModelError if there are none (only a recipe with `series=(…)` keeps them), or if they
+    and the finished model are not all of one run.
     """
     path = fixture_folder(str(name)) or Path(name).expanduser()
     folders = sorted(
@@ -94,7 +94,7 @@ def checkpoints(name: str | Path) -> Series:
 
 
 def _check_one_run(model: Path, folders: Sequence[Path]) -> None:
-    """ModelError where the cards name different recipes or seeds, the finished model's included."""
+    """Raise ModelError if the cards, the finished model's included, differ in recipe or seed."""
     runs = {folder.name: (read_card(folder) or {}).get("run") for folder in folders}
     finished = read_card(model) or {}
     if "recipe" in finished:
@@ -125,15 +125,15 @@ def over_checkpoints(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> OverSeries:
-    """Run an analysis on every checkpoint of a series, and table its metrics by step.
+    """Metrics of an analysis by training step, from a run on every checkpoint of a series.
 
     Args:
         of: a series, or the name or folder of a model that has one.
         analysis, asked, options: as `interp.over_seeds`; all checkpoints get the same problems.
-        steps: of which checkpoints; None for all.
-        cancel: handed on to the analysis. progress: counts checkpoints.
+        steps: the steps of the checkpoints to run; None for all.
+        cancel: passed on to the analysis. progress: counts checkpoints.
 
-    Does not show: what happened between two checkpoints.
+    Does not show: changes between two checkpoints.
 
     Raises:
         ModelError: for a model without checkpoints; InputError: for a step that was not kept.
@@ -143,7 +143,7 @@ def over_checkpoints(
     if not chosen:
         raise InputError("no step was asked for; leave steps out for all of them")
     for step in chosen:
-        found.folder(step)  # all are known before any is run
+        found.folder(step)  # checks every step before the first run
     results, hashes = [], []
     each: dict[str, dict[str, Any]] = {}
     for at, step in enumerate(chosen):

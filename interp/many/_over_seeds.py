@@ -1,4 +1,4 @@
-"""The same analysis on several models: what agrees across seeds, and what one seed made up."""
+"""One analysis on several models: agreement of metrics and Grids across seeds."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ EXCHANGEABLE = ("head", "neuron")
 
 
 def seeds_of(name: str) -> tuple[str, ...]:
-    """The shipped models that go by one name: `add5`, `add5-s1`, `add5-s2`.
+    """The shipped models that share one name: `add5`, `add5-s1`, `add5-s2`.
 
-    They are found by name; whether their recipes are the same but for the seed is for
-    `over_seeds` to say, from their cards.
+    The match is by name only; `over_seeds` compares the recipes in their cards.
 
-    Raises ModelError where none of that name is shipped, or one is not installed.
+    Raises ModelError if none of that name is shipped, or one is not installed.
     """
     folders = sorted({*fixture_folders(), *MODELS_APART})
     found = tuple(
@@ -48,7 +47,7 @@ def seeds_of(name: str) -> tuple[str, ...]:
     if not found:
         raise ModelError(f"no model {name!r} is shipped; there are {', '.join(folders)}")
     for other in found:
-        fixture_folder(other)  # raises for one that is not installed
+        fixture_folder(other)  # raises if not installed
     return found
 
 
@@ -64,33 +63,33 @@ def over_seeds(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Agreement:
-    """Run an analysis on each model and say what agrees.
+    """Agreement of an analysis across models, which it runs on each.
 
-    Every metric is tabled with its mean and range. Every Grid is compared cell by cell, for each
-    pair of models: Spearman's rank correlation of the cells that both have, and the share whose
-    sign agrees; beside it the same correlation with the cells of one model shuffled. Axes that are
-    exchangeable (heads, neurons) are summed over first. Grids that are equal in all models, such as
-    an oracle, say nothing about them and are left out of the headlines. Where the models' cards
-    say that their recipes differ in more than name and seed, the settings and the verdict say in
-    which fields: then it is not the seed alone that they agree across.
+    The table has the mean and range of every metric. Every Grid is compared cell by cell, for each
+    pair of models: Spearman's rank correlation of the cells that both have, the share of cells
+    whose sign agrees, and as control the correlation with the cells of one model shuffled.
+    Exchangeable axes (heads, neurons) are summed over first. The summary metrics leave out Grids
+    that are equal in all models, such as an oracle, as they carry no information about the models.
+    If the recipes in the models' cards differ in more than name and seed, settings and verdict name
+    the fields: the models then differ in more than the seed.
 
     Args:
         models: names as `interp.load` takes them, or loaded models; at least two.
         analysis: a function of a model that returns a Result, `interp.attribution.counterfactual`.
-        asked: a task's name, a Task or Problems, the same for all models. Of a task what was held
-            out from training is asked (`interp.models.asking`).
-        exchangeable: axes that are summed over, because their numbers mean nothing across seeds.
-        shuffles: how often the cells are shuffled for the control (seeded, 0).
+        asked: a task's name, a Task or Problems, the same for all models. For a task, the sample
+            comes from the problems held out from training (`interp.models.asking`).
+        exchangeable: axes to sum over, because their indices do not correspond across seeds.
+        shuffles: the number of shuffles of the control (seed 0).
         options: further arguments of the analysis. A plain function is called with each model, and
-            the analysis gets what it returns.
-        cancel: handed on too. progress: counts models.
+            the analysis gets its return value.
+        cancel: passed on to the analysis. progress: counts models.
 
-    Does not show: that models which agree compute alike; and correlations of cells that depend on
-    each other (neighbouring digits) exceed those of shuffled cells more easily than they should.
+    Does not show: that models with equal results use the same computation. Cells that depend on
+    each other (neighbouring digits) also make the correlation exceed the shuffled one too easily.
 
     Raises:
         InputError: for fewer than two models, the same one twice, Results of different kinds, or a
-            task of which not all are asked the same.
+            task whose sample differs between models.
     """
     if not isinstance(models, list | tuple) or len(models) < 2:
         raise InputError("agreement needs at least two models: give a list, or interp.seeds_of(…)")
@@ -132,8 +131,8 @@ def over_seeds(
 
 
 def _differing(models: Sequence[Model]) -> list[str] | None:
-    """In which fields the recipes of the models' cards differ, apart from name and seed; None where
-    a model has no card with a recipe."""
+    """The fields in which the recipes of the models' cards differ, apart from name and seed; None
+    if a model has no card with a recipe."""
     recipes = [(model.card or {}).get("recipe") for model in models]
     known = [recipe for recipe in recipes if recipe]
     return list(differing_fields(known)) if len(known) == len(recipes) else None
@@ -149,7 +148,7 @@ def _values(names: list[str], results: list[Result]) -> pd.DataFrame:
 
 
 def _cells(names: list[str], results: list[Result], exchangeable: tuple[str, ...]) -> pd.DataFrame:
-    """One row a Grid, cell and model."""
+    """One row for each Grid, cell and model."""
     parts = []
     for name, result in zip(names, results, strict=True):
         for grid, value in _grids(result).items():
@@ -167,7 +166,7 @@ def _cells(names: list[str], results: list[Result], exchangeable: tuple[str, ...
 
 
 def _grids(result: Result) -> dict[str, Grid]:
-    """The Grids among its fields; of a Result whose numbers stand in a table, its `grids`."""
+    """The Grids among a Result's fields; for a Result with tables of numbers, its `grids`."""
     found = {field.name: getattr(result, field.name) for field in fields(result)}
     return {
         name: value
@@ -177,7 +176,7 @@ def _grids(result: Result) -> dict[str, Grid]:
 
 
 def _totals(grid: Grid, exchangeable: tuple[str, ...]) -> Grid:
-    """The Grid summed over its exchangeable axes; a cell of which nothing is known stays NaN."""
+    """The Grid summed over its exchangeable axes; a sum of NaN alone stays NaN."""
     summed = tuple(at for at, axis in enumerate(grid.axes) if axis.name in exchangeable)
     if not summed:
         return Grid(grid.values, grid.axes)
@@ -187,7 +186,7 @@ def _totals(grid: Grid, exchangeable: tuple[str, ...]) -> Grid:
 
 
 def _pairs(names: list[str], cells: pd.DataFrame, shuffles: int) -> pd.DataFrame:
-    """One row a Grid and pair of models."""
+    """One row for each Grid and pair of models."""
     rng = np.random.default_rng(0)
     rows = []
     for grid, part in cells.groupby("grid", sort=False):
@@ -213,8 +212,8 @@ def _pairs(names: list[str], cells: pd.DataFrame, shuffles: int) -> pd.DataFrame
 
 
 def rank_correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
-    """Spearman's: Pearson's of the ranks, ties at their mean; NaN below 3 cells or where either
-    is constant."""
+    """Spearman's correlation: Pearson's of the ranks, ties at their mean rank; NaN below 3 cells
+    or if either is constant."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     ranks = [pd.Series(values).rank().to_numpy() for values in (x, y)]

@@ -1,7 +1,7 @@
-"""One analysis on several models: its call, its name and what it must return.
+"""Calls of one analysis on several models: arguments, name and checks.
 
-An analysis here is a function whose first argument is a model and that returns a Result: one of the
-catalogue (`interp.attribution.counterfactual`, `probes.probe`, …), or one's own.
+An analysis is a function that takes a model as its first argument and returns a Result: one of the
+catalogue (`interp.attribution.counterfactual`, `probes.probe`, …) or the user's own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Analysis = Callable[..., Result]
 
-_OF_A_MODEL = ("prompts", "problems", "model")  # what an analysis of one model may be asked with
+_OF_A_MODEL = ("prompts", "problems", "model")  # `asks` of analyses of one model
 
 
 def apply(
@@ -34,10 +34,10 @@ def apply(
     options: Mapping[str, Any],
     cancel: Cancel | None = None,
 ) -> Result:
-    """The analysis of one model; `asked` is its second argument, left out where it is None.
+    """The Result of the analysis on one model; `asked` is the second argument, omitted if None.
 
     Raises:
-        InputError: for a function that takes no such arguments, or that returns no Result.
+        InputError: for a function that does not take these arguments or returns no Result.
     """
     names = list(inspect.signature(analysis).parameters)
     keywords = dict(options)
@@ -57,8 +57,8 @@ def apply(
 
 
 def takes_problems(analysis: Analysis) -> bool:
-    """Whether it is asked with problems; one's own function where it has a second positional
-    argument."""
+    """True if the analysis takes problems; for the user's own function, if it has a second
+    positional argument."""
     known = entry_of(analysis)
     if known is not None:
         return known.asks in ("prompts", "problems")
@@ -69,8 +69,8 @@ def takes_problems(analysis: Analysis) -> bool:
 def check_same_sample(
     asked: Problems | Task | str | None, models: Sequence[Model], results: Sequence[Result]
 ) -> None:
-    """Raise InputError where models were asked different problems of a task, since what was held
-    out from their trainings differs."""
+    """Raise InputError if models got different problems of a task because their trainings held out
+    different problems."""
     if not isinstance(asked, str | Task):
         return
     problems = asked if isinstance(asked, str) else asked.name
@@ -88,12 +88,12 @@ def check_same_sample(
 
 
 def declares(analysis: Analysis, name: str) -> bool:
-    """Whether it has an argument of that name."""
+    """True if the analysis has an argument of that name."""
     return name in inspect.signature(analysis).parameters
 
 
 def of_model(options: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """The options for one model: a plain function among the values is called with the model."""
+    """The options for one model: a value that is a plain function is called with the model."""
     return {
         name: value(model) if inspect.isfunction(value) else value
         for name, value in options.items()
@@ -103,7 +103,7 @@ def of_model(options: Mapping[str, Any], model: Model) -> dict[str, Any]:
 def named(name: str) -> Analysis:
     """The analysis of a public name, "attribution.counterfactual" of `interp` or "probes.probe".
 
-    Raises InputError for a name that no analysis of one model has.
+    Raises InputError for a name that is not an analysis of one model.
     """
     known = [one for one in CATALOGUE if one.asks in _OF_A_MODEL]
     found = entry(name, known)
@@ -114,7 +114,7 @@ def named(name: str) -> Analysis:
 
 
 def title(analysis: Analysis) -> str:
-    """Its public name, `interp.attribution.counterfactual`; its own where it has none."""
+    """The public name of an analysis, `interp.attribution.counterfactual`, else the function's."""
     known = entry_of(analysis)
     if known is not None:
         return known.public
@@ -130,10 +130,10 @@ def arguments(
     model: Model,
     name: str,
 ) -> dict[str, Any]:
-    """`asked` and the options as settings that make the call again, as text where JSON has no such
-    values. `each` has the options of each model, by its name: a function is written as its values.
-    Problems may be what was held out from the training of `model`, which `interp.load(name)` opens,
-    or another of the same training."""
+    """`asked` and the options as settings that reproduce the call, as text for values that JSON
+    lacks. `each` has the options of each model, by name: a function is written as its values.
+    Problems may be those held out from the training of `model`, which `interp.load(name)` opens,
+    or from another of the same training."""
     written = None
     if isinstance(asked, Problems):
         seeds = tuple(seed for seed in (options.get("seed"), 0) if isinstance(seed, int))

@@ -1,4 +1,4 @@
-"""Figure of the search for the sparsest schedule: what it tried, what it chose, what that keeps."""
+"""Figure of the search for the sparsest schedule: its steps, its schedule, and faithfulness."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _TITLES = (
 
 @renders(AllForOne)
 def all_for_one(result: AllForOne) -> go.Figure:
-    """The schedule found as a strip; below it the steps of the search, and necessity. Where
-    nothing was found, only how far the search came."""
+    """The schedule found as a strip; below it the steps of the search, and necessity. Without a
+    schedule, only the steps that the search took."""
     heights = _HEIGHTS if result.status == "found" else _HEIGHTS[1:2]
     total = sum(heights) + _GAP * (len(heights) - 1)
     figure = (_whole if result.status == "found" else _beginning)(result, heights, total)
@@ -93,7 +93,7 @@ def _waits(figure: go.Figure, result: AllForOne, row: int) -> None:
 
 
 def _windows(figure: go.Figure, result: AllForOne, row: int) -> None:
-    """The windows tried; a frame marks the narrowest that keep the target."""
+    """Add the windows tried; a frame marks the narrowest that keep the target."""
     tried = np.isfinite(result.windows.values.T)  # [width, start]
     if not tried.any():
         _say(figure, _NOT_REACHED, row, 2)
@@ -165,7 +165,7 @@ def _removal(figure: go.Figure, result: AllForOne) -> None:
 
 
 def _axes(figure: go.Figure, result: AllForOne, row: int, col: int) -> None:
-    """Shares upwards, with the best constant answer and the target as lines."""
+    """Set the y-axis to shares, and draw the best constant answer and the target as lines."""
     constant_line(figure, result.constant, row=row, col=col)
     line = {"color": INK, "width": 1, "dash": "dot"}
     figure.add_hline(y=result.target, line=line, row=row, col=col)
@@ -186,7 +186,7 @@ def _chosen(x: pd.Series[str], y: pd.Series[float]) -> go.Scatter:
 
 
 def _say(figure: go.Figure, text: str, row: int, col: int) -> None:
-    """A sentence in place of a panel."""
+    """Write a sentence in place of a panel."""
     figure.add_annotation(
         text=text,
         x=0.5,

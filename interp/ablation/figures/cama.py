@@ -1,4 +1,4 @@
-"""What a token's own key explains of its state, role by role and depth by depth."""
+"""Figure of the variance that a token's key explains, by role and depth."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from interp.figures.matrix import count_axis, heatmap, signed_text
 from interp.figures.registry import renders
 from interp.figures.theme import frame, magnitude_range
 
-_MAX_NUMBERS = 100  # cells of a panel; beyond that their numbers would not be legible
+_MAX_NUMBERS = 100  # cells of a panel; with more, their numbers are illegible
 
 
 @renders(CamaTable)
 def cama_table(result: CamaTable) -> go.Figure:
-    """How much of each role's state its own key explains, depth by depth, and the means' error."""
+    """The share of each role's variance that its key explains, by depth, and the means' error."""
     panels = [("own share of variance", result.own_share, magnitude_range(np.ones(1), 1.0))]
     if not result.exact:
         scale = magnitude_range(result.error.values)

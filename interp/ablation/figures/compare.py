@@ -1,4 +1,4 @@
-"""The figure of a comparison: one row a replacement and mask."""
+"""Figure of a comparison: one row for each replacement and mask."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _difference(table: pd.DataFrame, labels: Sequence[str]) -> go.Scatter:
 
 
 def _found(row: Any) -> str:
-    """The layers of a schedule that was found or scored, or why there is none."""
+    """The layers of the schedule found or scored, or the reason that there is none."""
     if row.status not in KNOWN:
         reasons = {"none": "no such subgraph", "refused": f"refused: {row.reason}"}
         return reasons.get(row.status, str(row.status))

@@ -1,4 +1,4 @@
-"""Figure of one schedule: what it keeps of the answers, and who may see whom under it."""
+"""Figure of one schedule: its faithfulness and its attention masks."""
 
 from __future__ import annotations
 

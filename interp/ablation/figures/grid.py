@@ -1,4 +1,4 @@
-"""The wait × transfer grid: of whole answers, and of each answer token."""
+"""Figures of the wait × transfer grid, for whole answers and for each answer token."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from interp.results.grid import Grid
 
 Floats = npt.NDArray[np.float64]
 
-_MAX_NUMBERS = 100  # cells of a panel; beyond that their numbers would not be legible
-_NEAR = 0.07  # of the colour bar: ticks nearer to the constant's make room for it
+_MAX_NUMBERS = 100  # cells of a panel; with more, their numbers are illegible
+_NEAR = 0.07  # share of the colour bar: ticks nearer to the constant's are dropped
 _COLUMNS = 3  # panels of answer tokens side by side
-_TICKS = 8  # of each of them
+_TICKS = 8  # ticks of each panel
 _PANEL, _GAP = 190, 66  # pixels
 
 
 @renders(AblationGrid)
 def ablation_grid(result: AblationGrid) -> go.Figure:
-    """Faithfulness by layers that wait (across) and layers that transfer (up), and the normalised
-    logit difference. A cross lies on cells that are not surely above the best constant answer."""
+    """Faithfulness by layers that wait (x) and layers that transfer (y), and the normalised logit
+    difference. A cross marks cells whose interval reaches down to the best constant answer."""
     panels = [
         ("faithfulness", result.faithfulness, magnitude_range(np.ones(1), 1.0)),
         ("logit difference (1: full model)", result.logit_difference, None),
@@ -76,8 +76,8 @@ def ablation_grid(result: AblationGrid) -> go.Figure:
 
 
 def _bar(constant: float) -> dict[str, Any]:
-    """A colour bar on which the constant answer's faithfulness is a tick of its own."""
-    if np.isnan(constant):  # no prompt is answered rightly
+    """A colour bar with an extra tick at the constant answer's faithfulness."""
+    if np.isnan(constant):  # no prompt is answered correctly
         return {"x": 0.415, "tickformat": ".0%"}
     regular = [x for x in (0, 0.25, 0.5, 0.75, 1) if abs(x - constant) > _NEAR]
     ticks = sorted([*regular, constant])
@@ -124,8 +124,8 @@ def _cells(result: AblationGrid) -> npt.NDArray[np.object_]:
 
 @shows(AblationGrid)
 def by_role(result: AblationGrid) -> Mapping[str, go.Figure]:
-    """One panel an answer token, in order of print, all on one scale; nothing where there is only
-    one token, whose grid the main figure is."""
+    """One panel for each answer token, in order of print, on one scale; no figure for a single
+    token, since the main figure shows its grid."""
     grids = result.by_role
     if grids is None or len(grids.axis("role").labels) < 2:
         return {}

@@ -1,4 +1,4 @@
-"""Who may see whom: a schedule as a strip along the layers, and its masks as matrices."""
+"""A schedule drawn as a strip along the layers, and its attention masks as matrices."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LOOKS = "looks at "
 _LOOKS_AT = {"full-peek": "all before it", "open": "all before it", "operands": "operand digits"}
 
 _HEADING = re.compile(r"layers? (\d+)(?:–(\d+))? \(\d+\): (wait|transfer|compute|as it is)")
-_CUT = "; further cut: "  # in a heading, what masks beside the schedule's own cut
-_MAX_COUNTS = 40  # layers; beyond that a number in a cell would not be legible
+_CUT = "; further cut: "  # in a heading, before the cuts of additional masks
+_MAX_COUNTS = 40  # layers; with more, a number in a cell is illegible
 _MAX_TICKS = 32
-_MAX_ROLES = 16  # beyond that every other role is named
+_MAX_ROLES = 16  # with more, only every other role is labelled
 
 
 class State(NamedTuple):
-    """How a kind of token fares in some layers: its name, colour and pattern."""
+    """The state of a kind of token in some layers: its name, colour and pattern."""
 
     name: str
     colour: str
@@ -38,21 +38,21 @@ class State(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """Who sees whom in layers that are alike: `seen` [query, key], NaN for keys that come later."""
+    """The attention mask of layers with equal masks: `seen` [query, key], NaN for later keys."""
 
-    kind: str  # with what is further cut
+    kind: str  # with its additional cuts
     layers: tuple[int, ...]
     roles: tuple[str, ...]
     seen: npt.NDArray[np.float64]
 
 
 def n_layers(picture: str) -> int:
-    """How many layers a picture (`AblationScore.picture`) is of."""
+    """The number of layers in a picture (`AblationScore.picture`)."""
     return max(max(_layers(found)) for found in _HEADING.finditer(picture)) + 1
 
 
 def masks(picture: str) -> list[Mask]:
-    """The matrices of a picture, those of a kind put together; waiting layers have none."""
+    """The matrices of a picture, one for each kind of layer; waiting layers have none."""
     kinds: dict[str, Mask] = {}
     for block in picture.split("\n\n"):
         heading, *rows = block.splitlines()
@@ -71,14 +71,15 @@ def masks(picture: str) -> list[Mask]:
 
 
 def add_masks(figure: go.Figure, picture: str, *, row: int) -> None:
-    """A panel for each kind of layer, from the first column on: rows look at columns."""
+    """Add a panel for each kind of layer, from the first column on: queries by row, keys by
+    column."""
     for col, mask in enumerate(masks(picture), 1):
         hover = np.array(
             [[f"{q} {'sees' if mask.seen[i, j] == 1 else 'does not see'} {k}"
               for j, k in enumerate(mask.roles)] for i, q in enumerate(mask.roles)],
             dtype=object,
         )  # fmt: skip
-        names = [f"{role}\u200b{at}" for at, role in enumerate(mask.roles)]  # a role may come twice
+        names = [f"{role}\u200b{at}" for at, role in enumerate(mask.roles)]  # a role may recur
         scale = {"colorscale": [[0, PALE], [1, ACCENT]], "zmin": 0, "zmax": 1}
         trace = heatmap(mask.seen, names, names, scale=scale, bar={}, hover=hover)
         trace.showscale = False
@@ -94,7 +95,7 @@ def add_masks(figure: go.Figure, picture: str, *, row: int) -> None:
 
 
 def spans(layers: tuple[int, ...]) -> str:
-    """Layer indices in words: "layers 0–13, 17"."""
+    """Layer indices as text: "layers 0–13, 17"."""
     runs: list[list[int]] = []
     for layer in sorted(layers):
         if runs and runs[-1][-1] == layer - 1:
@@ -108,11 +109,11 @@ def spans(layers: tuple[int, ...]) -> str:
 def add_strip(
     figure: go.Figure, spec: Mapping[str, Any], layers: int, *, row: int, col: int
 ) -> None:
-    """A cell for each of so many layers, of the tokens that emit answers and of all others, with a
-    legend above.
+    """Add a strip with a cell for each layer, for the tokens that emit answers and for all others,
+    with a legend above.
 
-    `spec` is a `Schedule.spec()`. In transfer layers where only some heads look, their number
-    stands in the cell.
+    `spec` is a `Schedule.spec()`. In transfer layers where only some heads look, the cell shows
+    their number.
     """
     states = [
         (where, layer, state_of(spec, layer, last=where == LAST))
@@ -139,7 +140,7 @@ def add_strip(
 
 
 def state_of(spec: Mapping[str, Any], layer: int, *, last: bool) -> State:
-    """What a schedule lets the last tokens, or all others, do in a layer."""
+    """The state of the last tokens, or of all others, in a layer of a schedule."""
     if layer < spec["wait"]:
         return State(WAITS, PALE)
     for name in ("transfer", "compute"):
@@ -182,7 +183,7 @@ def _cells(state: State, cells: list[tuple[str, int]], text: list[str]) -> go.Ba
 
 
 def _heads(spec: Mapping[str, Any]) -> dict[int, str]:
-    """Layer → how many heads look there; nothing where all of them do."""
+    """Layer → number of heads that look, as text; no entry where all heads look."""
     if spec["heads"] is None:
         return {}
     layers = [layer for layer, _ in spec["heads"]]

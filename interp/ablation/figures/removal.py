@@ -1,6 +1,7 @@
-"""Faithfulness along layers: one layer's transfer removed at a time, in the model and a schedule.
+"""Figure of faithfulness by layer, where one layer's transfer is removed at a time.
 
-The curves that the figures of ablation share, each with its interval, above the constant answer's.
+Also the curves shared by the figures of ablation: each with its interval, and the line of the
+constant answer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ ALL = "all"
 
 @renders(LayerRemoval)
 def layer_removal(result: LayerRemoval) -> go.Figure:
-    """What is left when the last tokens may look at nothing in one layer, or in all of them."""
+    """Faithfulness where the last tokens see only themselves and the sink in one layer, or in all
+    transfer layers."""
     figure = go.Figure()
     for where, grid in (("full", result.full), ("schedule", result.schedule)):
         points = grid_points(grid, "layer")
@@ -53,7 +55,7 @@ def layer_removal(result: LayerRemoval) -> go.Figure:
 
 
 def grid_points(grid: Grid, axis: str) -> pd.DataFrame:
-    """A one-axis Grid as columns `at` (its labels), `faithfulness`, `low`, `high`; NaN left out."""
+    """A one-axis Grid as columns `at` (its labels), `faithfulness`, `low`, `high`, without NaN."""
     nothing = np.full(grid.shape, np.nan)
     table = pd.DataFrame(
         {
@@ -75,7 +77,7 @@ def add_removal(
     row: int | None = None,
     col: int | None = None,
 ) -> None:
-    """The curve of single layers, and behind it, apart, all of them removed at once."""
+    """Add the curve of single layers and, to its right, the point of all layers removed at once."""
     last = all_removed[all_removed["where"] == where].assign(at=ALL)
     for part, legend in ((points, True), (last, False)):
         if len(part):
@@ -86,9 +88,9 @@ def add_removal(
 def curve(
     table: pd.DataFrame, name: str, colour: str, symbol: str, *, legend: bool = True
 ) -> go.Scatter:
-    """`faithfulness` over `at`, with its interval."""
+    """Trace of `faithfulness` over `at`, with its interval."""
     value = table["faithfulness"]
-    opened = symbol.endswith("-open")  # seen around another's where both agree
+    opened = symbol.endswith("-open")  # visible around another marker where both agree
     return go.Scatter(
         x=list(table["at"].astype(str)),
         y=value,
@@ -109,7 +111,7 @@ def curve(
 def constant_line(
     figure: go.Figure, constant: float, *, row: int | None = None, col: int | None = None
 ) -> None:
-    """A dashed line at the best constant answer's faithfulness."""
+    """Add a dashed line at the best constant answer's faithfulness."""
     figure.add_hline(
         y=constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, row=row, col=col
     )

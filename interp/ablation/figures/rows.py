@@ -1,4 +1,4 @@
-"""Faithfulness in rows, one alternative a row: dots with intervals, marks, texts beside them."""
+"""Faithfulness as a dot plot, one row for each alternative: intervals, marks and row texts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _WRAP = 46  # characters of a line beside a row
 
 
 def basis(result: Any) -> str:
-    """What faithfulness is a share of: base accuracy and the prompts answered rightly."""
+    """The denominator of faithfulness as text: base accuracy and the prompts answered correctly."""
     right = f"{result.n_right:,} right ({result.n_right_distinct:,} distinct)"
     return f"base accuracy {result.base_accuracy:.1%}, {right}"
 
 
 def percent(share: float) -> str:
-    """A share as text, a dash where it is not defined."""
+    """A share as text, a dash for NaN."""
     return "–" if pd.isna(share) else f"{share:.1%}"
 
 
@@ -37,7 +37,7 @@ def dots(
     hover: Sequence[str] | None = None,
     name: str = "faithfulness",
 ) -> go.Scatter:
-    """`faithfulness` with `low` and `high`, one label a row."""
+    """Trace of `faithfulness` with `low` and `high`, one row for each label."""
     value = table["faithfulness"]
     return go.Scatter(
         x=value,
@@ -53,7 +53,7 @@ def dots(
 
 
 def marks(values: pd.Series[float], labels: Sequence[str], name: str, symbol: str) -> go.Scatter:
-    """One value a row, in grey: what faithfulness stands beside."""
+    """Trace of one reference value per row, in grey."""
     return go.Scatter(
         x=values,
         y=list(labels),
@@ -68,7 +68,7 @@ def marks(values: pd.Series[float], labels: Sequence[str], name: str, symbol: st
 def texts_beside(
     figure: go.Figure, labels: Sequence[str], texts: Sequence[str], strong: Sequence[bool]
 ) -> None:
-    """A line of text to the right of each row."""
+    """Add a line of text to the right of each row."""
     for label, text, ink in zip(labels, texts, strong, strict=True):
         figure.add_annotation(
             text="<br>".join(textwrap.wrap(text, _WRAP, max_lines=2, placeholder=" …")),
@@ -83,7 +83,7 @@ def texts_beside(
 
 
 def label_rows(figure: go.Figure, labels: Sequence[str]) -> None:
-    """The rows from top to bottom, long labels cut short."""
+    """Label the rows from top to bottom; long labels are truncated."""
     short = [_cut(label) for label in labels]
     figure.update_yaxes(
         type="category",
@@ -96,12 +96,12 @@ def label_rows(figure: go.Figure, labels: Sequence[str]) -> None:
 
 
 def error_of_row(row: Any) -> str:
-    """How well this row's means are known, nothing where it has none or the error is unknown."""
+    """The error of this row's means as text; "" without means or if the error is unknown."""
     return "" if pd.isna(row.table_error) else f"<br>{about_error(row.table_error)}"
 
 
 def worst_error(table: pd.DataFrame) -> str:
-    """The same of the worst row, for the caption."""
+    """The `error_of_row` of the worst row, for the caption."""
     known = table["table_error"].dropna()
     return f" · {about_error(known.max())}" if len(known) else ""
 

@@ -1,4 +1,4 @@
-"""The figure of a transfer: one row a set of prompts."""
+"""Figure of a transfer: one row for each set of prompts."""
 
 from __future__ import annotations
 

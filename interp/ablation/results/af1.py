@@ -1,4 +1,4 @@
-"""The sparsest schedule that a search found, and what it keeps on other prompts."""
+"""Result of a search: the sparsest schedule, and its scores on other prompts."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from interp.results.grid import Grid
 class AllForOne(OfRightAnswers):
     """The sparsest schedule of wait, transfer and compute that keeps the answers, if there is one.
 
-    Searched on one half of the prompts and measured on the other ("told"). All of `waits`,
-    `windows` and `pruning` are of the searched half; `removal` and the metrics of the told one.
+    The search uses one half of the prompts (train), the scores the other (test). `waits`,
+    `windows` and `pruning` are measured on train, `removal` and the metrics on test.
 
     Args:
         status: "found", "none" (no such subgraph keeps the target) or "uninformative".
-        reason: why, in a sentence.
-        target: the faithfulness that the search may not fall below on its half; on the told one it
-            may, and then reason and verdict say so.
+        reason: the reason for the status, in a sentence.
+        target: the least faithfulness that the search accepts on train; on test the schedule may
+            fall below it, and then reason and verdict say so.
         wait: layers that wait (0 … wait−1), -1 where none was found.
         transfer: the transfer layers, by index.
         heads: (layer, head) that look in them, [m, 2].
-        waits: Grid over `wait`: waiting alone, every later layer as it is.
+        waits: Grid over `wait`: waiting alone, later layers unmodified.
         windows: Grid over `start` (index of the first transfer layer) and `width`, at that wait;
-            NaN where there was nothing to measure.
+            NaN for windows not measured.
         pruning: columns `step`, `layer`, `head`, `faithfulness`, `logit_difference`: heads in the
-            order in which they were cut; the last row is the cut that the search refused.
+            order in which they were cut; the last row is the cut that the search rejected.
         removal: columns `where` ("full", "schedule"), `layer` (-1: all found layers at once),
             `faithfulness`, `low`, `high`: necessity.
-        scores: the told half's metrics (`AblationScore.metrics`), empty where none was found.
-        picture: who may see whom at each layer.
-        searched: the distinct problems that the search saw, as text (`12+5`).
+        scores: the metrics on test (`AblationScore.metrics`), empty where no schedule was found.
+        picture: the attention mask of each layer, as text.
+        searched: the distinct problems of train, as text (`12+5`).
     """
 
     analysis: ClassVar[str] = "all_for_one"
@@ -87,7 +87,7 @@ class AllForOne(OfRightAnswers):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a measurement: `stage` (wait, window, prune, removal), its layers, its number."""
+        """One row for each measurement: `stage` (wait, window, prune, removal), layers, value."""
         parts = [
             self.waits.frame("faithfulness").assign(stage="wait"),
             self.windows.frame("faithfulness").dropna(subset="faithfulness").assign(stage="window"),
@@ -105,10 +105,10 @@ class AllForOne(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the told half: faithfulness with its interval, constant, base_accuracy, n_right,
+        """On test: faithfulness with its interval, constant, base_accuracy, n_right,
         n_right_distinct, logit_difference, kl; of the schedule: wait_layers (a count),
         transfer_layers (a count), first_transfer_layer and last_transfer_layer (indices), heads;
-        searched_faithfulness of the half that chose it."""
+        searched_faithfulness on train."""
         found = self.status == "found"
         told = self.scores.iloc[0].to_dict() if len(self.scores) else {}
         nan = float("nan")
@@ -155,6 +155,6 @@ class AllForOne(OfRightAnswers):
 
 
 def beside_target(value: float, low: float, target: float) -> str:
-    """How a faithfulness told with its lower bound stands to the target of its search."""
+    """Text that compares a faithfulness and its lower bound with the target of its search."""
     where = "below" if value < target else "not surely at" if low < target else "above"
     return f"{where} the target of {number(100 * target)} %"

@@ -1,4 +1,4 @@
-"""What a token's own identity says of its state: the table that waiting tokens are given."""
+"""Result of a table of conditional means: variance explained by a token's own identity."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class CamaTable(Result):
         m̄(role, key, depth) = E over prompts x' with that key of  resid(x', role, depth)
 
     where the key is the role's own token, or its number's tokens so far, or nothing. The vectors
-    themselves are kept on disk and used by `interp.ablation.evaluate` and its like.
+    are kept on disk; `interp.ablation.evaluate` and the other ablations read them.
 
     Args:
         given: the key, "token", "value" or "nothing".
-        exact: whether the prompts are all that the task has.
+        exact: True if the table uses all prompts of the task.
         own_share: Grid over `role` and `depth` (layers passed): the share of the state's variance
-            between prompts that the key explains, of a sample corrected for the number of keys
-            (ε², at least 0); 1 means that the role knows nothing else yet. NaN where the state
-            never varies or each key has one prompt; 0 by construction where there is one key.
-        error: Grid over the same: the largest standard error of a key's mean, as a share of the
-            spread between the keys' means (the root of its mean square): at 1 chance alone parts
-            means as far as keys do. 0 where the table is exact, NaN where a key was seen once and
-            where the role has one key.
-        values: columns `role`, `values` (how many keys), `fewest` (prompts behind the rarest),
-            `positions` (where the role stands; a key belongs to one).
+            between prompts that the key explains, in a sample corrected for the number of keys
+            (ε², at least 0); 1 means that the state depends on the key alone. NaN where the state
+            never varies or each key has one prompt; 0 by construction for a single key.
+        error: Grid over `role` and `depth`: the largest standard error of a key's mean, as a share
+            of the root-mean-square spread between the keys' means: at 1 sampling error separates
+            means as far as keys do. 0 for an exact table, NaN where a key occurs once or the role
+            has one key.
+        values: columns `role`, `values` (number of keys), `fewest` (prompts behind the rarest),
+            `positions` (positions of the role; each key belongs to one).
     """
 
     analysis: ClassVar[str] = "cama_table"
@@ -63,15 +63,14 @@ class CamaTable(Result):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a role and depth: `own_share`, `error`."""
+        """One row for each role and depth: `own_share`, `error`."""
         errors = self.error.frame("error").drop(columns=["role", "depth"])
         return self.own_share.frame("own_share").join(errors)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """values (keys in all), fewest (prompts behind the rarest), largest_error (NaN where that
-        of some key is unknown), and lowest_own_share over depths and the roles with several
-        keys."""
+        """values (total number of keys), fewest (prompts behind the rarest), largest_error (NaN if
+        any key's is unknown), and lowest_own_share over depths and the roles with several keys."""
         return {
             "values": float(self.values["values"].sum()),
             "fewest": float(self.values["fewest"].min()),
@@ -81,7 +80,7 @@ class CamaTable(Result):
 
     @property
     def _largest_error(self) -> float:
-        """Over the roles with several keys; NaN where that of one is unknown."""
+        """The largest error over the roles with several keys; NaN if one is unknown."""
         if self.exact:
             return 0.0
         found = self.error.values[self._varied]
@@ -89,7 +88,7 @@ class CamaTable(Result):
 
     @property
     def _varied(self) -> npt.NDArray[np.bool_]:
-        """Which roles have several keys, bool [roles]."""
+        """True for roles with several keys, bool [roles]."""
         keys, positions = self.values["values"], self.values.get("positions", 1)
         varied = dict(zip(self.values["role"], keys > positions, strict=True))
         roles = self.own_share.axis("role").labels
@@ -97,8 +96,8 @@ class CamaTable(Result):
 
     @property
     def _lowest(self) -> tuple[str, str, float]:
-        """Role, depth and share where the key explains least, among roles with several keys: one
-        that never varies explains nothing whatever the model does."""
+        """Role, depth and share where the key explains least, among roles with several keys: a
+        key that never varies explains nothing in any model."""
         roles, depths = self.own_share.axes
         share = np.where(self._varied[:, None], self.own_share.values, np.nan)
         if np.isnan(share).all():

@@ -1,4 +1,4 @@
-"""One schedule, or one search, under every replacement and mask."""
+"""Result of one schedule, or one search, under every replacement and mask."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from interp.results.display import number
 class AblationComparison(OfRightAnswers):
     """The same search, or the same schedule, with every alternative in one table.
 
-    Each search is held to the same target, so that what differs between alternatives is how deep
-    tokens may wait and how many layers must transfer; of one schedule it is the faithfulness.
+    Each search has the same target, so alternatives differ in how deep tokens may wait and how
+    many layers must transfer. Under one schedule they differ in faithfulness.
 
     Args:
-        table: one row an alternative: `replacement`, `given`, `mask` (of the transfer layers),
+        table: one row per alternative: `replacement`, `given`, `mask` (of the transfer layers),
             `status`, `reason`, `wait`, `first_transfer`, `last_transfer`, `transfer_layers` (a
             count), `heads`, `faithfulness`, `low`, `high`, and `logit_difference` and `kl`, each
             with its own `_low` and `_high`, and `table_error` (as in `AblationScore`).
-        constant, base_accuracy, n_right, n_right_distinct: of the prompts told of.
+        constant, base_accuracy, n_right, n_right_distinct: of the scored prompts.
     """
 
     analysis: ClassVar[str] = "ablation_comparison"
@@ -53,8 +53,8 @@ class AblationComparison(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """By name of each alternative its faithfulness, and its wait and transfer_layers (counts;
-        NaN where it has no schedule); and the constant's."""
+        """Faithfulness, wait and transfer_layers of each alternative, by name (the last two are
+        counts; NaN without a schedule), and the constant's faithfulness."""
         out: dict[str, float] = {}
         for row in self.table.itertuples():
             name = f"{row.replacement} {row.mask}"
@@ -103,7 +103,7 @@ class AblationComparison(OfRightAnswers):
 
     @property
     def _most(self) -> str:
-        """Of one schedule: under which alternative most is kept."""
+        """The alternative with the highest faithfulness, for one schedule."""
         best = self.table.loc[self.table["faithfulness"].idxmax()]
         return (
             f"Most is kept with {best['replacement']} and {best['mask']}: "
@@ -112,8 +112,8 @@ class AblationComparison(OfRightAnswers):
 
     @property
     def _depths(self) -> str:
-        """Of searches, the deepest wait first: what each alternative allows. How much it then keeps
-        ranks nothing, for each was searched to keep the same target."""
+        """The wait and transfer layers of each search, the deepest wait first. Faithfulness gives
+        no ranking here, since every search has the same target."""
         found = self.table[self.table["status"] == "found"]
         if not len(found):
             return "No alternative has a subgraph that surely beats a constant answer."
@@ -132,7 +132,7 @@ class AblationComparison(OfRightAnswers):
 
 
 def _without_number(table: pd.DataFrame) -> str:
-    """How many alternatives have no faithfulness, by status, with the first reason of each."""
+    """The number of alternatives without faithfulness, by status, with the first reason of each."""
     missing = table[table["faithfulness"].isna()]
     told = []
     for status, rows in missing.groupby("status", sort=True):

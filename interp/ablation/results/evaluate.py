@@ -1,8 +1,8 @@
-"""What is left of a model's answers when tokens wait and attention is cut.
+"""Result of one ablated run: faithfulness of a model's answers under a schedule.
 
 Faithfulness is the accuracy of the ablated run on the prompts that the full model gets right
-(arXiv 2509.09650). A model that always says one thing is faithful too, on the prompts where that
-is right; so the best constant answer's faithfulness stands beside every other.
+(arXiv 2509.09650). A constant answer is also faithful on the prompts where it is right, so every
+faithfulness is reported with that of the best constant answer.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ INTERVAL = "95 % intervals, the wider of Wilson's and a bootstrap over"
 
 
 def share_interval(kept: Bools, group: npt.NDArray[np.int64], *, seed: int) -> Interval:
-    """Of a share of prompts [n, …] → […]: the wider of Wilson's interval and a bootstrap over
-    groups. The first knows nothing of operands in common; the second has no width where all agree.
+    """Interval of a share of prompts, [n, …] → […]: the wider of Wilson's and a bootstrap over
+    groups. Wilson's ignores shared operands; the bootstrap has zero width where all prompts agree.
     """
     n = len(kept)
     shape = kept.shape[1:]
@@ -56,7 +56,7 @@ def share_interval(kept: Bools, group: npt.NDArray[np.int64], *, seed: int) -> I
 
 
 def schedule_code(spec: Mapping[str, Any]) -> str:
-    """The call that makes a schedule again from its `spec()`."""
+    """The call that rebuilds a schedule from its `spec()`."""
     given = {name: value for name, value in spec.items() if value not in ((), None, 0)}
     given = {
         name: value
@@ -67,8 +67,8 @@ def schedule_code(spec: Mapping[str, Any]) -> str:
 
 
 def about_sink(differs: bool, of: str = "") -> str:
-    """What must be said where the sink tells something of the prompt, else nothing; `of` names the
-    prompts where not all are meant."""
+    """The warning that the sink differs between prompts, else ""; `of` names the prompts concerned
+    if not all."""
     if not differs:
         return ""
     return (
@@ -78,7 +78,7 @@ def about_sink(differs: bool, of: str = "") -> str:
 
 
 def about_error(error: float) -> str:
-    """How well the means are known that waiting tokens are given, for a sentence or caption."""
+    """The standard error of the replacement means as text, for a sentence or caption."""
     if np.isnan(error):
         return "the error of some means is unknown"
     told = f"up to {number(100 * error)} % of the spread between keys' means" if error else "none"
@@ -86,13 +86,13 @@ def about_error(error: float) -> str:
 
 
 def error_of(settings: Mapping[str, Any]) -> float:
-    """`table_error`, NaN where no table was read or the error is unknown."""
+    """`table_error`, NaN without a table or if the error is unknown."""
     error = settings.get("table_error")
     return float("nan") if error is None else float(error)
 
 
 def about_replacement(settings: Mapping[str, Any]) -> str:
-    """What waiting tokens are given, for a caption."""
+    """The replacement and the sink as text, for a caption."""
     told = f"replacement: {settings['replacement']}"
     if "table_error" in settings:
         told += f" ({about_error(error_of(settings))})"
@@ -100,20 +100,20 @@ def about_replacement(settings: Mapping[str, Any]) -> str:
 
 
 def about_masks(settings: Mapping[str, Any]) -> str:
-    """What is cut beside the schedule, for a sentence; "" where nothing is."""
+    """The additional cuts as text, for a sentence; "" for none."""
     told = masks_text(settings.get("masks", ()))
     return f", with attention further cut ({told})," if told else ""
 
 
 def replacement_code(settings: Mapping[str, Any], seed: int | None) -> str:
-    """The argument that names the replacement: its label, or more where its table was another than
-    the one that the label means."""
+    """The code of the argument `replacement`: its label, or a call if its table is not the one
+    that the label implies."""
     own = (settings["table_prompts"], settings["table_seed"])
     return f"replacement={named_replacement(settings['replacement'], *own, seed)}"
 
 
 def named_replacement(label: str, n: int, table_seed: int, seed: int | None) -> str:
-    """A replacement by its label, or by a call where its table is another than that stands for."""
+    """A replacement as its label, or as a call if its table is not the one the label implies."""
     if (n, table_seed) == (1024, seed):
         return repr(label)
     name, _, given = label.partition(":")
@@ -122,11 +122,11 @@ def named_replacement(label: str, n: int, table_seed: int, seed: int | None) -> 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class OfRightAnswers(Result):
-    """A Result on the prompts that the full model answers rightly, with what stands beside it.
+    """A Result on the prompts that the full model answers correctly, with its baselines.
 
     Args:
         constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
-        resampled: what the intervals resample.
+        resampled: the units that the intervals resample.
     """
 
     constant: float
@@ -149,7 +149,7 @@ class OfRightAnswers(Result):
 
     @property
     def beside(self) -> dict[str, float]:
-        """The metrics that every faithfulness is told with; `table_error` as in `AblationScore`."""
+        """The metrics reported with every faithfulness; `table_error` as in `AblationScore`."""
         return {
             "constant": self.constant,
             "base_accuracy": self.base_accuracy,
@@ -161,25 +161,26 @@ class OfRightAnswers(Result):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class AblationScore(Result):
-    """The answers of one ablated run beside those of the full model.
+    """The answers of one ablated run compared with those of the full model.
 
     Args:
         by_role: columns `role`, `base_accuracy`, `n_right`, `faithfulness`, `low`, `high`,
-            `guessed`, `logit_difference`, `kl`; one row an answer token, and "all" for prompts
-            whose every token is right. `guessed` is the faithfulness of what needs no operands
-            (`interp.ablation.guesses`): of a token, under forced answers, the commonest one after
-            the same answer so far in other prompts, for the true answer is shown that far; else,
-            and of "all", the best constant.
-        right: bool [n], whether the full model answers rightly, every token its first choice.
-        kept: bool [n], whether the ablated run does.
+            `guessed`, `logit_difference`, `kl`; one row for each answer token, and "all" for
+            prompts whose every token is right. `guessed` is the faithfulness of a guess without
+            the operands (`interp.ablation.guesses`): for a token under forced answers, which show
+            the true answer before it, the commonest one after the same answer so far in other
+            prompts; otherwise, and for "all", the best constant.
+        right: bool [n], True where every right token is the full model's first choice.
+        kept: bool [n], True where the ablated run is right.
         difference, difference_ablated: float [n], Δ of the full and the ablated run: the logit of
             the right token minus the mean logit of the other prompts' right tokens, averaged over
             the answer's tokens.
         kl: float [n], D(full ‖ ablated) in nats over the vocabulary, summed over the answer.
-        prompt: int [n], equal where prompts are.
-        group: int [n, kinds], what the intervals resample; `resampled` says what that is.
-        constant: share of the prompts answered rightly that share one answer, the commonest.
-        picture: who may see whom at each layer.
+        prompt: int [n], equal for equal prompts.
+        group: int [n, kinds], the groups that the intervals resample; `resampled` names them.
+        constant: faithfulness of the best constant answer: the share of the correctly answered
+            prompts that have the commonest answer.
+        picture: the attention mask of each layer, as text.
     """
 
     analysis: ClassVar[str] = "ablation_score"
@@ -221,7 +222,7 @@ class AblationScore(Result):
 
     @property
     def n_right_distinct(self) -> int:
-        """Distinct prompts among those that the full model gets right."""
+        """The number of distinct prompts that the full model gets right."""
         return len(np.unique(self.prompt[self.right]))
 
     @cached_property
@@ -229,10 +230,9 @@ class AblationScore(Result):
         """faithfulness with its interval, constant (of the best constant answer), base_accuracy,
         accuracy (of the ablated run, on all prompts), n_right, n_right_distinct, logit_difference
         (normalised, 1 is the full model and 0 a constant output) with its interval (NaN where the
-        full model's own Δ is not surely above 0), kl (mean, in nats) with its interval,
-        table_error (the largest standard error of a mean that waiting tokens are given, as a share
-        of the spread between keys' means: `CamaTable.error`; NaN where unknown or no mean is
-        read)."""
+        interval of the full model's Δ is not above 0), kl (mean, in nats) with its interval,
+        table_error (the largest standard error of a replacement mean, as a share of the spread
+        between keys' means: `CamaTable.error`; NaN if unknown or without means)."""
         seed = self.seed or 0
         kept = self.kept[self.right]
         low, high = share_interval(kept, self.group[self.right], seed=seed)

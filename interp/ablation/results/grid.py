@@ -1,4 +1,4 @@
-"""How long tokens can wait and how many layers must transfer: every pair."""
+"""Result of the wait × transfer grid: faithfulness of every pair of wait and width."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from interp.results.display import number
 from interp.results.grid import Grid
 from interp.results.result import MIN_DISTINCT
 
-KEEPS = 0.9  # of the right answers: what a cell of the grid must keep to be told of
+KEEPS = 0.9  # least faithfulness of the cells that the conclusion names
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class AblationGrid(OfRightAnswers):
-    """Every wait depth with every width of transfer that fits behind it.
+    """Faithfulness of every wait depth with every width of transfer that fits after it.
 
     In cell (w, t) layers 0 … w−1 wait, w … w+t−1 transfer and the rest compute. Grids have the axes
-    `wait` and `width`, both counts of layers; NaN where w + t is more than there are.
+    `wait` and `width`, both counts of layers; NaN where w + t exceeds the number of layers.
 
-    Figures: the main one; "by-role", the grid of each answer token where there are several.
+    Figures: the main one; "by-role", the grid of each answer token if there are several.
 
     Args:
         faithfulness, logit_difference: with intervals; as in `AblationScore`.
         by_role: faithfulness by answer token with intervals, axes `role`, `wait`, `width`, on the
-            prompts where the full model has that token right: which digits can wait.
-        guessed: Grid over `role`: what can be guessed of that token without the operands, from the
-            true answer before it; as in `AblationScore.by_role`.
-        kl: mean D(full ‖ ablated) in nats, None where it was not asked for.
+            prompts where the full model has that token right. It shows which digits can wait.
+        guessed: Grid over `role`: accuracy of a guess without the operands, from the true answer
+            before the token; as in `AblationScore.by_role`.
+        kl: mean D(full ‖ ablated) in nats, None if not requested.
         constant, base_accuracy, n_right, n_right_distinct: as in `AblationScore`.
         n_layers: of the model.
     """
@@ -62,8 +62,8 @@ class AblationGrid(OfRightAnswers):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a cell that exists: `wait`, `width`, `faithfulness` and `logit_difference` with
-        bounds, `kl` where asked for."""
+        """One row for each existing cell: `wait`, `width`, `faithfulness` and `logit_difference`
+        with bounds, `kl` if requested."""
         frame = self.faithfulness.frame("faithfulness")
         for name in ("logit_difference", "kl"):
             grid = getattr(self, name)
@@ -75,9 +75,9 @@ class AblationGrid(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """longest_wait: the deepest wait of some cell that keeps 90 % and whose interval lies above
+        """longest_wait: the deepest wait of a cell that keeps 90 % and whose interval lies above
         the best constant answer, and narrowest_width: the fewest transfer layers at that depth
-        (NaN where there is no such cell)."""
+        (NaN without such a cell)."""
         chosen = self._deepest
         wait, width = (float("nan"), float("nan")) if chosen is None else chosen
         return {
@@ -89,7 +89,8 @@ class AblationGrid(OfRightAnswers):
 
     @property
     def enough(self) -> bool:
-        """By all prompts: where few are answered rightly, logits are concluded from."""
+        """True with enough distinct prompts, counting all of them, since the conclusion uses logits
+        where few are answered correctly."""
         return self.n_distinct >= MIN_DISTINCT
 
     @property
@@ -105,12 +106,13 @@ class AblationGrid(OfRightAnswers):
 
     @property
     def _deepest(self) -> tuple[int, int] | None:
-        """The (wait, width) that is told of: of the cells that keep 90 % and are surely above the
-        best constant answer the deepest wait, and the fewest transfer layers there."""
+        """The (wait, width) of the conclusion: the deepest wait, and the fewest transfer layers
+        there, of the cells that keep 90 % with an interval above the best constant answer."""
         return self._deepest_of((self.faithfulness.values >= KEEPS) & (self._low > self.constant))
 
     def _deepest_of(self, good: npt.NDArray[np.bool_]) -> tuple[int, int] | None:
-        """Of the cells chosen, bool [wait, width], the deepest wait and the fewest layers there."""
+        """The deepest wait, and the fewest layers there, of the cells in `good`, bool [wait,
+        width]."""
         cells = [
             (int(wait), -int(width))
             for i, wait in enumerate(self.faithfulness.axis("wait").labels)
@@ -124,8 +126,8 @@ class AblationGrid(OfRightAnswers):
         return grid.axis("wait").index(wait), grid.axis("width").index(width)
 
     def _by_logits(self) -> str:
-        """The conclusion where few prompts are answered rightly: the deepest wait that keeps 90 %
-        of the logit difference, its interval above a constant output's, or else the best cell."""
+        """The conclusion with few correct answers: the deepest wait that keeps 90 % of the logit
+        difference with an interval above a constant output's, or else the best cell."""
         grid = self.logit_difference
         nothing = np.full(grid.shape, np.nan)
         low, high = (nothing if bound is None else bound for bound in (grid.low, grid.high))
@@ -169,7 +171,7 @@ class AblationGrid(OfRightAnswers):
         return f"{told}{about_sink(self.sink_differs)}"
 
     def _by_answers(self) -> str:
-        """The conclusion from the answers that are kept."""
+        """The conclusion from faithfulness."""
         chosen, values = self._deepest, self.faithfulness.values
         if chosen is None:
             best = np.unravel_index(np.nanargmax(values), values.shape)
@@ -192,7 +194,7 @@ def _largest(values: npt.NDArray[np.float64]) -> float:
 
 
 def layers_text(first: int, count: int) -> str:
-    """`count` layers from the first on, by index."""
+    """`count` layers from index `first` on, as text."""
     if count == 0:
         return "none"
     return f"index {first}" if count == 1 else f"indices {first} to {first + count - 1}"

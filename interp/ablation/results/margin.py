@@ -1,4 +1,4 @@
-"""What a Result of ablation says where too few prompts are answered rightly: it tells by logits."""
+"""Conclusions from logits, for ablations where too few prompts are answered correctly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from interp.results.display import number
 
 
 def few_right(n: int) -> str:
-    """Why a conclusion is drawn from logits, and what may help."""
+    """The reason that a conclusion uses logits, and a remedy."""
     return (
         f"The full model gets {n} distinct prompts right, too few to tell a share of right answers "
         f"(interp.behaviour.search_prompts finds the prompts that it reads best)."
@@ -16,9 +16,10 @@ def few_right(n: int) -> str:
 
 
 def margin_left(value: float, low: float, high: float, *, kl: float, n: int) -> str:
-    """What is left of the full model's Δ, and KL from it (NaN: unknown), over all `n` prompts.
+    """Text with the share of the full model's Δ that is left, and KL (NaN: unknown), over all `n`
+    prompts.
 
-    Bounds are NaN where the full model's Δ is not surely above 0: nothing is a share of that.
+    Bounds are NaN where the interval of the full model's Δ is not above 0: no share is defined.
     """
     divergence = "" if np.isnan(kl) else f"; KL from the full model {number(kl)} nats"
     margin = "the margin by which the full model's logits prefer right answers to other prompts'"

@@ -1,7 +1,7 @@
-"""Attention masks beyond a schedule's own, as a Result's settings hold them: in words and in code.
+"""Additional attention masks in a Result's settings, as text and as code.
 
 A spec is a mapping with `roles` (queries), `keys`, `layers`, `heads`, each None for all, and `mode`
-("block" cuts those edges, "only" leaves nothing but them): the arguments of `engine.MaskAttention`.
+("block" cuts those edges, "only" cuts all others): the arguments of `engine.MaskAttention`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MaskSpec = Mapping[str, Any]
 
 
 def edges_text(spec: MaskSpec) -> str:
-    """Who no longer looks at whom, "eq from a0 (heads 0, 2)"."""
+    """The cut edges as text, "eq from a0 (heads 0, 2)"."""
     queries = _listed(spec["roles"], "every token")
     keys = _listed(spec["keys"], "everything")
     away = f"all but {keys}" if spec["mode"] == "only" else keys
@@ -24,7 +24,7 @@ def edges_text(spec: MaskSpec) -> str:
 
 
 def masks_text(specs: Sequence[MaskSpec]) -> str:
-    """All of them with their layers, "eq from a0 in layers 2, 3; …"; "" for none."""
+    """All masks with their layers, "eq from a0 in layers 2, 3; …"; "" for none."""
     told = []
     for spec in specs:
         layers = spec["layers"]
@@ -35,7 +35,7 @@ def masks_text(specs: Sequence[MaskSpec]) -> str:
 
 
 def masks_code(specs: Sequence[MaskSpec]) -> Expression | None:
-    """The tuple of `MaskAttention` that they came from; None for none."""
+    """The expression that rebuilds the tuple of `MaskAttention`; None for none."""
     if not specs:
         return None
     made = [call("interp.engine.MaskAttention", **dict(spec)) for spec in specs]

@@ -1,4 +1,4 @@
-"""Is a layer's transfer necessary: faithfulness without it, a layer at a time."""
+"""Result of removing transfer from one layer at a time: is it necessary?"""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class LayerRemoval(OfRightAnswers):
-    """Faithfulness when, in one layer at a time, the last tokens may look at nothing but
-    themselves and the sink (arXiv 2509.09650, Fig. 4): whether a layer's transfer is necessary.
+    """Faithfulness when the last tokens see only themselves and the sink in one layer at a time
+    (arXiv 2509.09650, Fig. 4): it tests whether a layer's transfer is necessary.
 
     Args:
         full: Grid over `layer`, in the full model.
@@ -59,7 +59,7 @@ class LayerRemoval(OfRightAnswers):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a layer and place: `where`, `layer`, `faithfulness` with its bounds."""
+        """One row for each place and layer: `where`, `layer`, `faithfulness` with its bounds."""
         parts = [
             grid.frame("faithfulness").assign(where=where)
             for where, grid in (("full", self.full), ("schedule", self.schedule))
@@ -68,9 +68,9 @@ class LayerRemoval(OfRightAnswers):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The layer whose removal costs the full model most (-1 where no layer's interval lies
-        below 1), the least faithfulness with its interval, and for how many layers it lies below
-        1."""
+        """The layer whose removal costs the full model most (-1 if no layer's interval lies below
+        1), the least faithfulness with its interval, and the number of layers whose interval lies
+        below 1."""
         low, high = self._bounds
         worst = self._worst
         return {

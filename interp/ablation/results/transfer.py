@@ -1,4 +1,4 @@
-"""One schedule on prompts other than those it is from."""
+"""Result of one schedule on prompts other than those of its search."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from interp.results.result import MIN_DISTINCT, Result
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class AblationTransfer(Result):
-    """One schedule, found elsewhere, on other styles, operators, ranges and models.
+    """Faithfulness of one schedule on other styles, operators, ranges and models.
 
     Args:
-        table: one row a set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
-            `left_out` (prompts whose problem the schedule's search saw, beside n), `base_accuracy`,
+        table: one row per set of prompts: `name`, `model`, `task`, `format`, `n`, `n_distinct`,
+            `left_out` (prompts whose problem the search saw, not counted in n), `base_accuracy`,
             `n_right`, `n_right_distinct`, `constant`, `faithfulness`, `low`, `high`,
             `logit_difference` and `kl` (each with `_low` and `_high`), `table_error` (as in
-            `AblationScore`), `sink_differs` (whether the
-            sink tells these prompts apart; False where there is no number), and `reason` where
-            there is no number or no verdict.
+            `AblationScore`), `sink_differs` (True if the sink differs between these prompts; False
+            without a faithfulness), and `reason` where faithfulness or verdict is missing.
     """
 
     analysis: ClassVar[str] = "ablation_transfer"
@@ -47,7 +46,7 @@ class AblationTransfer(Result):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The faithfulness on each set of prompts by name."""
+        """Faithfulness on each set of prompts, by name."""
         return {
             f"faithfulness {row.name}": float(row.faithfulness)
             for row in self.table.itertuples(index=False)
@@ -78,7 +77,7 @@ class AblationTransfer(Result):
         return "\n".join([head, *models, made])
 
     def _targets(self) -> tuple[list[str], list[str]]:
-        """Lines that load the other models, and an item of the targets for each row."""
+        """Code lines that load the other models, and an item of `targets` for each row."""
         problems = self.settings["problems_of"]
         others = self.settings.get("models_of") or [None] * len(problems)
         lines: list[str] = []

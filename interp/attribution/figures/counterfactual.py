@@ -24,10 +24,10 @@ _ROLES_SHOWN = 6
 
 @renders(CounterfactualAttribution)
 def counterfactual_attribution(result: CounterfactualAttribution) -> go.Figure:
-    """Δlogit by operand digit and answer digit, beside the oracle's probability.
+    """Δlogit by operand digit and answer digit, next to the oracle's probability.
 
-    Most significant digits on the left and on top. The cells where arithmetic lets the answer digit
-    change are framed on both sides.
+    The most significant digits are left and on top. In both panels a frame marks the cells where
+    arithmetic lets the answer digit change.
     """
     rows = most_first(result.effect.axis("operand_digit").labels)
     columns = most_first(result.effect.axis("answer_digit").labels)
@@ -117,14 +117,14 @@ def _hover(
 
 @renders(SwapExample)
 def swap_example(result: SwapExample) -> go.Figure:
-    """Logits before (open) and after (filled) the swap, a panel for each answer role that moves."""
+    """Logits before (open) and after (filled) the swap, one panel per answer role shown."""
     table = result.logits
     moved = (
         (table["logit_before"] - table["logit_after"]).abs().groupby(table["answer_digit"]).max()
     )
     shown = set(moved.sort_values(ascending=False).index[:_ROLES_SHOWN])
     roles = [r for r in most_first(list(dict.fromkeys(table["answer_digit"]))) if r in shown]
-    gap = 0.4 / len(roles)  # room for the tokens beside each panel
+    gap = 0.4 / len(roles)  # space for the token labels of each panel
     figure = make_subplots(cols=len(roles), subplot_titles=roles, horizontal_spacing=gap)
     for col, role in enumerate(roles, 1):
         part = table[table["answer_digit"] == role].sort_values("logit_before")

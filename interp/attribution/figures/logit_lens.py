@@ -1,4 +1,4 @@
-"""Figure of the logit lens: when can each answer digit be read off?"""
+"""Figure of the logit lens: after which layer can each answer digit be read off?"""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _MAX_TICKS = 18
 def logit_lens(result: LogitLens) -> go.Figure:
     """Share of prompts whose true token is the first choice, after each layer, with its control.
 
-    Lines with bands for up to eight roles; beyond that a heat map by layer and role, and the
-    control's in a second one.
+    Lines with bands for up to eight roles; for more, a heat map by layer and role, and a second one
+    for the control.
     """
     roles = most_first(result.first.axis("answer_digit").labels)
     few = len(roles) <= _MAX_LINES
@@ -106,7 +106,7 @@ def _maps(result: LogitLens, roles: list[str]) -> go.Figure:
 
 
 def _label_layers(figure: go.Figure, layers: Sequence[str]) -> None:
-    """Upright labels, no more than fit side by side."""
+    """Set upright layer labels, as many as fit side by side."""
     shown = list(layers[:: -(-len(layers) // _MAX_TICKS)])
     figure.update_xaxes(
         title="residual stream after layer", type="category", tickangle=0, tickvals=shown

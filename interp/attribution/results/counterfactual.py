@@ -1,4 +1,4 @@
-"""Which operand digits each answer digit depends on, beside what arithmetic says it must."""
+"""Results of counterfactual attribution: the operand digits that each answer digit depends on."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ CHANGES = 0.1
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class CounterfactualAttribution(Result):
-    """Δlogit of each answer digit's token when one operand digit is replaced, and its oracle.
+    """Δlogit of each answer digit's token when one operand digit is replaced, and the oracle.
 
         D[t, k] = mean over prompts of  logit_{c_k}(ORIG) − logit_{c_k}(COUNTER_t)
 
     (arXiv 2510.00184, Fig. 2.) Every Grid has the axes `operand_digit` (t) and `answer_digit` (k),
-    index 0 the least significant. A prompt is left out of a cell where it has no such digit, or
-    where the target is not defined.
+    index 0 the least significant. A cell leaves out prompts without the digit or without a defined
+    target.
 
     Args:
         effect: D, in logits, with its interval.
         magnitude: mean |Δlogit|, with its interval.
         oracle: exact probability that the answer digit changes, over every other value of the
             operand digit, for the prompts of the cell.
-        used: prompts in the cell; the rest of the n lack one of the digits.
-        noise: largest |Δlogit| at that answer digit when nothing is replaced, the same on all t.
+        used: number of prompts in the cell; the rest of the n lack one of the digits.
+        noise: largest |Δlogit| at that answer digit without a replacement, the same for all t.
         by_prompt: float32 [n, t, k], mean |Δlogit| over the replacements of each prompt; NaN where
             left out.
-        changed, stayed: the same over those replacements that change the right answer digit, and
-            over those that leave it.
-        group: int [n, kinds], what the intervals resample (`resampling`).
-        resampled: what that is, "operand values" or "distinct problems".
-        correct: bool [n], whether every answer token of the prompt is the model's first choice.
-        pairs: prompt pairs compared.
+        changed, stayed: as `by_prompt`, over the replacements that change the right answer digit,
+            and over those that leave it.
+        group: int [n, kinds], the groups that the intervals resample (`resampling`).
+        resampled: the name of these groups, "operand values" or "distinct problems".
+        correct: bool [n], True where every answer token of the prompt is the model's first choice.
+        pairs: number of prompt pairs compared.
     """
 
     analysis: ClassVar[str] = "counterfactual_attribution"
@@ -97,9 +97,9 @@ class CounterfactualAttribution(Result):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a cell: `operand_digit`, `answer_digit`, `effect` and `magnitude` with their
-        bounds, `oracle`, `used`, `noise`; and `magnitude` apart for replacements that change the
-        right answer digit and those that leave it."""
+        """One row for each cell: `operand_digit`, `answer_digit`, `effect` and `magnitude` with
+        their bounds, `oracle`, `used`, `noise`; and `magnitude` separately for replacements that
+        change the right answer digit and those that leave it."""
         frame = self.effect.frame("effect")
         for name in ("magnitude", "oracle", "used", "noise"):
             columns = getattr(self, name).frame(name)
@@ -111,21 +111,21 @@ class CounterfactualAttribution(Result):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """The headlines.
+        """Summary metrics.
 
         mean_abs_where_changes, mean_abs_where_zero: |Δlogit|, averaged over a prompt's cells where
         the oracle is at least 0.1, or exactly 0, then over prompts. ratio_oracle: the first over
-        the second (over the noise floor where that is larger), with its interval. `…_correct`: the
-        same over the prompts that the model gets right, share_correct of all.
+        the second (over the noise floor if that is larger), with its interval. `…_correct`: the
+        same over the prompts that the model gets right; share_correct: their share.
         mean_abs_digit_changed, mean_abs_digit_stayed, ratio_pairs: the same contrast between
         replacements that change the right digit and those that leave it, within the same cells;
-        it is there where no cell's oracle is 0, as with one-digit sums. noise_floor: the largest.
-        excluded_share: prompts × cells without such a digit. pairs: prompt pairs compared.
+        defined also where no cell's oracle is 0, as with one-digit sums. noise_floor: the largest
+        `noise`. excluded_share: share of prompts × cells left out. pairs: prompt pairs compared.
         """
         right = self.correct
         where = self.by_prompt[:, self.oracle.values >= CHANGES]
         zero = self.by_prompt[:, self.oracle.values == 0]
-        # Cells of which some replacements change the digit and others leave it.
+        # Cells where some replacements change the digit and others leave it.
         mixed = (self.oracle.values > 0) & (self.oracle.values < 1)
         names = ("mean_abs_where_changes", "mean_abs_where_zero", "ratio_oracle")
         pairs = ("mean_abs_digit_changed", "mean_abs_digit_stayed", "ratio_pairs")
@@ -151,7 +151,7 @@ class CounterfactualAttribution(Result):
         """Both means over prompts, and their ratio with its interval, under `names`."""
         upper, lower = _row_means(above[rows]), _row_means(below[rows])
         high, low = _known_mean(upper), _known_mean(lower)
-        # Where nothing moves the logit, the quotient is bounded by what can be measured.
+        # The noise floor bounds the ratio from above where the logit does not move.
         floor = max(float(np.nanmax(self.noise.values)), float(np.finfo(np.float32).tiny))
         seed, group = self.seed or 0, self.group[rows]
         bounds = ratio_interval(upper, lower, group, floor=floor, seed=seed)
@@ -211,7 +211,7 @@ def _known_mean(values: npt.NDArray[np.float64]) -> float:
 
 
 def _row_means(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Mean over the cells of each row, NaN where it has none."""
+    """Mean over the cells of each row, NaN for a row without cells."""
     known = np.isfinite(values)
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1, dtype=float)
@@ -220,15 +220,14 @@ def _row_means(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SwapExample(Result):
-    """One prompt before and after one operand digit is replaced: the logits of the likeliest
-    tokens.
+    """Logits of the likeliest tokens of one prompt before and after one operand digit is replaced.
 
     Args:
         before, after: the two texts.
         operand_digit: the replaced role, "a2".
         logits: columns `answer_digit`, `token` (text), `logit_before`, `logit_after`,
-            `probability_before`, `probability_after`, `true_before`, `true_after` (whether it is
-            the right token of the one and the other problem).
+            `probability_before`, `probability_after`, `true_before`, `true_after` (True for the
+            right token of the original and of the changed problem).
     """
 
     analysis: ClassVar[str] = "swap_example"

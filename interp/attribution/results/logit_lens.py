@@ -1,4 +1,4 @@
-"""What the unembedding reads off the residual stream after each layer."""
+"""Result of the logit lens: the true token under the unembedding after each layer."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class LogitLens(Result):
 
     At the position that predicts each answer role, the final norm and the unembedding are applied
     to the residual stream after each layer. Every Grid has the axes `layer` ("embed", "0", …) and
-    `answer_digit`, and an interval; the `shuffled_` ones hold the same for the true tokens of other
-    prompts of the batch, which is what the answers' distribution alone explains.
+    `answer_digit`, and an interval. The `shuffled_` Grids are the control: the same measures for
+    the true tokens of other prompts of the batch, explained by the answers' distribution alone.
 
     Args:
         first, shuffled_first: share of prompts whose true token is the first choice.
         probability, shuffled_probability: mean probability of the true token.
         rank, shuffled_rank: mean rank of the true token, 1 the first.
         logit, shuffled_logit: mean logit of the true token.
-        used: prompts that have the role; axis `answer_digit`.
-        resampled: what the intervals resample, "operand values" or "distinct problems".
+        used: number of prompts that have the role; axis `answer_digit`.
+        resampled: the units that the intervals resample, "operand values" or "distinct problems".
     """
 
     analysis: ClassVar[str] = "logit_lens"
@@ -64,7 +64,7 @@ class LogitLens(Result):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row for each layer and answer role, every measure with its bounds and its control."""
+        """One row for each layer and answer role: every measure with its bounds and its control."""
         names = ("probability", "rank", "logit")
         frame = self.first.frame("first")
         for name in (*names, "shuffled_first", *(f"shuffled_{name}" for name in names)):
@@ -74,12 +74,12 @@ class LogitLens(Result):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The headlines.
+        """Summary metrics.
 
-        final_first, final_probability: means over roles after the last layer, with `_shuffled`
-        their control. layer_half_gain: the layer from which on the share of first choices beyond
-        the control's is at least half of what it is after the last (−1 the embedding; NaN where
-        the last layer gains nothing). layers: how many there are.
+        final_first, final_probability: means over roles after the last layer; `_shuffled`: their
+        control. layer_half_gain: the layer from which on the share of first choices minus the
+        control's is at least half of its value after the last layer (−1 the embedding; NaN where
+        the last layer gains nothing). layers: the number of layers.
         """
         first = np.nanmean(self.first.values, axis=1)
         control = np.nanmean(self.shuffled_first.values, axis=1)

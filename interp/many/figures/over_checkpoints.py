@@ -1,4 +1,4 @@
-"""The figure of an OverSeries: metrics of one analysis by training step."""
+"""Figure of an OverSeries: metrics of one analysis by training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 12  # panels of the figure; further metrics are in the table
 
 @renders(OverSeries)
 def over_series(result: OverSeries) -> go.Figure:
-    """A small panel for each metric, over the steps of training."""
+    """One small panel for each metric, by training step."""
     names = result.names[:_MOST]
     columns = min(3, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))

@@ -1,4 +1,4 @@
-"""The figure of an Agreement: metrics and cells of one analysis across models."""
+"""Figure of an Agreement: metrics and cells of one analysis across models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST = 12  # metrics that the figure shows; the rest are in the table
 @renders(Agreement)
 def agreement(result: Agreement) -> go.Figure:
     """Left: each metric of each model, in units of the mean over models. Right: the rank
-    correlation of each pair's cells, beside what shuffled cells reach."""
+    correlation of each pair's cells, with the shuffled control."""
     table = result.frame.set_index("metric")
     shown = table[(table["mean"].abs() > 0) & table["lowest"].notna()].head(_MOST)
     pairs = result.told.dropna(subset=["rank_correlation"])
@@ -87,5 +87,5 @@ def _correlations(figure: go.Figure, result: Agreement) -> None:
 
 
 def _label(name: str) -> str:
-    """A metric's name on short lines, so that the plot keeps its room."""
+    """A metric's name wrapped into short lines, to save width."""
     return "<br>".join(textwrap.wrap(name.replace("_", " "), 20))

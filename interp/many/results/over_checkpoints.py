@@ -1,4 +1,4 @@
-"""What an analysis says of a model at each step of its training."""
+"""Result of one analysis at each checkpoint of a training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from interp.results.result import Result
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class OverSeries(Result):
-    """The metrics of an analysis by checkpoint. `model` has the hash of the last one.
+    """The metrics of an analysis by checkpoint. `model` has the hash of the last checkpoint.
 
     Args:
         analysed: the analysis that was run, such as "behaviour".
-        function: what ran it, "interp.behaviour.accuracy".
-        steps, hashes: optimiser steps taken and weights, of each checkpoint.
-        values: one row a step and metric: `step`, `metric`, `value`.
+        function: the function that ran it, "interp.behaviour.accuracy".
+        steps, hashes: optimiser steps and weight hash of each checkpoint.
+        values: one row for each step and metric: `step`, `metric`, `value`.
     """
 
     analysis: ClassVar[str] = "over_series"
@@ -46,13 +46,13 @@ class OverSeries(Result):
         return self.values
 
     def metric(self, name: str) -> pd.Series:
-        """One metric by step, NaN where it was not defined."""
+        """One metric by step, NaN where undefined."""
         rows = self.values[self.values["metric"] == name]
         return rows.set_index("step")["value"].rename(name)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The metrics that were defined at some checkpoint."""
+        """The metrics that are defined at one checkpoint or more."""
         known = self.values[np.isfinite(self.values["value"])]
         return tuple(dict.fromkeys(known["metric"]))
 

@@ -1,4 +1,4 @@
-"""What an analysis of several models agrees on."""
+"""Result of one analysis on several models: agreement of metrics and Grids."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _DEFAULTS = {"exchangeable": ("head", "neuron"), "shuffles": 200}  # of `interp.
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Agreement(Result):
-    """The same analysis on several models: metrics with their range, Grids compared cell by cell.
+    """Agreement of several models: metrics with their range, Grids compared cell by cell.
 
     Args:
         analysed: the analysis that was run, such as "counterfactual_attribution".
-        function: what ran it, "interp.attribution.counterfactual".
-        models, hashes: what it was run on.
-        values: one row a metric and model: `metric`, `model`, `value`.
-        cells: one row a Grid, cell and model: `grid`, `cell` (labels of its axes), `model`,
+        function: the function that ran it, "interp.attribution.counterfactual".
+        models, hashes: names and weight hashes of the models.
+        values: one row for each metric and model: `metric`, `model`, `value`.
+        cells: one row for each Grid, cell and model: `grid`, `cell` (labels of its axes), `model`,
             `value`; summed over axes that are exchangeable between models.
-        pairs: one row a Grid and pair of models: `grid`, `first`, `second`, `cells` that both
-            have, `identical` (equal in every cell: an oracle, a count), `rank_correlation`
-            (Spearman's, over cells), `same_sign` (share of cells), `shuffled` (95 % quantile of
-            the correlation when the cells of one are shuffled).
+        pairs: one row for each Grid and pair of models: `grid`, `first`, `second`, `cells` (number
+            that both have), `identical` (equal in every cell, as an oracle or a count),
+            `rank_correlation` (Spearman's, over cells), `same_sign` (share of cells), `shuffled`
+            (95 % quantile of the correlation when the cells of one are shuffled).
     """
 
     analysis: ClassVar[str] = "agreement"
@@ -62,7 +62,7 @@ class Agreement(Result):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a metric: `mean`, `lowest`, `highest` over the models, and each model's."""
+        """One row for each metric: `mean`, `lowest`, `highest` over models, and every model's."""
         order = list(dict.fromkeys(self.values["metric"]))
         table = self.values.pivot(index="metric", columns="model", values="value")
         table = table.reindex(index=order, columns=list(self.models))
@@ -78,9 +78,9 @@ class Agreement(Result):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Of each metric the mean over models, `…_lowest` and `…_highest`; of each Grid
+        """For each metric the mean over models, `…_lowest` and `…_highest`; for each Grid
         `…_agreement` (mean rank correlation over pairs), `…_agreement_lowest`, `…_same_sign` and
-        `…_shuffled` (the largest of the pairs' controls), each NaN where a pair has none."""
+        `…_shuffled` (the largest of the pairs' controls), each NaN if a pair has none."""
         found: dict[str, float] = {"models": float(len(self.models))}
         for row in self.frame.to_dict("records"):
             name = str(row["metric"])
@@ -109,11 +109,11 @@ class Agreement(Result):
         return function_code(self.function, f"interp.over_seeds({', '.join(given)})")
 
     def conclusion(self) -> str | None:
-        """None where a pair of models has no correlation, or there is no control to hold it to."""
+        """The conclusion; None if a pair of models has no correlation or no control."""
         known = self.told.dropna(subset=["rank_correlation"])
         if known.empty:
             return None
-        grid = str(known["grid"].iloc[0])  # the first field of a Result is what it is about
+        grid = str(known["grid"].iloc[0])  # the first field of a Result is its main Grid
         part = self.told[self.told["grid"] == grid]
         if part[["rank_correlation", "shuffled"]].isna().any(axis=None):
             return None
