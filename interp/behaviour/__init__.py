@@ -1,6 +1,4 @@
-"""What a model answers: accuracy with its breakdowns, the prompt it answers best, its errors, and
-how far its knowledge of numbers goes.
-"""
+"""Behaviour of a model: accuracy with breakdowns, prompt search, diagnosis and error analysis."""
 
 from interp.faces import face
 

@@ -1,4 +1,4 @@
-"""What a model gets right: accuracy by answer digit, carry class and operand size."""
+"""Accuracy of a model by answer digit, carry class and operand size."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def accuracy(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Behaviour:
-    """Ask the model each distinct problem once, and score the answers.
+    """The accuracy of a model, with each distinct problem asked once.
 
     Args:
         asked: a task's name, a Task, Problems or a PromptBatch; each distinct problem counts once.
-        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
-        format: how they are written; None means the model's first.
+        n, seed, held_out: sampling of a task's problems (`interp.models.asking`).
+        format: the prompt format; None means the model's first.
         mode: "greedy", the model's own answer; or "forced", each answer token predicted after the
-            right ones, which no user of the model ever sees.
-        strict: refuse a model that answers in another format than it was asked in; False counts
-            such answers as wrong.
+            right ones (teacher forcing), which no user of the model ever sees.
+        strict: raise if most answers are in another format than the prompt's; False counts such
+            answers as wrong.
         memory, cancel, progress: as in `engine.generate`.
 
     Does not show: how the model works, or what it would answer to another prompt.
 
     Raises:
         InputError: for an empty sample, an unknown mode or a format that cannot write the task.
-        FormatError: where `strict` and most answers cannot be read, with the format that fits.
+        FormatError: if `strict` and most answers are unreadable, with the format that fits.
     """
     if mode not in get_args(Mode):
         raise InputError(f"unknown mode {mode!r}: choose one of {', '.join(get_args(Mode))}")

@@ -1,4 +1,4 @@
-"""The first error of a newcomer, found by trying: the wrong format, digit order, padding or BOS."""
+"""Diagnosis of a model's prompt by trial: format, digit order, padding and BOS."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
 from interp.results.intervals import wilson
 
-_PROSE = 16  # further tokens in which a number may stand after words
-_SHOWN = ("plain", "qa-short")  # the formats that are also tried behind solved examples
-_OTHERS = ("af1-", "commas-")  # wordings and groupings: the prompt search is for these
+_PROSE = 16  # further tokens, for a number after words
+_SHOWN = ("plain", "qa-short")  # formats also tried with few-shot examples
+_OTHERS = ("af1-", "commas-")  # wordings and groupings, left to the prompt search
 _NUMBERS = (
     "accuracy_chosen_on",
     "low_chosen_on",
@@ -58,21 +58,22 @@ def doctor(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """Ask a model the same problems in every format, and say in plain words which one it reads.
+    """The accuracy of a model on the same problems in every format, and the format that it reads.
 
     Args:
         asked, n, seed, held_out: as in `accuracy`, of prompts only the problems; None means the
-            task on the model's card. Of a task half of the problems are balanced by operand length,
-            as padding shows on short operands alone.
-        formats: formats by name; None means those of the task, wordings of the AF1 paper and
-            groupings by commas left out, and few-shot ones with `shots` examples.
-        longest: formats whose answers take more tokens are left out, the model's own excepted.
+            task on the model's card. Half of the problems of a task are balanced by operand length,
+            because padding matters for short operands only.
+        formats: formats by name; None means those of the task without the wordings of the AF1
+            paper and groupings by commas, and few-shot ones with `shots` examples.
+        longest: maximum tokens of an answer; formats with longer answers are skipped, except the
+            model's own.
         memory, cancel, progress: as in `engine.generate`.
 
-    Prompts begin with what the tokenizer puts there itself. With and without its BOS token (a line
-    break, where it has none) is tried on the best way to ask so far and on the model's own, and on
-    all of them where none is answered better than chance. Formats that write these very problems
-    and answers alike are one.
+    Prompts begin with the tokenizer's own prefix. A prompt with and without the BOS token (a line
+    break, if it has none) is tried on the best format so far and on the model's own, and on all
+    formats if none is answered better than chance. Formats with identical text for these problems
+    and answers count as one.
 
     Does not show: formats that the project does not have.
 
@@ -148,7 +149,7 @@ def _names(
 
 
 def _starts(model: Model) -> list[str]:
-    """What a prompt may begin with, what the tokenizer puts there itself first."""
+    """The prompt prefixes to try, the tokenizer's own first."""
     tokens = model.tokens
     own = tokens.tokenizer.decode(list(tokens.bos))
     other = tokens.tokenizer.bos_token
@@ -161,12 +162,12 @@ def _starts(model: Model) -> list[str]:
 def _ways(
     names: list[str], starts: list[str], trials: list[dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    """Every format with the first beginning; then, knowing how these went, the other ones."""
+    """Every format with the first prefix; then, given these results, the other prefixes."""
     for name in names:
         yield name, starts[0]
     names = [trial["format"] for trial in trials if not trial["refusal"]]
     best = trials[_best(trials)]
-    if best["low_chosen_on"] > best["shuffled"]:  # NaN where none could be asked
+    if best["low_chosen_on"] > best["shuffled"]:  # NaN if no format could be asked
         names = [name for name in names if name in (trials[0]["format"], best["format"])]
     for start in starts[1:]:
         for name in names:
@@ -174,14 +175,14 @@ def _ways(
 
 
 def _best(trials: Sequence[dict[str, Any]]) -> int:
-    """The trial that was best where it is chosen; of equals the first."""
+    """The index of the best trial on the selection half; the first of equals."""
     shares = [-1.0 if trial["refusal"] else trial["accuracy_chosen_on"] for trial in trials]
     return int(np.argmax(shares))
 
 
 @dataclass(eq=False)
 class _Bench:
-    """The same problems for every way to ask."""
+    """The problems, shared by all trials."""
 
     model: Model
     problems: Problems
@@ -195,11 +196,11 @@ class _Bench:
         self.row = self._telling_row()
         order = np.random.default_rng(0).permutation(len(self.problems))
         other = np.empty_like(order)
-        other[order] = np.roll(order, 1)  # for each problem another one
+        other[order] = np.roll(order, 1)  # another problem for each
         self.others = self.problems[other]
 
     def _telling_row(self) -> int:
-        """A problem of the reported half whose answer reads otherwise from behind."""
+        """The row of a problem in the reported half whose answer is no palindrome."""
         rows = np.flatnonzero(~self.chosen_on)
         texts = [str(abs(int(value))) for value in self.problems.answers()[rows]]
         told = (row for row, text in zip(rows, texts, strict=True) if text != text[::-1])
@@ -215,7 +216,7 @@ class _Bench:
             return row | self._asked(model, format)
         except Cancelled:
             raise
-        except ArithmoscopeError as error:  # that this way cannot be asked is a finding
+        except ArithmoscopeError as error:  # a format that cannot be asked is a finding
             blank = dict.fromkeys(("prompt", "expected", "emitted"), "")
             return row | {"refusal": str(error)} | blank | dict.fromkeys(_NUMBERS, np.nan)
 
@@ -249,7 +250,7 @@ class _Bench:
     def _continued(
         self, model: Model, question: PromptBatch, new: int, one_line: bool
     ) -> list[list[int]]:
-        """What the model writes; formats with the same prompts are asked once."""
+        """The model's continuations; formats with the same prompts are generated once."""
         key = (model.tokens.bos, question.texts, one_line)
         known = self._written.get(key)
         if known is None or len(known[0]) < new:

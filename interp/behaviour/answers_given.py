@@ -1,4 +1,4 @@
-"""Answers to sort or to explain: a model's own, or those of a published result file."""
+"""Input of the error analyses: answers of a model, or of a published result file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from interp.results.identity import ModelId
 
 @dataclass(frozen=True, eq=False)
 class GivenAnswers:
-    """Problems, the number in each answer (None for none), and where they come from.
+    """Problems, the number in each answer (None for none), and their source.
 
-    from_right   bool [n], whether the answer's digits are cut into tokens from the right
+    from_right   bool [n], whether the answer's digits are grouped into tokens from the right
     settings     of the Result; `source` is the format or the file
     """
 
@@ -41,11 +41,11 @@ class GivenAnswers:
 
     @property
     def readable(self) -> npt.NDArray[np.bool_]:
-        """Answers in which a number could be read, [n]."""
+        """True for answers with a readable number, [n]."""
         return np.array([answer is not None for answer in self.answers])
 
     def common(self, seed: int, shuffles: int) -> dict[str, Any]:
-        """The fields of a Result on these answers, apart from its tables."""
+        """The fields of a Result on these answers, except its tables."""
         return {
             "model": self.model,
             "task": self.problems.task.name,
@@ -70,10 +70,10 @@ def of_model(
     strict: bool,
     resources: Resources,
 ) -> GivenAnswers:
-    """The model's own (greedy) answers, each distinct problem asked once.
+    """The model's greedy answers, one for each distinct problem.
 
     Raises InputError as `asking.sample` and for a format that cannot write the task, and
-    FormatError where `strict` and most answers cannot be read.
+    FormatError if `strict` and most answers are unreadable.
     """
     drawn = sample(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     problems, name = drawn.problems, drawn.format
@@ -93,8 +93,8 @@ def of_model(
 
 
 def of_file(path: str | Path | None, where: Mapping[str, Any] | None) -> GivenAnswers:
-    """The answers of a published file, of the rows with the values `where`; None means the one that
-    ships. Raises StorageError and InputError as `read_published`."""
+    """The answers of a published file in the rows with the values `where`; None means the shipped
+    file. Raises StorageError and InputError as `read_published`."""
     file = published_file() if path is None else Path(path)
     published = read_published(file)
     published = published.where(**where) if where else published
@@ -115,21 +115,21 @@ def of_file(path: str | Path | None, where: Mapping[str, Any] | None) -> GivenAn
 
 
 def published_file() -> Path:
-    """The result file that comes with this project: 1,080 answers of GPT-3.5."""
+    """The path of the shipped result file: 1,080 answers of GPT-3.5."""
     return fixtures_root() / "data" / "tokenization_counts_io.csv"
 
 
 def numbers_in(texts: list[str], format: str, problems: Problems) -> npt.NDArray[np.object_]:
-    """The number in each text, None where there is none, [n]."""
+    """The number in each text, None for none, [n]."""
     answers = np.empty(len(problems), dtype=object)
     answers[:] = [read_answer(text, format, problems.task).value for text in texts]
     return answers
 
 
 def token_cut(model: Model) -> str:
-    """From which end the model's tokenizer cuts digits into tokens of three: "left" or "right".
+    """The end from which the tokenizer groups digits into tokens of three: "left" or "right".
 
-    "none" where it does neither, as a tokenizer of single digits.
+    "none" for other tokenizers, such as those with single-digit tokens.
     """
     ids = model.tokens.tokenizer("12345678", add_special_tokens=False)["input_ids"]
     pieces = tuple(piece.strip() for piece in model.pieces(ids))
@@ -139,6 +139,6 @@ def token_cut(model: Model) -> str:
 
 
 def check_shuffles(shuffles: int) -> None:
-    """Raise InputError where there would be no control."""
+    """Raise InputError for too few shuffles for a control."""
     if shuffles < 1:
         raise InputError(f"shuffles={shuffles}: the control needs at least one")

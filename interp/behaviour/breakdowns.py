@@ -23,8 +23,8 @@ def cells(
     """Every breakdown of `results.Behaviour.cells`.
 
     Args:
-        exact: bool [n], the whole answer is right.
-        correct: [n, answer_digits] of 1 and 0, NaN where a digit is not asked for.
+        exact: bool [n], exact match.
+        correct: [n, answer_digits] of 1 and 0, NaN for digits that the answer lacks.
     """
     rows = list(_counted(problems, exact.astype(float), correct))
     table = pd.DataFrame(rows, columns=["breakdown", "answer_digit", "group", "n", "correct"])
@@ -62,8 +62,8 @@ def _by(name: str, digit: str, right: Floats, labels: Labels | None) -> Iterator
 
 
 def carry_classes(problems: Problems) -> Labels:
-    """What each answer column demands, [n, answer_digits]: the subtask class where the literature
-    defines one, else whether a carry (or borrow) comes in, or a modular sum wraps around."""
+    """The carry class of each answer column, [n, answer_digits]: the literature's subtask class if
+    there is one, else whether a carry (or borrow) comes in, or a modular sum wraps around."""
     task, width = problems.task, problems.task.answer_digits
     if has_classes(task):
         return subtask_class(problems)
@@ -97,5 +97,5 @@ def _text(counts: npt.NDArray[np.int64]) -> Labels:
 
 
 def _natural(label: str) -> list[tuple[int, str]]:
-    """Sorts "9" before "10", and "3 and 5" before "3 and 10"."""
+    """Natural sort key: "9" before "10", and "3 and 5" before "3 and 10"."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in label.split()]

@@ -1,4 +1,4 @@
-"""Kinds of errors and where they sit: of a model's answers, or of a published result file."""
+"""Error taxonomy of a model's answers, or of a published result file: kinds and positions."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def error_taxonomy(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> ErrorTaxonomy:
-    """Ask the model, and sort its wrong answers.
+    """The kinds and positions of errors in a model's answers.
 
     Args:
         asked, n, seed, format, held_out, strict: as in `accuracy`.
         memory, cancel, progress: as in `engine.generate`.
-        shuffles: how often the answers are shuffled among problems for the control.
+        shuffles: number of shuffles of the answers among problems for the control.
 
     Returns:
-        Shares by kind, by digit and by place within a token, over all problems and over those with
-        and without an answer longer than every operand.
+        Shares by kind, by digit and by position within a token, over all problems and over those
+        with and without an answer longer than every operand.
 
     Does not show: why the model errs.
 
     Raises:
-        InputError: where no readable answer is wrong (ask harder problems), or the sample is empty.
-        FormatError: where `strict` and most answers cannot be read.
+        InputError: if no readable answer is wrong (ask harder problems), or the sample is empty.
+        FormatError: if `strict` and most answers are unreadable.
     """
     check_shuffles(shuffles)
     given = of_model(
@@ -74,24 +74,24 @@ def published_errors(
     seed: int = 0,
     shuffles: int = 200,
 ) -> ErrorTaxonomy:
-    """The wrong answers of a published result file, sorted the same way.
+    """The kinds and positions of errors in a published result file.
 
     Args:
-        path: a result file of "Tokenization counts" (arXiv 2402.14903); None means the one that
-            comes with this project.
+        path: a result file of "Tokenization counts" (arXiv 2402.14903); None means this project's
+            copy.
         where: only the rows with these values, such as {"answer_number_format": "nosep"}.
         shuffles: as in `error_taxonomy`.
 
     Raises:
-        StorageError: where the file cannot be read.
-        InputError: where it is no such file, no row is left, or no readable answer is wrong.
+        StorageError: if the file cannot be read.
+        InputError: for another kind of file, no matching row, or no readable wrong answer.
     """
     check_shuffles(shuffles)
     return _result(of_file(path, where), seed, shuffles)
 
 
 def longer_answer(problems: Problems) -> Flags:
-    """Problems whose right answer has more digits than every operand; [n]."""
+    """True for problems whose right answer has more digits than every operand, [n]."""
     return np.asarray(significant_digits(problems.answer) > problems.lengths.max(axis=1))
 
 
@@ -103,7 +103,7 @@ def _result(given: GivenAnswers, seed: int, shuffles: int) -> ErrorTaxonomy:
 def _tables(given: GivenAnswers, seed: int, shuffles: int) -> dict[str, pd.DataFrame]:
     """The four tables of an ErrorTaxonomy."""
     problems, answers = given.problems, given.answers
-    wrong_answers(problems, answers)  # raises where there is nothing to sort
+    wrong_answers(problems, answers)  # raises without wrong answers
     longer = longer_answer(problems)
     wrong = given.readable & (answers != problems.answers())
     kinds, digits, places = [], [], []

@@ -1,4 +1,4 @@
-"""Which fault simulator predicts the wrong answers: a model's, or those of a published file."""
+"""Explanation of wrong answers, of a model or a published file, by fault simulators."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def explain_errors(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> ErrorExplanation:
-    """Ask the model, and compare its wrong answers with those of every simulator of the task.
+    """The share of a model's wrong answers that each fault simulator of the task predicts.
 
     Args:
         asked, n, seed, format, held_out, strict: as in `accuracy`.
         memory, cancel, progress: as in `engine.generate`.
-        shuffles: how often the wrong answers are shuffled among problems for the control.
+        shuffles: number of shuffles of the wrong answers among problems for the control.
 
     Does not show: that the model computes as the simulator does.
 
     Raises:
-        InputError: where no readable answer is wrong (ask harder problems), or the sample is empty.
-        FormatError: where `strict` and most answers cannot be read.
+        InputError: if no readable answer is wrong (ask harder problems), or the sample is empty.
+        FormatError: if `strict` and most answers are unreadable.
     """
     check_shuffles(shuffles)
     given = of_model(
@@ -71,11 +71,11 @@ def explain_published(
     seed: int = 0,
     shuffles: int = 1000,
 ) -> ErrorExplanation:
-    """The same for a published result file; `path` and `where` as in `published_errors`.
+    """`explain_errors` of a published result file; `path` and `where` as in `published_errors`.
 
     Raises:
-        StorageError: where the file cannot be read.
-        InputError: where it is no such file, no row is left, or no readable answer is wrong.
+        StorageError: if the file cannot be read.
+        InputError: for another kind of file, no matching row, or no readable wrong answer.
     """
     check_shuffles(shuffles)
     return _result(of_file(path, where), seed, shuffles)
@@ -84,8 +84,8 @@ def explain_published(
 def faults_behind(
     problems: Problems, texts: Sequence[str], format: str, *, seed: int = 0
 ) -> list[str]:
-    """The simulators that predict what was written, by commas, for each problem; '' where the
-    answer is right, unreadable or predicted by none."""
+    """Comma-separated names of the simulators that predict each answer; '' if it is right,
+    unreadable or predicted by none."""
     answers = numbers_in(list(texts), format, problems)
     faults = [""] * len(problems)
     right = problems.answers()
@@ -98,7 +98,7 @@ def faults_behind(
 
 
 def _predicted_by(wrong: WrongAnswers, chosen: tuple[Simulator, ...], seed: int) -> list[str]:
-    """The simulators that predict each wrong answer, by commas; [n]."""
+    """Comma-separated names of the simulators that predict each wrong answer, [n]."""
     hits = simulated.predicted(wrong, chosen, seed=seed)
     names = np.array([one.name for one in chosen])
     return [", ".join(names[column]) for column in hits.T]

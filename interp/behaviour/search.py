@@ -1,4 +1,4 @@
-"""Which prompt a model answers best: chosen on one half of the problems, reported on the other."""
+"""Prompt search: the best prompt is chosen on one half of the problems, reported on the other."""
 
 from __future__ import annotations
 
@@ -40,24 +40,23 @@ def search_prompts(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> PromptSearch:
-    """Ask half of the problems in every style with every number of examples; ask the other half in
-    the best of them, and in the baseline.
+    """The accuracy of every style and number of examples on half of the problems, and of the best
+    candidate and the baseline on the other half.
 
     Args:
         asked, n, seed, held_out: as in `accuracy`; of prompts only the problems matter.
-        styles: formats by name; None means those of the task in which the answer follows at once,
-            most significant digit first, as people write it.
+        styles: formats by name; None means those of the task without chain of thought, most
+            significant digit first, as people write it.
         shots: numbers of solved examples before the question, drawn with `seed`; a problem is never
             among its own examples.
-        baseline: what the best is compared with; None means the model's first format, without
-            examples.
+        baseline: the format to compare with; None means the model's first format, without examples.
         memory, cancel, progress: as in `engine.generate`.
 
     Returns:
-        Every candidate's accuracy where it was chosen on, and of the best and the baseline also
-        where they were not. Of equals the first in the order given is the best. Prompts that write
-        these very problems and answers alike (commas in numbers below a thousand) are one
-        candidate, which says what it is also called.
+        Every candidate's accuracy on the selection half; for the best and the baseline also on the
+        reported half. Ties go to the first in the given order. Prompts with identical text for
+        these problems and answers (commas in numbers below a thousand) are one candidate, which
+        lists its other names.
 
     Does not show: that no other prompt is better.
 
@@ -103,14 +102,14 @@ def search_prompts(
 
 
 def with_shots(style: str, count: int, seed: int) -> str:
-    """The format's name with `count` examples drawn with `seed` before the question."""
+    """The name of the format with `count` examples, drawn with `seed`, before the question."""
     if count < 0:
         raise InputError(f"shots={count}: there cannot be fewer than 0 examples")
     return f"{style}@{count}:{seed}" if count else style
 
 
 class _Steps:
-    """Counts what is done."""
+    """Progress counter."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._done, self._progress = total, 0, progress
@@ -122,7 +121,7 @@ class _Steps:
         return found
 
     def finish(self) -> None:
-        """Where the baseline is the best, one step fewer was needed than announced."""
+        """Report the last step: if the baseline is the best, one announced step was not needed."""
         if self._progress is not None and self._done < self._total:
             self._progress(self._total, self._total)
 
@@ -167,9 +166,9 @@ def _row(
 
 
 def written_alike(problems: Problems, names: Sequence[str], reference: str) -> dict[str, list[str]]:
-    """One name for each way these problems are written, with the other names of the same way.
+    """Formats grouped by the text of these problems: one name → the other names of its group.
 
-    The reference keeps its name, in the place of the first that writes as it does.
+    The reference names its group, at the position of the group's first format.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in dict.fromkeys(names):
@@ -183,7 +182,6 @@ def written_alike(problems: Problems, names: Sequence[str], reference: str) -> d
 
 
 def _as_people_write(task: Task) -> tuple[str, ...]:
-    """Formats without a chain of thought that write numbers as long as they are, most significant
-    digit first."""
+    """Formats without chain of thought or padding, most significant digit first."""
     names = [name for name in format_names(task) if format_named(name).answer_width(task) is None]
     return tuple(name for name in names if not name.startswith(_CHAINS))

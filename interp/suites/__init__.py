@@ -1,4 +1,4 @@
-"""Questions that others ask of models: the Number Cookbook, everyday estimates, noisy prefixes."""
+"""Published benchmarks: the Number Cookbook, everyday estimates, noisy prefixes."""
 
 from interp.faces import face
 

@@ -1,4 +1,4 @@
-"""Everyday questions asked for a rough and for an exact answer, graded as StreetMath does."""
+"""StreetMath's test of approximation: everyday questions with a rough and an exact wording."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def approximation(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Approximation:
-    """Ask `n` different questions of `street_problems` in both wordings, and grade the answers.
+    """The grades of a model's answers to `n` different `street_problems` in both wordings.
 
-    The prompt ends in "Final answer:", which the model continues. Where it writes its working
-    there, the number behind the last "=" or "≈" counts, and an unfinished calculation is no answer.
+    The prompt ends in "Final answer:", which the model continues. If it writes a calculation there,
+    the number after the last "=" or "≈" counts, and an unfinished calculation is no answer.
 
     Args:
         n: questions, the six topics in turn.
@@ -76,7 +76,7 @@ def approximation(
 
 
 def read_continuation(text: str) -> float | None:
-    """The number that a model gives behind "Final answer:"; None for none, or for a calculation.
+    """The number after "Final answer:"; None for none, or for an unfinished calculation.
 
     >>> read_continuation(" about"), read_continuation(" 2 * 3"), read_continuation(" 2 * 3 = 6")
     (None, None, 6.0)
@@ -100,7 +100,7 @@ _COLUMNS = (
 
 
 def _echo(problems: pd.DataFrame) -> float:
-    """The share of exact or good answers of somebody who repeats the first number."""
+    """The share of exact or good answers of a baseline that repeats the question's first number."""
     first = problems["question"].str.extract(r"(\d+(?:\.\d+)?)")[0].astype(float)
     graded = grade(problems["exact"].tolist(), first.tolist())
     return float(_is_good(graded).mean())
@@ -120,7 +120,7 @@ def _shares(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def _chance(table: pd.DataFrame, seed: int) -> list[float]:
-    """The mean share of each grade when answers go to other questions of the same topic."""
+    """The mean share of each grade with answers shuffled among questions of the same topic."""
     rng = np.random.default_rng(seed)
     topic = pd.factorize(table["topic"])[0]
     home = np.argsort(topic, kind="stable")

@@ -1,4 +1,4 @@
-"""The Number Cookbook's tasks put to any language model, by digit length."""
+"""The Number Cookbook benchmark of a language model, by digit length."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def cookbook(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> CookbookScores:
-    """Ask up to `n` different problems of each task at each length, the shortest lengths first.
+    """The scores on up to `n` different problems of each task and length, shortest lengths first.
 
     Args:
         tasks: names such as "add:fraction"; None means all 41.
         lengths: digit lengths, within the benchmark's (1 to 20, for its easier tasks to 100).
-        n: problems of each task and length; fewer where there are not so many.
+        n: problems of each task and length; fewer if fewer exist.
         shots: solved examples of the same task and length before the question, never the problem
-            itself. The benchmark shows none; a model that was not trained to follow instructions
-            needs some to know what an answer looks like.
-        seconds: begin no further task and length after so much time; None means no limit. What was
-            asked until then is scored, and the rest counted.
+            itself. The benchmark has none; a model without instruction tuning needs some to learn
+            the form of an answer.
+        seconds: time limit after which no further task and length begins; None means no limit. The
+            finished ones are scored, and the rest counted.
         memory, cancel, progress: as in `engine.generate`; progress counts tasks × lengths.
 
     Raises:
-        InputError: for an unknown task, a length outside the benchmark's, a sample or number of
-            shots that cannot be, prompts too long for the context, or a model that cannot read
-            these questions.
+        InputError: for an unknown task, a length outside the benchmark's, an invalid sample or
+            number of shots, prompts too long for the context, or a model that cannot read these
+            questions.
     """
     names = [task.name for task in cookbook_tasks()] if tasks is None else list(tasks)
     lengths = list(lengths)
@@ -114,7 +114,7 @@ class _Cell:
 
 
 def _cell(model: Model, name: str, length: int, n: int, shots: int, seed: int) -> _Cell:
-    """The first problems drawn are the examples, the others are asked: no problem is both."""
+    """The prompts of one cell. The first problems drawn are the examples, the rest are asked."""
     drawn = cookbook_task(name).sample(n + shots, length, seed=seed)
     if len(drawn) <= shots:
         raise InputError(
@@ -130,7 +130,7 @@ def _cell(model: Model, name: str, length: int, n: int, shots: int, seed: int) -
 
 
 def _by_cell(asked: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """`by_length` with an interval for each score."""
+    """The table of `by_length` with an interval for each score."""
     table = by_length(asked).rename(columns={"low": "exact_match_low", "high": "exact_match_high"})
     rows = []
     for _, cell in asked.groupby(["task", "length"], sort=True):
@@ -143,7 +143,7 @@ def _by_cell(asked: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def _learned(asked: pd.DataFrame, by_cell: pd.DataFrame) -> pd.DataFrame:
-    """`learned_lengths`, and the greatest lengths whose whole interval passes."""
+    """The table of `learned_lengths` with the greatest lengths whose whole interval passes."""
     table = learned_lengths(asked)
     for name, thresholds in (
         ("well_learned", WELL_LEARNED),

@@ -1,4 +1,4 @@
-"""The noisy-prefix test: each answer digit predicted behind digits that were put there wrong."""
+"""Noisy-prefix test: accuracy of each answer digit after wrong earlier digits."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ def noisy_prefix(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> NoisyPrefix:
-    """Force wrong digits into the answer, one at a time and all before a digit, and look at what
-    the model would write next.
+    """The accuracy of each answer digit after forced wrong digits: one earlier digit, or all.
 
     For an answer of w digits the model runs 1 + 4 (w - 1) times over the prompts.
 
@@ -46,8 +45,8 @@ def noisy_prefix(
         memory, cancel, progress: as in `engine.run`; progress counts the runs.
 
     Raises:
-        InputError: for an empty sample, answers of one digit, a format that works the answer out
-            first (a chain of thought), or one whose tokens hold several digits.
+        InputError: for an empty sample, answers of one digit, a format with a chain of thought, or
+            one with several digits a token.
     """
     drawn = sample(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     problems, name = drawn.problems, drawn.format
@@ -75,7 +74,7 @@ def noisy_prefix(
 def printed_columns(batch: PromptBatch) -> tuple[int, ...]:
     """The answer's columns in order of print.
 
-    Raises InputError where no digit is printed before another, or tokens are not single digits.
+    Raises InputError for a chain of thought, answers of one digit, or tokens of several digits.
     """
     roles = [role for role in batch.answer_roles if role != "sign"]
     if "t0" in batch.roles:
@@ -96,7 +95,7 @@ def printed_columns(batch: PromptBatch) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Job:
-    """One run: what is put where, its name in the table, and which columns are scored."""
+    """One run: the perturbed columns and noise, its name in the table, and the scored columns."""
 
     noise: str
     columns: tuple[int, ...]
@@ -117,7 +116,7 @@ def _jobs(printed: tuple[int, ...]) -> Iterator[_Job]:
 def _rows(
     model: Model, told: PromptBatch, job: _Job, seed: int, resources: Resources
 ) -> list[pd.DataFrame]:
-    """A row of the table for each scored digit that some problem's answer has."""
+    """The table rows of the scored digits that occur in some answer."""
     problems = told.problems
     digits = _forced(told, job, seed)
     batch = model.prompts(problems, format=told.format, answer=digits)
@@ -142,7 +141,7 @@ _COLUMNS = (
 
 
 def _forced(told: PromptBatch, job: _Job, seed: int) -> Digits:
-    """The right answers with the job's columns perturbed wherever they are printed."""
+    """The right answers with the job's columns perturbed, where printed."""
     right = told.problems.answer
     if not job.columns:
         return right
@@ -155,7 +154,8 @@ def _forced(told: PromptBatch, job: _Job, seed: int) -> Digits:
 
 
 def _as_printed(told: PromptBatch, batch: PromptBatch) -> npt.NDArray[np.bool_]:
-    """Rows whose forced answer is as long as the right one: a leading 0 is not printed; [n]."""
+    """True for rows with a forced answer as long as the right one (a leading 0 is not printed),
+    [n]."""
     same = [(told.find(role) == batch.find(role)) for role in told.answer_roles]
     return np.asarray(np.all(same, axis=0) & (told.lengths == batch.lengths))
 
@@ -163,7 +163,7 @@ def _as_printed(told: PromptBatch, batch: PromptBatch) -> npt.NDArray[np.bool_]:
 def _predictions(
     model: Model, batch: PromptBatch, resources: Resources
 ) -> dict[str, npt.NDArray[np.int64]]:
-    """The digit the model puts at each answer role, -1 where its token is no single digit."""
+    """The model's digit at each answer role, -1 if its token is no single digit."""
     found = run(
         model,
         batch,

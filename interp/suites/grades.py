@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 
 
 def read_final_answer(text: str) -> float | None:
-    """The number behind the last `Final answer:`; None where there is none.
+    """The number after the last `Final answer:`; None if there is none.
 
     >>> read_final_answer("About 30 + 20. Final answer: 1,250.5")
     1250.5
@@ -49,9 +49,9 @@ def read_final_answer(text: str) -> float | None:
 
 
 def grade(exact: Sequence[float], answers: Sequence[float | None]) -> pd.DataFrame:
-    """One row an answer: exact, answer, relative_error, grade (`GRADES`).
+    """The graded answers, one row each: exact, answer, relative_error, grade (`GRADES`).
 
-    Raises InputError where there is not one answer for each exact value, and for exact values that
+    Raises InputError if the numbers of answers and exact values differ, and for exact values that
     are zero (no relative error) or not finite.
     """
     truth = np.asarray(exact, dtype=np.float64)
@@ -74,7 +74,7 @@ def grade(exact: Sequence[float], answers: Sequence[float | None]) -> pd.DataFra
 
 
 def share_of_grades(graded: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """The share of each grade, between low and high (Wilson); unread had no number at all."""
+    """The share of each grade with low and high (Wilson); unread: answers without a number."""
     rows = []
     for name in GRADES:
         share = share_of(int((graded["grade"] == name).sum()), len(graded), level)
@@ -89,8 +89,8 @@ def compare_shares(first: tuple[int, int], second: tuple[int, int]) -> Compariso
 
         z = (p2 - p1) / √(p (1 - p) (1/n1 + 1/n2)),   p = (k1 + k2) / (n1 + n2)
 
-    Raises InputError for empty sets or impossible counts. What it does not show: anything about two
-    runs over the *same* questions, which are not independent.
+    Raises InputError for empty sets or impossible counts. Does not show: anything about two runs
+    over the *same* questions, which are not independent.
     """
     (k1, n1), (k2, n2) = first, second
     if min(n1, n2) < 1:

@@ -1,9 +1,9 @@
 """The noisy-prefix test of "Teaching arithmetic to small transformers" (arXiv 2307.03381).
 
-A model writes an answer digit by digit and reads what it wrote. Put some digits there that are
-wrong, and look at the next one: a model that copies a carry from the digits it wrote goes wrong
-with them, one that works it out from the operands does not. Accuracy is told exactly, and relaxed
-by ±1, which a single carry more or less can make of a digit.
+A model generates an answer digit by digit and reads its own digits. The test replaces some of them
+by wrong digits and scores the next one: a model that copies a carry from earlier digits fails, one
+that computes it from the operands does not. Accuracy is exact, and relaxed by ±1, the effect of one
+wrong carry.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def noisy_prefix(
 ) -> Digits:
     """Answers with wrong digits in some columns, for `Format.render(problems, answer=…)`.
 
-    columns   which digits to perturb, 0 the least significant
-    noise     "random": any other digit, all equally likely; "precise": one more or one less, where
-              that is a digit
+    columns   the digits to perturb, 0 the least significant
+    noise     "random": uniform over all other digits; "precise": one more or one less, if that is a
+              digit
 
-    Returns digits [n, answer_digits], column 0 least significant; the others are the right ones.
-    Read from them the columns that the model writes *after* the perturbed ones in the order of its
+    Returns digits [n, answer_digits], column 0 least significant; other columns hold the right
+    digits. Score the columns that the model writes *after* the perturbed ones in the order of its
     format; `score_next_digit` scores one.
 
-    Raises InputError for a column that the answer has not, and for an unknown noise.
+    Raises InputError for a column that the answer lacks, and for an unknown noise.
     """
     width = problems.task.answer_digits
     if not len(columns) or not all(0 <= k < width for k in columns):
@@ -67,13 +67,13 @@ def noisy_prefix(
 def score_next_digit(
     problems: Problems, column: int, predicted: Sequence[Any] | NDArray[Any]
 ) -> pd.DataFrame:
-    """One row: how often the digit at `column` is right behind a noisy prefix.
+    """The accuracy of the digit at `column` after a noisy prefix, as one row.
 
-    predicted   the digit that the model put there, [n]; negative for something that is no digit
+    predicted   the model's digit, [n]; negative for a token that is no digit
 
     n, n_distinct; exact with low and high (Wilson); relaxed, at most one away from the right digit
     on the circle of digits (0 and 9 are neighbours: a carry turns one into the other), with its
-    interval; relaxed_chance, what a random digit scores there.
+    interval; relaxed_chance, the relaxed accuracy of a random digit.
 
     Repeated problems count once, at their first prediction.
     """

@@ -1,8 +1,8 @@
 """Everyday questions of "about how much", on StreetMath's topics (arXiv 2510.25776).
 
-The published questions are free text written by people; these are six templates in this project's
-own words, filled with drawn numbers, so that any number of them can be asked and their exact
-values are known. They cover its topics of baskets, discounts, taxes, tips, units and travel time.
+The published questions are free text written by people. These are six templates in this project's
+own words with drawn numbers, so their number is unlimited and their exact values are known. They
+cover its topics of baskets, discounts, taxes, tips, units and travel time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXACTLY = "Give the exact number."
 WORDINGS = {"roughly": ROUGHLY, "exactly": EXACTLY}
 
 Made = tuple[str, float]  # the question, and its exact value
-_ATTEMPTS = 50  # draws for each question asked for, before giving up on different ones
+_ATTEMPTS = 50  # maximum draws for each different question
 
 
 def street_problems(n: int, *, seed: int = 0) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def street_problems(n: int, *, seed: int = 0) -> pd.DataFrame:
 
 
 def street_prompt(question: str, wording: str) -> str:
-    """What a model is to continue with a number.
+    """The prompt of a question, which the model continues with a number.
 
     >>> street_prompt("How long is a mile?", "roughly").splitlines()[-1]
     'Final answer:'
@@ -55,7 +55,7 @@ def street_prompt(question: str, wording: str) -> str:
 
 
 def _price(rng: np.random.Generator, low: int, high: int) -> int:
-    """Cents, never whole dollars."""
+    """A random price in cents, never whole dollars."""
     return int(rng.integers(low, high)) * 100 + int(rng.integers(1, 100))
 
 

@@ -1,4 +1,4 @@
-"""Training small models and watching them learn: recipes, one loop, cards.
+"""Training of small models: recipes, one loop, learning curves, cards.
 
 >>> from interp.training import recipe
 >>> recipe("add5").task

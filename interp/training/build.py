@@ -1,7 +1,7 @@
-"""The model and the tokenizer of a recipe: standard Hugging Face classes, random weights.
+"""Model and tokenizer of a recipe: standard Hugging Face classes, random weights.
 
-Everything that a recipe can ask for is expressed in a standard config, so that the saved folder
-loads in any tool without this package.
+A standard config expresses every option of a recipe, so the saved folder loads in any tool without
+this package.
 """
 
 from typing import Any
@@ -28,19 +28,19 @@ from interp.training.warm_start import BEHAVIOUR, check_start
 
 PAD, BOS, UNKNOWN = "<pad>", "<bos>", "<unk>"
 
-# Without LayerNorm: var + ε is ε to the last bit, so that with the gain √ε the layer only subtracts
-# the mean, which is linear and folds into the neighbouring weights. The config stays a standard
-# one.
+# Without LayerNorm: ε is so large that var + ε = ε to the last bit. With the gain √ε the layer only
+# subtracts the mean, which is linear and folds into the neighbouring weights. The config stays
+# standard.
 NO_NORM_EPSILON = 1e12
 
 
 def build_model(recipe: Recipe, *, going_on: bool = False) -> Any:
     """A `GPT2LMHeadModel` or `LlamaForCausalLM` with the recipe's shape, initialised from its seed
-    or from its base. With `going_on` a checkpoint is to replace all that is trained, and the base
-    is opened only for what is not.
+    or from its base. With `going_on` a checkpoint will replace the trained parameters, and the base
+    is opened only for the others.
 
-    Without dropout and with attention written as two products and a softmax ("eager"), which on a
-    CPU is faster at these lengths than the fused one. The caller's random state is left alone.
+    No dropout; "eager" attention (two products and a softmax), which on a CPU is faster at these
+    lengths than the fused kernel. The caller's random state is unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -59,11 +59,11 @@ def build_model(recipe: Recipe, *, going_on: bool = False) -> Any:
 
 
 def build_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
-    """One token a digit or sign; in the format `modular`, one a number. Blanks have no token, but
-    where the format puts them at random places.
+    """A tokenizer with one token a digit or sign; in the format `modular`, one a number. Blanks
+    have a token only in formats that place them at random.
 
-    The vocabulary is what the recipe's format writes, digits (or residues) first, so that the token
-    of a digit is the digit, then the special ones. An unknown character becomes `<unk>`.
+    The vocabulary is the characters of the recipe's format, digits (or residues) first, so that a
+    digit's token id is the digit, then the special tokens. Unknown characters become `<unk>`.
     """
     digits = _digits(recipe)
     splitters = _splitters(recipe)
@@ -90,9 +90,9 @@ def build_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
 
 
 def context(recipe: Recipe) -> int:
-    """`n_ctx`: the tokens of the longest written problem, unless the recipe says otherwise.
+    """`n_ctx`: the recipe's, or the token count of the longest written problem.
 
-    Raises InputError where the recipe says less than that.
+    Raises InputError if the recipe's is shorter than that.
     """
     splitters = _splitters(recipe)
     lengths = (len(splitters.pre_tokenize_str(text)) for text in _examples(recipe))
@@ -113,7 +113,7 @@ def _digits(recipe: Recipe) -> list[str]:
 
 
 def _splitters(recipe: Recipe) -> Any:
-    # `||` and `####` are one sign each (the ICoT format); everything else is one character a token.
+    # `||` and `####` are one token each (the ICoT format); every other token is one character.
     pieces = r"\d+|\S" if recipe.format == "modular" else r"\|\||#+|\S"
     if format(recipe.format).spaced:
         return pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
@@ -178,9 +178,9 @@ def _common(recipe: Recipe) -> dict[str, Any]:
 
 
 def _start_from(model: Any, base: str, recipe: Recipe) -> None:
-    """Take over the weights of a trained model: of the blocks' matrices the share `recipe.shrink`,
-    beside 1 - shrink of what they were drawn as. Raises InputError where it has another shape,
-    other tokens or a part that works otherwise, or may know problems that are held out here."""
+    """Load the weights of a trained model. Matrices of the blocks become shrink · trained +
+    (1 - shrink) · drawn. Raises InputError if its shape, tokens or architecture differ, or if it
+    may have been trained on problems that are held out here."""
     check_start(base, recipe, BEHAVIOUR)
     trained, tokenizer, _ = open_module(resolve(base), torch.float32)
     matrices = block_matrices(dict(model.named_parameters())) if recipe.shrink < 1 else {}

@@ -1,4 +1,4 @@
-"""The card of a trained model: its recipe, and its accuracy on held-out problems."""
+"""Card of a trained model: its recipe, and its accuracy on held-out problems."""
 
 import json
 import os
@@ -28,16 +28,16 @@ LEVEL = 0.95
 class Card:
     """The content of `card.json`.
 
-    Shares are objects {correct, n, share, low, high} with Wilson's 95 % interval; all are of
-    problems that the recipe's split keeps from training. `by_carries` has one a number of columns
-    that carry or borrow, `full_cascades` one an operator, `by_digit` one an answer role, `by_class`
-    one a subtask class (of digits, not problems). `changes` lists what was changed of the recipe on
-    the way, {step, field, before, after}: from that step on it is as `recipe` says. `started_from`
-    is the trained model that the weights began with, {name, weight_hash, rows_trained_on,
-    wall_minutes, cpu_minutes, started_from}: rows and minutes that come to this card's own.
+    Shares are objects {correct, n, share, low, high} with Wilson's 95 % interval, on problems that
+    the recipe's split holds out. `by_carries` has one for each number of columns that carry or
+    borrow, `full_cascades` one an operator, `by_digit` one an answer role, `by_class` one a subtask
+    class (of digits, not problems). `changes` lists changes of the recipe during training,
+    {step, field, before, after}; `recipe` holds the values after them. `started_from` is the warm
+    start, {name, weight_hash, rows_trained_on, wall_minutes, cpu_minutes, started_from}; its rows
+    and minutes come on top of this card's.
 
     Does not show: accuracy on problems that the sampler never draws, such as shorter numbers in a
-    format that pads them, except where `full_cascades` says so.
+    format that pads them, except for `full_cascades`.
     """
 
     name: str
@@ -74,7 +74,7 @@ def write_card(folder: Path, card: Any) -> Path:
 
 
 def read_card(folder: Path, kind: type[AnyCard]) -> AnyCard:
-    """The card of a folder that `train` has finished. Raises StorageError if unreadable."""
+    """The card in the folder of a finished model. Raises StorageError if unreadable."""
     path = folder / "card.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -91,10 +91,10 @@ def read_card(folder: Path, kind: type[AnyCard]) -> AnyCard:
 
 
 def measure(recipe: Recipe, model: Any, tokenizer: Any, steps: int) -> dict[str, Any]:
-    """The fields of a card that are measured on held-out problems, after `steps` steps."""
+    """The card's measurements on held-out problems, after `steps` steps."""
     stream = Stream(recipe)
     encoder = Encoder(tokenizer, stream.task, recipe.objective.final_format(recipe))
-    # Another seed than any that training draws with, so that the card's problems are its own.
+    # A seed that no training draw has, so that the card's problems are independent.
     problems = stream.held_out("test", recipe.card_n, seed=recipe.seed + 10**6)
     scores = score(model, encoder, problems)
     carries = n_carries(problems)
@@ -126,12 +126,12 @@ def share(right: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Releases and cores."""
+    """The package versions and the number of cores."""
     return {"versions": dict(installed_versions()), "cores": os.cpu_count() or 1}
 
 
 def _cascades(recipe: Recipe, stream: Stream, model: Any, encoder: Encoder) -> dict[str, Any]:
-    """The share of full cascades that are right, by operator; empty where a task has none."""
+    """Accuracy on full cascades by operator; empty for a task without them."""
     found = {}
     for operator in cascade_operators(stream.task):
         seed = recipe.seed + 10**6

@@ -1,4 +1,4 @@
-"""The recipes of the shipped models: every number that differs from `Recipe`'s defaults.
+"""Recipes of the shipped models: every value that differs from `Recipe`'s defaults.
 
 A name with `-s1` or `-s2` is a replica: the same recipe with another seed.
 """
@@ -16,10 +16,10 @@ from interp.training.recipes import Recipe, draw
 from interp.training.saved_recipes import AnyRecipe
 
 # Five-digit sums, most significant digit first: the first answer digit already needs every
-# carry. Of uniform sums 1 in 22,000 carries through all columns: a quarter of each batch has a
-# planted cascade, as in 2310.13121 and 2402.02619, and a quarter runs of columns that would pass a
-# carry on, with or without one, which are as rare. (Without those a model was wrong on runs of
-# three nines or more with no carry into them.)
+# carry. Only 1 in 22,000 uniform sums carries through all columns. So a quarter of each batch has a
+# planted cascade, as in 2310.13121 and 2402.02619, and a quarter has runs of columns that propagate
+# a carry, with or without a carry in, which are as rare. (A model trained without those failed on
+# runs of three or more nines without a carry in.)
 _ADD5 = Recipe(
     name="add5",
     task="add:5",
@@ -57,12 +57,12 @@ _MUL5X1_PLAIN = Recipe(
 _MUL5X1_REVERSED = replace(_MUL5X1_PLAIN, name="mul5x1-reversed", format="reversed-answer")
 
 # Grokking (2301.05217): the whole training grid at every step, strong weight decay, no LayerNorm,
-# an untied unembedding, weights that start at 1/√d_model, and logarithms in float64. The paper
-# trains on 30 % of the ordered pairs, which hold 51 % of the unordered ones, one way round or both.
-# Here a held-out pair is unseen either way round, and 64 % are trained on, as 40 % of the ordered
-# ones hold: half of the held-out pairs are right after 1,000 steps then. With 51 % the loss on them
-# stood at 30 after 8,000, falling by 1.4 a thousand; with 30 % nothing was grokked in 6,000 at
-# twice this rate, nor in 4,000 at three times this decay.
+# an untied unembedding, initial weights of scale 1/√d_model, and logarithms in float64. The paper
+# trains on 30 % of the ordered pairs, which cover 51 % of the unordered ones in one order or both.
+# Here a held-out pair is unseen in both orders, and 64 % are trained on, the coverage of 40 % of
+# the ordered pairs: half of the held-out pairs are right after 1,000 steps. With 51 % the held-out
+# loss was 30 after 8,000 steps, falling by 1.4 a thousand. With 30 % no model grokked, in 6,000
+# steps at twice this rate or in 4,000 at three times this decay.
 _MOD113 = Recipe(
     name="mod113",
     task="mod:113",
@@ -94,9 +94,9 @@ def _replica(recipe: Recipe, seed: int) -> Recipe:
     return replace(recipe, name=f"{recipe.name}-s{seed}", seed=seed) if seed else recipe
 
 
-# SmolLM2-135M knows two sums in five of one digit; sixteen dimensions a projection are enough to
-# teach it. `af1-original` writes what `plain` does. Held-out products are the hardest: a pair such
-# as 7 × 8 is seen in no form. More steps are better: a step takes a second or two.
+# SmolLM2-135M answers two in five one-digit sums; rank 16 a projection is enough to teach it.
+# `af1-original` writes the same text as `plain`. Held-out products are the hardest: a pair such as
+# 7 × 8 is seen in no form. More steps help: a step takes a second or two.
 _SMOLLM2_ARITH_START = AdapterRecipe(
     name="smollm2-arith-start",
     base="smollm2",
@@ -122,12 +122,12 @@ _SMOLLM2_ARITH_START = AdapterRecipe(
     steps=700,
 )
 
-# The start had 94 % of the sums and 72 % of the differences, the longest styles last. So
-# differences weigh more, and half of the rows have a style that is drawn.
+# The start reached 94 % of the sums and 72 % of the differences, with the longest styles worst. So
+# differences weigh more, and half of the rows have a drawn style.
 _SMOLLM2_ARITH_MIDDLE = replace(
     _SMOLLM2_ARITH_START,
     name="smollm2-arith-middle",
-    warm_start="runs/smollm2-arith-start",  # where `arithmoscope train smollm2-arith-start` puts it
+    warm_start="runs/smollm2-arith-start",  # the output of `arithmoscope train smollm2-arith-start`
     tasks=(
         ("add:2", 0.22),
         ("sub:2", 0.42),
@@ -152,10 +152,10 @@ _SMOLLM2_ARITH_MIDDLE = replace(
     seed=1,
 )
 
-# That had 95 % of the three-digit sums and 29 of the 48 one-digit products that were held out. What
-# ships goes on with more of the first, and with products of two digits by one, which hold the
-# second: 46.
-# A fourth stage of 1,100 steps, a third of its rows such products, could not be told apart from it
+# That stage reached 95 % of the three-digit sums and 29 of the 48 held-out one-digit products. The
+# shipped stage adds more of the sums, and products of two digits by one, which contain the
+# one-digit products: 46 of 48.
+# A fourth stage of 1,100 steps, a third of its rows such products, is indistinguishable from it
 # (44 of 48; two-digit sums 99.1 for 99.6 %, three-digit sums 99.1 for 98.4 %) and does not ship.
 _SMOLLM2_ARITH = replace(
     _SMOLLM2_ARITH_MIDDLE,
@@ -174,10 +174,10 @@ _SMOLLM2_ARITH = replace(
     seed=2,
 )
 
-# For comparison, precise fine-tuning (2409.01659): only the 27 of 270 heads that the answers of
-# SmolLM2 itself lean on most, by first-order mean ablation on training problems
-# (`bench.proofs.effective_heads`). Their keys and values are shared with other heads and stay. The
-# rate is that of whole slices: a step of LoRA's at 1e-3 moves a weight about as far.
+# For comparison, precise fine-tuning (2409.01659): only the 27 of 270 heads with the largest effect
+# on the answers of SmolLM2 itself, by first-order mean ablation on training problems
+# (`bench.proofs.effective_heads`). Their keys and values are shared with other heads and stay
+# frozen. The rate applies to whole slices: a LoRA step at 1e-3 changes a weight about as much.
 _SMOLLM2_ARITH_HEADS = replace(
     _SMOLLM2_ARITH_START,
     name="smollm2-arith-heads",
@@ -203,24 +203,24 @@ RECIPES: dict[str, Recipe | AdapterRecipe] = {recipe.name: recipe for recipe in 
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The recipes that `recipe` knows, in alphabetical order."""
+    """The names of all recipes, in alphabetical order."""
     return tuple(sorted(RECIPES))
 
 
 def known_recipe(name: str) -> AnyRecipe | None:
-    """The recipe of that name as it stands, None where there is none."""
+    """The recipe of that name without overrides; None if there is none."""
     return RECIPES.get(name) or RUNS.get(name)
 
 
 def recipe(name: str, /, **overrides: Any) -> AnyRecipe:
     """The recipe of that name, with fields replaced: `recipe("add5", seed=1, name="add5-s1")`.
 
-    Of the shipped models, and of the runs that `interp.training.design` plans.
+    Names are those of the shipped models and of the runs in `interp.training.design`.
 
     Lists and objects are read as in a recipe's JSON: `recipe("add5", heads=[[0, 1]])`.
 
     Raises:
-        InputError: for an unknown recipe or field, or values that do not fit each other.
+        InputError: for an unknown recipe or field, or inconsistent values.
     """
     found = known_recipe(name)
     if found is None:
@@ -230,7 +230,7 @@ def recipe(name: str, /, **overrides: Any) -> AnyRecipe:
         raise InputError(f"no recipe has {unknown}; the fields are {', '.join(known)}")
     if not any(isinstance(value, list | dict) for value in overrides.values()):
         return replace(found, **overrides)
-    # All at once, since one override may only fit together with another.
+    # All at once, since one override may be valid only with another.
     objects: dict[str, Any] = {
         k: v for k, v in overrides.items() if isinstance(v, tuple | Objective)
     }

@@ -1,15 +1,14 @@
-"""A training run on disk, so that it goes on after a kill as if nothing had happened.
+"""Checkpoints of a training run, from which a killed run resumes exactly.
 
     OUT/checkpoints/step-00000500/weights.safetensors     the model's tensors, and the objective's
                                   moments.safetensors     the optimiser's state
                                   log.parquet             the training log so far
-                                  state.json              recipe, what of it was changed on the
-                                                          way, step, time spent, sha256 of the
-                                                          others
+                                  state.json              recipe, its changes during training, step,
+                                                          time spent, sha256 of the other files
 
-A checkpoint is written beside its place and renamed, and older ones are removed only after that: at
-any moment at least one whole checkpoint is there. The problems of a step follow from (seed, step),
-so no random state is stored. Nothing is pickled.
+A checkpoint is written to a temporary folder and renamed, and older ones are removed only after
+that, so at least one whole checkpoint exists at any moment. The problems of a step follow from
+(seed, step), so no random state is stored. Nothing is pickled.
 """
 
 import hashlib
@@ -38,7 +37,7 @@ _FILES = ("weights.safetensors", "moments.safetensors", "log.parquet")
 class Checkpoint:
     """The state of a run between two steps.
 
-    `changes` lists what the recipe said before and `started_from` tells of the start, as in a card.
+    `changes` lists changes of the recipe and `started_from` the warm start, as in a card.
     """
 
     recipe: AnyRecipe
@@ -58,7 +57,10 @@ def checkpoint_folders(out: Path) -> list[Path]:
 
 
 def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint whole, then remove all but the last two. StorageError if it cannot."""
+    """Write a checkpoint, remove all but the last two, and return its folder.
+
+    Raises StorageError if it cannot be written.
+    """
     place = out / "checkpoints" / f"step-{checkpoint.step:08d}"
     if place.exists():
         shutil.rmtree(place)
@@ -85,13 +87,13 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
 def load_checkpoint(
     out: Path, recipe: AnyRecipe, parameters: Mapping[str, Tensor]
 ) -> Checkpoint | None:
-    """The latest checkpoint of a run, or None where there is none yet.
+    """The latest checkpoint of a run; None if there is none yet.
 
-    The recipe may differ in the `CHANGEABLE` fields: the `changes` then say so.
-    `parameters` are those that the recipe trains: the checkpoint must have just these.
+    The recipe may differ in the `CHANGEABLE` fields; `changes` lists the differences.
+    `parameters` are the recipe's trained parameters; the checkpoint must have exactly these.
 
     Raises:
-        StorageError: when it is damaged, or belongs to another recipe; the message says what to do.
+        StorageError: if it is damaged or belongs to another recipe, with the remedy.
     """
     folders = checkpoint_folders(out)
     if not folders:
@@ -124,13 +126,13 @@ def load_checkpoint(
 
 
 def saved_recipe(folder: Path) -> Mapping[str, Any] | None:
-    """The recipe in a checkpoint's folder, as JSON. Raises StorageError where it is damaged."""
+    """The recipe in a checkpoint's folder, as JSON. Raises StorageError if it is damaged."""
     found = _read_state(folder, []).get("recipe")
     return found if isinstance(found, dict) else None
 
 
 def remove_checkpoints(out: Path) -> None:
-    """Remove the checkpoints of a run that is finished or is to start again."""
+    """Remove the checkpoints of a finished or restarted run."""
     place = out / "checkpoints"
     # A kill while a checkpoint was written leaves its temporary folder behind.
     for folder in (*checkpoint_folders(out), *place.glob(".step-*")):
@@ -169,7 +171,7 @@ def _changes(folder: Path, saved: Any, recipe: AnyRecipe, step: int) -> list[dic
 
 
 def _differing(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """A tensor that only one side has or that differs in shape; empty where there is none."""
+    """The name of a tensor that one side lacks or that differs in shape; "" if all agree."""
     shapes = [{name: tensor.shape for name, tensor in side.items()} for side in (found, expected)]
     return next((n for n in {**found, **expected} if shapes[0].get(n) != shapes[1].get(n)), "")
 

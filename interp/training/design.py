@@ -1,7 +1,7 @@
-"""Who can learn to multiply, and why: the runs of a factorial design, as recipes.
+"""Recipes of a factorial design: which training choices let a model learn multiplication.
 
-`recipe(NAME)` and `arithmoscope train NAME` find them; none ships as a model but `mul3x3-aux` and
-`mul3x3-sft`, which are cells of it. `python -m bench.proofs.who_multiplies` trains them.
+`recipe(NAME)` and `arithmoscope train NAME` find them. Only the cells `mul3x3-aux` and `mul3x3-sft`
+ship as models. `python -m bench.proofs.who_multiplies` trains all runs.
 
 **3×3**, four factors of two levels; + is what the shipped recipes do:
 
@@ -10,24 +10,24 @@
     C simple      + 0.15 of a batch                  − none
     D objective   + running-sum loss                 − the answer alone
 
-What B and C leave of a batch is uniform over all operands, leading zeros included, in every cell.
+The rest of a batch is uniform over all operands, leading zeros included, in every cell.
 The half fraction I = +ABCD (the product of the four signs is +1) has eight cells. Main effects are
-aliased with three-factor interactions alone (A with BCD), two-factor interactions with each other
-(AB with CD). `mul3x3-aux` is the cell ++++; `mul3x3-sft` is +++−, of the other half, an extra cell.
+aliased with three-factor interactions only (A with BCD), two-factor interactions with each other
+(AB with CD). `mul3x3-aux` is the cell ++++; `mul3x3-sft` is +++−, an extra cell of the other half.
 
-**4×4**, one factor at a time, from both ends. P, the published condition: AdamW, the answer alone,
-uniform operands without leading zeros, **a constant rate** as published (no scheduler), so that its
-weights can go on: two more legs of 20,000 steps each start from the weights of the last, with
-moments and warm-up anew and other problems (seeds 1 and 2). A rate that falls to 0.001 of its peak
-freezes any model, and what was not learnt by then says little about what would have been. P + Muon,
-P + both mixes and P + running sums have that constant rate too, so each differs from P in one
-thing; ours without lengths, without simple multipliers and on a fixed set keep the falling rate of
-`mul4x4-sft`, and each differs from it in one thing. AdamW's rate is half of the 3×3 one, as the
-model is twice as wide.
+**4×4**, one factor at a time, starting from P and from ours. P is the published condition: AdamW,
+the answer alone, uniform operands without leading zeros, and **a constant rate** as published (no
+scheduler), so that training can continue: two more legs of 20,000 steps each start from the last
+weights, with new moments, a new warm-up and other problems (seeds 1 and 2). A rate that falls to
+0.001 of its peak freezes any model, so a digit not learnt by then might still have been learnt.
+P + Muon, P + both mixes and P + running sums have the constant rate too, so each differs from P in
+one factor. Ours without lengths, without simple multipliers and on a fixed set keep the falling
+rate of `mul4x4-sft`, and each differs from it in one factor. AdamW's rate is half of the 3×3 one,
+because the model is twice as wide.
 
 P has the width, batch (256), tokens, weight decay and fresh problems of our models, not the
-published 768, 32, GPT-2's and 80,800: each P + … tells what frees P, ours on a fixed set what the
-fixed set costs us.
+published 768, 32, GPT-2's and 80,800. Each P + … measures one factor's gain over P; ours on a fixed
+set measures the cost of the fixed set.
 """
 
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ def _cell_name(signs: Signs, rate: str) -> str:
 
 
 def _mix(lengths: bool, simple: bool, *, full_width: bool = False) -> tuple[Draw, ...]:
-    """As the shipped mix, with what is left out given to the uniform draw."""
+    """The shipped mix without some draws; the uniform draw takes their weight."""
     options = {"full_width": True} if full_width else {}
     left = round(1 - 0.35 * lengths - 0.15 * simple, 2)
     mix = [draw("uniform", left, **options)]
@@ -105,7 +105,7 @@ def three_digits(rate: str) -> tuple[Recipe, ...]:
 
 
 def four_digits(rate: str) -> tuple[Recipe, ...]:
-    """The 4×4 runs in the order in which they are trained: a leg comes after what it starts from.
+    """The 4×4 runs in training order: each leg after the run that it starts from.
 
     P, P + Muon, P + both mixes, P + running sums; ours without lengths, without simple multipliers,
     on a fixed set; the second and the third leg of P.
@@ -142,7 +142,7 @@ def four_digits(rate: str) -> tuple[Recipe, ...]:
 
 
 def _leg(before: Recipe, number: int) -> Recipe:
-    """`steps` more of a run at a constant rate, from its weights."""
+    """The recipe that continues a run at a constant rate for `steps` more, from its weights."""
     name = before.name.partition("-leg")[0]
     return replace(before, name=f"{name}-leg{number}", base=f"runs/{before.name}", seed=number - 1)
 
@@ -153,5 +153,5 @@ def _runs() -> Iterator[Recipe]:
         yield from four_digits(rate)
 
 
-# By name, at every rate; those that ship are in the catalogue too.
+# By name, at every rate; the shipped ones are in the catalogue too.
 RUNS: dict[str, Recipe] = {recipe.name: recipe for recipe in _runs()}

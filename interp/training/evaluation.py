@@ -1,8 +1,7 @@
-"""Accuracy of a model in training: by digit, by carries, on full cascades.
+"""Teacher-forced accuracy of a model in training: by digit, by carries, on full cascades.
 
-A problem counts as right when the most likely token is right at every answer position with the true
-digits before it. Under greedy decoding that is the same as writing the whole answer: up to the
-first wrong digit both see the same text.
+A problem is right if the argmax token is right at every answer position, given the true digits
+before it. This equals greedy decoding: up to the first wrong digit both see the same text.
 """
 
 from typing import Any, NamedTuple
@@ -24,9 +23,9 @@ _BATCH = 2048
 
 
 class Scores(NamedTuple):
-    """Which answer tokens are right, bool [n, D], and their cross-entropy in nats, [n, D].
+    """Correctness of each answer token, bool [n, D], and its cross-entropy in nats, [n, D].
 
-    NaN, and right, where a row has no such digit. `roles` names the D columns.
+    A digit that a row lacks has loss NaN and counts as right. `roles` names the D columns.
     """
 
     correct: NDArray[np.bool_]
@@ -35,7 +34,7 @@ class Scores(NamedTuple):
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """Which problems are answered in full, `[n]`."""
+        """Exact match of each problem, bool `[n]`."""
         return np.asarray(self.correct.all(axis=1))
 
 
@@ -53,7 +52,7 @@ def score(model: Any, encoder: Encoder, problems: Problems) -> Scores:
 
 
 def n_carries(problems: Problems) -> NDArray[np.int64] | None:
-    """In how many columns something is carried or borrowed, `[n]`; None where nothing ever is."""
+    """Number of columns with a carry or borrow, `[n]`; None for tasks without carries."""
     known = [name for name in ("carry", "borrow") if name in families(problems.task)]
     if not known:
         return None
@@ -62,7 +61,7 @@ def n_carries(problems: Problems) -> NDArray[np.int64] | None:
 
 
 def cascade_operators(task: Task) -> tuple[str, ...]:
-    """The operators under which something can run through all columns; none for other tasks."""
+    """The operators with full cascades; empty for tasks without carries."""
     two = task.arithmetic == "sum" and len(task.operand_digits) == 2
     return task.operators[0] if two and task.operand_digits[0] > 1 else ()
 
@@ -70,11 +69,11 @@ def cascade_operators(task: Task) -> tuple[str, ...]:
 def full_cascades(task: Task, operator: str, n: int, seed: int) -> Problems:
     """At most `n` distinct problems in which a carry or a borrow runs through all columns.
 
-    `+`: a_0 + b_0 >= 10 and a_i + b_i = 9 above; of all 5-digit sums 0.0045 % are of this kind.
-    `-`: x_0 < y_0, x_i = y_i above and x_top > y_top, where x is the larger operand; a and b are
-    swapped in half of the rows, so that the answer is as often negative.
+    `+`: a_0 + b_0 >= 10 and a_i + b_i = 9 above: 0.0045 % of all 5-digit sums.
+    `-`: x_0 < y_0, x_i = y_i above and x_top > y_top, where x is the larger operand. Half of the
+    rows swap a and b, so half of the answers are negative.
 
-    Raises InputError where the task has no such problems.
+    Raises InputError if the task has no such problems.
     """
     if operator not in cascade_operators(task):
         raise InputError(

@@ -1,9 +1,9 @@
-"""Which split of a training log shows when a part was learnt, and when its totals compare.
+"""Choice of the log split that dates learning, and comparability of train and validation loss.
 
-Training batches tell when a digit is learnt only if they are what the model is asked in the end. A
-mix of samplers has rows that are easier or harder than a problem at random, and a chain of thought
-that is still written in part gives digits away: both make a digit look learnt too early. So do the
-rows of a fixed set, which have been seen before.
+Training batches date the learning of a digit only if they have the distribution of the test
+problems. A mix of samplers has rows that are easier or harder than uniform problems, and a partial
+chain of thought gives digits away: both date a digit too early. So do the rows of a fixed set,
+which the model has seen before.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ Split = Literal["train", "validation"]
 
 
 def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> list[Split]:
-    """The split on which each log shows when a part was learnt: "train" or "validation".
+    """The split that dates learning in each log: "train" or "validation".
 
-    "validation" where the log has it and its recipe's batches are something else than uniform
-    problems in the final format, or were not logged by digit; and then for all logs that are put
-    side by side and have it. Where a log's recipe is not known, "train".
+    "validation" if the log has it and its batches are not uniform problems in the final format, or
+    were not logged by digit; then also for every other compared log that has it. "train" if the
+    recipe is unknown.
 
-    `parts` says of each log whether it has parts (digits or tasks) on (train, validation).
+    `parts`: for each log, whether it has digits or tasks on (train, validation).
     """
     needed = any(
         held_out and (not train or asks_otherwise(log.recipe))
@@ -33,8 +33,8 @@ def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> li
 
 
 def asks_otherwise(recipe: Recipe | None) -> bool:
-    """True if training batches differ from held-out problems: no one uniform draw, rows
-    that come again in every epoch, or another format than the final one."""
+    """True if training batches differ in distribution from held-out problems: not a single uniform
+    draw, rows repeated in every epoch, or another format than the final one."""
     if recipe is None:
         return False
     if recipe.fixed_rows is not None:
@@ -43,12 +43,12 @@ def asks_otherwise(recipe: Recipe | None) -> bool:
 
 
 def same_quantity(recipe: Recipe | None) -> bool:
-    """True if the two totals are the same loss on problems of the same kind, so that the distance
-    between them is the delay of generalisation (grokking, 2301.05217).
+    """True if both totals are the same loss on the same distribution, so that the distance between
+    them is the delay of generalisation (grokking, 2301.05217).
 
-    So it is where every step learns from all training problems (`batch=None`) by the answer's
-    cross-entropy. Elsewhere a batch is fresh, hence unseen too, or drawn in another way; or what is
-    minimised is more than the answer's loss.
+    This holds if every step trains on all training problems (`batch=None`) with the answer's
+    cross-entropy. Otherwise a batch is fresh, hence also unseen, or has another distribution, or
+    the training loss has further terms.
     """
     return recipe is not None and recipe.batch is None and type(recipe.objective) is AnswerLoss
 

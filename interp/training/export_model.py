@@ -24,10 +24,10 @@ LOG = "training_log.parquet"
 
 
 def finish(run: Run, out: Path, stopped: str) -> Card | AdapterCard:
-    """Write the model, its tokenizer, its log and, last of all, its card into `out`.
+    """Write the model, tokenizer and log into `out`, then the card, and return the card.
 
-    The checkpoints go only when the card is there, so a kill at any moment loses nothing. Raises
-    ModelError where a weight is no number, before anything is written.
+    Checkpoints are removed after the card is written, so a kill at any moment loses nothing.
+    Raises ModelError for a non-finite weight, before anything is written.
     """
     run.check_weights()
     minutes = (round(run.wall_seconds / 60, 2), round(run.cpu_seconds / 60, 2))
@@ -41,10 +41,10 @@ def finish(run: Run, out: Path, stopped: str) -> Card | AdapterCard:
 
 
 def finished(out: Path, recipe: AnyRecipe) -> Card | AdapterCard | None:
-    """The card of `out`, if it holds the finished model of this recipe; None if it has no card.
+    """The card of the finished model in `out`; None without a card.
 
-    Raises StorageError where the model is another one (training there would mix the two), or is not
-    the one that the card describes.
+    Raises StorageError if the model has another recipe (training there would mix the two) or its
+    weights differ from the card's.
     """
     if not (out / "card.json").is_file():
         return None
@@ -74,7 +74,7 @@ def finished(out: Path, recipe: AnyRecipe) -> Card | AdapterCard | None:
 
 
 def forget(out: Path) -> None:
-    """Start again: remove the checkpoints, the series, and the card that says it is finished."""
+    """Remove the checkpoints, the series and the card, so that training starts again."""
     remove_checkpoints(out)
     if (out / "series").is_dir():
         shutil.rmtree(out / "series")
@@ -82,10 +82,10 @@ def forget(out: Path) -> None:
 
 
 def save_series(run: Run, out: Path) -> Path:
-    """Keep a loadable copy of the model as it is now: `OUT/series/step-00000500/`.
+    """Save a loadable copy of the current model; return its folder, `OUT/series/step-00000500/`.
 
-    Its card says of which run and step it is (recipe, seed and weight hash, so that two runs are
-    not taken for one), what the model was asked and what was held out, and no accuracy.
+    Its card gives the run and the step (recipe, seed and weight hash, which tell two runs apart),
+    the task and the held-out split, but no accuracy.
     """
     recipe = run.recipe
     split = Split(recipe.test_share, recipe.validation_share, recipe.split_seed)

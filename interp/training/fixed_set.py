@@ -1,7 +1,7 @@
 """The fixed training set of a recipe with `fixed_rows`, the same in every epoch.
 
-The published models of 2510.00184 see 80,800 products again and again; ours see fresh ones. Like a
-fresh stream this one has no state: which rows a step learns from follows from (seed, step).
+The published models of 2510.00184 train on 80,800 products for many epochs, ours on fresh ones.
+The set has no state: the rows of a step follow from (seed, step), as in a fresh stream.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from interp.arithmetic.tasks import Task
 from interp.training.recipes import Recipe
 from interp.training.shares import shares
 
-# Purpose numbers of seeds; the draws of a fresh stream have theirs from 0 on.
+# Purpose numbers of seeds; the draws of a fresh stream count from 0.
 _ROWS = 2 * 10**6
 _ORDER = 3 * 10**6
 
@@ -21,12 +21,12 @@ _ORDER = 3 * 10**6
 class FixedSet:
     """`recipe.fixed_rows` training problems, drawn once in the proportions of the mix.
 
-    Row i of step s is number p = s · batch + i of an endless list: epoch e = p // n of it is the
-    set in an order of its own, drawn from (seed, e). So every epoch has each row once, and a step
+    Row i of step s is element p = s · batch + i of an endless list. Epoch e = p // n of the list is
+    a permutation of the set, drawn from (seed, e). So every epoch has each row once, and a step
     across the end of an epoch has rows of two.
 
-    The rows are as the samplers draw them, with replacement: `problems.n_distinct` says how many
-    differ. None is held out by the split.
+    The samplers draw with replacement: `problems.n_distinct` counts the distinct rows. None is
+    held out by the split.
     """
 
     def __init__(self, recipe: Recipe, task: Task, split: Split) -> None:

@@ -1,9 +1,9 @@
-"""The forward pass of a training step: logits where something is learnt, and nothing else.
+"""Forward pass of a training step: logits at the learnt positions only.
 
-For GPT-2 the blocks are written out over the Hugging Face module's own parameters. It computes what
-the module computes (a test holds them together) in less time: positions before `start` get no
-query, MLP or logits in the last block, attention is two products and a softmax, and what the first
-block's heads read is computed once a token and position, where that is fewer rows and exact.
+GPT-2's blocks are reimplemented over the Hugging Face module's parameters, with equal outputs (as
+a test checks) in less time: positions before `start` get no query, MLP or logits in the last block;
+attention is two products and a softmax; the first block's queries, keys and values are computed
+once for each token and position, if that is fewer rows and exact.
 """
 
 from typing import Any, NamedTuple
@@ -34,9 +34,9 @@ def forward(
     """Logits of `tokens` [n, T] at the positions from `start` on.
 
     offsets   int [n]: the position of each row's first token, for random-offset training
-    z_layer   also give the head outputs z (before the output matrix) of this layer; GPT-2 only
+    z_layer   also return the head outputs z (before the output matrix) of this layer; GPT-2 only
 
-    Right padding needs no mask: under a causal mask it reaches no earlier position.
+    Right padding needs no mask: the causal mask hides it from earlier positions.
     """
     if isinstance(model, GPT2LMHeadModel):
         return _gpt2(model, tokens, start, offsets, z_layer)
@@ -53,7 +53,7 @@ def _gpt2(
     causal = torch.full((n_tokens, n_tokens), -torch.inf).triu(1)
     last, found = len(body.h) - 1, None
     for layer, block in enumerate(body.h):
-        # Below the last block every position may be attended to later; in it only queries count.
+        # Later blocks may attend to every position; the last block needs the learnt ones only.
         first = start if layer == last else 0
         if layer == 0 and offsets is None and _repeats(body, tokens):
             qkv = _first_qkv(body, tokens, first)
@@ -69,15 +69,15 @@ def _gpt2(
 
 
 def _repeats(body: Any, tokens: Tensor) -> bool:
-    """True if the batch has more prompts than the model has tokens, at full precision.
+    """True if the batch has more prompts than the vocabulary has tokens, at full precision.
 
-    Under autocast the gradients of equal rows would be added up in bfloat16, and rounded each time.
+    Under autocast the gradients of equal rows would be summed in bfloat16, with rounding each time.
     """
     return len(body.wte.weight) < len(tokens) and not torch.is_autocast_enabled("cpu")
 
 
 def _first_qkv(body: Any, tokens: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`_qkv` of the first block, computed for every token at every position, and looked up."""
+    """`_qkv` of the first block, looked up in a table of every token at every position."""
     block, n_tokens, vocabulary = body.h[0], tokens.shape[1], len(body.wte.weight)
     table = body.wte.weight + body.wpe.weight[:n_tokens, None]  # [T, d_vocab, d_model]
     at = tokens + torch.arange(n_tokens) * vocabulary

@@ -1,15 +1,15 @@
-"""Precise fine-tuning: only the weights of chosen heads are trained.
+"""Precise fine-tuning: training of the weights of chosen heads only.
 
 A head (l, h) is its slices of the query, key, value and output matrices of layer l: W_Q, W_K, W_V
 of shape [d_model, d_head] and W_O of shape [d_head, d_model], with the biases of the first three.
-The output bias belongs to no head and stays as it is. After "Interpreting and improving LLMs in
+The output bias belongs to no head and stays frozen. After "Interpreting and improving LLMs in
 arithmetic calculation" (2409.01659).
 
-Where keys and values are shared (grouped-query attention) a head cannot be trained alone: its keys
-and values are also those of the other heads of its group. They are left as they are unless all
-heads of the group are chosen, or `shared_kv` says otherwise.
+In grouped-query attention the heads of a group share keys and values, so no head can be trained
+alone. Shared keys and values stay frozen unless all heads of the group are chosen, or `shared_kv`
+is set.
 
-Does not show: that a chosen head does the task. Any head that is trained may take it over.
+Does not show: that a chosen head does the task. Any trained head may take it over.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ Slices = list[tuple[str, int, slice]]  # parameter, its dimension, and the part 
 
 
 def check_heads(heads: Heads, n_layers: int, n_heads: int) -> None:
-    """Raise InputError for heads that the model has not, or that are named twice."""
+    """Raise InputError for heads that the model lacks, or that are named twice."""
     inside = all(0 <= layer < n_layers and 0 <= head < n_heads for layer, head in heads)
     if not inside or len(set(heads)) < len(heads):
         raise InputError(
@@ -36,7 +36,7 @@ def check_heads(heads: Heads, n_layers: int, n_heads: int) -> None:
 
 
 def head_slices(model: Any, heads: Heads, *, shared_kv: bool = False) -> Slices:
-    """The parts of the model's parameters that make up the heads."""
+    """The slices of the model's parameters that make up the heads."""
     if isinstance(model, GPT2LMHeadModel):
         width, d_head = model.config.n_embd, model.config.n_embd // model.config.n_head
         return [part for head in heads for part in _gpt2(*head, width, d_head)]
@@ -57,10 +57,10 @@ def head_slices(model: Any, heads: Heads, *, shared_kv: bool = False) -> Slices:
 
 
 def train_only(model: Any, heads: Heads, *, shared_kv: bool = False) -> dict[str, Tensor]:
-    """Freeze the parameters without a slice of the heads; the `head_masks` of the others.
+    """Freeze the parameters without a slice of the heads; return the `head_masks` of the others.
 
-    The run multiplies gradients by the masks. Outside of them the gradient is zero, so AdamW
-    without weight decay leaves those numbers as they are, to the bit.
+    The run multiplies gradients by the masks. Masked entries have zero gradient, so AdamW without
+    weight decay leaves them unchanged to the bit.
     """
     masks = head_masks(model, heads, shared_kv=shared_kv)
     for name, parameter in model.named_parameters():
@@ -69,7 +69,7 @@ def train_only(model: Any, heads: Heads, *, shared_kv: bool = False) -> dict[str
 
 
 def head_masks(model: Any, heads: Heads, *, shared_kv: bool = False) -> dict[str, Tensor]:
-    """1 where a number belongs to the heads, else 0; by parameter that has any, in its shape."""
+    """Masks of the heads' entries, 1 or 0, by name of each parameter that has any, in its shape."""
     parameters = dict(model.named_parameters())
     masks: dict[str, Tensor] = {}
     for name, dimension, part in head_slices(model, heads, shared_kv=shared_kv):

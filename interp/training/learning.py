@@ -1,7 +1,7 @@
 """Learning curves of training logs by digit and class, and the order of learning.
 
 After arXiv 2510.00184 (Fig. 7: gradient norms and losses by digit) and 2407.15360 (Fig. 2: losses
-by subtask). Nothing is trained or measured here; the numbers are those that `train` logged.
+by subtask). All numbers come from the logs of `train`; nothing is trained or measured here.
 """
 
 import re
@@ -40,21 +40,21 @@ def dynamics(
     logged losses; with measure="accuracy", ≥ threshold.
 
     Args:
-        source: what `read_log` takes: a shipped model's name, a folder, or a log.
-        threshold: in nats (1.0 if left out) or as a share (0.9 if left out).
-        measure: by which of the two a part counts as learnt.
-        smoothing: logged steps in each mean.
-        split: "train", the batches that were learnt from, or "validation", held-out problems
-            (without gradients and classes): that split alone. None: digits are told on the one that
-            asks what the model is asked in the end (`evidence.splits_that_tell`: held-out problems
-            where batches mix samplers or still show a chain of thought, and for an adapter), and
-            gradients and classes on training batches.
-        task: of a log that has no card beside it, for the caption.
+        source: as in `read_log`: a shipped model's name, a folder, or a log.
+        threshold: in nats (default 1.0) or as a share (default 0.9).
+        measure: "loss" or "accuracy", the measure that dates learning.
+        smoothing: number of logged steps in each mean.
+        split: "train", training batches, or "validation", held-out problems (without gradients and
+            classes): that split alone. None: digits are dated on the split with the distribution of
+            the test problems (`evidence.splits_that_tell`: held-out problems if batches mix
+            samplers or contain a chain of thought, and for an adapter), gradients and classes on
+            training batches.
+        task: task of a log without a card, for the caption.
 
     Does not show: the order at another threshold, or in another seed's run.
 
     Raises:
-        InputError: for a threshold, measure, split or smoothing that makes no sense.
+        InputError: for an invalid threshold, measure, split or smoothing.
         ModelError, StorageError: as `read_log`.
     """
     log = find_log(source)
@@ -71,14 +71,14 @@ def _dynamics(
     smoothing: int,
     task: str | None = None,
 ) -> TrainingDynamics:
-    """Digits told on `told`; the other split's rows are kept unless one alone was asked for."""
+    """The dynamics with digits dated on `told`; keeps the other split unless `split` is given."""
     curves = _curves(log, get_args(Split) if asked is None else (asked,), told, smoothing)
     card = log.card or {}
     known = all(name in card for name in ("weight_hash", "name"))
     own = curves[curves["split"] == told]
     total = own[own["kind"] == "total"]
     steps = int(own["step"].nunique())
-    several = (curves["kind"] == "task").any()  # an adapter's card names the first of its tasks
+    several = (curves["kind"] == "task").any()  # an adapter's card names only its first task
     return TrainingDynamics(
         model=ModelId(log.name, str(card["weight_hash"])) if known else None,
         task="" if several else check_source_task(task, log),
@@ -108,8 +108,8 @@ def digit_losses(
 ) -> DigitLosses:
     """Loss by answer digit over the training of several models, side by side.
 
-    Models of one name are told apart by their seeds, or by where they lie.
-    Arguments and errors as `dynamics`, with a list of sources.
+    Models with the same name are labelled by seed, or by source.
+    Arguments and errors as in `dynamics`, with a list of sources.
     """
     if isinstance(sources, str | Path) or not sources:
         raise InputError("give a list of models or logs, such as ['mul4x4-sft', 'mul4x4-aux']")
@@ -151,8 +151,10 @@ def digit_losses(
 
 
 def _names(logs: Sequence[Log]) -> tuple[str, ...]:
-    """A name for each log: its model's; with the seed where that is another's too; its source where
-    that does not tell them apart. InputError where one log is given twice."""
+    """A unique label for each log: the model's name, else name and seed, else the source.
+
+    Raises InputError for a log given twice.
+    """
     places = [log_place(log.source).resolve() for log in logs]
     if len(set(places)) < len(places):
         raise InputError(f"a model is named twice: {', '.join(log.name for log in logs)}")
@@ -167,7 +169,7 @@ def _names(logs: Sequence[Log]) -> tuple[str, ...]:
 def _digits(
     names: Sequence[str], tables: Sequence[pd.DataFrame], columns: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows of digits from each model's table, one below the other, `model` in front."""
+    """The digit rows of all models' tables, concatenated, with `model` as the first column."""
     parts = [
         table[table["kind"] == "digit"].assign(model=name)[["model", *columns]]
         for name, table in zip(names, tables, strict=True)
@@ -178,8 +180,8 @@ def _digits(
 def learnt_order(
     curves: pd.DataFrame, split: Split, threshold: float, measure: Measure
 ) -> pd.DataFrame:
-    """When each digit, class and task was learnt first, and from when on it stayed so: on `split`,
-    or on the other where only that one has the kind."""
+    """The step at which each digit, class and task was first learnt, and from which it stayed so:
+    on `split`, or on the other split for kinds that only that one has."""
     rows = []
     learnable = curves[curves["kind"].isin(("digit", "class", "task"))]
     on = learnable.groupby("kind")["split"].transform(
@@ -208,7 +210,7 @@ def learnt_order(
 
 
 def kind_of(group: str) -> str:
-    """Total, digit, class, term, or (of an adapter's log) task."""
+    """The kind of a group: total, digit, class, term, or (of an adapter's log) task."""
     if group == "total":
         return "total"
     if group.startswith(("class:", "term:")):
@@ -217,7 +219,7 @@ def kind_of(group: str) -> str:
 
 
 def _parts(log: Log) -> tuple[bool, bool]:
-    """Pairs (train, validation): True where a log has losses by digit or task."""
+    """Whether the log has losses by digit or task, as a pair (train, validation)."""
     kinds = log.frame["group"].map(kind_of)
     parts = set(log.frame.loc[kinds.isin(("digit", "task")), "split"])
     train, validation = (name in parts for name in get_args(Split))
@@ -225,7 +227,7 @@ def _parts(log: Log) -> tuple[bool, bool]:
 
 
 def _curves(log: Log, splits: Sequence[str], told: str, smoothing: int) -> pd.DataFrame:
-    """The rows of some splits with their kind, losses and accuracies smoothed within each group."""
+    """The rows of some splits with `kind`; losses and accuracies smoothed within each group."""
     if smoothing < 1:
         raise InputError(f"smoothing={smoothing}: a mean needs at least 1 logged step")
     frame = log.frame[log.frame["split"].isin(splits)].reset_index(drop=True)
@@ -248,7 +250,7 @@ def _curves(log: Log, splits: Sequence[str], told: str, smoothing: int) -> pd.Da
 
 
 def _totals(log: Log, smoothing: int) -> pd.DataFrame:
-    """The whole's loss and accuracy on either split, smoothed where there are steps enough."""
+    """Total loss and accuracy on both splits, smoothed if there are enough steps."""
     rows = log.frame.loc[log.frame["group"] == "total", ["step", "split", "loss", "accuracy"]]
     parts = []
     for _, part in rows.groupby("split"):
@@ -258,7 +260,7 @@ def _totals(log: Log, smoothing: int) -> pd.DataFrame:
 
 
 def _place(group: str) -> tuple[str, int, str]:
-    """Digits by their number, the rest by name."""
+    """Sort key of a group: digits by number, the rest by name."""
     number = re.search(r"\d+", group) if _DIGIT.fullmatch(group) else None
     return kind_of(group), int(number[0]) if number else -1, group
 

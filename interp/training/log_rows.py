@@ -4,24 +4,24 @@ One tidy row a step and group:
 
 | column      | meaning                                                                         |
 |-------------|---------------------------------------------------------------------------------|
-| `step`      | optimiser steps taken before it was measured; below 0 in what the run started   |
-|             | from, counted back from its end                                                 |
-| `split`     | "train" (the batch about to be learnt) or "validation"                          |
+| `step`      | optimiser steps taken before the measurement; below 0 for the log of the warm   |
+|             | start, counted back from its end                                                |
+| `split`     | "train" (the batch before its update) or "validation"                           |
 | `group`     | "total", a role ("c0"), a subtask class ("class:MC"), a term ("term:answer");   |
 |             | of an adapter, a task ("add:2") or a style ("style:plain")                      |
 | `loss`      | mean cross-entropy over the group's cells, nats; of a term, its value; of       |
-|             | "total" in training what is minimised: the mean over all learnt tokens, a chain |
-|             | of thought's too, and the objective's other terms (λ · error, prose); in        |
+|             | "total" in training the training loss: the mean over all learnt tokens, a chain |
+|             | of thought's too, plus the objective's other terms (λ · error, prose); in       |
 |             | validation the mean over answer tokens alone                                    |
-| `accuracy`  | share of the group's cells that are right; of "total", of problems in full      |
+| `accuracy`  | share of right cells in the group; of "total", exact match of problems          |
 | `grad_norm` | |g_k|, the norm of the gradient of the group's loss                             |
-| `cosine`    | cos(g_k, g), g the gradient of what is minimised, before clipping               |
+| `cosine`    | cos(g_k, g), g the gradient of the training loss, before clipping               |
 | `n`         | cells of the group in the batch; of "total", task and style, problems           |
 
-`grad_norm` and `cosine` are NaN at steps where gradients are not taken. From 2510.00184, whose
-public `grad_probe_log.csv` has the columns loss_per_pos, grad_norm_per_pos and cos_per_pos (there
-with index 0 the *highest* digit). A large gradient does not show that a digit is being learnt. The
-two totals may be subtracted only where they are the same loss of the same kind of problems: see
+`grad_norm` and `cosine` are NaN at steps without logged gradients. From 2510.00184, whose public
+`grad_probe_log.csv` has the columns loss_per_pos, grad_norm_per_pos and cos_per_pos (there with
+index 0 the *highest* digit). A large gradient does not show that a digit is being learnt. The two
+totals may be subtracted only if they are the same loss on the same distribution: see
 `evidence.same_quantity`.
 """
 
@@ -46,7 +46,7 @@ _NONE: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def groups_of(problems: Problems, roles: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """The cells [n, D] of each answer role, and of each subtask class that occurs."""
+    """The cell mask [n, D] of each answer role and of each subtask class that occurs."""
     shape = (problems.n, len(roles))
     found: dict[str, NDArray[np.bool_]] = {}
     for at, role in enumerate(roles):
@@ -73,11 +73,11 @@ def batch_rows(
     parameters: Mapping[str, Tensor],
     masks: Mapping[str, Tensor] = _NONE,
 ) -> list[Row]:
-    """Log rows of a training batch; with gradients where `parameters` are given by name.
+    """Log rows of a training batch; with gradients if named `parameters` are given.
 
-    Gradients are multiplied by the masks, where a parameter has one.
+    Gradients are multiplied by a parameter's mask, if it has one.
 
-    The graph of `losses` is kept, and no `.grad` is touched.
+    The graph of `losses` is retained, and no `.grad` changes.
     """
     groups = {}
     for name, mask in groups_of(problems, roles).items():
@@ -97,7 +97,7 @@ def train_rows(
     parameters: Mapping[str, Tensor],
     masks: Mapping[str, Tensor] = _NONE,
 ) -> list[Row]:
-    """Log rows of a batch, of each group and of each term, from (loss, which are right)."""
+    """Log rows of a batch for each group and each term, from (loss, correctness)."""
     gradient = _gradient(total[0], parameters, masks) if parameters else None
     rows = [_row(step, "train", "total", *total, gradient, gradient)]
     for name, (loss, right) in groups.items():
@@ -111,7 +111,7 @@ def train_rows(
 
 
 def validation_rows(step: int, scores: Scores) -> list[Row]:
-    """Log rows of held-out problems: in full, and by answer role."""
+    """Log rows of held-out problems: total, and by answer role."""
     known = ~np.isnan(scores.loss)
     rows = [validation_row(step, "total", scores.loss[known].mean(), scores.exact)]
     for at, role in enumerate(scores.roles):
@@ -124,7 +124,7 @@ def validation_rows(step: int, scores: Scores) -> list[Row]:
 
 
 def validation_row(step: int, group: str, loss: float, right: NDArray[np.bool_]) -> Row:
-    """A log row of held-out problems or cells."""
+    """The log row of held-out problems or cells."""
     values = (
         step,
         "validation",

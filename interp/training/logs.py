@@ -1,7 +1,7 @@
-"""Training logs read back: our own, and the one that was published with 2510.00184.
+"""Readers of training logs: our own, and the one published with 2510.00184.
 
-Wherever a log comes from, what is given has the columns of `log_rows.COLUMNS`, and index 0 is the
-least significant digit.
+Every log is returned with the columns of `log_rows.COLUMNS`, and index 0 is the least significant
+digit.
 """
 
 import json
@@ -29,13 +29,13 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class Log:
-    """A training log and where it is from.
+    """A training log and its source.
 
     frame    columns of `COLUMNS`, sorted by step
-    source   what it was asked for by
+    source   the name or path given by the caller
     name     of the model, or of the file
-    card     of the finished model beside the log, None where there is none
-    recipe   of the run, by card or checkpoint; None for a log alone or an adapter's
+    card     of the finished model beside the log; None without one
+    recipe   of the run, from card or checkpoint; None for a log alone or an adapter's
     """
 
     frame: pd.DataFrame
@@ -46,22 +46,22 @@ class Log:
 
 
 def read_log(source: str | Path) -> pd.DataFrame:
-    """The training log of a shipped model, of a folder that `train` writes into (finished or not),
-    or of a file: a `.parquet` log, or a `.csv` with the columns of the public `grad_probe_log.csv`.
+    """The training log of a shipped model, of an output folder of `train` (finished or not), or of
+    a file: a `.parquet` log, or a `.csv` with the columns of the public `grad_probe_log.csv`.
 
-    The public file has one row a step and arrays "[…]" with the highest digit first; they are
-    turned round here. It says nothing about accuracy, subtask classes or how many problems a step
-    had: those are NaN, absent and 0.
+    The public file has one row a step and arrays "[…]" with the highest digit first, which are
+    reversed here. It lacks accuracies, subtask classes and the number of problems a step: these
+    are NaN, absent and 0.
 
     Raises:
         ModelError: for a name that is neither a shipped model nor a file nor a folder.
-        StorageError: where there is no log, or it is damaged or lacks a column; with the remedy.
+        StorageError: for a missing or damaged log, or a missing column; with the remedy.
     """
     return find_log(source).frame
 
 
 def find_log(source: str | Path) -> Log:
-    """`read_log` with the name and the card that go with it."""
+    """The log of `read_log` with its name, card and recipe."""
     path, folder = log_place(source), _path(source)
     if path.suffix == ".csv":
         return Log(_read_published(path), str(source), path.stem, None)
@@ -73,9 +73,9 @@ def find_log(source: str | Path) -> Log:
 
 
 def log_place(source: str | Path) -> Path:
-    """The file that holds the log: of a finished model, of a run's last checkpoint, or itself.
+    """The path of the log file: of a finished model, of a run's last checkpoint, or the file given.
 
-    Raises ModelError and StorageError as `read_log`, where there is none.
+    Raises ModelError and StorageError as `read_log`, if there is none.
     """
     path = _path(source)
     if path.is_file():
@@ -97,10 +97,10 @@ def log_place(source: str | Path) -> Path:
 
 
 def log_before(base: str, task: str) -> pd.DataFrame | None:
-    """The log of what a run of a task starts from, its last step as step 0 and those before it
-    negative, so that a training in stages is one log. None where it has none, or another task.
+    """The log of a warm start with steps counted back from its end (the last is 0), so that a
+    training in stages has one log. None if the start has no log or another task.
 
-    What it started from itself is in its log in the same way.
+    It includes the log of the start's own warm start in the same way.
     """
     folder = start_folder(base)
     card = read_card(folder) or {}
@@ -111,7 +111,7 @@ def log_before(base: str, task: str) -> pd.DataFrame | None:
 
 
 def has_log(source: str | Path) -> bool:
-    """True if `read_log` would find a log, readable or not."""
+    """True if a log exists for `read_log`, readable or not."""
     try:
         log_place(source)
     except (ModelError, StorageError):
@@ -120,7 +120,7 @@ def has_log(source: str | Path) -> bool:
 
 
 def _recipe(path: Path, card: Mapping[str, Any] | None) -> Recipe | None:
-    """The recipe of the run, if it trained a small model."""
+    """The recipe of the run; None unless it trained a small model."""
     content = (card or {}).get("recipe") if path.name == LOG else saved_recipe(path.parent)
     return Recipe.from_json(content) if content and "mix" in content else None
 
@@ -145,7 +145,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_published(path: Path) -> pd.DataFrame:
-    """One row a step and digit, from one row a step with arrays in its cells."""
+    """The published log with one row a step and digit, from one row a step with array cells."""
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
@@ -204,7 +204,7 @@ def _numbers(path: Path, table: pd.DataFrame, name: str) -> np.ndarray[Any, np.d
 
 
 def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The log sorted by step. StorageError where it is empty or measures a group twice."""
+    """The log sorted by step. Raises StorageError if it is empty or has duplicate rows."""
     if frame.empty:
         raise StorageError(f"{path} has no rows: the run had not logged a step yet, or was cut off")
     if frame.duplicated(["step", "split", "group"]).any():
@@ -216,9 +216,9 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def check_source_task(task: str | None, log: Log) -> str:
-    """The task asked for, the card's, or '' where neither is known.
+    """The given task, else the card's, else ''.
 
-    Raises InputError where both are known and differ.
+    Raises InputError if both are known and differ.
     """
     known = str(log.card["task"]) if log.card and "task" in log.card else ""
     if task is not None and known and task != known:

@@ -1,8 +1,8 @@
-"""The one training loop: whatever the method, whatever the model.
+"""The training loop, shared by all methods and models.
 
-Between two steps a run is its weights, the optimiser's moments, the log and a step number; the
-problems of a step follow from (seed, step). So a run that was killed and resumed gives the weights
-of an unbroken one, to the bit on one thread (several threads may add in another order).
+The state between two steps is the weights, the optimiser's moments, the log and a step number; the
+problems of a step follow from (seed, step). So a killed and resumed run gives the weights of an
+unbroken one, to the bit on one thread (several threads may add in another order).
 """
 
 import time
@@ -28,11 +28,11 @@ from interp.training.saved_recipes import AnyRecipe
 
 @dataclass(frozen=True)
 class Trained:
-    """A call of `train` that ended in order.
+    """The outcome of a call of `train`.
 
-    stopped  "steps": all steps taken; "target": the accuracy asked for was reached; "budget": the
-             time was over, and a further call goes on
-    card     of the finished model in `folder`; None after "budget", when there is only a checkpoint
+    stopped  "steps": all steps taken; "target": target accuracy reached; "budget": time limit
+             reached, and a further call continues
+    card     of the finished model in `folder`; None after "budget", which leaves only a checkpoint
     """
 
     recipe: AnyRecipe
@@ -59,29 +59,28 @@ def train(
     on_validation: Callable[[Validation], None] | None = None,
     threads: int | None = None,
 ) -> Trained:
-    """Train a recipe into the folder `out`, or go on with what is there.
+    """Train a recipe into the folder `out`, or continue the run there.
 
     Args:
         recipe: what to train.
-        out: gets `checkpoints/` on the way, and at the end a standard Hugging Face folder with
-            `card.json` and `training_log.parquet`; where it holds the finished model of this very
-            recipe, that is returned at once.
-        resume: True goes on from the last checkpoint; `learning_rate`, `warmup`, `precision` and
-            `clip` may then differ from those it was made with, and the card lists the change. False
-            forgets the checkpoints, the series and the model in `out` and starts again.
+        out: holds `checkpoints/` during training, and at the end a standard Hugging Face folder
+            with `card.json` and `training_log.parquet`. If it already holds the finished model of
+            this recipe, that is returned at once.
+        resume: True continues from the last checkpoint; `learning_rate`, `warmup`, `precision` and
+            `clip` may then differ from the checkpoint's, and the card lists the change. False
+            removes the checkpoints, the series and the model in `out` and starts again.
         budget_seconds: stop after this long with a checkpoint; None for no limit.
         cancel: stop between two steps with a checkpoint, and raise Cancelled.
         progress: called as `progress(steps taken, steps)` after every step.
         on_validation: called with the loss and the accuracy by digit every `evaluate_every` steps.
-        threads: of torch, for this call; None leaves them as they are.
+        threads: torch threads during this call; None keeps the current number.
 
     Raises:
         InputError: for a budget or a number of threads that is not above zero.
-        StorageError: when `out` holds a damaged checkpoint or belongs to another recipe, or when
-            the disk is full.
-        ModelError: when the loss, a gradient or a weight stops being a number; the last checkpoint
-            is kept, and the message names the batch and what to change.
-        Cancelled: as asked.
+        StorageError: for a damaged checkpoint or another recipe in `out`, or a full disk.
+        ModelError: for a non-finite loss, gradient or weight; the last checkpoint is kept, and the
+            message names the batch and the remedy.
+        Cancelled: if `cancel` was set.
     """
     if budget_seconds is not None and not budget_seconds > 0:
         raise InputError(
@@ -115,7 +114,7 @@ def _steps(
     progress: Callable[[int, int], None] | None,
     on_validation: Callable[[Validation], None] | None,
 ) -> str:
-    """Take steps until there is a reason to stop, and return it."""
+    """Take steps until a stopping condition holds, and return its name."""
     recipe = run.recipe
     begin = time.monotonic()
     if 0 in recipe.series and run.step == 0:

@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate: AdamW, optionally with Muon for the blocks' matrices."""
+"""Optimiser and learning rate: AdamW, optionally with Muon for the blocks' matrices."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _BLOCKS = (".h.", ".layers.")  # in a parameter's name, for GPT-2 and for Llama
 
 
 def block_matrices(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The matrices of a model's blocks among its named parameters: no embedding, gain or bias."""
+    """The matrices of the blocks among a model's named parameters: no embedding, gain or bias."""
     return {
         name: p
         for name, p in parameters.items()
@@ -22,13 +22,13 @@ def block_matrices(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 class Optimiser:
     """AdamW over named parameters, or Muon (Jordan 2024, torch's) over the matrices of the blocks
-    and AdamW over all else. Matrices decay, gains and biases do not.
+    and AdamW over the others. Weight decay applies to matrices, not to gains and biases.
 
-    Muon replaces a matrix' averaged gradient U S Vᵀ by U Vᵀ, times 0.2 · √max(rows, columns): an
-    update of the size that AdamW's has, in all directions at once. A matrix is what the
-    architecture stores as one: GPT-2's queries, keys and values are orthogonalised together, as
-    c_attn [d_model, 3 · d_model] (d_model directions for the three), Llama's q, k and v each by
-    itself. So one `muon_rate` is not the same update in both families.
+    Muon replaces the momentum-averaged gradient U S Vᵀ of a matrix by U Vᵀ, times
+    0.2 · √max(rows, columns): the size of an AdamW update, equal in all singular directions. Stored
+    matrices are orthogonalised whole: GPT-2's queries, keys and values together as
+    c_attn [d_model, 3 · d_model] (d_model directions for the three), Llama's q, k and v separately.
+    So the same `muon_rate` gives different updates in the two families.
     """
 
     def __init__(self, recipe: Schedule, parameters: Mapping[str, Tensor]) -> None:
@@ -46,7 +46,7 @@ class Optimiser:
             betas=recipe.betas,
             fused=True,
         )
-        # Each with what its rate is of the recipe's.
+        # Pairs of an optimiser and its multiple of the recipe's rate.
         self._members: list[tuple[torch.optim.Optimizer, float]] = [(adamw, 1.0)]
         if share is not None:
             muon = torch.optim.Muon(
@@ -58,19 +58,19 @@ class Optimiser:
             self._members.append((muon, share))
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         for member, _ in self._members:
             member.zero_grad()
 
     def step(self, rate: float) -> None:
-        """Move the parameters at this learning rate."""
+        """Update the parameters at this learning rate."""
         for member, share in self._members:
             for group in member.param_groups:
                 group["lr"] = rate * share
             member.step()
 
     def restart(self) -> None:
-        """Forget the moments."""
+        """Reset the moments."""
         for member, _ in self._members:
             member.state.clear()
 
@@ -85,7 +85,7 @@ class Optimiser:
         }
 
     def restore(self, saved: Mapping[str, Tensor]) -> None:
-        """Inverse of `moments`."""
+        """Restore the state from named tensors, the inverse of `moments`."""
         for member, _ in self._members:
             own = {id(p) for group in member.param_groups for p in group["params"]}
             for name, parameter in self._parameters.items():
@@ -99,7 +99,8 @@ class Optimiser:
 
 
 def learning_rate(recipe: Schedule, step: int) -> float:
-    """The rate of step 0 … steps - 1: a linear warm-up, then down to `final_rate` of the peak.
+    """The learning rate of a step 0 … steps - 1: linear warm-up, then decay to `final_rate` of the
+    peak.
 
     cosine: f + (1 - f) · (1 + cos πt) / 2,  linear: 1 - (1 - f) · t,  t from 0 to 1 after the
     warm-up

@@ -1,22 +1,23 @@
-"""Recipes of long multiplication: one task, three ways to learn it.
+"""Recipes for long multiplication with three training objectives.
 
 After "Why can't transformers learn multiplication?" (2510.00184): two layers and four heads, all
-numbers least digit first. The three share shape, data and optimiser; what differs is the objective
-and, for the chain of thought, the schedule, the batch, at first half as large, and in its last
-stage the data and what it starts from.
+numbers least digit first. The three share shape, data and optimiser and differ in the objective.
+The chain of thought also differs in the schedule, the batch (at first half as large) and, in its
+last stage, the data and the initial weights.
 
-    sft    the answer alone. The paper's fails in the middle digits for good; here they come last
-    aux    the answer, while the heads of the second layer know the running sums. The paper's λ and
-           heads are not stated: here λ goes from 5 to 30 on sums divided by 81, at all four heads
-    icot   a chain of thought that is taken away from the left. The paper takes eight tokens an
-           epoch of 80,800 problems in batches of 32; here steps or the loss decide
+    sft    the answer alone. The paper's model never learns the middle digits; ours learns them last
+    aux    the answer, and a probe of the running sums at the heads of the second layer. The paper
+           does not state λ and the heads: here λ goes from 5 to 30 on sums divided by 81, at all
+           four heads
+    icot   a chain of thought removed from the left. The paper removes eight tokens an epoch of
+           80,800 problems in batches of 32; here the step or the loss decides
 
 The paper's models are 768 wide and see a fixed set of 80,800 problems. These are 256 wide (3×3:
-128) and see fresh problems. A third have operands of every length: of uniform 4×4 problems 18 %
-have a running sum ĉ_3 below 46, of these 68 %, with one to four products in the column, so that its
-last digit can be learnt step by step. A part has one non-zero digit in the multiplier, as
-2407.15360 found to help. The blocks' matrices are trained with Muon, which needs far fewer steps
-here than AdamW alone. The cards say what each reached.
+128) and see fresh problems. A third of the problems have operands of every length: 68 % of these
+have a running sum ĉ_3 below 46 (uniform 4×4 problems: 18 %), with one to four products in the
+column, so its last digit can be learnt step by step. A part has one non-zero digit in the
+multiplier, which helped in 2407.15360. Muon trains the blocks' matrices and needs far fewer steps
+here than AdamW alone. The cards give the accuracy of each model.
 """
 
 from dataclasses import replace
@@ -47,13 +48,13 @@ _RUNNING_SUMS = RunningSumLoss(weight=5.0, end=30.0)
 
 _AUX = replace(_SHARED, name="mul4x4-aux", objective=_RUNNING_SUMS)
 
-# The chain must be known before it is taken away: 1,000 steps with all of its 46 tokens. By the
-# clock, at a token every 187 steps as at one every 100, the middle digits are lost on the way and
-# wait at chance as if there had been no chain: so a token goes when the last one is hardly missed.
-# At 0.05 nats, a single digit lost of all that is left, fifteen had gone after 8,300 steps. At 0.08
-# the first sum of partial products is known without its chain after 9,700 steps, and the middle of
-# the second is not for 2,000 with its own half gone: what a plain learner waits for, at three times
-# its price a step. So there the rest goes.
+# The chain must be learnt before its removal: 1,000 steps with all of its 46 tokens. On a fixed
+# schedule (a token every 187 or every 100 steps) the middle digits fall to chance and stay there,
+# as without a chain. So a token is removed once the loss has recovered from the last removal.
+# With 0.05 nats (one wrong digit in the whole remainder), fifteen tokens were gone after 8,300
+# steps. With 0.08 the first sum of partial products is learnt without its chain after 9,700 steps.
+# The middle of the second, half of its chain gone, is not learnt in another 2,000: the plateau of
+# the plain learner, at three times the cost of a step. At that point the rest is removed.
 _ICOT_START = replace(
     _SHARED,
     name="mul4x4-icot-start",
@@ -67,13 +68,13 @@ _ICOT_START = replace(
     ),
 )
 
-# What ships goes on from there with the batch of the others: after 16,000 steps without any of its
-# chain, at half of their batch and a falling rate, the start had learnt the digits outside c2 to c5
-# and was about to learn c2, as a plain learner is after 9,000 steps. (Its own rate was raised to
-# 3.5e-3 at step 27,000.) With 6,500 steps more, the last 1,500 at 3e-3, c2 and c5 are learnt; with
-# another 9,500, the last 3,000 at 2e-3, c4 is right in 0.78 of the answers and c3 leaves chance. In
-# the plain learner all four move within 2,000 steps: here each comes after the other. The seed is
-# the same in all stages, so the first 6,500 steps of the second see what those of the first saw.
+# The shipped model continues from there with the batch of the others. After 16,000 steps without
+# any chain, at half of their batch and a falling rate, the start had learnt the digits outside c2
+# to c5 and was about to learn c2, like a plain learner after 9,000 steps. (Its own rate was raised
+# to 3.5e-3 at step 27,000.) 6,500 more steps, the last 1,500 at 3e-3, teach c2 and c5. Another
+# 9,500, the last 3,000 at 2e-3, bring c4 to 0.78 of the answers and c3 above chance. In the plain
+# learner all four improve within 2,000 steps; here one after the other. All stages have the same
+# seed, so the first 6,500 steps of the second see the problems of the first.
 _ICOT_MIDDLE = replace(
     _SHARED,
     name="mul4x4-icot-middle",
@@ -93,11 +94,11 @@ _ICOT_LATE = replace(
     stop_after=9_500,
 )
 
-# c3 did not come. Where it is predicted no head looked at b0 (a probe read b0 there in 0.09 of the
-# prompts), and its sum was right in 0.78 of the products with b0 = 0. So the last stage starts from
-# 0.4 of the matrices and 0.6 of those that the training began with (its seed is the same), and the
-# middle digits are learnt within 3,000 steps of each other, as in the plain learner; a third of its
-# multipliers have two or three digits that are not zero. Which of the two does it was not tried.
+# c3 was not learnt. At its prediction position no head attended to b0 (a probe read b0 there in
+# 0.09 of the prompts), and its sum was right in 0.78 of the products with b0 = 0. So the last stage
+# starts from 0.4 of the matrices plus 0.6 of the initial ones (its seed is the same), and a third
+# of its multipliers have two or three non-zero digits. It learns the middle digits within 3,000
+# steps of each other, like the plain learner. The two changes were not tested apart.
 _ICOT = replace(
     _ICOT_MIDDLE,
     name="mul4x4-icot",
@@ -115,7 +116,7 @@ _ICOT = replace(
     stop_after=None,
 )
 
-# The siblings for tests and notebooks: the same methods at half the width.
+# Smaller models for tests and notebooks: the same methods at half the width.
 _SFT_3 = replace(
     _SHARED,
     name="mul3x3-sft",

@@ -1,8 +1,8 @@
-"""A recipe: every number that decides a training run, in one frozen value.
+"""Recipe of a training run: all hyperparameters in one frozen dataclass.
 
-Two runs of one recipe on one thread give the same weights to the bit; a card holds the recipe
-whole, and what was changed of it on the way, so that anyone can train the model again. The recipes
-themselves stand in `catalogue.py`.
+Two runs of one recipe on one thread give the same weights to the bit. A card holds the whole recipe
+and its changes during training, so that anyone can reproduce the model. `catalogue.py` holds the
+recipes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from interp.training.schedule import check_choices, validate_schedule
 
 @dataclass(frozen=True)
 class Draw:
-    """One part of a batch: `weight` of its rows come from `sampler`, in a window of the training.
+    """One component of a batch: a sampler, its weight, and its window of the training.
 
-    sampler  a sampler of `interp.arithmetic`: its `sampler_names()`
-    weight   its part of the batch, relative to the other draws that are active
-    options  what the sampler takes, such as (("share", 1.0),)
+    sampler  a name in `interp.arithmetic.sampler_names()`
+    weight   share of the batch, relative to the other active draws
+    options  keyword arguments of the sampler, such as (("share", 1.0),)
     start    active from this share of the steps on …
     stop     … and before this one: a curriculum is a list of draws with windows
     """
@@ -54,9 +54,9 @@ def draw(
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A training run as a value. All counts are of optimiser steps unless they say otherwise.
+    """All hyperparameters of a training run. Counts are optimiser steps unless stated otherwise.
 
-    Raises InputError when the parts do not fit each other or the task.
+    Raises InputError for inconsistent fields, or fields that do not suit the task.
     """
 
     weights_file: ClassVar[str] = "model.safetensors"
@@ -74,69 +74,69 @@ class Recipe:
     d_mlp: int | None = None  # None: 4 · d_model
     activation: str = "gelu_pytorch_tanh"
     positions: str = "learned"  # "learned", "none", "random-offset" (GPT-2) or "rotary" (Llama)
-    n_ctx: int | None = None  # None: exactly the tokens of one written problem
+    n_ctx: int | None = None  # None: the token count of one written problem
     layer_norm: bool = True
     tied: bool = True  # the unembedding is the embedding
-    initializer_range: float = 0.02  # standard deviation of the first weights
+    initializer_range: float = 0.02  # standard deviation of the initial weights
     bos: bool = False
 
-    # Fine-tuning: the trained model that the weights start from, what share of its blocks' matrices
-    # is kept beside what `seed` draws (shrink and perturb, 1910.08475; another seed than the base's
-    # gives other matrices than it began with), and the heads (layer, head) that alone are trained,
-    # with `shared_kv` as in `heads.py`.
+    # Fine-tuning: the trained base model; the share of its blocks' matrices in the sum with those
+    # drawn from `seed` (shrink and perturb, 1910.08475; a seed other than the base's gives other
+    # matrices than the base's initial ones); and the only heads (layer, head) to train, with
+    # `shared_kv` as in `heads.py`.
     base: str | None = None
     shrink: float = 1.0
     heads: tuple[tuple[int, int], ...] = ()
     shared_kv: bool = False
 
-    # The data: fresh problems at every step, with fixed_rows=N the same N in every epoch, each time
-    # in another order, or with batch=None all training problems at every step.
+    # The data: fresh problems at every step; with fixed_rows=N the same N in every epoch, reordered
+    # each time; with batch=None all training problems at every step.
     mix: tuple[Draw, ...] = (Draw(),)
     batch: int | None = 512
     fixed_rows: int | None = None
     test_share: float = (
         1 / 16
     )  # of all unordered operand pairs, never trained on, scored in the card
-    validation_share: float = 1 / 64  # never trained on, looked at during training
+    validation_share: float = 1 / 64  # never trained on, scored during training
     split_seed: int = 0
 
     objective: Objective = field(default_factory=AnswerLoss)
 
     # The optimiser: AdamW, or AdamW beside Muon.
     steps: int = 6000
-    stop_after: int | None = None  # end there; the rate is what it would be in all of `steps`
+    stop_after: int | None = None  # last step; the schedule still spans `steps`
     learning_rate: float = 1e-3
     warmup: int = 200
     decay: str = "cosine"  # "cosine", "linear" or "constant", after the warm-up
-    final_rate: float = 0.001  # share of the learning rate that is left at the last step
+    final_rate: float = 0.001  # learning rate at the last step, as a share of the peak
     weight_decay: float = 0.1  # on matrices only
     betas: tuple[float, float] = (0.9, 0.98)
-    # Muon for the matrices of the blocks, at this many times `learning_rate`; None: AdamW for all.
+    # Muon's learning rate for the blocks' matrices, as a multiple of `learning_rate`; None: AdamW.
     muon_rate: float | None = None
     clip: float = 1.0  # largest norm of the gradient
     precision: str = "bfloat16"  # of matrix products: "bfloat16" (autocast) or "float32"
     seed: int = 0
 
-    # What is looked at on the way, and what is kept.
-    target: float | None = None  # stop early at this exact accuracy on the validation problems
+    # Validation, logging and saved copies.
+    target: float | None = None  # early stopping at this exact accuracy on the validation problems
     evaluate_every: int = 250
     evaluate_n: int = 2000
     log_every: int = 50  # loss and accuracy by digit and by subtask class, on the training batch
     gradients_every: int | None = None  # gradient norms and cosines by digit and by subtask class
     checkpoint_every: int = 500
-    series: tuple[int, ...] = ()  # steps after which a loadable copy of the model is kept
-    card_n: int = 100_000  # held-out problems that the card's accuracy is measured on
+    series: tuple[int, ...] = ()  # steps after which a loadable copy of the model is saved
+    card_n: int = 100_000  # held-out problems behind the card's accuracy
 
     def __post_init__(self) -> None:
         validate_recipe(self)
 
     @property
     def last_step(self) -> int:
-        """How many steps a run takes if nothing ends it earlier."""
+        """Number of steps of a run without early stopping."""
         return self.steps if self.stop_after is None else self.stop_after
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `Recipe.from_json` gives an equal recipe back."""
+        """The recipe as plain JSON values, the inverse of `Recipe.from_json`."""
         content = asdict(self) | {"objective": self.objective.to_json()}
         content["mix"] = [asdict(part) | {"options": dict(part.options)} for part in self.mix]
         plain: dict[str, Any] = json.loads(json.dumps(content))
@@ -144,7 +144,10 @@ class Recipe:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Recipe:
-        """Inverse of `to_json`. Raises InputError for a field that no recipe has."""
+        """The recipe of JSON values, the inverse of `to_json`.
+
+        Raises InputError for an unknown field.
+        """
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(content) - known):
             raise InputError(f"no recipe has {unknown}; the fields are {sorted(known)}")
@@ -231,12 +234,12 @@ def _check_data(recipe: Recipe) -> None:
         )
     _check_fixed_rows(recipe)
     if recipe.batch is None:
-        the_task.grid()  # refuses a task with too many problems
+        the_task.grid()  # raises for a task with too many problems
         return
     for part in recipe.mix:
         if part.weight < 0 or not part.start < part.stop:
             raise InputError(f"{part}: a weight is not negative, and start comes before stop")
-        # A sampler that the task does not have says so here.
+        # Raises for a sampler that the task does not have.
         the_task.sample(1, seed=0, sampler=part.sampler, **dict(part.options))
     edges = sorted({0.0, *(part.start for part in recipe.mix), *(part.stop for part in recipe.mix)})
     for edge in edges:

@@ -1,4 +1,4 @@
-"""Problems as tensors: their tokens, which of them are learnt, and where each digit stands."""
+"""Problems as tensors: tokens, mask of learnt tokens, and digit positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Rows:
     """`n` written problems of `T` tokens, padded on the right.
 
     tokens   int64 [n, T]
-    learnt   bool  [n, T], the tokens that a loss is taken of; never the first one
-    digits   int64 [n, D], where each answer role's token is; -1 where a row has no such token
-    roles    the D answer roles: c0, c1, …, and `sign` where the format writes one
+    learnt   bool  [n, T], mask of the tokens in the loss; never the first one
+    digits   int64 [n, D], position of each answer role's token; -1 where a row has none
+    roles    the D answer roles: c0, c1, …, and `sign` if the format writes one
     """
 
     problems: Problems
@@ -33,26 +33,26 @@ class Rows:
 
     @property
     def start(self) -> int:
-        """The first position whose logits are needed: the one before the first learnt token."""
+        """The first position with needed logits: the one before the first learnt token."""
         return int(self.learnt.any(0).nonzero()[0]) - 1
 
 
 class _Layout(NamedTuple):
-    """Where the T tokens of one written form lie in its text, the same for every problem of it."""
+    """Positions of the T tokens in the text of one written form, the same for all its problems."""
 
     characters: NDArray[np.intp]  # [T] first character of each token; -1 for <bos>
-    ids: NDArray[np.int64]  # [T] of the text it was made from
-    fixed: NDArray[np.bool_]  # [T] the same for every problem: <bos>, and signs such as ####
+    ids: NDArray[np.int64]  # [T] of the example text
+    fixed: NDArray[np.bool_]  # [T] constant over problems: <bos>, and signs such as ####
     roles: dict[str, int]  # answer role → token
     answer_start: int  # first token of the answer
-    thought_start: int  # first token of the chain of thought, or of the answer where there is none
+    thought_start: int  # first token of the chain of thought, or of the answer without one
 
 
 class Encoder:
     """Writes problems in a format and turns them into token ids.
 
-    Where every digit is a token of its own, ids are looked up by character for all rows at once, so
-    that a training step does not wait for the tokenizer.
+    With one token a digit, ids are looked up by character for all rows at once, which is faster
+    than the tokenizer.
     """
 
     def __init__(self, tokenizer: Any, task: Task, format_name: str) -> None:
@@ -71,7 +71,7 @@ class Encoder:
     def __call__(self, problems: Problems, *, thoughts: bool = False) -> Rows:
         """The rows of some problems. With `thoughts` the chain of thought is learnt too.
 
-        The same object again gives the same rows: a run over a whole grid writes it once.
+        The rows of the last object are cached, so a run over a whole grid encodes it once.
         """
         last = self._last
         if last is None or last[0] is not problems or last[1] != thoughts:
@@ -144,7 +144,7 @@ def _is_thought(role: str) -> bool:
 
 
 def _role(names: Sequence[str]) -> str:
-    """The role of a token: that of its one digit, or `c[0:3]` where it packs several."""
+    """The role of a token: its digit's role, or `c[0:3]` for a token of several digits."""
     if len(names) == 1:
         return names[0]
     columns = [int(role[1:]) for role in names]

@@ -1,7 +1,7 @@
 """The state of a training run between two steps, and one optimiser step.
 
-A run is its weights, the optimiser's moments, the log and a step number; what a step learns from
-follows from (seed, step). What that is, a subclass says: a small model from random weights
+The state is the weights, the optimiser's moments, the log and a step number; the batch of a step
+follows from (seed, step). Subclasses: a small model from random weights
 (`run_state.TrainingRun`), or an adapter on a language model (`adapters.run.AdapterRun`).
 """
 
@@ -31,9 +31,9 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Validation:
-    """How the run stands: after `step` steps, on validation problems and by answer role.
+    """Validation loss and accuracy after `step` steps, also by answer role.
 
-    Of an adapter `by_digit` is by task, since its answers are of several widths.
+    `by_digit` is by task for an adapter, whose answers have several widths.
     """
 
     step: int
@@ -45,10 +45,10 @@ class Validation:
 class Batch(NamedTuple):
     """The batch of one step, with its loss.
 
-    total   scalar, differentiable: what is minimised
+    total   scalar, differentiable: the training loss
     losses  float [n, D], cross-entropy of each answer token, 0 where a row has none
-    text    the problem of a row, to name it in an error
-    log     the log's rows of this batch, with gradients or without
+    text    the problem of a row, for error messages
+    log     the log rows of this batch, with or without gradients
     """
 
     total: Tensor
@@ -59,8 +59,8 @@ class Batch(NamedTuple):
 
 @dataclass
 class Run(ABC):
-    """`trained` holds every parameter that the optimiser moves, by name; `masks` are 0 where a
-    number of one stays as it is."""
+    """Base of training runs. `trained` maps names to the trained parameters; `masks` are 0 at
+    frozen entries of a parameter."""
 
     recipe: Any
     model: Any
@@ -80,24 +80,24 @@ class Run(ABC):
 
     @abstractmethod
     def batch(self) -> Batch:
-        """Draw what this step learns from and put it through the model."""
+        """Draw the batch of this step and run the forward pass."""
 
     @abstractmethod
     def validate(self) -> Validation:
-        """Score validation problems, and log it."""
+        """Score validation problems, log the result and return it."""
 
     @abstractmethod
     def save_model(self, folder: Path) -> None:
-        """Write what `interp.load` opens, without card and log."""
+        """Write the model for `interp.load`, without card and log."""
 
     @abstractmethod
     def card(self, stopped: str, weight_hash: str, minutes: tuple[float, float]) -> Any:
-        """The card of the model as it is now, measured on held-out problems."""
+        """The card of the current model, measured on held-out problems."""
 
     def card_fields(
         self, stopped: str, weight_hash: str, minutes: tuple[float, float]
     ) -> dict[str, Any]:
-        """The fields of every kind of card that are not measured."""
+        """The unmeasured fields common to all cards."""
         return {
             "name": self.recipe.name,
             "seed": self.recipe.seed,
@@ -116,7 +116,7 @@ class Run(ABC):
     def take_step(self) -> None:
         """One optimiser step: draw, forward, log, backward, clip, update.
 
-        Raises ModelError, naming the batch, where the loss or a gradient is no number.
+        Raises ModelError, naming the batch, for a non-finite loss or gradient.
         """
         recipe, step = self.recipe, self.step
         batch = self.batch()
@@ -138,16 +138,16 @@ class Run(ABC):
 
     @property
     def wall_seconds(self) -> float:
-        """Time in this run so far, earlier calls included."""
+        """Wall time of this run so far, earlier calls included."""
         return self._earlier[0] + time.monotonic() - self._begin[0]
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor time, over all threads, earlier calls included."""
+        """CPU time of this run over all threads, earlier calls included."""
         return self._earlier[1] + time.process_time() - self._begin[1]
 
     def log_frame(self) -> pd.DataFrame:
-        """The training log so far, tidy."""
+        """The training log so far, as a tidy table."""
         new = pd.DataFrame(self.log, columns=list(COLUMNS))
         if self.earlier_log is None or self.earlier_log.empty:
             return new
@@ -156,13 +156,13 @@ class Run(ABC):
         )
 
     def check_weights(self) -> None:
-        """Raise ModelError where a weight is no number."""
+        """Raise ModelError for a non-finite weight."""
         broken = [name for name, p in self.trained.items() if not torch.isfinite(p).all()]
         if broken:
             raise ModelError(f"{broken[0]} is no number after step {self.step}: {REMEDY}")
 
     def save(self, out: Path) -> None:
-        """Write a checkpoint. Raises ModelError where a weight is no number, and writes nothing."""
+        """Write a checkpoint. Raises ModelError for a non-finite weight, before writing."""
         self.check_weights()
         save_checkpoint(
             out,
@@ -180,7 +180,7 @@ class Run(ABC):
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of this recipe, or of one that differs as far as it may."""
+        """Restore a checkpoint of this recipe, up to changes in `CHANGEABLE` fields."""
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(checkpoint.weights[name])

@@ -1,4 +1,4 @@
-"""A small model in training, from random weights."""
+"""Training run of a small model from random weights."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _OFFSETS = 10**6  # the purpose number of the position offsets' seed; draws have
 
 @dataclass(kw_only=True)
 class TrainingRun(Run):
-    """A model in training. `trained` has the model's parameters by name, and the objective's own as
-    `extra.NAME`."""
+    """A model in training. `trained` maps names to the model's parameters, and `extra.NAME` to the
+    objective's parameters."""
 
     recipe: Recipe
     extra: dict[str, torch.nn.Parameter]
@@ -46,7 +46,7 @@ class TrainingRun(Run):
 
     @classmethod
     def start(cls, recipe: Recipe, *, going_on: bool = False) -> TrainingRun:
-        """A run before its first step; with `going_on` before a checkpoint is put in it."""
+        """A run before its first step, or with `going_on` before a checkpoint is restored."""
         model, tokenizer = build_model(recipe, going_on=going_on), build_tokenizer(recipe)
         base = None if going_on else recipe.base
         extra = recipe.objective.parameters(recipe)
@@ -93,7 +93,7 @@ class TrainingRun(Run):
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
         log = checkpoint.log
-        own = log[log["step"] >= 0]  # those below 0 are of what it started from
+        own = log[log["step"] >= 0]  # steps below 0 belong to the warm start
         totals = own[(own["split"] == "train") & (own["group"] == "total")]
         self.logged = list(zip(totals["step"].tolist(), totals["loss"].tolist(), strict=True))
 
@@ -105,7 +105,7 @@ class TrainingRun(Run):
         return Validation(self.step, rows[0]["loss"], rows[0]["accuracy"], by_digit)
 
     def save_model(self, folder: Path) -> None:
-        """`config.json`, `model.safetensors` (a tied tensor once) and the tokenizer's files."""
+        """Write `config.json`, `model.safetensors` (a tied tensor once) and tokenizer files."""
         self.model.config.architectures = [type(self.model).__name__]
         self.model.config.save_pretrained(folder)
         tied = set(self.model.all_tied_weights_keys)
@@ -124,7 +124,7 @@ class TrainingRun(Run):
 
 
 def _offsets(recipe: Recipe, rows: Rows, seed: int) -> Tensor | None:
-    """Each row's first position, uniform over where it fits; None where positions start at 0."""
+    """First position of each row, uniform over those that fit; None if positions start at 0."""
     if recipe.positions != "random-offset":
         return None
     free = (recipe.n_ctx or 0) - rows.tokens.shape[1]

@@ -1,4 +1,4 @@
-"""Recipes as a card or a checkpoint holds them, compared with recipes as they are now."""
+"""Comparison of saved recipes (of cards and checkpoints) with current ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,8 +10,8 @@ from interp.training.recipes import Recipe
 
 AnyRecipe = Recipe | AdapterRecipe
 
-# What may be changed when a run goes on from a checkpoint, so that one whose loss became no number
-# can be saved. The card lists every such change.
+# Fields that may change when a run resumes from a checkpoint, so that a run with a non-finite loss
+# can be rescued. The card lists every such change.
 CHANGEABLE = ("learning_rate", "warmup", "precision", "clip")
 
 
@@ -27,7 +27,7 @@ def changes_between(
     saved: Mapping[str, Any], recipe: AnyRecipe, step: int
 ) -> list[dict[str, Any]] | None:
     """Changes of a run from `step` on, as a card lists them: {step, field, before, after}.
-    None where saved JSON differs from the recipe in a field that is not `CHANGEABLE`."""
+    None if saved JSON differs from the recipe in a field that is not `CHANGEABLE`."""
     try:
         before = type(recipe).from_json(saved)
     except (InputError, TypeError):
@@ -43,8 +43,8 @@ def changes_between(
 
 
 def differing_fields(saved: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The fields, apart from name and seed, in which saved recipes are not all the same; fields
-    that were added since one was saved have their defaults."""
+    """The fields, apart from name and seed, in which saved recipes differ; fields added since one
+    was saved have their defaults."""
     whole = [_with_defaults(content) for content in saved]
     names = {name for content in whole for name in content} - {"name", "seed"}
     return tuple(
@@ -60,5 +60,5 @@ def _with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
     kind = Recipe if "mix" in content else AdapterRecipe
     try:
         return kind.from_json(content).to_json()
-    except (InputError, TypeError):  # of another release, with fields that are unknown here
+    except (InputError, TypeError):  # of another release, with unknown fields
         return content

@@ -67,7 +67,7 @@ def validate_schedule(recipe: Schedule) -> None:
 
 
 def check_choices(recipe: Any, choices: Mapping[str, Sequence[str]]) -> None:
-    """Raise InputError for a field that is none of its choices."""
+    """Raise InputError for a field whose value is not one of its choices."""
     for name, allowed in choices.items():
         if getattr(recipe, name) not in allowed:
             raise InputError(

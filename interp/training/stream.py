@@ -1,6 +1,6 @@
-"""Training problems of each step: a function of the recipe and the step alone.
+"""Training problems of each step, a function of the recipe and the step only.
 
-So a resumed run needs no sampler state: step 1,234 draws what it would have drawn anyway.
+A resumed run therefore needs no sampler state.
 """
 
 import numpy as np
@@ -25,8 +25,8 @@ class Stream:
         self._fixed: FixedSet | None = None
 
     def training(self, step: int) -> Problems:
-        """The problems of one step, in the order of the mix; all of them where `batch` is None, and
-        of the fixed set the next in its order where the recipe has one."""
+        """The problems of one step, in the order of the mix: all of them if `batch` is None; the
+        next rows of the fixed set if the recipe has one."""
         if self.recipe.batch is None:
             if self._all is None:
                 grid = self.task.grid()

@@ -1,7 +1,7 @@
-"""Warm starts: a run that begins with another training's model or adapter.
+"""Warm starts: runs initialised from another run's model or adapter.
 
-Its card must be there and say that it was kept from the same problems: what the start was trained
-on is not held out. And the new card tells of the start, whose training is part of what was spent.
+The start must have a card with the same held-out problems, since problems that it was trained on
+are not held out. The new card records the start, whose training is part of the total cost.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from interp.training.catalogue import known_recipe
 from interp.training.saved_recipes import AnyRecipe
 
 HELD_OUT = ("test_share", "validation_share", "split_seed")
-# What leaves no trace in the shapes of a small model's weights.
+# Recipe fields that the shapes of a small model's weights do not reveal.
 BEHAVIOUR = ("family", "n_heads", "n_kv_heads", "activation", "positions", "layer_norm", "tied")
 ADAPTER = ("base", "rank", "alpha", "projections", "heads", "shared_kv")
 
 
 def start_folder(name: str) -> Path:
-    """The folder of a shipped model or of a training. Nothing is fetched.
+    """The local folder of a shipped model or a training run. Nothing is downloaded.
 
-    Raises ModelError where there is none, with the command that makes it.
+    Raises ModelError if there is none, with the command that makes it.
     """
     folder = fixture_folder(name) or Path(name).expanduser()
     if not folder.is_dir():
@@ -42,9 +42,9 @@ def start_folder(name: str) -> Path:
 
 
 def check_start(name: str, recipe: AnyRecipe, fields: tuple[str, ...]) -> Mapping[str, Any]:
-    """The card of a start, whose recipe must have the held-out problems and `fields` of this one.
+    """The card of a warm start, after validation of its held-out problems and `fields`.
 
-    Raises InputError where it has not, or has no card with a recipe.
+    Raises InputError if these differ from the recipe's, or there is no card with a recipe.
     """
     card = read_card(start_folder(name)) or {}
     content = card.get("recipe")
@@ -67,8 +67,8 @@ def check_start(name: str, recipe: AnyRecipe, fields: tuple[str, ...]) -> Mappin
 def start_record(name: str, weights_file: str) -> dict[str, Any]:
     """The card's record of a warm start: name, hash of the weights, rows and minutes.
 
-    `changes` is what was changed of its recipe on the way; `started_from` is the same of that one's
-    own start, None where it began with random weights.
+    `changes` lists the changes of its recipe during training; `started_from` is the record of its
+    own warm start, None if it began with random weights.
     """
     folder = start_folder(name)
     card = read_card(folder) or {}

@@ -71,7 +71,7 @@ def behaviour(result: Behaviour) -> go.Figure:
 
 
 def _in_order(groups: pd.Series) -> list[str]:
-    """Carry classes as the literature lists them, the easiest first; others as they come."""
+    """Carry classes in the literature's order, the easiest first; others in order of appearance."""
     present = list(dict.fromkeys(groups.astype(str)))
     return [c for c in CLASSES if c in present] + [g for g in present if g not in CLASSES]
 
@@ -108,14 +108,14 @@ def _by_class(
 
 
 def _percent(share: float) -> str:
-    """Percent, never rounded up to a 100 or down to a 0 that it is not."""
+    """The share as a percentage; only exact values print as 0 or 100."""
     if share in (0.0, 1.0):
         return f"{share:.0%}"
     return f"{min(max(100 * share, 0.1), 99.9):.1f}%"
 
 
 def _pairs(figure: go.Figure, part: pd.DataFrame, row: int) -> None:
-    """Accuracy by the lengths of two operands, a cell for each pair."""
+    """Heat map of accuracy by the lengths of two operands."""
     lengths = part["group"].str.split(" and ", expand=True).astype(int)
     first, second = (sorted(set(lengths[i])) for i in (0, 1))
     share = np.full((len(second), len(first)), np.nan)
@@ -163,7 +163,7 @@ def _points(figure: go.Figure, part: pd.DataFrame, row: int) -> None:
 
 @renders(PromptSearch)
 def prompt_search(result: PromptSearch) -> go.Figure:
-    """Every candidate's accuracy where it was chosen on; the best and the baseline on the rest."""
+    """Accuracy of every candidate on the selection half, of best and baseline on the other."""
     table = result.candidates.sort_values("accuracy_chosen_on").tail(_MAX_CANDIDATES)
     figure = go.Figure()
     for half, name, colour in (

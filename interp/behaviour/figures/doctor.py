@@ -17,7 +17,7 @@ _LONGEST = 26  # characters of prompt and answer beside a row
 
 @renders(Diagnosis)
 def doctor(result: Diagnosis) -> go.Figure:
-    """Accuracy of each way to ask, the best on top, with one prompt and what the model wrote."""
+    """Accuracy of each trial, the best on top, with one prompt and the model's answer."""
     table = result.trials.assign(
         label=[_label(row, number == 0) for number, row in enumerate(result.trials.itertuples())],
         best=[number == result.best for number in range(len(result.trials))],

@@ -1,4 +1,4 @@
-"""Figure of the error taxonomy: what wrong answers look like, and where they go wrong."""
+"""Figure of the error taxonomy: kinds and positions of errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from interp.figures.theme import frame
 
 @renders(ErrorTaxonomy)
 def error_taxonomy(result: ErrorTaxonomy) -> go.Figure:
-    """Shares by kind on the left, by digit and by place within a token on the right; small points
-    for problems with and without an answer longer than every operand."""
+    """Shares by kind on the left, by digit and by position within a token on the right; small
+    points for problems with and without an answer longer than every operand."""
     kinds = result.group("all").iloc[::-1]
     digits = result.group("all", "digits").iloc[::-1]
     sides = [("Wrong digits", digits, [f"c{k}" for k in digits["digit"]], "answer digit")]
@@ -57,6 +57,6 @@ def error_taxonomy(result: ErrorTaxonomy) -> go.Figure:
 
 
 def _places(places: pd.DataFrame) -> list[str]:
-    """Token and place from the left, in order; an answer that is too short has neither."""
+    """Labels of token and position from the left, in order; a too short answer has neither."""
     rows = zip(places["token"], places["place"], strict=True)
     return [f"{token} · {place}" if token else "too short" for token, place in rows]

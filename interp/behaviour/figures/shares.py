@@ -1,4 +1,4 @@
-"""Shares with intervals beside chance, shared by the figures of errors."""
+"""Plots of shares with intervals and chance levels, used by the figures of errors."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def beside_chance(
 ) -> None:
     """Points with intervals for `share`, and open ones for `chance`, one label each.
 
-    `across` lays the shares along x with the labels on y; else the other way round. `most` is
-    where their axis ends. The table has share, low, high, chance, chance_high, hits and n, and
-    where known chance_low.
+    `across` puts shares on x and labels on y, else the reverse. `most` is the end of the shares'
+    axis. The table has share, low, high, chance, chance_high, hits and n, and if known chance_low.
     """
     place, size = ("y", "x") if across else ("x", "y")
     low = table["chance_low"] if "chance_low" in table else table["chance"]

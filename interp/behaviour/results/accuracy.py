@@ -1,4 +1,4 @@
-"""What a model gets right and wrong, and which prompt it answers best."""
+"""Results of accuracy and prompt search."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Behaviour(Result):
     Every distinct problem is asked once. Intervals are Wilson's.
 
     Args:
-        format: how the problems were written.
+        format: the prompt format.
         mode: "greedy", the model's own answer read from the text it generates; or "forced", each
             answer token predicted after the right ones (an upper bound that no user ever sees).
         cells: columns `breakdown` (one of BREAKDOWNS), `answer_digit` ('' for the whole answer),
             `group` (the carry class, the number of carries, the longest cascade, "3 and 5" for
             operands of 3 and 5 digits; '' for all),
             `n`, `correct`, `accuracy`, `accuracy_low`, `accuracy_high`.
-        answers: one row a problem: `problem`, `answer` (the right one), `given` (what the model
-            wrote, in forced mode its digits), `exact`, `readable`.
+        answers: one row a problem: `problem`, `answer` (the right one), `given` (the model's text,
+            in forced mode its digits), `exact`, `readable`.
         drawn: problems drawn, repeats included.
     """
 
@@ -68,7 +68,7 @@ class Behaviour(Result):
         return self.answers[~self.answers["exact"]].reset_index(drop=True)
 
     def breakdown(self, name: str) -> pd.DataFrame:
-        """The rows of one breakdown; InputError with the names there are for another."""
+        """The rows of one breakdown. Raises InputError for an unknown one, with the valid names."""
         if name not in BREAKDOWNS:
             raise InputError(f"no breakdown {name!r}; there are {', '.join(BREAKDOWNS)}")
         return self.cells[self.cells["breakdown"] == name].reset_index(drop=True)
@@ -76,9 +76,9 @@ class Behaviour(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`exact_accuracy` with its bounds, `digit_accuracy` (mean over answer digits),
-        `readable` (share of answers in the format asked for), `unreadable` (the others: counted
-        as wrong in every accuracy, but what they say is not known), `worst_class` (lowest accuracy
-        of a carry class on a digit that at least 30 problems exercise)."""
+        `readable` (share of answers in the requested format), `unreadable` (the others: counted
+        as wrong in every accuracy, though their content is unknown), `worst_class` (lowest
+        accuracy of a carry class on a digit, among those with at least 30 problems)."""
         whole = self.breakdown("all").iloc[0]
         classes = self.breakdown("carry class")
         classes = classes[classes["n"] >= 30]["accuracy"]
@@ -124,16 +124,16 @@ class Behaviour(Result):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PromptSearch(Result):
-    """Which prompt a model answers best: chosen on one half of the problems, reported on the other.
+    """Accuracy of candidate prompts: chosen on one half of the problems, reported on the other.
 
     Args:
-        candidates: one row a prompt: `format`, `style`, `shots`, then for the half it was chosen on
-            `n_chosen_on`, `accuracy_chosen_on` with bounds, `readable_chosen_on`; and for the other
-            half `n_reported`, `accuracy_reported` with bounds, NaN where it was not asked (only the
-            best prompt and the baseline are); `best`, `baseline`; `also`, other formats by commas
-            that write these very problems the same way and were not asked again.
-        best: the chosen format's name.
-        baseline: the format it is compared with.
+        candidates: one row a prompt: `format`, `style`, `shots`; on the selection half
+            `n_chosen_on`, `accuracy_chosen_on` with bounds, `readable_chosen_on`; on the other
+            half `n_reported`, `accuracy_reported` with bounds, NaN except for the best prompt and
+            the baseline; `best`, `baseline`; `also`, comma-separated formats with identical text
+            for these problems, which were not asked again.
+        best: name of the chosen format.
+        baseline: name of the format to compare with.
     """
 
     analysis: ClassVar[str] = "prompt_search"
@@ -164,9 +164,9 @@ class PromptSearch(Result):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """`exact_accuracy` with its bounds: the best prompt on the half it was not chosen on;
-        `chosen_on_accuracy`: the same on the half it was; `baseline_accuracy`; `never_read`:
-        candidates of which no answer could be read."""
+        """`exact_accuracy` with its bounds: the best prompt on the reported half;
+        `chosen_on_accuracy`: the same on the selection half; `baseline_accuracy`; `never_read`:
+        number of candidates without a readable answer."""
         best = self.candidates[self.candidates["best"]].iloc[0]
         baseline = self.candidates[self.candidates["baseline"]].iloc[0]
         return {
@@ -186,7 +186,7 @@ class PromptSearch(Result):
 
     @property
     def enough(self) -> bool:
-        """Whether the half that is reported holds problems enough for a verdict."""
+        """True if the reported half has enough problems for a verdict."""
         return self.metrics["n_reported"] >= MIN_DISTINCT
 
     @property

@@ -1,4 +1,4 @@
-"""Why a model answers nothing right, found by trying, and what to do about it."""
+"""Result of a diagnosis: accuracy in every format, the fault in the prompt, and its remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
 
-_READS = {  # what a format asks of a model, by the format's name
+_READS = {  # description of a format, by its name
     "plain": "reads numbers as long as they are, most significant digit first",
     "padded": "reads numbers padded with zeros, most significant digit first",
     "reversed": "reads and writes the least significant digit first, padded with zeros",
@@ -31,23 +31,22 @@ _READS = {  # what a format asks of a model, by the format's name
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Diagnosis(Result):
-    """A small sample of problems, asked in every format and with every beginning of the prompt.
+    """Accuracy on a small sample of problems in every format and with every prompt prefix.
 
-    The best way to ask is chosen on one half of the problems; everything else is measured on the
-    other half. Intervals are Wilson's.
+    The best trial is chosen on one half of the problems; everything else is measured on the other
+    half. Intervals are Wilson's.
 
     Args:
-        trials: one row a way to ask, the model's own first: `format`, `also` (formats that write
-            these problems alike), `start` (what every prompt begins with, '' for nothing),
-            `refusal` (why it could not be asked, '' where it could); `prompt`, `expected` and
-            `emitted` for one problem; `accuracy_chosen_on` on the first half with its bound
-            `low_chosen_on`; on the other half `accuracy` with `low` and `high`, `readable` (share
-            of answers in which a number stands where the format puts it) and `anywhere` (accuracy
-            where the first number counts, wherever it stands) with `anywhere_low`; `shuffled`
-            (accuracy of the same answers against other problems). NaN where it was not asked.
-        best: the row that was best where it was chosen.
-        digits_per_token: the most digits that the tokenizer puts into one token; 0 where no way to
-            ask could be written.
+        trials: one row for each format and prefix, the model's own first: `format`, `also` (formats
+            with identical text for these problems), `start` (prefix of every prompt, '' for none),
+            `refusal` (why it could not be asked, else ''); `prompt`, `expected` and `emitted` for
+            one problem; `accuracy_chosen_on` on the first half with its bound `low_chosen_on`; on
+            the other half `accuracy` with `low` and `high`, `readable` (share of answers with a
+            number at the format's position) and `anywhere` (accuracy of the first number at any
+            position) with `anywhere_low`; `shuffled` (accuracy of the same answers against other
+            problems). NaN if it was not asked.
+        best: the row with the best result on the first half.
+        digits_per_token: the maximum number of digits in one token; 0 if no trial could be written.
         n_reported: problems in the other half.
     """
 
@@ -93,9 +92,9 @@ class Diagnosis(Result):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """`exact_accuracy` of the best way to ask with its bounds, `default_accuracy` of the
-        model's own, `shuffled_accuracy`, `readable` and `unreadable` (the rest) of the best, all on
-        the half that nothing was chosen on; how many were `tried` and `refused`."""
+        """`exact_accuracy` of the best trial with its bounds, `default_accuracy` of the model's
+        own, `shuffled_accuracy`, `readable` and `unreadable` (the rest) of the best, all on the
+        reported half; the numbers of trials `tried` and `refused`."""
         best, default = self.trials.iloc[self.best], self.trials.iloc[0]
         return {
             "exact_accuracy": float(best["accuracy"]),
@@ -113,7 +112,7 @@ class Diagnosis(Result):
 
     @property
     def enough(self) -> bool:
-        """Whether the half that is reported holds problems enough for a verdict."""
+        """True if the reported half has enough problems for a verdict."""
         return self.n_reported >= MIN_DISTINCT
 
     @property
@@ -132,7 +131,7 @@ class Diagnosis(Result):
         )
 
     def conclusion(self) -> str | None:
-        """What is wrong with how the model is asked, if anything, and the remedy."""
+        """The fault in the model's prompt, if any, and the remedy."""
         if self.asked.empty:
             return f"No format can be written for this model: {self.trials['refusal'].iloc[0]}"
         best, default = self.trials.iloc[self.best], self.trials.iloc[0]
@@ -186,7 +185,7 @@ class Diagnosis(Result):
 
 
 def _remedy(best: Any, default: Any) -> str:
-    """What the model does, and how to ask it then."""
+    """The model's behaviour, and the prompt that suits it."""
     style, _, examples = best["format"].partition("@")
     does, asks = [], []
     if best["format"] != default["format"]:

@@ -1,4 +1,4 @@
-"""What wrong answers look like: kinds, digits, places within tokens."""
+"""Result of the error taxonomy: kinds, digits, positions within tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUPS = ("all", "longer answer", "as long as an operand")
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ErrorTaxonomy(Result):
-    """What share of the wrong answers each kind of error explains, beside shuffled answers.
+    """The share of wrong answers of each kind of error, compared with shuffled answers.
 
     Of a model's answers, or of a published result file ("Tokenization counts", arXiv 2402.14903).
     Each wrong answer to each problem counts once; the control gives the same wrong answers to other
@@ -28,9 +28,8 @@ class ErrorTaxonomy(Result):
 
     Args:
         source: the format asked in, or the file's name.
-        tokens: "left" or "right", the end from which the answers' tokens of three digits are cut;
-            "mixed" where the file has both; "none" where tokens are not of three digits, and
-            `places` is empty.
+        tokens: "left" or "right", the end from which digits are grouped into tokens of three;
+            "mixed" if the file has both; "none" for other tokens, with empty `places`.
         kinds: columns `problems` (one of GROUPS), `kind`, `means`, `n`, `n_distinct`, `hits`,
             `share`, `low`, `high`, `first`, `chance`, `chance_high`, `p`
             (`error_taxonomy.share_of_kinds`).
@@ -39,8 +38,8 @@ class ErrorTaxonomy(Result):
         places: the same with `token` and `place` for `digit` (`share_of_places`).
         wrong: one row a wrong answer, each once: `problem`, `answer` (the right one), `given`,
             `kind`, and a column for every kind.
-        read: answers in which a number could be read.
-        never_read: of a published file, the formats of which no answer could be read.
+        read: number of answers with a readable number.
+        never_read: formats of a published file without any readable answer.
     """
 
     analysis: ClassVar[str] = "error_taxonomy"
@@ -117,7 +116,7 @@ class ErrorTaxonomy(Result):
 
     @property
     def enough(self) -> bool:
-        """Whether there are wrong answers to problems enough for a verdict."""
+        """True if there are wrong answers to enough problems for a verdict."""
         return self.metrics["wrong_distinct"] >= MIN_DISTINCT
 
     @property

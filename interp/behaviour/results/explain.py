@@ -1,4 +1,4 @@
-"""Which simple mind makes a model's mistakes."""
+"""Result of the comparison of wrong answers with fault simulators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from interp.results.result import MIN_DISTINCT, Result
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ErrorExplanation(Result):
-    """How often each simulator predicts the very wrong answer that was given, against chance.
+    """The share of wrong answers that each simulator predicts exactly, against chance.
 
     Args:
         source: the format asked in, or the published file's name.
@@ -24,9 +24,9 @@ class ErrorExplanation(Result):
             `share`, `low`, `high`, `chance`, `chance_high`, `excess`, `p`, `p_best`,
             `false_alarms` (`explain_errors.explain_errors`), the most above chance first.
         wrong: one row a wrong answer: `problem`, `answer` (the right one), `given`, `simulators`
-            (those that predict it, by commas; '' for none).
-        read: answers in which a number could be read; None in results of older versions.
-        never_read: of a published file, the formats of which no answer could be read.
+            (comma-separated names of those that predict it; '' for none).
+        read: number of answers with a readable number; None in results of older versions.
+        never_read: formats of a published file without any readable answer.
     """
 
     analysis: ClassVar[str] = "error_explanation"
@@ -66,7 +66,7 @@ class ErrorExplanation(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Of the best simulator: `share` of the wrong answers with its bounds, `chance`,
-        `p_best` (corrected for having looked at all), `false_alarms`; and `explained`, the share
+        `p_best` (corrected for multiple comparisons), `false_alarms`; and `explained`, the share
         that some simulator predicts, `wrong`, `wrong_distinct`; `unreadable`: share of answers
         without a number; `never_read`: formats without any."""
         best = self.simulators.iloc[0]
@@ -82,7 +82,7 @@ class ErrorExplanation(Result):
 
     @property
     def enough(self) -> bool:
-        """Whether there are wrong answers to problems enough for a verdict."""
+        """True if there are wrong answers to enough problems for a verdict."""
         return self.metrics["wrong_distinct"] >= MIN_DISTINCT
 
     @property

@@ -21,7 +21,7 @@ _COLOURS = dict(
 
 @renders(Approximation)
 def approximation(result: Approximation) -> go.Figure:
-    """Stacked shares of the four grades; the topics' below those over all."""
+    """Stacked shares of the four grades, over all topics above, by topic below."""
     topics = ["", *dict.fromkeys(result.answers["topic"])]
     wordings = list(dict.fromkeys(result.answers["wording"]))
     figure = make_subplots(
@@ -70,7 +70,7 @@ def _bars(part: pd.DataFrame, name: str, colour: str, legend: bool) -> go.Bar:
 
 
 def _chance(figure: go.Figure, result: Approximation, wording: str, col: int) -> None:
-    """Where exact and good would end if the answers had nothing to do with their questions."""
+    """Draw the chance level of exact plus good, from answers shuffled among questions."""
     chance = result.metrics[f"{wording}_chance"]
     figure.add_trace(
         go.Scatter(

@@ -19,7 +19,7 @@ _TITLES = ("exact match", "digit match", "length difference")
 
 @renders(CookbookScores)
 def cookbook(result: CookbookScores) -> go.Figure:
-    """A heat map for each score; frames mark what the benchmark calls well learned."""
+    """A heat map for each score; frames mark lengths that the benchmark calls well learned."""
     tasks = list(dict.fromkeys(result.lengths["task"]))
     lengths = sorted(set(result.lengths["length"]))
     figure = make_subplots(
@@ -61,7 +61,8 @@ _BARS = (0.27, 0.635, 1.0)
 
 
 def _scale(score: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, object]:
-    """Bright is good: 1 for the matches, 0 for the length difference."""
+    """The colour scale of a score, bright at its best value: 1 for matches, 0 for the length
+    difference."""
     if score != "length_difference":
         return {"colorscale": "cividis", "zmin": 0.0, "zmax": 1.0}
     known = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""Figure of the noisy-prefix test: what a wrong digit does to those after it."""
+"""Figure of the noisy-prefix test: effect of a wrong digit on later ones."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _matrix(result: NoisyPrefix, noise: str, before: list[str], after: list[str]
 
 
 def _behind_all(figure: go.Figure, result: NoisyPrefix) -> None:
-    """Lines over the digits: exact and relaxed, clean and behind a prefix that is all wrong."""
+    """Lines over the digits: exact and relaxed, clean and after an all-wrong prefix."""
     lines = [("right prefix, exact", result.rows("none", ""), "exact", GREY, "solid")]
     for number, noise in enumerate(_TITLES):
         name = "random" if noise == "random" else "off by one"

@@ -1,6 +1,6 @@
-"""How the operands of each Number Cookbook task are drawn (arXiv 2411.03766, test sets).
+"""Sampling of the operands of each Number Cookbook task (arXiv 2411.03766, test sets).
 
-A pair has one number of the asked digit length and one between half of it and all of it, in either
+A pair has one number of the requested digit length and one of between half and all of it, in either
 order. Each task then changes the pair so that the answer exists and is not trivial.
 """
 
@@ -36,11 +36,11 @@ def draw_pair(kind: Representation, length: int, rng: np.random.Generator) -> Pa
 
 
 def draw_alike(kind: Representation, length: int, rng: np.random.Generator) -> Pair:
-    """Two numbers that mostly begin alike, for the hard comparisons.
+    """Two numbers that mostly share their first digits, for the hard comparisons.
 
-    Integers are equally long and share their first digits; floats share what is before the point
-    in 70 % of pairs, and some decimals then; scientific notation shares the exponent in 80 %, and
-    mostly the mantissa's first digits.
+    Integers have equal lengths and share their first digits; floats share the integer part in 70 %
+    of pairs, and then some decimals; scientific notation shares the exponent in 80 %, and mostly
+    the mantissa's first digits.
     """
     if kind is INTEGER:
         first, own = (kind.write(kind.draw(length, rng)) for _ in range(2))
@@ -58,7 +58,7 @@ def draw_alike(kind: Representation, length: int, rng: np.random.Generator) -> P
 
 
 def _begin_alike(a: Fraction, b: Fraction, rng: np.random.Generator) -> Fraction:
-    """A float with what is before the point and the first decimals from a, the rest from b."""
+    """A float with the integer part and the first decimals of a, and the rest of b."""
     whole, first = FLOAT.parts(FLOAT.write(a))
     _, second = FLOAT.parts(FLOAT.write(b))
     shared = int(rng.integers(0, min(len(first), len(second))))
@@ -66,7 +66,7 @@ def _begin_alike(a: Fraction, b: Fraction, rng: np.random.Generator) -> Fraction
 
 
 def as_drawn(pair: Pair, kind: Representation, rng: np.random.Generator) -> Pair:
-    """The pair as it is."""
+    """The pair unchanged."""
     return pair
 
 
@@ -97,7 +97,7 @@ def difference(pair: Pair, kind: Representation, rng: np.random.Generator) -> Pa
 
 
 def below_one(pair: Pair, kind: Representation, rng: np.random.Generator) -> Pair:
-    """Fractions to compare are turned round where they exceed 1."""
+    """The pair with fractions above 1 inverted, for comparisons."""
     if kind is not FRACTION:
         return pair
     a, b = (1 / x if x > 1 else x for x in pair)
@@ -111,7 +111,7 @@ def second_short(pair: Pair, kind: Representation, rng: np.random.Generator) -> 
 
 
 def shorter_cut(pair: Pair, kind: Representation, rng: np.random.Generator) -> Pair:
-    """The shorter fraction cut to three digits, where it stands."""
+    """The pair with the shorter fraction cut to three digits, in the same order."""
     a, b = pair
     if kind.length(a) > kind.length(b):
         return a, cut(b, EASY_DIGITS, kind)
@@ -179,7 +179,7 @@ def trailing_zeros(pair: Pair, kind: Representation, rng: np.random.Generator) -
 
 
 def figures(pair: Pair, kind: Representation, rng: np.random.Generator) -> Pair:
-    """A number from 1 on, and from two figures to all it has."""
+    """A number of at least 1, and a number of figures between two and all."""
     a, _ = longer_first(pair, kind, rng)
     a += (a < 1) * (kind is FLOAT)
     digits = "".join(kind.parts(kind.write(a)))

@@ -1,7 +1,7 @@
-"""What each task of the Number Cookbook (arXiv 2411.03766) asks: the exact answer.
+"""Exact answers of the Number Cookbook's tasks (arXiv 2411.03766).
 
-`a` and `b` are exact values (`fractions.Fraction`), or `b` an integer parameter where the task has
-one: a position, a digit to count, a number of significant figures.
+`a` and `b` are exact values (`fractions.Fraction`), or `b` is an integer parameter of the task: a
+position, a digit to count, a number of significant figures.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def smaller(a: Fraction, b: Fraction, kind: Representation) -> Fraction:
 
 
 def _by_digit(pick: Callable[[int, int], int]) -> Operation:
-    """Each digit of the answer from the two digits at its place; a missing one counts as 0."""
+    """An operation on the two digits at each position; a missing digit counts as 0."""
 
     def operation(a: Fraction, b: Fraction, kind: Representation) -> Fraction:
         parts = []
@@ -81,12 +81,12 @@ def get_digit(a: Fraction, b: Fraction, kind: Representation) -> Fraction:
 
 
 def count_digit(a: Fraction, b: Fraction, kind: Representation) -> Fraction:
-    """How often the digit b occurs."""
+    """The number of occurrences of the digit b."""
     return Fraction(kind.write(a).count(str(int(b))))
 
 
 def digit_length(a: Fraction, b: Fraction, kind: Representation) -> Fraction:
-    """How many digits there are; the decimal point does not count."""
+    """The number of digits, without the decimal point."""
     return Fraction(len("".join(kind.parts(kind.write(a)))))
 
 
@@ -103,7 +103,7 @@ def to_scientific(a: Fraction, b: Fraction, kind: Representation) -> str:
 def significant_figures(a: Fraction, b: Fraction, kind: Representation) -> str:
     """The value rounded to b significant figures, in scientific notation.
 
-    Half goes to even. The benchmark's own answers are cut off, not rounded, where the first digit
-    left out is a 5; these are not.
+    Half rounds to even. The benchmark's own answers are truncated, not rounded, if the first
+    dropped digit is a 5; these are not.
     """
     return SCIENTIFIC.significant(a, int(b))

@@ -1,9 +1,8 @@
-"""Integers, floats, fractions and scientific notation: exact values, and how they are written.
+"""Exact values and notation of integers, floats, fractions and scientific notation.
 
-Every value is a `fractions.Fraction` that is at least 0, so nothing is ever rounded. The digit
-length of a number is the Number Cookbook's (arXiv 2411.03766): of an integer its digits, of a
-float its decimals, of a fraction the longer of its two numbers, of scientific notation the
-mantissa's decimals.
+Every value is a `fractions.Fraction` of at least 0, so nothing is rounded. The digit length of a
+number is the Number Cookbook's (arXiv 2411.03766): the digits of an integer, the decimals of a
+float, the longer of a fraction's two numbers, the decimals of the mantissa in scientific notation.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ End = Literal["left", "right"]
 
 
 class Representation(ABC):
-    """A way to write numbers: `write` and `read` are each other's inverse.
+    """A notation of numbers; `write` and `read` are inverses.
 
-    ends      at which end the digit strings of two numbers are aligned, for each part
-    pattern   what a written number looks like
+    ends      the end at which the digit strings of two numbers are aligned, for each part
+    pattern   regular expression of a written number
     """
 
     name: ClassVar[str]
@@ -43,11 +42,11 @@ class Representation(ABC):
 
     @abstractmethod
     def draw(self, length: int, rng: np.random.Generator) -> Fraction:
-        """A number of this digit length."""
+        """A random number of this digit length."""
 
     @abstractmethod
     def length(self, value: Fraction) -> int:
-        """The digit length of a value as it is written."""
+        """The digit length of the written value."""
 
     def read(self, text: str) -> Fraction:
         """The value of a written number. Raises InputError for anything else."""
@@ -56,7 +55,7 @@ class Representation(ABC):
         return self._value(self.parts(text))
 
     def parts(self, text: str) -> tuple[str, ...]:
-        """The digit strings of a written number; all empty where it is not written this way."""
+        """The digit strings of a written number; all empty for text in another notation."""
         if not re.fullmatch(self.pattern, text):
             return ("",) * len(self.ends)
         return tuple(re.split(f"[{self._separators}]", text)) if self._separators else (text,)
@@ -92,7 +91,7 @@ class Integer(Representation):
 
 
 class Float(Representation):
-    """12.3, with at least one decimal and no zero at the end of more."""
+    """12.3, with at least one decimal and no trailing zero after the first."""
 
     name = "float"
     ends = ("right", "left")
@@ -143,7 +142,7 @@ class Ratio(Representation):
 
 
 class Scientific(Representation):
-    """1.23e4: one digit before the point, at least one behind, an exponent from 0 on."""
+    """1.23e4: one digit before the point, at least one after, an exponent of at least 0."""
 
     name = "scientific"
     ends = ("right", "left", "right")
@@ -155,7 +154,7 @@ class Scientific(Representation):
         return f"{Float().write(value / 10**exponent)}e{exponent}"
 
     def significant(self, value: Fraction, figures: int) -> str:
-        """The value rounded to so many significant figures, half to even, with its zeros."""
+        """The value rounded to `figures` significant figures, half to even, with trailing zeros."""
         exponent = exponent_of(value)
         digits = f"{round(value / 10**exponent * 10 ** (figures - 1)):0{figures}d}"
         if len(digits) > figures:  # 9.96 rounded to two figures is 10
@@ -180,7 +179,7 @@ REPRESENTATIONS: dict[str, Representation] = {
 
 
 def exponent_of(value: Fraction) -> int:
-    """floor(log10(value)), exactly; 0 for 0. Raises InputError where it would be negative."""
+    """Exact floor(log10(value)); 0 for 0. Raises InputError for a negative result."""
     if value == 0:
         return 0
     if value < 1:
@@ -189,7 +188,7 @@ def exponent_of(value: Fraction) -> int:
 
 
 def decimal_places(value: Fraction) -> int:
-    """How many decimals the value has. Raises InputError where they never end."""
+    """The number of decimals of the value. Raises InputError for infinitely many."""
     places = 0
     rest = value.denominator
     for factor in (2, 5):

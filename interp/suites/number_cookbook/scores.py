@@ -1,14 +1,14 @@
-"""The Number Cookbook's scores (arXiv 2411.03766), by digit length, and lengths learned.
+"""The Number Cookbook's scores (arXiv 2411.03766) by digit length, and learned lengths.
 
-An answer is cut into parts: one for integers, two for floats and fractions, three for scientific
-notation. With p and g the digits of prediction and truth,
+An answer has one part for integers, two for floats and fractions, three for scientific notation.
+With p and g the digits of prediction and truth,
 
     exact match          all parts equal
     digit match          Σ_parts Σ_i [p_i = g_i] / Σ_parts |g|
     length difference    | Σ_parts |p| - Σ_parts |g| |
 
-Parts are aligned at the right, decimals at the left; missing digits are wrong, extra ones free;
-signs are dropped. An answer that cannot be read has no digits.
+Parts are aligned at the right, decimals at the left; missing digits count as wrong, extra ones do
+not count; signs are dropped. An unreadable answer has no digits.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class StringScore(NamedTuple):
 
 
 def read_cookbook_answer(text: str, kind: Representation) -> str:
-    """The number that a text starts with, in plain form; "" where it starts with none.
+    """The number at the start of a text, in plain form; "" for none.
 
-    As in the benchmark: no sign in front is accepted, and the sign of an exponent is dropped.
+    As in the benchmark, no leading sign is accepted, and the sign of an exponent is dropped.
     """
     found = re.match(_WRITTEN[kind.name], text.strip(), re.ASCII)
     return found[0].replace("E", "e").translate({43: None, 45: None}) if found else ""
@@ -65,10 +65,10 @@ def string_score(predicted: str, true: str, kind: Representation) -> StringScore
 
 
 def score_cookbook(problems: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
-    """The problems (`CookbookTask.sample`, also of several tasks) with what a model wrote, scored.
+    """The problems (`CookbookTask.sample`, also of several tasks) with a model's texts, scored.
 
     Adds read (the number, "" for none), parsed, exact_match, digit_match, length_difference.
-    Raises InputError where there is not one text a problem.
+    Raises InputError if the numbers of texts and problems differ.
     """
     if len(problems) != len(texts) or not len(texts):
         raise InputError(f"{len(problems)} problems need as many answers, not {len(texts)}.")
@@ -104,16 +104,16 @@ def by_length(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def learned_lengths(scores: pd.DataFrame) -> pd.DataFrame:
-    """How far a model has learned each task, by each of the three scores.
+    """The greatest learned lengths of each task, by each of the three scores.
 
     well_learned             the greatest length with a mean of at least 0.9 (length difference: at
                              most 0.1), 0 for none
-    performance_preserving   the same with 0.1, 0.5 and 1 S, M, L, XL              the score over
-    the benchmark's ranges of lengths, every problem counting
-                             once; NaN where none was asked
+    performance_preserving   the same with thresholds 0.1, 0.5 and 1
+    S, M, L, XL              the score over the benchmark's ranges of lengths, every problem
+                             counting once; NaN for a range without problems
 
-    As in the benchmark the greatest such length counts even if a shorter one fails: what that hides
-    is in `by_length`.
+    As in the benchmark the greatest such length counts even if a shorter one fails; `by_length`
+    shows these failures.
     """
     lengths = by_length(scores)
     rows = []

@@ -2,8 +2,7 @@
 
 A task is named `add:integer`, `max:fraction`, `to-float:scientific`, …; some have an easier or a
 harder variant, such as `multiply-easy:float` or `max-hard:integer`, twelve in all. Problems are
-drawn as in the benchmark's test sets; the questions say the same as the benchmark's, in this
-project's words.
+drawn as in the benchmark's test sets; the questions paraphrase the benchmark's.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from interp.suites.number_cookbook.representations import (
 
 HARD_RANGES = {"S": (1, 4), "M": (5, 8), "L": (9, 14), "XL": (15, 20)}
 EASY_RANGES = {"S": (1, 10), "M": (11, 20), "L": (21, 60), "XL": (61, 100)}
-_ATTEMPTS = 20  # draws for each problem asked for, before giving up on distinct ones
+_ATTEMPTS = 20  # maximum draws for each distinct problem
 _COLUMNS = ("task", "length", "a", "b", "question", "answer")
 
 
@@ -39,9 +38,9 @@ class CookbookTask:
     """One task over one representation.
 
     operation    the exact answer
-    change       makes a drawn pair fit the task
-    answer       how the answer is written
-    second       what `b` is: "number", "parameter" (an integer) or "none"
+    change       adapts a drawn pair to the task
+    answer       representation of the answer
+    second       kind of `b`: "number", "parameter" (an integer) or "none"
     """
 
     title: str
@@ -64,7 +63,7 @@ class CookbookTask:
         return EASY_RANGES if self.title in _LONG and self.kind is not FRACTION else HARD_RANGES
 
     def solve(self, a: Fraction, b: Fraction) -> str:
-        """The exact answer, as it is written."""
+        """The exact answer, as text."""
         found = self.operation(a, b, self.kind)
         return found if isinstance(found, str) else self.answer.write(found)
 
@@ -82,8 +81,8 @@ class CookbookTask:
     def sample(self, n: int, length: int, *, seed: int = 0) -> pd.DataFrame:
         """Up to `n` different problems of one digit length, as a table.
 
-        Columns task, length, a, b (as written), question, answer. There are fewer than n rows where
-        so many draws find no more different ones (short numbers).
+        Columns task, length, a, b (as written), question, answer. Fewer than n rows if the draws
+        run out of different problems (short numbers).
 
         Raises InputError for a length outside the benchmark's.
         """

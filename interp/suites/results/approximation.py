@@ -1,4 +1,4 @@
-"""How good a model's rough answers are, and how good when it is asked for exact ones."""
+"""Result of the approximation test: grades of rough and exact answers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from interp.results.result import Result
 class Approximation(Result):
     """StreetMath's grades (arXiv 2510.25776) of answers to everyday questions.
 
-    Each question is asked in two wordings, for a rough and for an exact answer. An answer is exact
-    within 10⁻⁶, good within 20 %, mildly off within 60 %, else way off, unread ones included.
+    Each question has two wordings, for a rough and for an exact answer. An answer is exact within
+    10⁻⁶, good within 20 %, mildly off within 60 %, else way off, unreadable ones included.
 
     Args:
         grades: columns `wording` ("roughly", "exactly"), `topic` ('' for all), `grade`, `hits`,
-            `n`, `share`, `low`, `high`, and `chance`, the mean share when the answers of a wording
-            are shuffled among questions of the same topic (NaN by topic).
+            `n`, `share`, `low`, `high`, and `chance`, the mean share with the answers of a wording
+            shuffled among questions of the same topic (NaN by topic).
         answers: one row an answer: `wording`, `topic`, `question`, `exact`, `given` (the text),
             `answer` (the number, NaN for none), `relative_error`, `grade`.
-        difference: share of exact or good answers asked roughly, minus asked exactly, over the same
-            questions, with `difference_low` and `difference_high` (bootstrap over questions).
-        echo: share of exact or good answers of somebody who repeats the question's first number.
+        difference: share of exact or good answers in the rough wording minus the exact one, over
+            the same questions, with `difference_low` and `difference_high` (bootstrap over
+            questions).
+        echo: share of exact or good answers of a baseline that repeats the question's first number.
     """
 
     analysis: ClassVar[str] = "approximation"

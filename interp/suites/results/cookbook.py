@@ -1,4 +1,4 @@
-"""The Number Cookbook's scores by digit length, and the lengths that a model has learned."""
+"""Result of the Number Cookbook: scores by digit length, and learned lengths."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ SCORES = ("exact_match", "digit_match", "length_difference")
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class CookbookScores(Result):
-    """How a language model does on tasks of the Number Cookbook (arXiv 2411.03766), by length.
+    """Scores of a language model on tasks of the Number Cookbook (arXiv 2411.03766), by length.
 
     Args:
-        lengths: one row a task and length: `task`, `length`, `n`, `n_distinct`, `exhausted` (there
-            were no more different problems to draw), `parsed`, then `exact_match`, `digit_match`
+        lengths: one row a task and length: `task`, `length`, `n`, `n_distinct`, `exhausted` (no
+            more different problems exist), `parsed`, then `exact_match`, `digit_match`
             and `length_difference`, each with `_low` and `_high` (Wilson for exact match, the
             bootstrap for the others).
         learned: one row a task and score: `task`, `score`, `well_learned` and
             `performance_preserving` (the greatest length asked that passes the benchmark's
             threshold, 0 for none), `well_learned_sure` and `performance_preserving_sure` (the
-            same, of lengths whose whole interval passes), and the score over the benchmark's
+            same for lengths whose whole interval passes), and the score over the benchmark's
             ranges `S`, `M`, `L`, `XL`.
         answers: one row a problem: `task`, `length`, `question`, `answer`, `given`, `read`,
             `exact_match`, `digit_match`, `length_difference`.
         shots: solved examples before each question, of the same task and length.
-        cells: how many tasks × lengths were to be asked; fewer are in `lengths` where time was up.
+        cells: number of requested tasks × lengths; `lengths` has fewer after a time limit.
     """
 
     analysis: ClassVar[str] = "cookbook"
@@ -67,7 +67,7 @@ class CookbookScores(Result):
         return self.lengths
 
     def of(self, task: str) -> pd.DataFrame:
-        """The rows of one task by length; InputError with those there are for another."""
+        """The rows of one task by length. Raises InputError for another, with the valid names."""
         rows = self.lengths[self.lengths["task"] == task].reset_index(drop=True)
         if not len(rows):
             raise InputError(f"{task!r} was not asked; {', '.join(self.tasks)} were")
@@ -82,7 +82,7 @@ class CookbookScores(Result):
         """Means over the cells of the three scores and `parsed`, `unreadable` (1 - `parsed`), and
         how many tasks were `never_read`; `tasks_learned` and
         `tasks_preserved`: tasks with a well-learned and a performance-preserving length by exact
-        match; `cells` asked, and `cells_left` for want of time."""
+        match; `cells` requested, and `cells_left` over by the time limit."""
         exact = self.learned[self.learned["score"] == "exact_match"]
         return {
             **{name: float(self.lengths[name].mean()) for name in (*SCORES, "parsed")},
@@ -101,7 +101,7 @@ class CookbookScores(Result):
 
     @property
     def enough(self) -> bool:
-        """Whether every cell holds distinct problems enough, or all that there are."""
+        """True if every cell has enough distinct problems for a verdict, or all that exist."""
         return bool(
             ((self.lengths["n_distinct"] >= MIN_DISTINCT) | self.lengths["exhausted"]).all()
         )

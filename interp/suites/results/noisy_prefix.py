@@ -1,4 +1,4 @@
-"""What a wrong digit does to those that a model writes after it."""
+"""Result of the noisy-prefix test: effect of a wrong digit on later ones."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ ALL = "all before"
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class NoisyPrefix(Result):
-    """Accuracy of each answer digit behind answer digits that were put there wrong.
+    """Accuracy of each answer digit after wrong earlier digits.
 
     The noisy-prefix test of "Teaching arithmetic to small transformers" (arXiv 2307.03381), with
-    each earlier digit perturbed alone and with all of them. Right is what the operands demand.
+    each earlier digit perturbed alone and all of them together. The right digit is the one that
+    the operands give.
 
     Args:
-        format: how the problems were written.
+        format: the prompt format.
         printed: the answer digits in order of print, ("c5", "c4", …).
         table: columns `noise` ("none"; "random": any other digit; "precise": one more or less),
             `perturbed` (the digit, ALL for every digit printed before, '' for none), `digit` (the
-            one that is predicted), `n`, `n_distinct`, `exact` with `low` and `high`, `relaxed`
-            (at most one away on the circle of digits) with `relaxed_low` and `relaxed_high`, and
-            `relaxed_chance`, what a random digit scores there.
+            predicted one), `n`, `n_distinct`, `exact` with `low` and `high`, `relaxed` (at most one
+            away on the circle of digits) with `relaxed_low` and `relaxed_high`, and
+            `relaxed_chance`, the relaxed accuracy of a random digit.
     """
 
     analysis: ClassVar[str] = "noisy_prefix"
@@ -57,16 +58,16 @@ class NoisyPrefix(Result):
         return self.table
 
     def rows(self, noise: str, perturbed: str) -> pd.DataFrame:
-        """The rows of one noise and one perturbed digit, a digit each."""
+        """The rows of one noise and one perturbed digit, one for each predicted digit."""
         table = self.table
         chosen = (table["noise"] == noise) & (table["perturbed"] == perturbed)
         return table[chosen].reset_index(drop=True)
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Means over the digits that others are printed before: `clean` accuracy; `random`,
-        `precise` and `random_relaxed`, `precise_relaxed` behind a prefix that is all wrong;
-        `worst`, the lowest exact accuracy behind one wrong digit."""
+        """Means over all digits but the first printed: `clean` accuracy; `random`, `precise` and
+        `random_relaxed`, `precise_relaxed` after an all-wrong prefix; `worst`, the lowest exact
+        accuracy after one wrong digit."""
         clean = self.rows("none", "")
         clean = clean[clean["digit"] != self.printed[0]]
         found = {"clean": float(clean["exact"].mean())}
@@ -79,7 +80,7 @@ class NoisyPrefix(Result):
 
     @property
     def enough(self) -> bool:
-        """Whether every accuracy rests on distinct prompts enough for a verdict."""
+        """True if every accuracy has enough distinct prompts for a verdict."""
         return super().enough and bool((self.table["n_distinct"] >= 30).all())
 
     @property

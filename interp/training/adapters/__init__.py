@@ -1,4 +1,4 @@
-"""Adapters: a language model taught arithmetic by low-rank updates of its weights."""
+"""Adapters: low-rank weight updates that teach a language model arithmetic."""
 
 from interp.faces import face
 

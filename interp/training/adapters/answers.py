@@ -1,4 +1,4 @@
-"""The answers of a language model to exercises: their loss, and which are right."""
+"""Loss and correctness of a language model's answers to exercises."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from interp.training.adapters.exercises import Exercises
 
 
 def answer_losses(model: Any, exercises: Exercises) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the learnt tokens [n, T - 1], 0 elsewhere; which rows are right [n].
+    """Cross-entropy of the learnt tokens [n, T - 1], 0 elsewhere, and correctness of each row [n].
 
-    Only where something is learnt is a vector as wide as the vocabulary worked out.
+    Logits are computed at the learnt positions only.
     """
     body = model.get_base_model() if hasattr(model, "get_base_model") else model
     hidden = body.model(exercises.tokens[:, :-1], use_cache=False).last_hidden_state
@@ -34,8 +34,8 @@ def answer_losses(model: Any, exercises: Exercises) -> tuple[Tensor, Tensor]:
 def score(
     model: Any, exercises: Exercises, precision: str = "float32"
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Mean loss of each row's answer, and whether all of its tokens come first (greedy decoding
-    then writes them, line break included)."""
+    """Mean loss of each row's answer, and whether all of its tokens are the argmax (then greedy
+    decoding writes them, line break included)."""
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         loss, right = answer_losses(model, exercises)
     each = loss.sum(1) / exercises.learnt[:, 1:].sum(1)

@@ -1,4 +1,4 @@
-"""The card of an adapter: accuracy on held-out problems, and perplexity of ordinary text."""
+"""Card of an adapter: accuracy on held-out problems, and perplexity of ordinary text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,14 +29,13 @@ class AdapterCard:
     """The content of an adapter's `card.json`.
 
     Shares are objects {correct, n, share, low, high} with Wilson's 95 % interval, of greedy answers
-    to problems whose operand pair the recipe's split keeps from training, in float32 with the
-    adapter merged as it is stored. `accuracy` is the first task in the first style; `by_task` pools
-    the trained styles (the same problems in each, so its interval is too narrow where styles agree;
-    `by_style` has task → style), `other_styles` the same for styles that were never trained on.
-    `perplexity` is of held-out paragraphs, before and after; `changes` and
-    `started_from` as in `Card`.
+    to problems with a held-out operand pair, in float32 with the stored adapter merged. `accuracy`
+    is the first task in the first style; `by_task` pools the trained styles (the same problems in
+    each, so its interval is too narrow where styles agree; `by_style` has task → style),
+    `other_styles` the same for untrained styles. `perplexity` is of held-out paragraphs, before and
+    after; `changes` and `started_from` as in `Card`.
 
-    Does not show: that it computes as a model does that learnt arithmetic in pre-training.
+    Does not show: that it computes like a model that learnt arithmetic in pre-training.
     """
 
     name: str
@@ -67,8 +66,8 @@ class AdapterCard:
 def measure(
     recipe: AdapterRecipe, adapter: Path, tokenizer: Any, stream: ExerciseStream
 ) -> dict[str, Any]:
-    """The fields of a card that are measured: the base is opened anew, the adapter in the folder
-    merged as it is stored, and held-out problems scored."""
+    """The card's measurements on held-out problems, from a fresh copy of the base with the stored
+    adapter merged."""
     module, words, _ = open_module(resolve(recipe.base), torch.float32)
     adapted.merge(module, adapter)
 

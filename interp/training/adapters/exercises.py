@@ -16,7 +16,7 @@ from interp.training.adapters.recipe import AdapterRecipe
 
 END = "\n"  # ends every answer, as it does between few-shot examples
 
-_STYLES = 10**6  # the purpose number of the styles' seed; tasks have theirs from 0 on
+_STYLES = 10**6  # the purpose number of the styles' seed; tasks count from 0
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Exercises:
     """`n` written problems of one style, `T` tokens, padded on the right.
 
     tokens   int64 [n, T]
-    learnt   bool  [n, T], the tokens of the answer and of the line break behind it
-    style    how they are written
+    learnt   bool  [n, T], mask of the answer's tokens and the line break after it
+    style    name of the format
     texts    prompt and answer of each row
     tasks    the task of each row
     """
@@ -41,10 +41,10 @@ class Exercises:
 
 
 def write(tokenizer: Any, style: str, problems: list[Problems]) -> Exercises:
-    """Problems of several tasks in one style.
+    """Problems of several tasks in one style, as tokens.
 
-    Prompt and answer are cut into tokens apart, since a model that answers has seen the prompt's
-    tokens alone.
+    Prompt and answer are tokenized separately, as in generation, where the model sees the tokens of
+    the prompt alone.
     """
     written = [one for part in problems for one in format(style).render(part)]
     prompts = tokenizer([one.text[: one.answer_start] for one in written])["input_ids"]
@@ -73,7 +73,7 @@ class ExerciseStream:
     def training(self, step: int) -> list[Exercises]:
         """The batches of one step, one a style; together `recipe.batch` problems.
 
-        Rows of one style are of like length, so that little of a batch is padding.
+        Rows of one style have similar lengths, so a batch has little padding.
         """
         recipe = self.recipe
         names = [name for name, _ in recipe.styles]
@@ -97,7 +97,7 @@ class ExerciseStream:
     def _batch(self, style: str, n: int, seed: int) -> Exercises:
         able = [(name, w) for name, w in self.recipe.tasks if format(style).accepts(task(name))]
         weights = np.array([weight for _, weight in able])
-        # Drawn, not rounded: of a few rows a rare task would always get none.
+        # Drawn, not rounded: with few rows, rounding would always give a rare task none.
         counts = np.random.default_rng(seed).multinomial(n, weights / weights.sum())
         drawn = [
             self.split.draw(task(name), "train", count, step_seed(seed, at))

@@ -5,11 +5,11 @@ First-order attribution of mean ablation, on problems that may be trained on:
     score(l, h) = mean over prompts of | Σ_{t, d} (z - z̄)[t, d] · ∂L/∂z[t, d] |
 
 z is the output of head h of layer l before the output matrix, z̄ its mean over the prompts of one
-style and task that have the role at t, L the answer's cross-entropy. It is what L would change by,
-to first order, if the head said what it says on average.
+style and task that have the role at t, L the answer's cross-entropy. The score is the first-order
+change of L when the head's output is replaced by its mean.
 
-Does not show: what the head does; that several heads together do what their scores add up to; nor
-anything where L is flat (a head behind a saturated softmax has no gradient).
+Does not show: what the head does; that effects of several heads add up; nor anything where L is
+flat (a head behind a saturated softmax has no gradient).
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def head_scores(
     cancel: Cancel | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Every head's score on the recipe's tasks and styles, each task counting alike.
+    """The score of every head on the recipe's tasks and styles, with equal weight for each task.
 
     Args:
         model: the recipe's base, loaded.
@@ -49,7 +49,7 @@ def head_scores(
 
     Returns:
         One row a head, best first: `layer`, `head`, `score` (nats), and `first_half`,
-        `second_half`, the score on either half of the prompts, to see how far it can be trusted.
+        `second_half`, the score on either half of the prompts, a check of its reliability.
     """
     split = Split(recipe.test_share, recipe.validation_share, recipe.split_seed)
     cells = [(name, style) for name, _ in recipe.tasks for style in recipe.styles_of(name)]
@@ -79,7 +79,7 @@ def prompt_scores(
 ) -> Tensor:
     """|Σ (z - z̄) · ∂L/∂z| of each prompt and head, float32 [n, n_layers, n_heads]."""
     batch = model.prompts(problems, format=format(style).name)
-    roles = tuple(role for role in batch.roles if role != "last")  # another name of a position
+    roles = tuple(role for role in batch.roles if role != "last")  # a duplicate of another role
     run = gradients(model, batch, [Read("z", roles=roles)], of=answer_loss, cancel=cancel)
     scores = []
     for layer in range(model.shape.n_layers):
@@ -90,7 +90,7 @@ def prompt_scores(
 
 
 def answer_loss(logits: Tensor, batch: PromptBatch) -> Tensor:
-    """Cross-entropy of each row's answer [n], the mean over the tokens that it has, in nats."""
+    """Cross-entropy of each row's answer [n], the mean over its tokens, in nats."""
     known = ~logits.isnan().any(-1)
     labels = torch.stack([batch.labels(role) for role in batch.answer_roles], dim=1)
     chosen = logits.nan_to_num().log_softmax(-1).gather(2, labels.clamp(min=0)[:, :, None])[..., 0]

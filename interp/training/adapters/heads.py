@@ -1,4 +1,4 @@
-"""Only chosen heads of a language model, trained and stored as an ordinary adapter.
+"""Fine-tuning of chosen heads of a language model, stored as an ordinary LoRA adapter.
 
 The slices of head h in a query, key or value matrix are rows, in an output matrix columns
 (`interp.training.heads`). With S the 0/1 matrix that selects them,
@@ -6,11 +6,11 @@ The slices of head h in a query, key or value matrix are rows, in an output matr
     rows     W + B A,  B = S fixed,    A [rows, d_in]     trained, 0 at first
     columns  W + B A,  A = Sᵀ fixed,   B [d_out, columns] trained, 0 at first
 
-adds exactly those slices and nothing else: any tool that merges LoRA opens the result. After
-precise fine-tuning (2409.01659), which changes only the heads that path patching finds.
+updates exactly those slices: any tool that merges LoRA opens the result. After precise fine-tuning
+(2409.01659), which changes only the heads that path patching finds.
 
-Where keys and values are shared, a head's slices are its queries and outputs, unless all heads of
-its group are chosen or `shared_kv` says otherwise.
+With shared keys and values, a head's slices are its queries and outputs, unless all heads of its
+group are chosen or `shared_kv` is set.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ Parts = dict[str, tuple[int, list[int]]]  # matrix → its dimension, and the in
 def parts(module: Any, recipe: AdapterRecipe) -> Parts:
     """The rows (dimension 0) or columns (1) of each matrix that make up the recipe's heads.
 
-    Raises InputError for heads that the model has not.
+    Raises InputError for heads that the model lacks.
     """
     config = module.config
     check_heads(recipe.heads, config.num_hidden_layers, config.num_attention_heads)
@@ -40,7 +40,7 @@ def parts(module: Any, recipe: AdapterRecipe) -> Parts:
 
 
 def lora_settings(chosen: Parts) -> dict[str, Any]:
-    """peft's settings: a rank a matrix, and a scale of 1 for all."""
+    """peft's settings: one rank for each matrix, and a scale of 1 for all."""
     ranks = {name: len(indices) for name, (_, indices) in chosen.items()}
     largest = max(ranks.values())
     other = {name: rank for name, rank in ranks.items() if rank != largest}

@@ -1,6 +1,6 @@
 """Ordinary text, written for this project, to measure and limit drift of a fine-tuned model.
 
-Every fourth paragraph is held out: the perplexity in a card is that of these.
+Every fourth paragraph is held out, for the perplexity in a card.
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ def paragraphs(held_out: bool) -> list[str]:
 
 
 class Prose:
-    """The training paragraphs as one line of tokens, and windows of it by seed."""
+    """The training paragraphs as one sequence of tokens, with windows drawn by seed."""
 
     def __init__(self, tokenizer: Any) -> None:
         text = "\n\n".join(paragraphs(held_out=False))
         self.ids = torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def windows(self, n: int, length: int, seed: int) -> Tensor:
-        """`n` windows of `length` tokens, int64 [n, length], at places drawn with `seed`."""
+        """`n` windows of `length` tokens, int64 [n, length], at positions drawn with `seed`."""
         length = min(length, len(self.ids))
         starts = np.random.default_rng(seed).integers(0, len(self.ids) - length + 1, n)
         return torch.stack([self.ids[start : start + length] for start in starts.tolist()])
@@ -42,8 +42,8 @@ class Prose:
 def perplexity(model: Any, tokenizer: Any) -> float:
     """exp of the mean cross-entropy (nats a token) of the held-out paragraphs.
 
-    Each paragraph is read alone and its first token, which has no context, is not counted. Sixteen
-    paragraphs of plain English are a check against ruin, not a benchmark.
+    Each paragraph is scored alone without its first token, which has no context. Sixteen paragraphs
+    of plain English detect gross damage; they are no benchmark.
     """
     total, count = 0.0, 0
     for text in paragraphs(held_out=True):

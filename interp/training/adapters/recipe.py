@@ -1,4 +1,4 @@
-"""The recipe of an adapter: a language model taught arithmetic by low-rank updates."""
+"""Recipe of an adapter: low-rank updates that teach a language model arithmetic."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 class AdapterRecipe:
     """LoRA (2106.09685) on a pre-trained model: W becomes W + (alpha / rank) · B A.
 
-    What is learnt is sums, differences and products as people write them, each ended by a line
-    break; while the model may not drift from itself on ordinary text: to the cross-entropy of the
-    answers comes `prose_weight` times KL(base ‖ adapted) on windows of prose.
+    The training data are sums, differences and products as people write them, each followed by a
+    line break. The loss is the cross-entropy of the answers plus `prose_weight` times
+    KL(base ‖ adapted) on windows of prose, which limits drift on ordinary text.
 
-    Raises InputError when the parts do not fit each other.
+    Raises InputError for inconsistent fields.
     """
 
     weights_file: ClassVar[str] = "adapter_model.safetensors"
@@ -32,18 +32,18 @@ class AdapterRecipe:
 
     name: str
     base: str
-    tasks: tuple[tuple[str, float], ...]  # task and its part of the rows; the card's is the first
+    tasks: tuple[tuple[str, float], ...]  # task and its share of the rows; the card's is the first
     styles: tuple[tuple[str, float], ...]  # the first is in every step, the others are drawn
     other_styles: tuple[str, ...] = ()  # never trained on, scored in the card
 
     rank: int = 16
     alpha: float = 32.0
     projections: tuple[str, ...] = PROJECTIONS
-    # In place of rank, alpha and projections: all of these heads' slices and nothing else.
+    # In place of rank, alpha and projections: the whole slices of these heads only.
     heads: tuple[tuple[int, int], ...] = ()
-    shared_kv: bool = False  # also the keys and values that such a head shares with its group
-    # A trained adapter (a name or a folder) of the same base and shape to go on from, with the
-    # optimiser and the schedule afresh; None for an update of zero.
+    shared_kv: bool = False  # also train keys and values shared with the group
+    # Warm start: a trained adapter (name or folder) of the same base and shape; the optimiser and
+    # the schedule restart. None for an initial update of zero.
     warm_start: str | None = None
 
     batch: int = 64  # problems a step
@@ -101,23 +101,26 @@ class AdapterRecipe:
         Split(self.test_share, self.validation_share, self.split_seed)
 
     def styles_of(self, task_name: str) -> tuple[str, ...]:
-        """The trained styles that can write a task."""
+        """The trained styles that support a task."""
         the_task = task(task_name)
         return tuple(style for style, _ in self.styles if format(style).accepts(the_task))
 
     @property
     def last_step(self) -> int:
-        """How many steps a run takes if nothing ends it earlier."""
+        """Number of steps of a run without early stopping."""
         return self.steps
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `from_json` gives an equal recipe back."""
+        """The recipe as plain JSON values, the inverse of `from_json`."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> AdapterRecipe:
-        """Inverse of `to_json`. Raises InputError for a field that no adapter's recipe has."""
+        """The recipe of JSON values, the inverse of `to_json`.
+
+        Raises InputError for an unknown field.
+        """
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(content) - known):
             raise InputError(f"no adapter's recipe has {unknown}; the fields are {sorted(known)}")

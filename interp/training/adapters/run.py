@@ -1,4 +1,4 @@
-"""An adapter in training: peft's LoRA around a frozen language model."""
+"""Training run of an adapter: peft's LoRA around a frozen language model."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ from interp.training.optimiser import Optimiser
 from interp.training.run import Batch, Run, Validation
 from interp.training.warm_start import ADAPTER, check_start, start_folder, start_record
 
-FAMILIES = ("llama", "qwen2")  # those whose projections have the names of PROJECTIONS
+FAMILIES = ("llama", "qwen2")  # families with the projection names of PROJECTIONS
 
 _PROSE = 10**6 + 1  # the purpose number of the prose windows' seed
 
 
 @dataclass(kw_only=True)
 class AdapterRun(Run):
-    """`model` is the peft model; `trained` has the A and B matrices by the names peft saves."""
+    """An adapter in training. `model` is the peft model; `trained` maps peft's names to the A and B
+    matrices."""
 
     recipe: AdapterRecipe
     stream: ExerciseStream
@@ -47,10 +48,10 @@ class AdapterRun(Run):
 
     @classmethod
     def start(cls, recipe: AdapterRecipe, *, going_on: bool = False) -> AdapterRun:
-        """A run before its first step; with `going_on` before a checkpoint is put in it, which
-        replaces the warm start. Raises ModelError where the base or peft is missing."""
+        """A run before its first step, or with `going_on` before a checkpoint is restored, which
+        replaces the warm start. Raises ModelError if the base or peft is missing."""
         warm_start = None if going_on else recipe.warm_start
-        if warm_start is not None:  # before the base, which takes longer to open
+        if warm_start is not None:  # before the base, which is slower to open
             check_warm_start(warm_start, recipe)
         module, tokenizer, _ = open_module(resolve(recipe.base), torch.float32)
         before = perplexity(module, tokenizer)
@@ -92,7 +93,7 @@ class AdapterRun(Run):
         return Batch(total, each.detach()[:, None], texts.__getitem__, log)
 
     def _drift(self, step: int) -> Tensor:
-        """KL(base ‖ adapted) a token of prose, in nats."""
+        """Mean KL(base ‖ adapted) over tokens of prose, in nats."""
         recipe = self.recipe
         seed = step_seed(recipe.seed, step, _PROSE)
         ids = self.prose.windows(recipe.prose_rows, recipe.prose_tokens, seed)
@@ -130,7 +131,7 @@ class AdapterRun(Run):
         return Validation(self.step, float(loss.mean()), float(correct.mean()), by_task)
 
     def save_model(self, folder: Path) -> None:
-        """`adapter_config.json` and the matrices in float16, as peft would write them."""
+        """Write `adapter_config.json` and the matrices in float16, in peft's layout."""
         config = {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
@@ -166,7 +167,7 @@ class AdapterRun(Run):
 
 
 def lora_settings(module: Any, recipe: AdapterRecipe) -> dict[str, Any]:
-    """The part of `adapter_config.json` that says which matrices are updated, and by what rank."""
+    """The fields of `adapter_config.json` with the updated matrices and their ranks."""
     if recipe.heads:
         return heads.lora_settings(heads.parts(module, recipe))
     return {
@@ -177,7 +178,7 @@ def lora_settings(module: Any, recipe: AdapterRecipe) -> dict[str, Any]:
 
 
 def stored_matrices(model: Any) -> dict[str, torch.nn.Parameter]:
-    """Every A and B of a peft model by the name that peft saves, frozen selectors too."""
+    """Every A and B matrix of a peft model by peft's name, frozen selectors included."""
     return {
         name.replace(".default.", "."): p
         for name, p in model.named_parameters()
@@ -186,8 +187,8 @@ def stored_matrices(model: Any) -> dict[str, torch.nn.Parameter]:
 
 
 def check_warm_start(name: str, recipe: AdapterRecipe) -> None:
-    """Raise ModelError where there is no adapter of that name, InputError where it is of another
-    base or shape, or may know problems that the recipe holds out."""
+    """Raise ModelError if there is no adapter of that name, InputError if it has another base or
+    shape, or may have been trained on problems that the recipe holds out."""
     folder = start_folder(name)
     if not adapted.is_adapter(folder):
         raise InputError(f"warm_start={name!r} is no adapter: name the folder of one")
@@ -197,8 +198,10 @@ def check_warm_start(name: str, recipe: AdapterRecipe) -> None:
 
 @torch.no_grad()
 def go_on_from(name: str, model: Any) -> None:
-    """Take over the matrices of a trained adapter that `check_warm_start` let through. InputError
-    where they are not those that its card describes."""
+    """Load the matrices of a trained adapter that passed `check_warm_start`.
+
+    Raises InputError if they differ from its card's.
+    """
     saved = load_file(start_folder(name) / adapted.WEIGHTS)
     stored = stored_matrices(model)
     if {key: p.shape for key, p in stored.items()} != {k: t.shape for k, t in saved.items()}:
@@ -210,10 +213,10 @@ def go_on_from(name: str, model: Any) -> None:
 
 
 def with_adapter(module: Any, recipe: AdapterRecipe) -> Any:
-    """peft's LoRA around a frozen module, drawn from the recipe's seed; the sum starts at zero.
+    """peft's LoRA around a frozen module, drawn from the recipe's seed; the initial update is zero.
 
-    Frozen matrices are kept in the precision they are multiplied in, so that autocast need not
-    convert them anew at every step. Raises ModelError where peft is not installed.
+    Frozen matrices are stored in the precision of the matrix products, so autocast need not convert
+    them at every step. Raises ModelError if peft is not installed.
     """
     if module.config.model_type not in FAMILIES:
         raise ModelError(

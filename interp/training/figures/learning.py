@@ -13,7 +13,7 @@ from interp.figures.theme import CATEGORIES, GREY, MAGNITUDE, frame
 from interp.training.results.learning import DigitLosses, TrainingDynamics
 
 DASHES = ("solid", "dash", "dot")
-"""Beyond eight lines the colours come again, dashed."""
+"""Line dashes: beyond eight lines the colours repeat, dashed."""
 
 _ROWS = {
     "gradients": 190, "digits": 230, "tasks": 230, "classes": 230, "accuracies": 190, "totals": 190,
@@ -24,9 +24,9 @@ _SMALLEST = 0.1  # gradient norms below it share the darkest colour, as in the p
 
 @renders(TrainingDynamics)
 def training_dynamics(result: TrainingDynamics) -> go.Figure:
-    """Down the page over the same steps: gradient norms by digit, loss by digit, loss by class, and
-    the whole's loss in training beside that on held-out problems. Where the one digit is the whole
-    (`delayed`), the whole's accuracy stands in its place."""
+    """Stacked panels over the same steps: gradient norms by digit, loss by digit, loss by class,
+    and total loss on training and held-out problems. For answers of one token (`delayed`) total
+    accuracy replaces the loss by digit."""
     panels = _panels(result)
     heights = [_ROWS[name] for name in panels]
     total = sum(heights) + _GAP * (len(panels) - 1)
@@ -61,7 +61,7 @@ def training_dynamics(result: TrainingDynamics) -> go.Figure:
 
 @renders(DigitLosses)
 def digit_losses(result: DigitLosses) -> go.Figure:
-    """One panel a model, the loss of each answer digit in the colour that it has in all of them."""
+    """One panel a model with the loss of each answer digit; a digit has one colour throughout."""
     digits = _in_order(result.curves["group"])
     titles = [_titled(*pair) for pair in zip(result.models, result.exact, strict=True)]
     columns = min(3, len(result.models))
@@ -115,7 +115,7 @@ def digit_losses(result: DigitLosses) -> go.Figure:
 
 
 def _panels(result: TrainingDynamics) -> list[str]:
-    """The panels of a log: gradients and classes may be missing, and an adapter has tasks."""
+    """The names of a log's panels: gradients and classes may be missing; an adapter has tasks."""
     kinds = set(result.curves["kind"])
     panels = ["gradients"] if not result.wide("grad_norm", "digit").empty else []
     panels += [
@@ -129,7 +129,7 @@ def _panels(result: TrainingDynamics) -> list[str]:
 
 
 def _gradients(figure: go.Figure, result: TrainingDynamics, row: int) -> None:
-    """|g_k| as colour on a logarithmic scale, the most significant digit on top."""
+    """Heat map of |g_k| on a logarithmic scale, the most significant digit on top."""
     table = result.wide("grad_norm", "digit")
     values = table.to_numpy().T
     top = max(float(np.nanmax(values)), 10 * _SMALLEST)
@@ -166,7 +166,7 @@ def _gradients(figure: go.Figure, result: TrainingDynamics, row: int) -> None:
 def _losses(
     figure: go.Figure, result: TrainingDynamics, kind: str, row: int, legend_top: float
 ) -> None:
-    """A line a group, with a mark where it was learnt; the legend beside its own panel."""
+    """One line a group, with a mark where it was learnt; the legend beside the panel."""
     table = result.wide("loss", kind)
     learnt = result.order[result.order["kind"] == kind].set_index("group")["learnt_at"]
     for number, group in enumerate(table.columns):
@@ -182,10 +182,10 @@ def _losses(
 def _totals(
     figure: go.Figure, result: TrainingDynamics, measure: str, row: int, legend_top: float
 ) -> None:
-    """The whole's loss on a logarithmic scale, or its accuracy, in training and on held-out
-    problems, marked where it is learnt.
+    """Total loss on a logarithmic scale, or total accuracy, on training and held-out problems, with
+    a mark at the step at which it is learnt.
 
-    In training the loss is what is minimised: no step is marked there where it is another quantity.
+    The training curve is the training loss; it has no mark if that is another quantity.
     """
     for number, split in enumerate(result.splits):
         rows = result.totals[result.totals["split"] == split].set_index("step")
@@ -209,7 +209,7 @@ def _legend(row: int) -> str:
 
 
 def _place_legend(figure: go.Figure, row: int, top: float, title: str) -> None:
-    """Beside the panel's upper end."""
+    """Place the legend beside the panel's upper end."""
     place = {"x": 1.01, "xanchor": "left", "y": top, "yanchor": "top"}
     figure.update_layout({_legend(row): {**place, "title": {"text": title}, "tracegroupgap": 0}})
 
@@ -217,7 +217,7 @@ def _place_legend(figure: go.Figure, row: int, top: float, title: str) -> None:
 def _line(
     values: pd.Series, group: str, number: int, learnt_at: float, unit: str = " nats"
 ) -> go.Scatter:
-    """The curve, and a mark on it at the step at which it counts as learnt."""
+    """Draw the curve, with a mark at the step at which it counts as learnt."""
     known = values.dropna()
     marked: npt.NDArray[np.int64] = np.where(known.index == learnt_at, 11, 0)
     name = group.removeprefix("class:")
@@ -238,7 +238,7 @@ def _stroke(number: int) -> dict[str, object]:
 
 
 def _in_order(groups: Sequence[str] | pd.Series) -> list[str]:
-    """Digits from the least significant on; a sign last."""
+    """The digits from the least significant on; a sign last."""
     return sorted(set(groups), key=lambda group: (group == "sign", len(group), group))
 
 
@@ -251,7 +251,7 @@ def _decades(low: float, high: float) -> npt.NDArray[np.float64]:
 
 
 def _top(heights: list[int], row: int, total: int) -> float:
-    """Where a panel's upper edge lies, as a share of the plot's height."""
+    """Height of a panel's upper edge, as a share of the plot's height."""
     return 1 - (sum(heights[: row - 1]) + _GAP * (row - 1)) / total
 
 

@@ -1,8 +1,8 @@
 """Training objectives, one object a method.
 
-An `Objective` decides which tokens are learnt, how the loss is made up, which further parameters
-are trained and when the optimiser restarts. The loop knows none of this: a new method is a new file
-here and a line in `by_kind.OBJECTIVES`.
+An `Objective` defines the learnt tokens, the loss, additional trained parameters and restarts of
+the optimiser. The loop is independent of it: a new method is a new file here and a line in
+`by_kind.OBJECTIVES`.
 """
 
 from interp.faces import face

@@ -15,11 +15,10 @@ from interp.training.rows import Rows
 
 @dataclass(frozen=True)
 class AnswerLoss(Objective):
-    """L = mean over rows and learnt tokens of -log p(token | what precedes it).
+    """L = mean over rows and learnt tokens of -log p(token | preceding tokens).
 
-    double   take the logarithms in float64. In float32 a model that is nearly certain gets
-             gradients that are rounded to zero, which shows in runs long past convergence
-             (grokking, 2301.05217)
+    double   take the logarithms in float64. In float32 the gradients of a nearly certain model
+             round to zero, which matters in runs long past convergence (grokking, 2301.05217)
     """
 
     kind: ClassVar[str] = "answer"

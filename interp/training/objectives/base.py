@@ -32,10 +32,10 @@ class Setting(Protocol):
 
 
 class Step(NamedTuple):
-    """Where a training run is: the step about to be taken, of how many, and a seed of its own.
+    """The next step of a training run, the number of steps, and the step's seed.
 
-    logged   (step, training loss) of each earlier step that was logged. With it a method can follow
-             what has been learnt, and a resumed run still does what an unbroken one would
+    logged   (step, training loss) of each earlier logged step, by which a method can follow
+             progress; a resumed run gets the same values as an unbroken one
     """
 
     number: int
@@ -45,17 +45,17 @@ class Step(NamedTuple):
 
     @property
     def progress(self) -> float:
-        """0 at the first step, below 1 at the last."""
+        """Share of the steps already taken: 0 at the first step, below 1 at the last."""
         return self.number / self.steps
 
 
 class Losses(NamedTuple):
-    """The loss of one batch and what it is made of.
+    """The loss of one batch and its parts.
 
-    total    scalar, what is minimised
+    total    scalar, the training loss
     digits   float [n, D], cross-entropy (nats) of each answer role; NaN where a row has none
-    correct  bool [n, D], whether the most likely token is the right one
-    terms    the parts of the total by name, for the log
+    correct  bool [n, D], whether the argmax token is right
+    terms    the terms of the total by name, for the log
     """
 
     total: Tensor
@@ -71,19 +71,19 @@ class Objective(ABC):
     kind: ClassVar[str]
 
     def to_json(self) -> dict[str, Any]:
-        """The kind and every setting."""
+        """JSON values of the kind and every setting."""
         return {"kind": self.kind, **asdict(self)}
 
     @abstractmethod
     def check(self, recipe: Setting) -> None:
-        """Raise InputError where the recipe's task, format or model does not suit this method."""
+        """Raise InputError if the recipe's task, format or model does not suit this method."""
 
     def final_format(self, recipe: Setting) -> str:
-        """The format that the finished model answers in, and is scored in."""
+        """The format in which the finished model answers and is scored."""
         return recipe.format
 
     def parameters(self, recipe: Setting) -> dict[str, torch.nn.Parameter]:
-        """Further parameters that are trained beside the model's and not shipped with it."""
+        """Additional trained parameters, which do not ship with the model."""
         return {}
 
     def rows(self, encoder: Encoder, problems: Problems, step: Step) -> Rows:

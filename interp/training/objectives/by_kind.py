@@ -1,4 +1,4 @@
-"""The objectives by their kind in a recipe's JSON."""
+"""Registry of training objectives by their kind in a recipe's JSON."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,7 +16,10 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 def objective_from(content: Mapping[str, Any]) -> Objective:
-    """Inverse of `Objective.to_json`. Raises InputError for an unknown kind or field."""
+    """The objective of a JSON value, the inverse of `Objective.to_json`.
+
+    Raises InputError for an unknown kind or field.
+    """
     values = dict(content)
     kind = values.pop("kind", None)
     if kind not in OBJECTIVES:

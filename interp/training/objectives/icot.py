@@ -1,8 +1,8 @@
-"""Implicit chain of thought: the thoughts are taken away one by one, from the left.
+"""Implicit chain of thought: training that removes the chain's tokens from the left.
 
 From "From explicit CoT to implicit CoT" (2405.14838); the recipe that learns 4×4 multiplication in
-2510.00184. At first the model writes the whole chain; at every stage a few more of its first tokens
-are left out, until it goes from the question to the answer.
+2510.00184. At first the model writes the whole chain; every stage removes a few more of its first
+tokens, until the answer follows the question directly.
 """
 
 from dataclasses import dataclass
@@ -22,29 +22,31 @@ from interp.training.objectives.base import Losses, Objective, Setting, Step
 from interp.training.rows import Encoder, Rows
 
 EVERYTHING = np.iinfo(np.int32).max
-"""More tokens than any chain has."""
+"""Upper bound of the tokens of any chain."""
 
 
 @dataclass(frozen=True)
 class ImplicitChain(Objective):
     """Cross-entropy on the remaining chain of thought and on the answer.
 
-    By the clock, at step t s = floor((t - pretrain) · removed / stage) first tokens of the chain
-    are gone; with `caught_up`, `removed` more go after each logged step whose loss is below it.
-    Each row loses o more, P(o) = (1 - e^-λ) e^-λo, so that the next removal is no surprise.
+    On the fixed schedule, the first s = floor((t - pretrain) · removed / stage) tokens of the chain
+    are removed at step t; with `caught_up`, `removed` more after each logged step with a loss below
+    it. Each row loses o more, P(o) = (1 - e^-λ) e^-λo, which prepares the model for the next
+    removal.
 
-    stage        steps of a stage (an epoch, in the papers); of the clock alone
-    removed      tokens that go in a stage, spread evenly over it (8 in the papers)
-    caught_up    training loss (nats a token) at which the model has caught up with what was taken
-                 away; None to go by the clock, as the papers do. Some tokens are missed for
-                 thousands of steps, most for a few, and what is not caught up with in time is lost
-    patience     with `caught_up`: once the loss of a token that went has been waited for this many
-                 steps, what is left of the chain goes at once; None to wait on. From there a step
-                 is a third as long, and asks for nothing but the answer
-    pretrain     steps with the whole chain before the first token goes
-    smoothing    λ (4 in the papers: 98 % of the rows lose nothing more); None for no extra removal
-    all_beyond   once more than this many are gone, all go; None to go on token by token
-    restart      the optimiser starts afresh at every removal, until the chain is gone
+    stage        steps of a stage (an epoch, in the papers); fixed schedule only
+    removed      tokens removed in a stage, spread evenly over it (8 in the papers)
+    caught_up    training loss (nats a token) that counts as recovery from a removal; None for the
+                 fixed schedule of the papers. Recovery takes a few steps for most tokens and
+                 thousands for some; a token removed before recovery is lost for good
+    patience     with `caught_up`: after this many steps without recovery, the rest of the chain is
+                 removed at once; None waits without limit. From there a step is a third as long and
+                 trains the answer only
+    pretrain     steps with the whole chain before the first removal
+    smoothing    λ (4 in the papers: 98 % of the rows lose no more); None for no extra removal
+    all_beyond   remove the whole chain once more than this many tokens are gone; None to continue
+                 token by token
+    restart      reset the optimiser at every removal, until the chain is gone
     """
 
     kind: ClassVar[str] = "icot"
@@ -81,7 +83,7 @@ class ImplicitChain(Objective):
         return "icot-no-cot"
 
     def scheduled(self, step: Step) -> int:
-        """How many tokens of the chain are gone at a step, for every row, however long it is."""
+        """Number of chain tokens to remove at a step from every row, whatever its length."""
         if self.caught_up is None:
             gone = max(0, step.number - self.pretrain) * self.removed // self.stage
         else:
@@ -133,10 +135,10 @@ class ImplicitChain(Objective):
 
 
 def without_thoughts(rows: Rows, gone: np.ndarray, pad: int) -> Rows:
-    """The rows with the first `gone` [n] tokens of each chain of thought taken out.
+    """The rows without the first `gone` [n] tokens of each chain of thought.
 
-    All rows must be of one layout. The `####` before the answer stays, so a chain that is gone
-    altogether leaves the text of the format `icot-no-cot`.
+    All rows must have one layout. The `####` before the answer stays, so removal of the whole
+    chain leaves the text of the format `icot-no-cot`.
     """
     n, n_tokens = rows.tokens.shape
     first = rows.start + 1
@@ -156,6 +158,6 @@ def without_thoughts(rows: Rows, gone: np.ndarray, pad: int) -> Rows:
 
 
 def chain_length(recipe: Setting) -> int:
-    """How many tokens the chain of thought of the recipe's task has."""
+    """Number of tokens in the chain of thought of the recipe's task."""
     written = format("icot").render(task(recipe.task).sample(1, seed=0))[0]
     return sum(role[0] == "t" and role[1:].isdigit() for role, _, _ in written.spans)

@@ -1,8 +1,8 @@
-"""The auxiliary loss that makes long multiplication learnable: heads that know the running sum.
+"""Auxiliary regression loss on the running sums of long multiplication, read from head outputs.
 
 From "Why can't transformers learn multiplication?" (2510.00184), section 6, equations 6 to 8.
-Trained on answers alone, a model does not get past the middle digits of a 4×4 product; asked to
-keep the running sum ĉ_k where it writes the digit c_k, it does.
+A model trained on answers alone does not learn the middle digits of a 4×4 product; with this loss,
+which demands the running sum ĉ_k at the digit c_k, it does.
 """
 
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ from interp.training.rows import Rows
 class RunningSumLoss(Objective):
     """L = L_answer + λ · (1/H) Σ_h (1/K) Σ_k (w_h · z_k^h - ĉ_k / scale)²
 
-    z_k^h is the output of head h (before the output matrix) at a position of the digit c_k, and w_h
-    a vector of d_head numbers that is trained beside the model and not shipped with it.
+    z_k^h is the output of head h (before the output matrix) at a position of the digit c_k. w_h is
+    a trained vector of d_head numbers, which does not ship with the model.
 
     weight    λ at the first step …
-    end       … and at the last, changed linearly in between; None keeps it. With ĉ_k unscaled (0 to
-              some hundreds, the paper's choice) λ must be tiny; with scale 81 they are near 1
-    layer     whose heads; negative counts from the last
-    heads     which of them; None for all. The paper takes two of the second layer, and does not say
-              which
+    end       … and at the last, linear in between; None keeps it constant. With ĉ_k unscaled (0 to
+              some hundreds, the paper's choice) λ must be tiny; with scale 81 the sums are near 1
+    layer     layer of the heads; negative counts from the last
+    heads     heads of the layer; None for all. The paper takes two of the second layer and does not
+              name them
     position  "before": where c_k is predicted; "after": at the token c_k itself
-    scale     what ĉ_k is divided by
-    columns   which answer digits; None for all
+    scale     divisor of ĉ_k
+    columns   answer digits; None for all
 
-    Does not show: that the model uses the sum. A head can know ĉ_k while c_k stays at chance.
+    Does not show: that the model uses the sum. A head can encode ĉ_k while c_k stays at chance.
     """
 
     kind: ClassVar[str] = "running-sum"
@@ -88,7 +88,7 @@ class RunningSumLoss(Objective):
         offsets: Tensor | None = None,
     ) -> Losses:
         layer = self.layer % model.config.n_layer
-        learnt = rows.tokens.shape[1] - 1  # nothing is learnt from what the last token predicts
+        learnt = rows.tokens.shape[1] - 1  # the last token predicts no learnt token
         tokens = rows.tokens if self.position == "after" else rows.tokens[:, :learnt]
         out = forward(model, tokens, rows.start, offsets=offsets, z_layer=layer)
         answer = answer_losses(out.logits[:, : learnt - rows.start], rows)

@@ -1,4 +1,4 @@
-"""How a model learnt: losses, accuracies and gradients over the steps of its training."""
+"""Results of learning curves: losses, accuracies and gradients over the training steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,29 +37,29 @@ class _Curves(Result):
 class TrainingDynamics(_Curves):
     """The curves of one training run, and the order in which its parts were learnt.
 
-    `n` counts logged steps of `split`. A part is learnt at the first logged step at
-    which its smoothed loss is below the threshold (or its accuracy not below it); smoothed is the
-    mean of the last `smoothing` logged values, from the first step that has so many. After
-    arXiv 2510.00184 (Fig. 7), whose order of digits depends on a threshold that it does not state.
+    `n` counts logged steps of `split`. A part is learnt at the first logged step with a smoothed
+    loss below the threshold (or a smoothed accuracy not below it). The smoothed value is the mean
+    of the last `smoothing` logged values, from the first step that has so many. After arXiv
+    2510.00184 (Fig. 7), whose order of digits depends on a threshold that it does not state.
 
     Args:
         curves: one row a step, split and group: `step`, `split`, `group`, `kind` (one of `KINDS`),
             `loss` (nats) and `accuracy`, both smoothed, `grad_norm` and `cosine` (with the total
-            gradient) as they were logged, NaN where they were not, and `n`, cells of the group.
-        totals: one row a step and split: `step`, `split` ("train" and, where it was logged,
-            "validation"), `loss` (nats) and `accuracy` (of whole problems), both smoothed. In
-            training the loss is what is minimised, in validation the answer's cross-entropy.
-        order: one row a digit, class or task: `group`, `kind`, `split` (on which it was told),
+            gradient) as logged, NaN where not logged, and `n`, cells of the group.
+        totals: one row a step and split: `step`, `split` ("train" and, if logged, "validation"),
+            `loss` (nats) and `accuracy` (exact match), both smoothed. On "train" the loss is the
+            training loss, on "validation" the answer's cross-entropy.
+        order: one row a digit, class or task: `group`, `kind`, `split` (that dates it),
             `learnt_at` (step), `kept_from` (the step from which it stayed learnt to the end),
-            `rank` within its kind (1 the first; equal steps share one); NaN where it never was.
-        split: "train" or "validation", where digits and tasks count as learnt. What only training
-            batches are logged by (classes, terms, gradients) is of training batches all the same.
-        same_quantity: whether the totals of both splits are the same loss of the same kind of
-            problems; only then is their distance the delay of generalisation.
-        threshold: of the measure.
+            `rank` within its kind (1 the first; equal steps share one); NaN if never learnt.
+        split: "train" or "validation", the split that dates digits and tasks. Classes, terms and
+            gradients are logged on training batches only, and always dated there.
+        same_quantity: whether the totals of both splits are the same loss on the same distribution;
+            only then is their distance the delay of generalisation.
+        threshold: threshold of the measure.
         measure: "loss" (nats, learnt below) or "accuracy" (learnt from there on).
-        smoothing: logged values in each mean.
-        batch: problems of a logged step of `split`; 0 where the log does not say.
+        smoothing: number of logged values in each mean.
+        batch: problems of a logged step of `split`; 0 if the log does not state it.
     """
 
     analysis: ClassVar[str] = "training_dynamics"
@@ -99,8 +99,8 @@ class TrainingDynamics(_Curves):
 
     @property
     def enough(self) -> bool:
-        """A training batch is one measurement; held-out problems are the same at every step, and
-        there it is they that must be enough."""
+        """True if the sample is large enough for a verdict: logged steps for training batches, each
+        an independent sample; problems for held-out ones, which are the same at every step."""
         return super().enough or (self.split == "validation" and self.batch >= MIN_DISTINCT)
 
     def split_of(self, kind: str) -> str:
@@ -109,8 +109,8 @@ class TrainingDynamics(_Curves):
         return self.split if self.split in there or not len(there) else str(there[0])
 
     def wide(self, value: str, kind: str) -> pd.DataFrame:
-        """`value` by step (rows) and group of a kind (columns), steps without any left out; of the
-        split that the kind is told on, gradients of training batches."""
+        """`value` by step (rows) and group of a kind (columns), without empty steps; on the split
+        that dates the kind, gradients on training batches."""
         split = "train" if value in GRADIENTS else self.split_of(kind)
         chosen = (self.curves["kind"] == kind) & (self.curves["split"] == split)
         rows = self.curves[chosen].dropna(subset=[value])
@@ -120,9 +120,10 @@ class TrainingDynamics(_Curves):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """`steps` and `final_loss` of the split; `digits` and `digits_learnt`; `learnt_at_…` of
-        each digit, class and task, and of the whole on held-out problems (`learnt_at_validation`),
-        in steps, NaN where it was not learnt. Where both totals are the same quantity also
-        `learnt_at_train` and `delay`, the steps between the two (grokking, 2301.05217)."""
+        each digit, class and task, and of the total on held-out problems
+        (`learnt_at_validation`), in steps, NaN if not learnt. If both totals are the same
+        quantity also `learnt_at_train` and `delay`, the steps between the two (grokking,
+        2301.05217)."""
         digits = self.order[self.order["kind"] == "digit"]
         total = self.totals[self.totals["split"] == self.split].dropna(subset=["loss"])
         found = {
@@ -140,11 +141,11 @@ class TrainingDynamics(_Curves):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits whose totals were logged."""
+        """The splits with logged totals."""
         return tuple(self.totals["split"].unique())
 
     def whole_learnt_at(self, split: str) -> float:
-        """The first step at which the total of a split is past the threshold; NaN if none is."""
+        """The first step with the total of a split past the threshold; NaN if none."""
         rows = self.totals[self.totals["split"] == split]
         values = rows[self.measure]
         past = values < self.threshold if self.measure == "loss" else values >= self.threshold
@@ -192,12 +193,12 @@ class TrainingDynamics(_Curves):
 
     @property
     def delayed(self) -> bool:
-        """Whether there is nothing to tell but when the whole was learnt, and when on held-out
-        problems: the answer is one token, which has no order of digits, and both are logged."""
+        """True if the delay of generalisation is the only result: the answer is one token, which
+        has no order of digits, and the totals of both splits are logged."""
         return len(self.groups("digit")) == 1 and "delay" in self.metrics
 
     def _generalised(self) -> str:
-        """When the training problems were learnt, and when those held out."""
+        """The sentence on when training and held-out problems were learnt."""
         train, held_out = (
             "at no logged step" if np.isnan(step) else f"at step {step:,.0f}"
             for step in (self.metrics[f"learnt_at_{split}"] for split in PROBLEMS)
@@ -217,8 +218,8 @@ class DigitLosses(_Curves):
         order: one row a model and digit: `model`, `group`, `learnt_at`, `kept_from`, `rank`, as in
             `TrainingDynamics`.
         models: the names, in the order given.
-        splits: on which split each was told, "train" or "validation".
-        exact: the accuracy that each model's card says, on held-out problems; None without a card.
+        splits: the split that dates each model, "train" or "validation".
+        exact: accuracy on each model's card, on held-out problems; None without a card.
         threshold, measure, smoothing: as in `TrainingDynamics`.
     """
 
@@ -247,7 +248,7 @@ class DigitLosses(_Curves):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """For each model the digits it has and those it learnt, and its card's accuracy."""
+        """For each model the numbers of digits and of digits learnt, and its card's accuracy."""
         found: dict[str, float] = {}
         for name, exact in zip(self.models, self.exact, strict=True):
             rows = self.order[self.order["model"] == name]
@@ -265,7 +266,7 @@ class DigitLosses(_Curves):
 
     @property
     def _problems(self) -> str:
-        """The split of the models: one name, or each model's where they differ."""
+        """The split of the models: one name, or each model's if they differ."""
         if len(set(self.splits)) == 1:
             return PROBLEMS[self.splits[0]]
         pairs = zip(self.models, self.splits, strict=True)
