@@ -29,7 +29,7 @@ _ROUNDS = 400
 
 
 def carries(task: Task, n: int, rng: np.random.Generator) -> Problems:
-    """Every number of carries equally often: columns k with r_k ≠ 0, borrows included.
+    """Problems balanced by number of carries: columns k with r_k ≠ 0, borrows included.
 
     Sums: for each drawn operator the numbers of carries that occur are balanced, and each problem
     with that number is equally likely. Products: each number from 0 to m+n-1, problems with
@@ -114,7 +114,7 @@ def cascades(
 ) -> Problems:
     """A share of problems with a carry cascade of at least `min_length`, the rest uniform.
 
-    Uniform problems hardly ever have long cascades, and models that never saw one fail on them
+    Uniform problems rarely have long cascades, and models trained without them fail on them
     (Quirke & Barez, 2310.13121, enrich 40-60 % of their batches). In sums a cascade is planted: its
     length is uniform from `min_length` to the longest possible and its place uniform; the first
     column makes a carry, the others sum to nine (differences: a borrow, then zeros), and all other
@@ -186,10 +186,10 @@ def _until_cascade(task: Task, n: int, min_length: int, rng: np.random.Generator
 def _plant(
     problems: Problems, min_length: int, rng: np.random.Generator
 ) -> tuple[Problems, NDArray[np.int64]]:
-    """The same sums with a cascade written into them, and the length that each must have.
+    """The same sums with a planted cascade, and the required length of each.
 
-    The orientation of each row is kept in mind, not enforced: a row whose sign the new digits turn
-    has another cascade or none, and the caller redraws it.
+    The orientation of a row is assumed, not enforced: if the new digits flip its sign, the row has
+    another cascade or none, and the caller redraws it.
     """
     task = problems.task
     oriented = operand_signs(problems.operators) * np.where(problems.sign < 0, -1, 1)[:, None]
@@ -215,9 +215,8 @@ def propagation(task: Task, n: int, rng: np.random.Generator, *, share: float = 
     An adder's columns generate a carry, kill it or propagate it. `cascades` plants propagating
     columns behind one that generates; here the columns below the run are left to chance, so it
     means a carry about as often as none. The length of the run is uniform from 1 to all columns,
-    its place uniform, and every other column as uniform problems have it. Where nothing is carried
-    into the run, its answer digits are nines: a model that has seen runs only behind a carry takes
-    them for zeros.
+    its place uniform, and every other column as in uniform problems. Without a carry into the run,
+    its answer digits are nines: a model trained only on runs behind a carry writes zeros.
 
     Raises InputError for products and modular sums, which have no such columns.
     """
@@ -246,7 +245,7 @@ def write_column(
     first: bool,
     rng: np.random.Generator,
 ) -> None:
-    """Column k of some rows: one that makes a carry (`first`) or one that hands it on."""
+    """Write column k of some rows: it generates a carry (`first`) or propagates it."""
     if len(rows) == 0:
         return
     shares = column_sum_shares(pattern)

@@ -13,7 +13,7 @@ from interp.errors import InputError
 
 
 class Constraint(NamedTuple):
-    """One column of the truth table that keeps its value, or takes another."""
+    """A truth column that must keep or change its value."""
 
     family: str
     place: int
@@ -30,7 +30,7 @@ Constraints = Sequence[Constraint]
 
 
 class Pairs(NamedTuple):
-    """Operands of the pairs `[n, width]`, and which rows have one."""
+    """Operands of the pairs `[n, width]`, and a mask of the rows with a pair."""
 
     operands: list[Digits]
     solved: NDArray[np.bool_]
@@ -54,7 +54,7 @@ def parse_constraints(task: Task, column: str, keep: Sequence[str] | str) -> lis
 def fulfilled(
     new: Problems, old: Problems, rows: NDArray[np.int64], constraints: Constraints
 ) -> NDArray[np.bool_]:
-    """Mask `[n]` of the new problems that satisfy all against row `rows[i]` of the old."""
+    """Mask `[n]` of the new problems that satisfy all constraints against old row `rows[i]`."""
     good = np.ones(new.n, dtype=bool)
     for constraint in constraints:
         before = old.columns(constraint.family)[rows, constraint.place]

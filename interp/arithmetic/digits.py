@@ -64,7 +64,7 @@ def to_integers(digits: NDArray[Any]) -> NDArray[np.object_]:
 
 
 def significant_digits(digits: Digits) -> NDArray[np.int64]:
-    """How many digits a number has when written without leading zeros; 1 for zero."""
+    """Number of digits without leading zeros; 1 for zero."""
     width = digits.shape[1]
     nonzero = digits[:, ::-1] != 0
     return np.where(nonzero.any(axis=1), width - nonzero.argmax(axis=1), 1).astype(np.int64)

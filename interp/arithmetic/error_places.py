@@ -1,4 +1,4 @@
-"""Where the digits of a wrong answer go wrong: column, carry, place within a token.
+"""Positions of a wrong answer's wrong digits: column, carry, place within a token.
 
 Places within tokens follow "Tokenization counts" (arXiv 2402.14903): numbers are cut into tokens
 of three digits, from the left as common tokenizers do with bare digits, or from the right as
@@ -19,7 +19,7 @@ Cut = Literal["left", "right"]
 
 
 def places(wrong: WrongAnswers, tokens: Cut) -> pd.DataFrame:
-    """One row a wrong answer; digits are compared column by column from the right.
+    """Table of wrong digits, one row per wrong answer, compared by column from the right.
 
     n_digits, right_digits    digits of the given and of the right answer
     longer_answer             the right answer has more digits than every operand

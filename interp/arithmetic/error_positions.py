@@ -1,8 +1,8 @@
-"""Where errors sit, beside shuffled answers: which digits are wrong, and which place of a token.
+"""Error positions against shuffled answers: shares of wrong digits, and of places in a token.
 
-`error_places` says it answer by answer; here it is counted. A wrong answer that had nothing to do
-with its problem would have nine digits in ten wrong, and its most significant error nearly always
-in its first digit: only what differs from the shuffle says anything.
+`error_places` has them per answer; here they are counted. A wrong answer unrelated to its problem
+has nine digits in ten wrong, and its most significant error nearly always in its first digit: only
+differences from the shuffle are evidence.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def share_of_places(
     shuffles: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """In which token of three digits, and where in it, the most significant wrong digit stands.
+    """Share of wrong answers by token and place of the most significant wrong digit.
 
     from_right   whether an answer's tokens are cut from its right end; for all, or one a problem
 

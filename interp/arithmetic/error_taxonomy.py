@@ -1,8 +1,8 @@
 """Kinds of wrong answers, after the taxonomy of "Tokenization counts" (arXiv 2402.14903).
 
-A wrong answer can be of several kinds at once: an omitted carry is off by a power of ten. `labels`
-says yes or no to each, `share_of_kinds` counts them beside the same answers shuffled among
-problems: many kinds fit a random number now and then, and some (a multiple of ten) fit one in ten.
+A wrong answer can have several kinds: an omitted carry is off by a power of ten. `labels` gives one
+boolean per kind; `share_of_kinds` compares their shares with those of answers shuffled among
+problems: many kinds fit some random numbers, and some (a multiple of ten) fit one in ten.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def labels(
     *,
     tokens: Cut = "left",
 ) -> pd.DataFrame:
-    """One row a wrong answer, indexed by the problem's place; unreadable answers are left out.
+    """Table of wrong answers, indexed by problem; unreadable answers are left out.
 
-    answer, right, error    what was given, what is true, given - true (Python integers)
+    answer, right, error    given, true, given - true (Python integers)
     one column a kind       True or False (`KINDS` has them in words)
     carry_omitted[k]        the carry out of column k forgotten
     kind                    the first kind that holds, else "other"
-    and the places of the wrong digits: `error_places.places`, which is told by `tokens` from which
-    end a number is cut into tokens of three digits
+    and the places of the wrong digits: `error_places.places`; `tokens` is the end from which a
+    number is split into tokens of three digits
 
     Raises InputError where no answer is wrong.
     """
@@ -89,17 +89,17 @@ def share_of_kinds(
 ) -> pd.DataFrame:
     """Share of the errors of each kind, and of the same answers shuffled among problems.
 
-    Each wrong answer to each problem counts once. The shuffle keeps to problems whose right answers
-    are equally long, except for the kind `length`, which that would settle beforehand.
+    Each wrong answer to each problem counts once. The shuffle is among problems with equally long
+    right answers, except for the kind `length`, which that would determine.
 
     kind, means          the kind and what it means; `other` is none of them
-    n, n_distinct        wrong answers, and problems that they were given to
-    hits, share          how many are of this kind, between low and high (Wilson)
-    first                share of which this is the first kind that holds: these add up to 1
+    n, n_distinct        wrong answers, and distinct problems among them
+    hits, share          number and share of this kind, with low and high (Wilson)
+    first                share for which this is the first kind that holds: these add up to 1
     chance               mean share over the shuffles, below chance_high in `level` of them
-    p                    how often a shuffle has as many, (1 + count) / (1 + shuffles)
+    p                    shuffles with at least as many, (1 + count) / (1 + shuffles)
 
-    What it does not show: why a model errs. A kind far above chance says what its errors look like.
+    Does not show: why a model errs. A kind far above chance describes the errors only.
     """
     wrong = wrong_answers(problems, answers).once()
     kinds = _Kinds(wrong)
@@ -131,7 +131,7 @@ def share_of_kinds(
 def _chance_counts(
     wrong: WrongAnswers, kinds: _Kinds, shuffles: int, seed: int
 ) -> dict[str, NDArray[np.int64]]:
-    """How many answers are of each kind, in every shuffle."""
+    """Number of answers of each kind, in every shuffle."""
     counts = pd.DataFrame(
         {name: int(hits.sum()) for name, hits in _with_other(kinds.held(order)).items()}
         for order in wrong.shuffles(shuffles, seed)
@@ -150,7 +150,7 @@ def _first_kind(held: dict[str, NDArray[np.bool_]]) -> NDArray[np.str_]:
 
 
 class _Kinds:
-    """Answers the question of each kind for any assignment of the answers to the problems."""
+    """Evaluates each kind for any assignment of the answers to the problems."""
 
     def __init__(self, wrong: WrongAnswers) -> None:
         problems = wrong.problems
@@ -199,7 +199,7 @@ class _Kinds:
 
 
 def _variants(task: Task) -> dict[str, Variants]:
-    """The kinds that are a list of particular wrong answers, where the task has them."""
+    """The task's kinds that are lists of particular wrong answers."""
     found: dict[str, Variants] = {
         "answer_digit_dropped": faults.answer_digit_dropped,
         "digits_swapped": faults.answer_digits_swapped,

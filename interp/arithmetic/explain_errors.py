@@ -27,7 +27,7 @@ def explain_errors(
     shuffles: int = 1000,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """How often each simulator predicts the very wrong answer that the model gave; best first.
+    """Share of the model's wrong answers that each simulator predicts exactly; best first.
 
     Each wrong answer to each problem counts once. Chance is the same wrong answers shuffled among
     problems whose right answers are equally long.
@@ -45,8 +45,8 @@ def explain_errors(
                    having looked at them all (Westfall and Young 1993)
     false_alarms   share of the model's right answers on which the simulator errs
 
-    Raises InputError where there is nothing to explain, or no simulator. What it does not show:
-    that the model computes this way, nor what it does on problems it was not asked.
+    Raises InputError without wrong answers or simulators. Does not show: that the model computes
+    this way, or its behaviour on other problems.
     """
     chosen = tuple(all_simulators(problems.task) if simulators is None else simulators)
     if not chosen:
@@ -67,7 +67,7 @@ def explain_errors(
 def predicted(
     wrong: WrongAnswers, simulators: Sequence[Simulator], *, seed: int = 0
 ) -> NDArray[np.bool_]:
-    """[simulators, n]: does the simulator predict this very wrong answer?"""
+    """Mask [simulators, n] of the exactly predicted wrong answers."""
     return _Predictions(simulators, wrong, seed).hits(np.arange(wrong.n))
 
 

@@ -1,9 +1,9 @@
 """Answers of the schoolbook algorithm with one faulty step.
 
-Every function takes problems and gives whole answers, signed, as Python integers [n] (or [n, m] for
-m variants of the fault): exact at any width. Where the fault changes nothing the answer is the
-right one. Columns and carries are those of `schoolbook`: a negative result is worked out as its
-opposite, so a fault in a difference is a fault of the larger minus the smaller.
+Every function takes problems and returns signed answers as Python integers [n] (or [n, m] for m
+variants of the fault): exact at any width. Without an effect of the fault the answer is right.
+Columns and carries are those of `schoolbook`: a negative result is computed as its opposite, so a
+fault in a difference is a fault of the larger minus the smaller.
 """
 
 from typing import Any
@@ -20,13 +20,13 @@ GROUP = 3  # digits between separators
 
 
 def no_carry(problems: Problems) -> Answers:
-    """Every column on its own: c_k = s_k mod 10."""
+    """No carries: c_k = s_k mod 10."""
     sheet = problems.worksheet
     return _signed(problems, sheet.column_sum % 10)
 
 
 def no_cascade(problems: Problems) -> Answers:
-    """A column carries by its own sum only, whatever comes into it: r_k = floor(s_k / 10)."""
+    """Carries from a column's own sum only, without the incoming carry: r_k = floor(s_k / 10)."""
     sheet = problems.worksheet
     return _signed(problems, (sheet.column_sum + _shifted(sheet.column_sum // 10)) % 10)
 

@@ -1,4 +1,4 @@
-"""Flip one column of the truth table and keep others, with as few digits changed as possible.
+"""Flip one column of the truth table and keep others, with the fewest changed digits.
 
 For sums the search is exact (`sum_flips`: a shortest path through the schoolbook algorithm), so a
 refusal proves that there is no such pair. The columns of products and modular additions share
@@ -46,7 +46,7 @@ Stage = Callable[[Digits], Digits]
 def flip_truth(
     problems: Problems, column: str, *, keep: Sequence[str] | str = (), seed: int = 0
 ) -> Problems:
-    """Problems in which one truth column has another value and the kept ones their old.
+    """Problems with another value of one truth column and unchanged kept columns.
 
     `column` is one of the truth table's, such as `"carry[2]"`; if it is not binary it takes any
     other value, and a sign the opposite one (from 0, either). `keep` names columns (`"c[3]"`) or

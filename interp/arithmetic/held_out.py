@@ -1,8 +1,8 @@
-"""Which problems a model never sees in training: decided by a hash, so that it can be checked.
+"""Train/validation/test split of problems by a hash, reproducible from the recipe.
 
-Every pair of operands has a fixed place in [0, 1); the lowest places are the test problems, the
-next the validation problems and the rest may be trained on. Nothing has to be remembered: whoever
-has the recipe can tell for any problem on which side it was.
+Every pair of operands has a fixed hash in [0, 1); the lowest are the test problems, the next the
+validation problems and the rest training problems. No list is stored: the recipe determines the
+part of every problem.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from interp.arithmetic.tasks import Task
 from interp.errors import InputError
 
 _ATTEMPTS = 64
-_LARGEST_GRID = 2**20  # problems are listed up to here and drawn beyond
+_LARGEST_GRID = 2**20  # problems are enumerated up to here and drawn beyond
 
 PARTS = ("test", "validation", "train")
 
@@ -57,7 +57,7 @@ class Split:
         )
 
     def keeps(self, problems: Problems, part: str) -> NDArray[np.bool_]:
-        """Which rows belong to a part, `[n]`."""
+        """Mask `[n]` of the rows in a part."""
         if part not in PARTS:
             raise InputError(f"no part {part!r} of the data; there are {', '.join(PARTS)}")
         return np.asarray(self.part(problems) == part)
@@ -67,7 +67,7 @@ class Split:
     ) -> Problems:
         """`n` rows of one sampler that belong to a part.
 
-        Raises InputError where the sampler hardly ever gives such rows.
+        Raises InputError if the sampler rarely gives such rows.
         """
         found: list[Problems] = []
         missing = n

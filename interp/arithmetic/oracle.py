@@ -1,8 +1,8 @@
 """A perfect solver's counterfactual attribution: how often each answer digit changes.
 
-The oracle stands beside a model's counterfactual attribution. It is exact: every other value of the
-digit is tried in every problem, no sampling. Which probability is the right one depends on what the
-counterfactual prompt shows of the answer.
+The oracle is the reference for a model's counterfactual attribution. It is exact: every other value
+of the digit is tried in every problem, no sampling. The right probability depends on the part of
+the answer in the counterfactual prompt.
 
 `prefix="recompute"`
     the answer is worked out anew. Also right for most-digit-first text whatever its prefix, since
@@ -14,8 +14,8 @@ counterfactual prompt shows of the answer.
     then reaches c_k through the carries only as far as the kept digits leave it unexplained: the
     band i ≤ k ≤ i+4 of Bai et al. (2510.00184, figure 2) instead of everything above i.
 
-Both are statements about arithmetic, not about any model: a model may well ignore the prefix, or
-use it otherwise.
+Both are statements about arithmetic, not about any model: a model may ignore the prefix, or use it
+differently.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ from interp.errors import InputError
 
 
 class DigitChanges(NamedTuple):
-    """How many of a problem's digit swaps change each answer digit."""
+    """Number of a problem's digit swaps that change each answer digit."""
 
     changed: NDArray[np.int64]
     """`[n, answer_digits]`, out of `swaps`."""
@@ -57,11 +57,11 @@ def digit_changes(
     prefix: str = "recompute",
     keep_leading: bool = True,
 ) -> DigitChanges:
-    """For each problem, how many swaps of one operand digit change each digit of |answer|.
+    """For each problem, the number of swaps of one operand digit that change each answer digit.
 
-    `prefix` says what the solver sees of the answer (see the module); `keep_leading` is that of
-    `swap_digit`, whose draws these are, all of them. `shares` are what an interval over problems is
-    made from. Signs are not counted: a digit that stays the same under another sign is unchanged.
+    `prefix` is the solver's view of the answer (see the module); `keep_leading` is that of
+    `swap_digit`; all its possible draws are counted. Intervals over problems use `shares`. Digits
+    are those of |answer|, signs are ignored: the same digit under another sign is unchanged.
 
     Raises InputError for an unknown prefix policy or digit, and for `prefix="keep"` with modular
     addition, which has no columns.

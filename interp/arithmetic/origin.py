@@ -1,4 +1,4 @@
-"""How problems were drawn from their task: what `Problems.origin` holds."""
+"""Origin of problems: the draw from their task, stored in `Problems.origin`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Origin:
-    """The draw that gives exactly these problems again.
+    """The draw that reproduces exactly these problems.
 
     method   "sample" (`Task.sample`), "grid" (`Task.grid`), "held_out" (`Model.held_out`) or
              "mixed" (the sample of `interp.behaviour.doctor`)
-    n        how many were wanted; a grid and held-out problems may be fewer
+    n        requested number; a grid and held-out problems may be fewer
     options  of the sampler, its name among them where it is not "uniform"
-    split    the `Split` that the problems were held out by
+    split    the `Split` of held-out problems
     """
 
     method: Literal["sample", "grid", "held_out", "mixed"]

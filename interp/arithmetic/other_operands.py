@@ -1,7 +1,7 @@
-"""The same answer by other operands: a control that keeps the output and changes the work.
+"""Same-answer pairs: a control with other operands and an unchanged output.
 
-Quirke (2606.08292) asks it of every claim that a component carries an answer: a patch from such a
-pair must leave the answer alone.
+Quirke (2606.08292) requires it of every claim that a component carries an answer: a patch from such
+a pair must not change the answer.
 """
 
 from itertools import combinations
@@ -20,7 +20,7 @@ _SMALL_PRIMES_BELOW = 10_000
 
 
 def same_answer(problems: Problems, *, seed: int = 0) -> Problems:
-    """Other operands under the same operators with the same signed answer.
+    """Problems with other operands, the same operators and the same signed answer.
 
     Two-number sums and modular additions are uniform among all such pairs, and so are products
     whose factors have at most 8 digits; exchanging the operands counts as other operands. Of longer
@@ -146,7 +146,7 @@ def _another_zero(
 
 
 def _prime_powers(a: int, b: int) -> dict[int, int]:
-    """Prime factors of a · b with their powers; what has no small prime counts as one."""
+    """Prime factors of a · b with their powers; a cofactor without small primes counts as one."""
     powers: dict[int, int] = {}
     for rest in (a, b):
         for prime in _small_primes_of(rest):

@@ -75,8 +75,8 @@ class Problems(Worked):
     is computed on first use. Tasks make them (`Task.sample`, `.grid`, `.problems`). `origin` says
     how they were drawn, None where that is not known; equality ignores it.
 
-    Raises InputError where the arrays do not fit the task, and where there is no problem at all:
-    an empty selection is nearly always a filter gone wrong.
+    Raises InputError if the arrays do not fit the task, and for zero problems: an empty selection
+    is nearly always a mistaken filter.
     """
 
     task: Task
@@ -147,7 +147,7 @@ class Problems(Worked):
 
     @cached_property
     def n_distinct(self) -> int:
-        """How many different problems there are among the n."""
+        """Number of distinct problems among the n."""
         return len(np.unique(as_keys(self.rows)))
 
     def distinct(self) -> Problems:

@@ -35,9 +35,9 @@ _MIRRORED = str.maketrans("()[]{}<>", ")(][}{><")
 
 @dataclass(frozen=True)
 class PublishedAnswers:
-    """A result file: `frame` as read, its `problems`, the numbers answered.
+    """A result file: `frame` as read, its `problems`, the answers as numbers.
 
-    None stands for an answer that could not be read: `unreadable`, which is not the same as wrong.
+    None is an unreadable answer, which is not the same as a wrong one.
     """
 
     frame: pd.DataFrame
@@ -55,13 +55,13 @@ class PublishedAnswers:
 
     @cached_property
     def unreadable(self) -> NDArray[np.bool_]:
-        """Rows in whose response no one number could be read: what was answered is not known."""
+        """Rows without a single readable number in the response: the answer is unknown."""
         return ~_readable(self.answers)
 
     @cached_property
     def never_read(self) -> tuple[str, ...]:
-        """The pairs of problem and answer format of which not one response could be read,
-        "foo_r2l → foo_r2l": a gap in the reader, or answers of another kind."""
+        """Pairs of problem and answer format without any readable response,
+        "foo_r2l → foo_r2l": a gap in the parser, or answers of another kind."""
         names = ["problem_number_format", "answer_number_format"]
         cells = self.frame.assign(unreadable=self.unreadable).groupby(names, dropna=False)
         none = cells["unreadable"].all()

@@ -11,9 +11,8 @@ what stands in column k and r_{-1} = 0:
     products    s_k = Σ_{i+j=k} a_i b_j
 
 o = ±1 is the *orientation*: +1 where the result is at least 0, -1 where it is negative. A negative
-result is thus worked out as its opposite, the way it is done by hand: 3 - 8 is written as 8 - 3 and
-gets a minus sign. So the digits c_k are those of |answer|, and nothing is ever borrowed out of the
-most significant column.
+result is thus computed as its opposite, as by hand: 3 - 8 is written as 8 - 3 and gets a minus
+sign. So the digits c_k are those of |answer|, and the most significant column never borrows.
 
 Inside this module arrays are `[columns, n]`, one contiguous row a column.
 """
@@ -175,7 +174,7 @@ def sum_carry_range(task: Specification, minuses: int) -> tuple[Columns, Columns
 
 @lru_cache(maxsize=256)
 def carry_range(least: tuple[int, ...], most: tuple[int, ...]) -> tuple[Columns, Columns]:
-    """Lowest and highest carry out of each column, from the least and most it can sum to."""
+    """Lowest and highest carry out of each column, from its smallest and largest sum."""
     low, high = [], []
     below = above = 0
     for smallest, largest in zip(least, most, strict=True):

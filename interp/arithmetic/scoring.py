@@ -31,9 +31,9 @@ _NO_DIGIT = -1
 def read_answer(
     text: str, format: Format | str, task: Task, *, anywhere: bool = False
 ) -> ReadAnswer:
-    """The answer in what a model wrote after the prompt; its `digits` are None where there is none.
+    """The answer in a model's generated text; its `digits` are None if unreadable.
 
-    Raises InputError for a format that the task has not; never for odd text.
+    Raises InputError for a format that cannot write the task; never for odd text.
     """
     return _suitable(format, task).read_answer(text, task, anywhere=anywhere)
 
@@ -54,8 +54,8 @@ def score(
                        zero where numbers are as long as they are, and wrong where they are padded.
 
     An unreadable answer is wrong in every column. Raises InputError where there is not one text
-    for each problem. What it does not show: whether a wrong number or a wrong way of writing is to
-    blame for a low score; `check_answered_in` does.
+    for each problem. Does not show: whether wrong numbers or a wrong format cause a low score;
+    `check_answered_in` does.
     """
     form = _suitable(format, problems.task)
     if len(texts) != len(problems):

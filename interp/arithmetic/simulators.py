@@ -1,8 +1,8 @@
-"""Simulators of faulty arithmetic: each answers every problem by a rule that goes wrong.
+"""Simulators of faulty arithmetic: each answers every problem by a faulty rule.
 
-If one of them predicts a model's *wrong* answers far better than chance, the model may be
-following its rule. What that does not show: that it does. Two rules can give the same wrong
-answer, so look at `alone` in `explain_errors`, and intervene on the model.
+If one of them predicts a model's *wrong* answers far better than chance, the model may follow its
+rule. Does not show: that it does. Two rules can give the same wrong answer, so look at `alone` in
+`explain_errors`, and intervene on the model.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ Rule = Callable[["Problems", np.random.Generator], Answers]
 
 @dataclass(frozen=True)
 class Simulator:
-    """A rule and what it does in words.
+    """A faulty rule and its description.
 
-    A rule that guesses has `digits`: those it may write in each column, [n, columns, 10]. It
-    explains every answer that it could have given.
+    A guessing rule has `digits`: its possible digits in each column, [n, columns, 10]. It explains
+    every answer that it could have given.
     """
 
     name: str
@@ -36,9 +36,9 @@ class Simulator:
     digits: Callable[[Problems], NDArray[np.bool_]] | None = None
 
     def answers(self, problems: Problems, *, seed: int = 0) -> Answers:
-        """Its signed answers [n], as Python integers; right ones where its fault does not bite.
+        """Signed answers [n], as Python integers; right if the fault has no effect.
 
-        `seed` matters only to a rule that guesses.
+        `seed` matters only for a guessing rule.
         """
         return object_array(self.rule(problems, np.random.default_rng(seed)).tolist())
 

@@ -11,9 +11,9 @@ OPERAND_NAMES = "abdefghi"
 class Specification(ABC):
     """Operands of fixed width and the operators between them.
 
-    `operand_digits` is the width of each operand and `operators` what may stand at each gap. Every
-    operand is a non-negative integer; `answer_digits` holds every |answer|, and `signed` says
-    whether answers can be negative.
+    `operand_digits` is the width of each operand and `operators` the choices at each gap. Every
+    operand is a non-negative integer; `answer_digits` is the width of the largest |answer|, and
+    `signed` is True if answers can be negative.
     """
 
     arithmetic: ClassVar[Literal["sum", "product", "modular"]] = "sum"
@@ -21,7 +21,7 @@ class Specification(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The name that the command line takes; `task` is its inverse."""
+        """The task's name on the command line; `task` is the inverse."""
 
     @property
     @abstractmethod
@@ -40,7 +40,7 @@ class Specification(ABC):
 
     @property
     def operand_limits(self) -> tuple[int, ...]:
-        """Each operand is below its limit."""
+        """Exclusive upper bound of each operand."""
         return tuple(10**width for width in self.operand_digits)
 
     @property
@@ -57,5 +57,5 @@ class Specification(ABC):
 
     @property
     def n_problems(self) -> int:
-        """How many different problems there are."""
+        """Number of distinct problems."""
         return math.prod(self.operand_limits) * math.prod(len(gap) for gap in self.operators)

@@ -1,4 +1,4 @@
-"""Disjoint splits, so that what was selected on some problems is scored on others."""
+"""Disjoint splits of problems for selection and scoring."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def split_by_pair(
 def split_by_operand(
     problems: Problems, shares: Sequence[float], seed: int, operand: int = 0
 ) -> tuple[Problems, ...]:
-    """Parts that share no value of one operand: what is learnt about a number is tested on others.
+    """Parts that share no value of one operand, to test generalisation to unseen numbers.
 
     `shares` are the parts' shares of that operand's distinct values and add up to 1. The other
     operands' values do occur in several parts. Rows keep their order.

@@ -1,4 +1,4 @@
-"""Subtask classes of answer columns, as the literature defines them.
+"""Subtask classes of answer columns, as defined in the literature.
 
 A class is a partition: each column of each problem has exactly one. The last column of an answer,
 where no operand has a digit, holds nothing but the carry and is always `CA`.
@@ -27,7 +27,7 @@ pair without a carry (or borrow) into the column, the second with one:
 x is the digit of the larger number, y that of the smaller one, whichever was written first; the
 papers' N-classes (negative answers) are the rows whose `sign` is -1.
 
-A class says what the schoolbook algorithm needs there, not what a model does.
+A class describes the schoolbook algorithm, not a model's computation.
 """
 
 from typing import Any
@@ -85,7 +85,7 @@ def class_codes(problems: Worked) -> NDArray[np.int8]:
 
 
 def sum_of_widths(task: Specification) -> int:
-    """How many columns hold operand digits; those above hold the carry alone."""
+    """Number of columns with operand digits; columns above hold only the carry."""
     if task.arithmetic == "product":
         return sum(task.operand_digits) - 1
     return max(task.operand_digits)
@@ -94,7 +94,7 @@ def sum_of_widths(task: Specification) -> int:
 def sum_codes(
     column_sum: NDArray[Any], incoming: NDArray[np.bool_], minus: NDArray[np.bool_]
 ) -> NDArray[np.int8]:
-    """Classes of two-number columns, from their column sums and whether a carry comes in."""
+    """Classes of two-number columns, from column sums and incoming carries."""
     middle = np.where(minus, 0, 9)
     kind = np.where(column_sum == middle, 1, np.where((column_sum > middle) ^ minus, 2, 0))
     kind += 3 * incoming

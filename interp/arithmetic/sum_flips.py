@@ -1,12 +1,12 @@
-"""Sums with one truth column flipped and others kept: exact, by a shortest path.
+"""Exact search for sums with one truth column flipped and others kept, by shortest paths.
 
-A sum is worked out column by column, and all that a column hands on is a state: the carry, the
-length of the chain that made it, and whether a digit of the answer was non-zero yet. What a column
-writes into the truth table follows from that state and the column's own sum. So the pair with the
-fewest changed digits is a shortest path through the states; a step costs the fewest digits that
-must change to give the column its sum, which is a shortest path over the operands.
+A sum is computed column by column, and a column passes on only a state: the carry, the length of
+its chain, and whether any answer digit so far is non-zero. A column's truth-table entries follow
+from that state and its own sum. So the pair with the fewest changed digits is a shortest path
+through the states; a step costs the fewest digit changes that give the column its sum, which is a
+shortest path over the operands.
 
-Every digit's cost has a random part, too small to outweigh a digit, which picks among equals.
+Every digit's cost has a random part, smaller than one digit in total, which breaks ties.
 """
 
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ def sum_flips(problems: Problems, constraints: Constraints, rng: np.random.Gener
     operands = [x.copy() for x in problems.operands]
     least = np.full(problems.n, np.inf)
     signs = operand_signs(problems.operators)
-    # A pair may have the other sign; its columns are then worked out the other way round.
+    # A pair may have the other sign; its columns then have the opposite orientation.
     for orientation in (1, -1) if problems.task.signed else (1,):
         for pattern in np.unique(signs * orientation, axis=0):
             rows = np.flatnonzero((signs * orientation == pattern).all(axis=1))
@@ -49,7 +49,7 @@ def sum_flips(problems: Problems, constraints: Constraints, rng: np.random.Gener
 
 
 class Chart(CarryAutomaton):
-    """The carry automaton, and what each of its steps writes into the truth table."""
+    """The carry automaton, and the truth-table entries of each of its steps."""
 
     def __init__(
         self, task: Task, pattern: Pattern, orientation: int, constraints: Constraints
@@ -96,7 +96,7 @@ class Chart(CarryAutomaton):
 
 
 class ColumnDigits(NamedTuple):
-    """Fewest changes that give a column each sum `[n, sums]`, and the digits that do."""
+    """Fewest changes that give a column each sum `[n, sums]`, and the digits for them."""
 
     cost: Costs
     chosen: list[NDArray[np.uint8]]
@@ -196,7 +196,7 @@ def _shortest_pairs(
 def _cheapest(
     total: Costs, leads_to: NDArray[np.int64], n_states: int
 ) -> tuple[Costs, NDArray[np.int64]]:
-    """For each state the cheapest of the steps that lead there, and which one, `[n, states]`."""
+    """For each state the cheapest incoming step: its cost and index, `[n, states]`."""
     cost = np.full((len(total), n_states), np.inf)
     step = np.zeros(cost.shape, dtype=np.int64)
     for state in range(n_states):
@@ -209,7 +209,7 @@ def _cheapest(
 
 
 def _end_costs(problems: Problems, chart: Chart, cost: Costs) -> Costs:
-    """Costs of the last states, infinite where the sum may not end so."""
+    """Costs of the last states, infinite for invalid ends."""
     good = np.broadcast_to(chart.is_end(), cost.shape)
     for constraint in chart.constraints:
         if constraint.family == "sign":

@@ -215,9 +215,9 @@ _BY_NAME: dict[str, tuple[str, Callable[..., Task], str]] = {
 
 def task(name: str | Task) -> Task:
     """The task of that name: the inverse of `Task.name`. Without digits, `expr:` means 2. A Task
-    is given back as it is.
+    is returned unchanged.
 
-    Raises InputError for a name that no task has.
+    Raises InputError for an unknown name.
     """
     if isinstance(name, Task):
         return name

@@ -1,4 +1,4 @@
-"""How sure a model was of each token of an answer, from published log-probabilities.
+"""Confidence of a model in each answer token, from published log-probabilities.
 
 Some result files of "Tokenization counts" (arXiv 2402.14903) hold, for every token, its
 log-probability and those of the five likeliest, in the column `logprobs_json`.
@@ -20,7 +20,7 @@ _COLUMN = "logprobs_json"
 
 
 def token_confidence(published: PublishedAnswers) -> pd.DataFrame:
-    """One row a number token of an answer.
+    """Table of confidences, one row per number token of an answer.
 
     | columns                     | meaning                                                        |
     |-----------------------------|----------------------------------------------------------------|
@@ -62,7 +62,7 @@ def pieces(digits: str, cut: Cut) -> list[str]:
 
 
 def entropy_low(logprobs: Sequence[float]) -> float:
-    """A lower bound on the entropy (nats) of a distribution of which the likeliest are known.
+    """A lower bound on the entropy (nats) of a distribution with known top probabilities.
 
         H ≥ -(Σ_i p_i log p_i + (1 - Σ_i p_i) log p_last)
 
@@ -76,7 +76,7 @@ def entropy_low(logprobs: Sequence[float]) -> float:
 def rank_among_substitutions(
     given: str, right: str, frequency_rank: Mapping[str, int], place: int
 ) -> int | None:
-    """Where the given token stands, from 0, among the right one with digit `place` replaced.
+    """Frequency rank of the given token, from 0, among the right one with digit `place` replaced.
 
     The ten candidates are ordered by how frequent they are in the tokenizer's training text
     (`frequency_rank`, 0 the most frequent); a model with no preference for frequent tokens has a

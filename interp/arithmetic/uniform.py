@@ -1,4 +1,4 @@
-"""Uniform draws of operands and operators, the ground that every sampler stands on."""
+"""Uniform draws of operands and operators, used by every sampler."""
 
 import numpy as np
 from numpy.typing import NDArray

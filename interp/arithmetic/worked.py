@@ -1,4 +1,4 @@
-"""Operands worked out: their answers and column sums, without a task to draw more from."""
+"""Operands with their answers and column sums, without a task."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,11 +14,11 @@ from interp.errors import InputError
 
 
 class Worked:
-    """Operands and operators of at least one problem, and what follows from them. Immutable.
+    """Operands and operators of at least one problem, and derived values. Immutable.
 
-    The part of `Problems` that the truth table is computed from. Raises InputError where the arrays
-    do not fit the specification, and where there is no problem at all: an empty selection is nearly
-    always a filter gone wrong.
+    The part of `Problems` that the truth table is computed from. Raises InputError if the arrays do
+    not fit the specification, and for zero problems: an empty selection is nearly always a mistaken
+    filter.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The wrong answers of a model, each counted once, and the same answers shuffled among problems."""
+"""A model's distinct wrong answers, and their shuffles among problems."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WrongAnswers:
-    """Problems and the wrong answers that were given to them, as Python integers [n].
+    """Problems and their wrong answers, as Python integers [n].
 
-    `rows` are their places among all problems; `n_asked` and `n_read` count all, and those whose
-    answer could be read.
+    `rows` are their indices among all problems; `n_asked` counts all problems, `n_read` those with
+    a readable answer.
     """
 
     problems: Problems
@@ -36,7 +36,7 @@ class WrongAnswers:
         return len(self.rows)
 
     def once(self) -> WrongAnswers:
-        """Each answer to each problem once: asking the same again is no new evidence."""
+        """Distinct pairs of problem and answer: a repeated question is no new evidence."""
         keys = as_keys(self.problems.rows)
         seen: set[tuple[bytes, int]] = set()
         first = []
@@ -50,10 +50,10 @@ class WrongAnswers:
         )
 
     def shuffles(self, count: int, seed: int, *, equal_length: bool = True) -> Iterator[Rows]:
-        """Orders in which the given answers go to the problems of other ones, [n] each.
+        """Permutations [n] that assign the answers to other problems.
 
         With `equal_length` only among problems whose right answers have the same number of digits:
-        an answer of the wrong length would be an easy chance to beat.
+        answers of the wrong length would make the chance level too low.
         """
         rng = np.random.default_rng(seed)
         length = significant_digits(self.problems.answer) * equal_length
@@ -65,10 +65,10 @@ class WrongAnswers:
 
 
 def wrong_answers(problems: Problems, answers: Sequence[Any] | NDArray[Any]) -> WrongAnswers:
-    """The readable answers that are wrong; `answers` are integers, None where none could be read.
+    """The readable wrong answers; `answers` are integers, None for an unreadable one.
 
-    Raises InputError where there is not one answer a problem, for an answer that is no integer, and
-    where no answer is wrong: there is nothing to explain.
+    Raises InputError unless there is one answer per problem, for a non-integer answer, and if no
+    answer is wrong.
     """
     given = np.empty(len(problems), dtype=object)
     if len(answers) != len(problems):
@@ -95,7 +95,7 @@ def _integer(answer: Any) -> int | None:
 
 
 def as_codes(*tables: Answers) -> list[NDArray[np.int64]]:
-    """Equal integers as equal small codes, so that comparing millions of them costs little."""
+    """Small integer codes of the values, equal for equal ones, for fast comparison."""
     flat = np.concatenate([table.ravel() for table in tables])
     codes: dict[int, int] = {}
     coded = np.array([codes.setdefault(value, len(codes)) for value in flat.tolist()])

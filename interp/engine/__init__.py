@@ -1,4 +1,4 @@
-"""Passes with interventions: the only room that runs a model."""
+"""Forward passes with interventions; no other package runs a model."""
 
 from interp.faces import face
 

@@ -1,4 +1,4 @@
-"""Activations with named axes: what a notebook looks at first."""
+"""Activations with named axes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Activations:
     batch: PromptBatch
 
     def at(self, **chosen: int | str) -> torch.Tensor:
-        """The values at one label of some axes, `at(layer=1, role="c2")`; those axes are gone.
+        """Values at one label of some axes, `at(layer=1, role="c2")`, without those axes.
 
-        Raises InputError for an axis or a label that is not there.
+        Raises InputError for an unknown axis or label.
         """
         index: list[int | slice] = [slice(None)] * len(self.axes)
         for name, label in chosen.items():
@@ -70,7 +70,7 @@ def cache(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Activations:
-    """The activations of a site at some layers and roles, prompt by prompt.
+    """Activations of a site at some layers and roles, one row per prompt.
 
     Args:
         asked: a task's name, a Task, Problems or a PromptBatch.
@@ -78,8 +78,8 @@ def cache(
         layers: None means all; `ln_final` has the one layer -1.
         roles: "c2" for the token itself, "predicts(c2)" for the position before it; None means
             every role.
-        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
-        format: how they are written; None means the model's first.
+        n, seed, held_out: sampling of a task's problems (`interp.models.asking`).
+        format: prompt format; None means the model's default.
         memory, cancel, progress: as in `engine.run`.
 
     Raises InputError, SiteError and RoleError as `engine.run`.

@@ -1,4 +1,4 @@
-"""Greedy continuation of prompts, with keys and values kept from step to step."""
+"""Greedy decoding with a key/value cache."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def generate(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """The most likely next tokens after each prompt, int64 [n, max_new_tokens].
+    """Greedy next tokens after each prompt, int64 [n, max_new_tokens].
 
-    Only the prompt's own tokens are read, whatever answer the batch holds. A row that has emitted
-    one of `stop_tokens` is filled up with that token. Interventions with roles act on the prompt,
-    those without on every step.
+    Reads only the prompt's tokens and ignores answers in the batch. After one of `stop_tokens` a
+    row is padded with that token. Interventions with roles act on the prompt, those without roles
+    on every step.
 
-    Raises InputError for max_new_tokens < 1 and for an answer that would not fit the context.
+    Raises InputError for max_new_tokens < 1 and for an answer that does not fit the context.
     """
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
@@ -76,7 +76,7 @@ def generate(
 def _minibatches(
     model: Model, batch: PromptBatch | TextPrompts, new: int, memory: int
 ) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Row indices, prompts of equal length together, so that no row needs padding."""
+    """Row indices of minibatches; each has prompts of one length, so no row needs padding."""
     parts = []
     for length in np.unique(batch.prompt_lengths):
         rows = np.flatnonzero(batch.prompt_lengths == length)
@@ -102,7 +102,7 @@ def _continue(
     stop_tokens: Collection[int],
     fired: list[int],
 ) -> torch.Tensor:
-    """The new tokens of `rows`; adds to `fired` how often each edit fired on the prompts."""
+    """New tokens of `rows`; adds each edit's count on the prompts to `fired`."""
     length = int(batch.prompt_lengths[rows[0]])
     tokens = batch.tokens[torch.from_numpy(rows), :length].to(model.device)
     here = [_rows_of(edit, rows) for edit in edits]
@@ -136,13 +136,13 @@ def _continue(
             made += [best] * (new - len(made))
             break
         tokens = torch.cat([tokens, best[:, None]], dim=1)
-        if not model.adapter.whole:  # else the prompt is computed again, edits and all
+        if not model.adapter.whole:  # else the prompt is recomputed with its edits
             earlier, start = outcome.keys_values, total
     return torch.stack(made, dim=1).cpu()
 
 
 def _rows_of(edit: Edit, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Edit:
-    """The edit over some rows of its batch, renumbered from 0."""
+    """The edit restricted to some rows of its batch, renumbered from 0."""
     index = torch.from_numpy(rows)
     what = edit.what
     if isinstance(what, Replace | Add) and isinstance(what.source, Rows):

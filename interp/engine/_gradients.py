@@ -1,4 +1,4 @@
-"""Gradients of a number read off the logits with respect to named activations."""
+"""Gradients of a logit metric with respect to named activations."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def gradients(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """d m / d x for every activation x that is read, with m a number per row.
+    """Gradients d m / d x of a metric m, one number per row, for every activation x that is read.
 
-    `of="true"` is the sum over the asked roles of the logit of the true token; a function takes
+    `of="true"` is the sum over the requested roles of the true token's logit; a function takes
     (logits [m, roles, d_vocab], NaN where a row lacks the role, and the batch of these rows) and
-    returns one number a row. Every row is a prompt of its own, so the gradient of the sum is each
-    row's own gradient. `Run.gradients` and `Run.activations` map (site, layer) to [n, roles, …].
-    The gradient at `resid_mid` is that of the stream: what a small change of attn_out would do.
+    returns one number a row. Rows are independent prompts, so the gradient of the sum gives each
+    row's gradient. `Run.gradients` and `Run.activations` map (site, layer) to [n, roles, …].
+    The gradient at `resid_mid` is that of the stream: the effect of a small change of attn_out.
 
     A vanishing gradient does not show that an activation is unused: a saturated unit has none.
     """
@@ -138,7 +138,7 @@ def _minibatch(
         )
     slopes = Outcome(0, None, {}, {}, {}, [])
     for key, slope in zip(keys, found, strict=True):
-        if slope is None:  # nothing that the metric reads depends on it
+        if slope is None:  # the metric does not depend on it
             slope = torch.zeros_like(outcome.on_path[key])
         slopes.kept[key] = slope.transpose(1, 2) if key[0] == "pattern" else slope
     outcome.logits = outcome.logits.detach()
@@ -155,7 +155,7 @@ def _metric(
     rows: slice,
     of: Literal["true"] | Metric,
 ) -> torch.Tensor:
-    """m of each row, [n]; raises InputError for a function that returns something else."""
+    """Metric m of each row, [n]; raises InputError for any other return value."""
     if not callable(of):
         return _true_logits(logits, batch, plan.logit_roles)
     assert plan.logit_positions is not None
@@ -177,7 +177,7 @@ def _without_logits(plan: Plan) -> Plan:
 
 
 def _true_logits(logits: torch.Tensor, batch: PromptBatch, roles: Sequence[str]) -> torch.Tensor:
-    """Sum over roles of the logit of the token that stands at the role; absent roles count 0."""
+    """Sum over roles of the logit of the token at the role; absent roles count 0."""
     total = torch.zeros(len(logits), dtype=logits.dtype, device=logits.device)
     for column, role in enumerate(roles):
         labels = batch.labels(role).to(logits.device)

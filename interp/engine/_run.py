@@ -1,8 +1,8 @@
-"""Run a model on prompts: plainly, with interventions, or as many variants of one clean run.
+"""Run a model on prompts: plain, with interventions, or as many variants of one clean run.
 
-The clean run is computed once a minibatch. A variant then starts at the first position where it can
-differ from the clean run, and at the first block where it can, with the clean run's keys, values
-and residual stream; what lies before is the clean run's own. `Savings` switches each of these off.
+The clean run is computed once per minibatch. A variant starts at the first position and block where
+it can differ from the clean run, with the clean run's keys, values and residual stream; earlier
+results are the clean run's. `Savings` switches each of these off.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ def run(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """One run of `batch`; with interventions the clean run is computed too, to say what changed.
+    """Run `batch` once; with interventions also the clean run, to report which logits changed.
 
     `logits` names the roles whose predictions are returned: "answer", "all", "last", some roles, or
     None for none. `reduce(logits [m, roles, d_vocab], rows)` replaces the logits of each minibatch
     by something smaller. `memory` bounds a minibatch, in bytes.
 
-    Raises InputError for an intervention that fires on nothing, SiteError for a site this model has
-    not (or the self-check refused), RoleError for a role that no prompt has, Cancelled on request.
+    Raises InputError for an intervention that never fires, SiteError for a site that this model
+    lacks (or the self-check refused), RoleError for a role that no prompt has, Cancelled on
+    request.
     """
     variant = Variant("run", tuple(interventions))
     return run_variants(
@@ -75,8 +76,8 @@ def run_variants(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> list[Run]:
-    """Several runs that share one clean pass; a Variant with neither prompts nor interventions is
-    the clean run itself. Returns one Run a variant, in order; arguments and errors as in `run`.
+    """Several runs that share one clean pass: one Run per variant, in order. A Variant without
+    prompts and interventions is the clean run. Arguments and errors as in `run`.
 
     The first Run's cost includes the clean pass. Numbers equal those of separate complete forwards
     within `tolerance`.
@@ -118,8 +119,8 @@ def run_variants(
 
 
 def _possible(model: Model, savings: Savings) -> Savings:
-    """What can be saved on this model: a wrapped module always runs from its first token and first
-    block on."""
+    """Savings available for this model: a wrapped module always runs from its first token and
+    block."""
     return replace(savings, prefix=False, layers=False) if model.adapter.whole else savings
 
 
@@ -157,7 +158,7 @@ def _with_means(
     savings: Savings,
     cancel: Cancel | None,
 ) -> Edit:
-    """The mean over rows at each role, in float64, found by a clean run of the whole batch."""
+    """Mean over rows at each role, in float64, from a clean run of the whole batch."""
     read = Read(edit.site, None if edit.site == "ln_final" else edit.layers, edit.what.roles)
     found = run(
         model, batch, reads=[read], logits=None, memory=memory, savings=savings, cancel=cancel

@@ -1,4 +1,4 @@
-"""Does the engine compute what the model computes, and does an edit at each site take effect?"""
+"""Self-check: the engine's logits equal the model's, and an edit at each site takes effect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from interp.results.versions import installed_versions
 
 _SEED = 0
 STREAM = ("resid_pre", "attn_out", "mlp_out", "resid_post")
-ADDED = ("attn_out", "resid_mid", "mlp_out")  # sites that promise to be added to the stream
+ADDED = ("attn_out", "resid_mid", "mlp_out")  # sites added to the stream
 
 # A model may have heads and neurons that no logit depends on. An edit of those takes effect when
 # it changes what their sublayer writes.
@@ -29,25 +29,23 @@ _WRITTEN_BY = {
 
 
 def selfcheck(model: Model) -> SelfCheck:
-    """Compare the engine with the plain module as it was before the bridge took it over, and edit
-    every site once.
+    """Compare the engine with the plain module before bridging, and edit every site once.
 
-    On random tokens, at the first, the middle and the last block. A site is usable when an edit of
-    the size of its own activations moves the logits at every one of those blocks by more than equal
-    means, or, inside a sublayer that no logit depends on, moves what the sublayer writes. What is
-    called a sublayer's output must also be what the stream receives, edited or not:
+    Random tokens; first, middle and last block. A site is usable if an edit of the size of its own
+    activations moves the logits at each of those blocks by more than the tolerance or, inside a
+    sublayer that no logit depends on, moves the sublayer's output. A sublayer's output must also
+    equal the stream's increment, edited or not:
 
         resid_post = resid_pre + attn_out + mlp_out
 
-    (else, as in a post-norm block, an edit of `attn_out` is not what it says), and an edit of
-    `resid_mid` must reach the MLP too, which in a parallel block it does not. The blocks must form
-    a chain,
+    (this fails for `attn_out` in a post-norm block), and an edit of `resid_mid` must reach the MLP
+    (this fails in a parallel block). The blocks must form a chain,
 
         resid_pre of layer l + 1 = resid_post of layer l,   final norm's input = last resid_post
 
-    (else the stream is made outside the blocks, and `resid_post`, `resid_pre` are unusable).
+    (else the stream is computed outside the blocks, and `resid_post`, `resid_pre` are unusable).
 
-    Raises ModelError when the engine's logits are not those of the model, or later tokens change
+    Raises ModelError if the engine's logits differ from the model's, or later tokens change
     earlier logits.
     """
     tokens, plain = model.adapter.probe, model.adapter.probe_logits
@@ -157,7 +155,7 @@ def _check_site(
 
 
 def _made_outside(model: Model, tokens: torch.Tensor, clean: Outcome) -> dict[str, str]:
-    """Why `resid_post` or `resid_pre` is not the residual stream, by site; {} where both are."""
+    """Site → reason why `resid_post` or `resid_pre` is not the residual stream; {} if both are."""
     last = model.shape.n_layers - 1
     gaps = {
         layer: _gap(clean.kept["resid_post", layer], clean.kept["resid_pre", layer + 1])
@@ -184,7 +182,7 @@ def _made_outside(model: Model, tokens: torch.Tensor, clean: Outcome) -> dict[st
 
 
 def _gap(one: torch.Tensor, other: torch.Tensor) -> float:
-    """The largest difference of two activations, 0 where it is one of rounding alone."""
+    """Largest difference of two activations, 0 within rounding."""
     if one.shape != other.shape:
         return float("inf")
     gap = float((one - other).abs().max())
@@ -207,7 +205,7 @@ def _look_at_self(pattern: torch.Tensor) -> torch.Tensor:
 
 
 def _shift(site: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Add noise of the activation's own root mean square (and a floor, where it is zero)."""
+    """Add noise of the activation's own root mean square (with a floor, if it is zero)."""
 
     def shift(x: torch.Tensor) -> torch.Tensor:
         generator = torch.Generator().manual_seed(_SEED)
@@ -225,7 +223,7 @@ def _layers(model: Model) -> list[int]:
 def _not_added(
     model: Model, site: str, layer: int, clean: Outcome, edited: Outcome, bound: float
 ) -> str:
-    """Why an edit at `site` is not simply added to the stream; '' where it is."""
+    """Reason why an edit at `site` is not added to the stream; '' if it is."""
     for kept in (clean.kept, edited.kept):
         parts = [kept[name, layer] for name in STREAM[:-1] if (name, layer) in kept]
         stream = kept["resid_post", layer]

@@ -1,4 +1,4 @@
-"""What a model answers: the text it generates, or the token it would say after the right ones."""
+"""A model's answers: greedy generation, or teacher-forced first choices."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from interp.models.prompts import PromptBatch
 from interp.models.spelling import Spelling
 from interp.models.tokens import digits_in
 
-MARGIN = 3  # tokens beyond the longest right answer, so that one too long is seen as such
+MARGIN = 3  # tokens beyond the longest right answer, to detect longer ones
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What the model answered to each problem.
+    """The model's answer to each problem.
 
-    texts    what it wrote, cut where it stopped
+    texts    generated text, cut where it stopped
     exact    bool [n]
     readable bool [n]: a number could be read
-    correct  float [n, answer_digits]: 1, 0, or NaN where the digit is not asked for
+    correct  float [n, answer_digits]: 1, 0, or NaN where the prompt lacks the digit
     """
 
     texts: list[str]
@@ -40,7 +40,7 @@ class Answered:
 
 
 def greedy(model: Model, problems: Problems, format: str, resources: Resources) -> Answered:
-    """The model's own answers: the likeliest token after the likeliest token, read as text."""
+    """Answers by greedy decoding, read as text."""
     texts = generated_texts(model, problems, format, resources)
     table = score(problems, texts, format)
     digits = [f"correct[{k}]" for k in range(problems.task.answer_digits)]
@@ -55,10 +55,10 @@ def greedy(model: Model, problems: Problems, format: str, resources: Resources) 
 def generated_texts(
     model: Model, problems: Problems, format: str, resources: Resources
 ) -> list[str]:
-    """What the model writes after each prompt, up to its end-of-text or the end of the line.
+    """Greedy continuation of each prompt, up to end-of-text or the end of the line.
 
-    Raises ModelError where the tokenizer does not give back the right answers' own text: what the
-    model writes could not be read either.
+    Raises ModelError if the tokenizer does not round-trip the right answers' text, since generated
+    text would be unreadable too.
     """
     asked = model.prompts(problems, format=format, answer="none")
     told = model.prompts(problems, format=format, answer="true")
@@ -80,21 +80,21 @@ def generated_texts(
 
 
 def right_texts(asked: PromptBatch, told: PromptBatch) -> list[str]:
-    """What stands behind each bare question in the same one with its right answer."""
+    """The right answer's text after each question, as the format writes it."""
     pairs = zip(told.texts, asked.texts, strict=True)
     return [whole[len(question) :] for whole, question in pairs]
 
 
 def spelling_of(model: Model, asked: PromptBatch, told: PromptBatch) -> Spelling:
-    """How the model's tokens become text, checked on the right answers to these questions.
+    """Decoding rule of the model's tokens, checked on the right answers to these questions.
 
-    Raises ModelError where they do not: no answer can be read then.
+    Raises ModelError if no rule round-trips them: answers are then unreadable.
     """
     return model.tokens.spelling(right_texts(asked, told), told.texts, model.name)
 
 
 def forced(model: Model, problems: Problems, format: str, resources: Resources) -> Answered:
-    """The first choice at each answer token after the right ones, whatever it said before."""
+    """Teacher-forced answers: the argmax at each answer token, given the right tokens before it."""
     batch = model.prompts(problems, format=format)
     labels = torch.stack([batch.labels(role) for role in batch.answer_roles], dim=1)
     found = run(
@@ -137,7 +137,7 @@ def answer_table(problems: Problems, answered: Answered) -> pd.DataFrame:
 
 
 def problem_texts(problems: Problems) -> npt.NDArray[np.str_]:
-    """Each problem as people write it, `12-5+3`."""
+    """Each problem as a formula, `12-5+3`."""
     text = problems.values(0).astype(str)
     for gap in range(problems.operators.shape[1]):
         text = np.strings.add(text, problems.operators[:, gap])
@@ -146,7 +146,7 @@ def problem_texts(problems: Problems) -> npt.NDArray[np.str_]:
 
 
 def stops(model: Model, one_line: bool) -> list[int]:
-    """End-of-text, and the line break where right answers hold none."""
+    """Stop tokens: end-of-text, and the line break unless right answers contain one."""
     tokenizer = model.tokens.tokenizer
     stops = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
     line = tokenizer("\n", add_special_tokens=False)["input_ids"]

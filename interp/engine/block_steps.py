@@ -1,10 +1,10 @@
-"""Blocks run on positions that stand on their own: each sees only the keys it is handed.
+"""Single blocks run on selected positions with explicit keys and values.
 
-A complete forward computes every position of every prompt. Where attention is cut, most of that is
-the same number again: a token that sees itself and the sink alone has the same state in every
-prompt that holds it, and prompts that begin alike share their states so far. Here a row is a few
-positions of their own with the keys and values they may see; which rows there are is the caller's
-affair. Numbers equal those of a complete forward within `tolerance`.
+A complete forward computes every position of every prompt. With attention cut, most of that is
+redundant: a token that attends only to itself and the sink has the same state in every prompt that
+contains it, and prompts with a common prefix share its states. Here a row is a few positions with
+the keys and values they may attend to; the caller chooses the rows. Results equal those of a
+complete forward within `tolerance`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from interp.models.model import Model
 
 Ints = npt.NDArray[np.int64]
 
-_ROWS = 2048  # rows of one position at a time: what a block makes of them stays in the cache
+_ROWS = 2048  # one-position rows per call: a block's intermediates fit the CPU cache
 
 
 class KeysValues(NamedTuple):
-    """Keys (rotated, where the model rotates) and values of one layer, [rows, heads, keys, d_head]
-    with the model's key/value heads."""
+    """Keys (after any rotary embedding) and values of one layer, [rows, heads, keys, d_head] with
+    the model's key/value heads."""
 
     k: torch.Tensor
     v: torch.Tensor
@@ -39,12 +39,12 @@ class KeysValues(NamedTuple):
 
     @staticmethod
     def beside(parts: list[KeysValues]) -> KeysValues:
-        """Joined along the keys."""
+        """Concatenate along the keys."""
         return KeysValues(torch.cat([p.k for p in parts], 2), torch.cat([p.v for p in parts], 2))
 
 
 class _Seen:
-    """What a block asks for keys and values: those handed in, then its own, which it keeps."""
+    """Key/value store of a block: the given ones, then its own, which it keeps."""
 
     def __init__(self, seen: KeysValues | None) -> None:
         self.seen = seen
@@ -58,7 +58,7 @@ class _Seen:
 
 
 def own_blocks(model: Model) -> Adapter:
-    """The adapter of a model whose blocks can be run one by one; ModelError for a wrapped one."""
+    """The adapter of a model with separately runnable blocks; ModelError for a wrapped module."""
     if isinstance(model.adapter, Adapter):
         return model.adapter
     raise ModelError(
@@ -68,7 +68,7 @@ def own_blocks(model: Model) -> Adapter:
 
 
 def embed(model: Model, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The stream before block 0 of single tokens, int64 [m] at int64 [m] → [m, d_model]."""
+    """Residual stream before block 0: token ids int64 [m], positions int64 [m] → [m, d_model]."""
     adapter = own_blocks(model)
     with model.lock, torch.no_grad():
         tokens, positions = tokens.to(model.device), positions.to(model.device)
@@ -83,13 +83,13 @@ def step(
     seen: KeysValues | None = None,
     mask: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, KeysValues]:
-    """One block on rows of their own: [m, P, d_model] → the same, and their keys and values.
+    """Run one block on independent rows: [m, P, d_model] → the same, and their keys and values.
 
     Args:
-        positions: int64 [m, P], where each stands in its prompt.
-        seen: keys and values beside their own, [m, heads, S, d_head].
-        mask: bool, [m or 1, heads or 1, P, S + P], True where a query may look; None: at all that
-            is seen, and causally at one another. A query must be left some key.
+        positions: int64 [m, P], positions in the prompt.
+        seen: keys and values besides their own, [m, heads, S, d_head].
+        mask: bool, [m or 1, heads or 1, P, S + P], True where a query may attend; None: to all of
+            `seen`, and causally to one another. Every query needs at least one key.
     """
     adapter = own_blocks(model)
     m, width = positions.shape
@@ -126,7 +126,7 @@ def step(
 
 
 def _rotation(adapter: Adapter, resid: torch.Tensor, positions: torch.Tensor) -> Any:
-    """Cosines and sines [m, P, …] of each row's own positions."""
+    """Rotary cosines and sines [m, P, …] of each row's positions."""
     found = adapter.rotation(resid, positions.reshape(-1).to(resid.device))
     if found is None:
         return None
@@ -135,10 +135,10 @@ def _rotation(adapter: Adapter, resid: torch.Tensor, positions: torch.Tensor) ->
 
 @dataclass(frozen=True)
 class Prefixes:
-    """The states of every distinct prefix of some prompts.
+    """Residual states of every distinct prefix of some prompts.
 
-    states  [n_layers + 1, prefixes, d_model]: the stream after so many layers at its last token
-    index   int64 [n, T], which prefix ends at each position of each prompt
+    states  [n_layers + 1, prefixes, d_model]: the stream at the last token, by number of layers
+    index   int64 [n, T], the prefix that ends at each position of each prompt
     """
 
     states: torch.Tensor
@@ -148,11 +148,11 @@ class Prefixes:
 def prefix_states(
     model: Model, tokens: torch.Tensor, *, memory: int, cancel: Cancel | None = None
 ) -> Iterator[tuple[Ints, Prefixes]]:
-    """Every state of some prompts, int64 [n, T], each distinct prefix computed once.
+    """Residual states of prompts, int64 [n, T], each distinct prefix computed once.
 
-    A causal model's state at a token depends on what comes before and on nothing else. Yields parts
-    of the prompts, as row numbers with their Prefixes; prompts that begin alike come together, and
-    a part is as large as `memory` bytes allow.
+    A causal model's state at a token depends only on the prefix. Yields parts of the prompts, as
+    row numbers with their Prefixes; prompts with a common prefix come together, and a part is as
+    large as `memory` bytes allow.
     """
     s = model.shape
     each = 2 * s.n_layers * s.n_kv_heads * s.d_head + (s.n_layers + 1) * s.d_model
@@ -169,7 +169,7 @@ def _prefixes(model: Model, tokens: torch.Tensor) -> Prefixes:
     n, length = tokens.shape
     index = torch.empty_like(tokens)
     parent = torch.zeros(n, dtype=torch.int64)
-    before: list[KeysValues] = []  # of each layer, for the prefixes one token shorter
+    before: list[KeysValues] = []  # by layer, for the prefixes one token shorter
     states: list[torch.Tensor] = []
     made = 0
     for position in range(length):
@@ -192,7 +192,7 @@ def _prefixes(model: Model, tokens: torch.Tensor) -> Prefixes:
 
 
 class TokenLogits:
-    """Logits of a few tokens only, where the whole vocabulary need not be read."""
+    """Unembedding restricted to a few tokens."""
 
     def __init__(self, model: Model, tokens: torch.Tensor) -> None:
         self._model = model

@@ -1,7 +1,7 @@
-"""Arithmetic of a pass, counted: what was spent and what a plain complete forward spends.
+"""Floating-point operations of a pass, and of a plain complete forward.
 
-One multiply-add is two operations. Norms, softmax and activation functions are left out: they are
-below one per cent of a block.
+One multiply-add is two operations. Norms, softmax and activation functions are not counted: they
+are below one per cent of a block.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from interp.models.model import Model
 
 
 def block_flops(model: Model, queries: int, keys: int) -> float:
-    """Operations of one block for one row: `queries` positions that attend over `keys`
-    positions.
-    """
+    """Operations of one block for one row: `queries` positions attend over `keys` positions."""
     s = model.shape
     attention = 4 * s.n_heads * s.d_head * keys
     if model.adapter.whole:  # whatever its projections are called, each weight is used once
@@ -56,11 +54,11 @@ def rows_in_memory(
     memory: int,
     grad: bool,
 ) -> int:
-    """How many rows fit `memory` bytes at once, at least 1.
+    """Number of rows that fit `memory` bytes at once, at least 1.
 
-    Counted a row: keys and values of all layers (where some run goes on from them), kept residual
+    Counted per row: keys and values of all layers (if some run continues from them), kept residual
     streams, two attention patterns, the widest MLP activation four times, the logits read (twice:
-    clean and changed) and what is read; with gradients every layer keeps its activations.
+    clean and changed) and the activations read; with gradients every layer keeps its activations.
     """
     s = model.shape
     layers = s.n_layers if keys_values else 1

@@ -1,4 +1,4 @@
-"""Interventions made ready for one minibatch: which positions, which heads, which new values."""
+"""Interventions resolved for one minibatch: positions, heads and new values."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Edit:
     """One intervention over a whole batch: resolved layers and positions.
 
     `positions` is int64 [n, roles], -1 where a row lacks the role, or None for every position.
-    `keys` likewise for an attention mask. `clean` says where the clean prompts have these roles,
-    for a source that is taken from their run.
+    `keys` likewise for an attention mask. `clean`: positions of these roles in the clean prompts,
+    for a source taken from the clean run.
     """
 
     what: Intervention
@@ -66,7 +66,7 @@ def role_positions(
 
 
 def site_layers(model: Model, site: str, layers: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The layers that `layers` means at `site`; raises for those that do not exist."""
+    """Layer indices that `layers` selects at `site`; raises for a layer that does not exist."""
     model.require_site(site)
     if site == "ln_final":
         if layers not in (None, (NO_LAYER,)):
@@ -88,7 +88,7 @@ def compile_edit(
 ) -> Edit:
     """Resolve layers, roles and heads of one intervention; raises where they do not exist.
 
-    `clean` are the prompts of the run without interventions, where those are others.
+    `clean`: the prompts of the run without interventions, if they differ.
     """
     layers = site_layers(model, what.site, what.layers)
     if what.heads is not None:
@@ -105,7 +105,7 @@ def compile_edit(
 
 
 def _in_clean(batch: PromptBatch, clean: PromptBatch, edit: Edit) -> torch.Tensor | None:
-    """The positions of the edit's roles in the clean prompts, [n, roles]; None for every one."""
+    """Positions of the edit's roles in the clean prompts, [n, roles]; None: every position."""
     roles, positions = edit.what.roles, edit.positions
     if roles is None or positions is None:
         if not np.array_equal(batch.lengths, clean.lengths):
@@ -140,7 +140,7 @@ def _check_heads(model: Model, what: Intervention) -> None:
 
 @dataclass
 class Window:
-    """The rows and positions a pass is running on: positions `start` … of rows `rows`."""
+    """Rows and positions of a pass: positions `start` … of rows `rows`."""
 
     rows: slice
     start: int
@@ -149,7 +149,7 @@ class Window:
 def apply_edit(
     edit: Edit, layer: int, x: torch.Tensor, window: Window, clean: torch.Tensor | None
 ) -> tuple[torch.Tensor, int]:
-    """The edited activation and how many (row, position) places were edited.
+    """The edited activation and the number of (row, position) places edited.
 
     `x` is [n, P, …], for `pattern` [n, heads, P, keys]. `clean` is the whole clean activation
     [n, T, …] of this site and layer where the edit needs it.
@@ -206,7 +206,7 @@ def _new_value(
         along = (old * unit).sum(-1, keepdim=True)
         target = 0.0 if what.value is None else what.value
         return old + (target - along) * unit
-    assert not isinstance(what, MaskAttention | UserHook)  # apply_edit has sent them elsewhere
+    assert not isinstance(what, MaskAttention | UserHook)  # handled in apply_edit
     there = index + window.start if edit.clean is None else edit.clean[window.rows].to(index.device)
     value = source_value(
         what.source, layer, old, present, window.rows, edit.means, clean, clean_index=there
@@ -234,7 +234,7 @@ def _mask_edit(edit: Edit, pattern: torch.Tensor, window: Window) -> tuple[torch
         looked[:] = True
     else:
         at = edit.keys[window.rows].to(pattern.device)
-        _mark(looked, at.masked_fill(at >= keys, -1))  # later than every query: nobody looks there
+        _mark(looked, at.masked_fill(at >= keys, -1))  # later than every query: never attended
     cut_keys = looked if what.mode == "block" else ~looked
     cut = chosen[:, None, :, None] & cut_keys[:, None, None, :]  # [n, 1, queries, keys]
     by_head = torch.zeros(heads, dtype=torch.bool, device=pattern.device)

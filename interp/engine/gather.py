@@ -1,4 +1,4 @@
-"""From what a pass kept to the roles that were asked for."""
+"""Select the requested roles from a pass's results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Collected:
 
 
 def gather(plan: Plan, job: Job, outcome: Outcome, clean: Collected | None) -> Collected:
-    """Pick the roles; what the pass did not compute is taken from the clean run."""
+    """Select the roles; values that the pass skipped come from the clean run."""
     logits = None
     if plan.logit_positions is not None:
         positions = plan.logit_positions[job.rows].to(job.tokens.device)
@@ -65,8 +65,8 @@ def logit_rows(
     start: int,
     before: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Logits at `positions`: those computed from `start` on, the clean run's before, NaN if
-    absent. Written into `computed`: logits of a whole vocabulary are large.
+    """Logits at `positions`: computed from `start` on, the clean run's before, NaN if absent.
+    Written into `computed` in place: logits of a whole vocabulary are large.
     """
     if computed is None:
         assert before is not None  # a pass that computes nothing changed nothing

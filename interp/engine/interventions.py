@@ -1,7 +1,7 @@
-"""What may be done to a running model, as data: frozen, comparable, serialisable values.
+"""Interventions as data: frozen, comparable, serialisable values.
 
-Each names a site, layers (None: all), roles (None: every position), heads (None: all) and, where it
-needs one, a source of new values. A list of them is handed to the engine and applied in order.
+Each has a site, layers (None: all), roles (None: every position), heads (None: all) and, if needed,
+a source of new values. The engine applies a list of interventions in order.
 
 | value           | effect at the chosen places, x the activation, s the source's value            |
 | Replace         | x ← s                                                                          |
@@ -10,7 +10,7 @@ needs one, a source of new values. A list of them is handed to the engine and ap
 | Project         | x ← x − (x·u)u, or x ← x − (x·u)u + value·u, with u the unit vector of s       |
 | MaskAttention   | pattern ← 0 on the masked edges, rows renormalised to sum 1                    |
 | Freeze          | x ← the value of the run without interventions (for path patching)             |
-| UserHook        | x ← function(x): the one escape hatch, and Results say that it was used        |
+| UserHook        | x ← function(x): any user code; recorded in the Result                         |
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Heads = tuple[int, ...] | None
 
 
 def tensor_hash(tensor: torch.Tensor) -> str:
-    """sha256 over dtype, shape and bytes: two tensors are the same source when this agrees."""
+    """sha256 over dtype, shape and bytes; equal hashes mean the same source."""
     data = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{data.dtype} {tuple(data.shape)} ".encode())
     digest.update(data.view(torch.uint8).numpy().tobytes() if data.numel() else b"")
@@ -49,9 +49,7 @@ class Zero:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over all rows of the batch at the same site, layer and role (a first pass finds
-    it).
-    """
+    """Mean over all rows of the batch at the same site, layer and role, from a first pass."""
 
     def spec(self) -> dict[str, Any]:
         return {"kind": "mean"}
@@ -67,7 +65,7 @@ class Clean:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """One tensor for every row, role and layer: the shape of one position, or of one head of it."""
+    """One tensor for every row, role and layer, shaped as one position or one head of it."""
 
     value: torch.Tensor
     digest: str = field(init=False)
@@ -91,7 +89,7 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A value of its own for every row and role: layer → tensor [n, roles, …].
+    """A separate value for every row and role: layer → tensor [n, roles, …].
 
     `Rows.of(run, site)` takes them from another run, row by row.
     """
@@ -111,7 +109,7 @@ class Rows:
 
     @classmethod
     def of(cls, run: Any, site: str) -> Rows:
-        """The activations that another Run read at `site`, one row for each of its rows."""
+        """Activations that another Run read at `site`, row by row."""
         found = {layer: value for (name, layer), value in run.activations.items() if name == site}
         if not found:
             raise InputError(f"that run did not read {site!r}: add Read({site!r}, …) to its reads.")
@@ -131,9 +129,9 @@ Source = Zero | Mean | Clean | Constant | Rows
 
 
 def selection(name: str, value: Any) -> tuple[Any, ...] | None:
-    """One name or number, or several, as a tuple; None stays None and means all.
+    """A tuple of one or several names or numbers; None stays None and means all.
 
-    Raises InputError for none at all, for a role that is no text and a number that is not whole.
+    Raises InputError for an empty selection, a role that is no string or a non-integer number.
     """
     if value is None:
         return None
@@ -168,7 +166,7 @@ class _Edit:
             object.__setattr__(self, name, selection(name, getattr(self, name)))
 
     def spec(self) -> dict[str, Any]:
-        """A JSON value that says what this does; tensors appear as their hashes."""
+        """JSON description of the intervention; tensors appear as their hashes."""
         out: dict[str, Any] = {"intervention": type(self).__name__}
         for key, value in vars(self).items():
             if hasattr(value, "spec"):
@@ -214,9 +212,7 @@ class Scale(_Edit):
 
 @dataclass(frozen=True)
 class Project(_Edit):
-    """Remove the component along `direction`, or set it to `value` (in units of the unit
-    vector).
-    """
+    """Remove the component along `direction`, or set it to `value` times the unit vector."""
 
     site: str
     direction: Constant
@@ -245,11 +241,11 @@ class Freeze(_Edit):
 
 @dataclass(frozen=True)
 class MaskAttention(_Edit):
-    """Cut attention edges and renormalise what is left.
+    """Cut attention edges and renormalise the remaining pattern.
 
-    `roles` are the queries (None: all), `keys` the roles looked at (None: all). `mode="block"` cuts
-    those edges; `mode="only"` leaves the queries nothing but them. A query left without any key
-    raises, since no renormalisation is right there.
+    `roles` are the queries (None: all), `keys` the attended roles (None: all). `mode="block"` cuts
+    those edges; `mode="only"` cuts all others of these queries. A query without any key left
+    raises: it has no valid renormalisation.
     """
 
     keys: Roles = None

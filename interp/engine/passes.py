@@ -1,7 +1,7 @@
-"""One forward pass over one minibatch: the only code that registers a hook.
+"""One forward pass over one minibatch; only this module registers hooks.
 
-A pass may start above block 0 with a given residual stream, and at a later position with the keys
-and values of earlier ones; it runs no block that nobody needs and unembeds only what is read.
+A pass may start above block 0 from a given residual stream, and at a later position from cached
+keys and values; it runs only the needed blocks and unembeds only the read positions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Key = tuple[str, int]  # (site, layer)
 
 
 class Store:
-    """Keys and values: gives a block those of earlier positions, and keeps what it made itself."""
+    """Key/value cache: gives a block those of earlier positions, and keeps its new ones."""
 
     def __init__(
         self, earlier: Mapping[int, tuple[torch.Tensor, torch.Tensor]] | None, keep: bool
@@ -44,17 +44,16 @@ class Store:
 
 @dataclass
 class Job:
-    """What one pass has to do.
+    """Inputs of one pass.
 
-    `tokens` [n, T] already ends at the last position that anybody needs. `want` are the sites whose
-    activations are kept: at the positions that `pick` names, or whole over the window. `keep` also
-    keeps keys, values and the residual stream before the layers in `keep_resid`, for variants to
-    start from.
+    `tokens` [n, T] ends at the last needed position. `want` lists the sites whose activations are
+    kept: at the positions in `pick`, or over the whole window. `keep` also keeps keys, values and
+    the residual stream before the layers in `keep_resid`, as starting points of variants.
     """
 
     tokens: torch.Tensor
     rows: slice
-    width: int = 0  # positions of the plain forward, where it goes on beyond `tokens`
+    width: int = 0  # positions of the plain forward, if longer than `tokens`
     start: int = 0
     first_layer: int = 0
     stop_layer: int | None = None  # run blocks below this one only; None: all, and the final norm
@@ -67,14 +66,14 @@ class Job:
     keep: bool = False
     keep_resid: frozenset[int] = frozenset()
     logit_positions: torch.Tensor | None = None  # [n, r], absolute, -1 absent; None: no logits
-    all_logits: bool = False  # unembed the whole window first (what a plain forward does)
+    all_logits: bool = False  # unembed the whole window, as a plain forward does
     grad: bool = False
 
 
 @dataclass
 class Outcome:
-    """What one pass returned; activations are whole windows [n, T − start, …], or [n, r, …] where
-    the job picks positions (anything where one is absent)."""
+    """Result of one pass; activations are whole windows [n, T − start, …], or [n, r, …] if the job
+    picks positions (arbitrary values at absent ones)."""
 
     start: int
     logits: torch.Tensor | None  # [n, r, V]
@@ -82,11 +81,11 @@ class Outcome:
     keys_values: dict[int, tuple[torch.Tensor, torch.Tensor]]
     resid_before: dict[int, torch.Tensor]
     fired: list[int]
-    on_path: dict[Key, torch.Tensor] = field(default_factory=dict)  # with grad: what flows on
+    on_path: dict[Key, torch.Tensor] = field(default_factory=dict)  # with grad
 
 
 def forward(adapter: Adapter | WrappedAdapter, job: Job) -> Outcome:
-    """Run `job`. The caller holds the model's lock. No hook outlives the call, whatever happens."""
+    """Run `job`. The caller holds the model's lock. All hooks are removed, also after an error."""
     window = Window(job.rows, job.start)
     total = job.tokens.shape[1]
     store = Store(job.earlier, job.keep)
@@ -150,15 +149,13 @@ def _read_out(adapter: Adapter, job: Job, resid: torch.Tensor, out: Outcome) -> 
 
 
 def window_places(positions: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and window positions [n, r] to index with; where a role is absent, any position."""
+    """Row and window-position indices [n, r]; an absent role gets an arbitrary position."""
     index = (positions - start).clamp(min=0)
     return torch.arange(len(index), device=index.device)[:, None].expand_as(index), index
 
 
 class _Recorder:
-    """Builds the hooks of one job: its edits first, then what is kept, in that order at each
-    site.
-    """
+    """Builds the hooks of one job; at each site the edits come before the recording."""
 
     def __init__(
         self, adapter: Adapter | WrappedAdapter, job: Job, window: Window, out: Outcome
@@ -205,7 +202,7 @@ class _Recorder:
 
     def _note_resid_pre(self, layer: int) -> Callable[..., None]:
         def note(x: torch.Tensor, hook: Any) -> None:
-            # Blocks run in order: what was noted before the last one is done with.
+            # Blocks run in order: notes of earlier blocks are no longer needed.
             self._resid_pre = {la: v for la, v in self._resid_pre.items() if la >= layer - 1}
             self._resid_pre[layer] = x
 
@@ -242,5 +239,5 @@ class _Recorder:
 
 
 def _as_leaf(x: torch.Tensor, hook: Any) -> torch.Tensor:
-    """The stream where gradients end: no weight asks for one."""
+    """The stream as the leaf of the gradient graph, since weights are frozen."""
     return x.detach().requires_grad_(True)

@@ -1,4 +1,4 @@
-"""From what is asked to what must be computed: positions, layers, and where a pass may start."""
+"""Plan of a run: the positions and layers to compute, and where a pass may start."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ Logits = str | Sequence[str] | None
 
 @dataclass(frozen=True)
 class Reading:
-    """One Read, resolved: `positions` is [n, roles] with -1 where absent, None for every
-    position.
-    """
+    """A resolved Read: `positions` [n, roles], -1 where absent; None for every position."""
 
     site: str
     layers: tuple[int, ...]
@@ -31,10 +29,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that one run of `batch` needs, for every row; minibatches are cut from it.
+    """Everything one run of `batch` needs, for every row; minibatches are slices of it.
 
-    `end` is one past the last position that anybody needs, `stop_layer` one past the last such
-    layer (None where logits or the final norm are needed).
+    `end` is one past the last needed position, `stop_layer` one past the last needed layer (None
+    if logits or the final norm are needed).
     """
 
     batch: PromptBatch
@@ -47,17 +45,17 @@ class Plan:
 
     @property
     def needed(self) -> list[torch.Tensor | None]:
-        """The positions of every read and logit; None stands for all of them."""
+        """Positions of every read and logit; None: all positions."""
         logits = [] if self.logit_positions is None else [self.logit_positions]
         return [*logits, *(reading.positions for reading in self.readings)]
 
     def first_needed(self, rows: slice) -> int:
-        """The first position that somebody reads in `rows`."""
+        """The first position read in `rows`."""
         return first_position(self.needed, rows, self.end)
 
     @property
     def held(self) -> list[torch.Tensor | None]:
-        """The positions of the clean run whose values some edit holds; None stands for all."""
+        """Clean-run positions whose values an edit holds; None: all positions."""
         return [edit.clean for edit in self.edits if edit.needs_clean()]
 
     def first_edit(self, rows: slice) -> int:
@@ -82,9 +80,9 @@ def make_plan(
     strict: bool = True,
     clean: PromptBatch | None = None,
 ) -> Plan:
-    """Resolve names to indices. Raises for sites, layers and heads that do not exist, for a site
-    and layer read twice, for roles of interventions that no row has and, when `strict`, for roles
-    that are read. `clean` are the prompts of the run without interventions, where they are others.
+    """Resolve names to indices. Raises for unknown sites, layers and heads, for a site and layer
+    read twice, for intervention roles that no row has and, if `strict`, for such read roles.
+    `clean`: the prompts of the run without interventions, if they differ.
     """
     if len(batch) == 0:
         raise InputError("the batch is empty: ask for at least one prompt.")
@@ -135,7 +133,7 @@ def _check_read_once(readings: Sequence[Reading]) -> None:
 
 
 def logit_roles(batch: PromptBatch, logits: Logits) -> tuple[str, ...]:
-    """The roles whose emission is read: "answer" means all answer roles, "last" the position after
+    """Roles whose predictions are read: "answer" means all answer roles, "last" the position after
     the prompt, "all" every token after the first, and "predicts(c2)" the same as "c2"."""
     if logits is None:
         return ()
@@ -172,7 +170,7 @@ def _logit_positions(batch: PromptBatch, roles: Sequence[str], strict: bool) -> 
 
 
 def first_position(needed: Sequence[torch.Tensor | None], rows: slice, end: int) -> int:
-    """The smallest position ≥ 0 in `needed` for `rows`; None there means position 0."""
+    """Smallest position ≥ 0 in `needed` for `rows`; 0 if `needed` is None."""
     first = end
     for positions in needed:
         if positions is None:
@@ -184,14 +182,14 @@ def first_position(needed: Sequence[torch.Tensor | None], rows: slice, end: int)
 
 
 def first_difference(base: Plan, plan: Plan, rows: slice) -> int:
-    """The first position where the two prompts differ in some row, at most the shorter end."""
+    """First position at which any row of the two prompts differs, at most the shorter length."""
     end = min(base.end, plan.end)
     same = (base.batch.tokens[rows, :end] == plan.batch.tokens[rows, :end]).all(dim=0)
     return int(same.int().cumprod(0).sum())
 
 
 def last_position(needed: Sequence[torch.Tensor | None], length: int) -> int:
-    """One past the largest position in `needed`, 0 for none; None there means all `length`."""
+    """One past the largest position in `needed`, 0 for none; `length` if `needed` is None."""
     if any(positions is None for positions in needed):
         return length
     last = max((int(p.max()) for p in needed if p is not None and p.numel()), default=-1)

@@ -1,4 +1,4 @@
-"""Positions that all rows of a minibatch share: run for one row, kept for the next minibatch."""
+"""Common prefix of a minibatch: run for one row, cached for the next minibatch."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ KeysValues = dict[int, tuple[torch.Tensor, torch.Tensor]]
 
 
 def common_prefix(tokens: torch.Tensor) -> int:
-    """How many positions of `tokens` [n, T] are the same in all rows, from the first on."""
+    """Length of the common prefix of all rows of `tokens` [n, T]."""
     same = (tokens == tokens[:1]).all(dim=0)
     return int(same.int().cumprod(0).sum())
 
 
 class SharedPrefix:
-    """Runs what minibatches begin with, in the blocks that anybody needs.
+    """Runs the common prefix of minibatches, in the needed blocks.
 
-    Minibatches of one template begin alike, so the last prefix is kept: a pass over one row reads
+    Minibatches of one template share a prefix, so the last one is cached: a pass over one row reads
     all weights, which in a language model takes as long as several rows.
     """
 
     def __init__(self, model: Model, stop_layer: int | None) -> None:
-        # Not the sweep that asks, which holds this: all that it read would live in a circle.
+        # No reference to the calling sweep, which holds this: a cycle would keep its tensors alive.
         self._model, self._stop_layer = model, stop_layer
         self._last: tuple[tuple[int, ...], KeysValues] | None = None
 
     def __call__(
         self, tokens: torch.Tensor, rows: slice, width: int
     ) -> tuple[KeysValues, Job | None]:
-        """Keys and values of `tokens` [n, T], whose n rows are the same, and the pass that it took:
-        None where the last minibatch began so too. `rows` and `width` are as in `Job`."""
+        """Keys and values of `tokens` [n, T], n equal rows, and the pass that computed them: None
+        if the last minibatch had the same prefix. `rows` and `width` are as in `Job`."""
         key, job = tuple(tokens[0].tolist()), None
         if self._last is None or self._last[0] != key:
             one = slice(rows.start, rows.start + 1)

@@ -1,4 +1,4 @@
-"""A progress bar in a notebook by itself; never beside a `progress` of the caller."""
+"""Automatic progress bar in notebooks, unless the caller passes `progress`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _WITHIN: ContextVar[bool] = ContextVar("within a call that shows its own progres
 
 
 def shows_progress(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which shows its progress where `progress` is left out, an IPython kernel runs
-    and two seconds have passed. Calls inside it show none of their own."""
+    """Decorate a function with a progress bar, shown without a `progress` argument, in an IPython
+    kernel, after two seconds. Nested calls show none."""
     title = function.__name__.replace("_", " ")
 
     @wraps(function)
@@ -42,7 +42,7 @@ def shows_progress(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def in_notebook() -> bool:
-    """Whether an IPython kernel runs this code."""
+    """True in an IPython kernel."""
     shell = sys.modules.get("IPython")
     running = None if shell is None else shell.get_ipython()
     return getattr(running, "kernel", None) is not None
@@ -50,7 +50,7 @@ def in_notebook() -> bool:
 
 @contextmanager
 def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress callback that draws after `PATIENCE`, and clears what it drew at the end."""
+    """A progress callback: draws after `PATIENCE` seconds, clears its output at the end."""
     from IPython.display import display
 
     began = drawn = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is asked of a run, and what comes back."""
+"""Request and result types of a run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Progress = Callable[[int, int], None]  # done, total
 class Read:
     """Keep the activation of `site` at `layers` (None: all) and `roles` (None: every position).
 
-    A role is "c2" for the token itself or "predicts(c2)" for the position before it. Where a Read
-    is wanted, ("resid_post", 0), "resid_post.0" and "resid_post" do too.
+    A role is "c2" for the token itself or "predicts(c2)" for the position before it. Short forms of
+    a Read: ("resid_post", 0), "resid_post.0" and "resid_post".
     """
 
     site: str
@@ -37,7 +37,7 @@ class Read:
 
     @classmethod
     def of(cls, given: ReadLike) -> Read:
-        """A Read as it is, or from its short forms. Raises InputError for anything else."""
+        """A Read, from a Read or a short form. Raises InputError for anything else."""
         if isinstance(given, Read):
             return given
         if isinstance(given, str):
@@ -59,12 +59,12 @@ ReadLike = Read | str | tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Savings:
-    """What the engine need not compute again. None of them changes a number.
+    """Computation that the engine skips. No option changes a result.
 
-    prefix: positions that all rows, or a variant and the clean run, have in common.
+    prefix: positions shared by all rows, or by a variant and the clean run.
     layers: blocks below a variant's first intervention.
-    logits: the unembedding at positions that nobody reads.
-    early_stop: blocks above the last read and positions after it.
+    logits: the unembedding at unread positions.
+    early_stop: blocks above the last read, and positions after it.
     """
 
     prefix: bool = True
@@ -79,7 +79,7 @@ class Savings:
 
 @dataclass(frozen=True)
 class Resources:
-    """How a computation may run; passed on to the engine."""
+    """Execution options, passed to the engine."""
 
     memory: int = 2**30
     cancel: Cancel | None = None
@@ -89,7 +89,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Variant:
-    """One changed run: other prompts (same number of rows), interventions, or both."""
+    """One changed run: different prompts (same number of rows), interventions, or both."""
 
     name: str
     interventions: tuple[Intervention, ...] = ()
@@ -106,7 +106,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Cost:
-    """Arithmetic of a run in floating-point operations, beside that of a plain complete forward."""
+    """Floating-point operations of a run, and of a plain complete forward."""
 
     flops: float
     plain_flops: float
@@ -114,7 +114,7 @@ class Cost:
 
     @property
     def share(self) -> float:
-        """The share of the plain forward's arithmetic that was really spent."""
+        """Operations spent as a share of the plain forward's."""
         return self.flops / self.plain_flops if self.plain_flops else 0.0
 
     def __add__(self, other: Cost) -> Cost:
@@ -127,7 +127,7 @@ class Cost:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What one run returned, rows in the order of the batch.
+    """Result of one run, rows in the order of the batch.
 
     `logits` [n, roles, d_vocab] are those that predict `logit_roles` (NaN where a row lacks the
     role). `activations` and `gradients` map (site, layer) to [n, roles, …]; `ln_final` has layer
@@ -154,9 +154,7 @@ class Run:
         return f"Run({self.name!r}, {', '.join(parts) or 'nothing read'})"
 
     def logit(self, role: str) -> torch.Tensor:
-        """Logits that predict `role`, [n, d_vocab]. Raises InputError when they were not asked
-        for.
-        """
+        """Logits that predict `role`, [n, d_vocab]. Raises InputError if not requested."""
         if self.logits is None or role not in self.logit_roles:
             asked = ", ".join(self.logit_roles) or "none"
             raise InputError(f"logits for {role!r} were not asked for (logits: {asked}).")
@@ -165,7 +163,7 @@ class Run:
 
 @dataclass
 class Cancel:
-    """A request to stop, looked at between batches. Safe to set from another thread."""
+    """A cancellation flag, checked between batches. Safe to set from another thread."""
 
     _event: threading.Event = field(default_factory=threading.Event)
 
@@ -183,5 +181,5 @@ class Cancel:
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """Two logits are equal when they differ by at most this share of the largest |logit|."""
+    """Largest difference of two equal logits, as a share of the largest |logit|."""
     return {torch.float64: 1e-9, torch.float32: 1e-4}.get(dtype, 3e-2)

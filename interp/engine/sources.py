@@ -1,4 +1,4 @@
-"""Where an intervention's new values come from: checked at the door, then looked up by row."""
+"""Sources of an intervention's new values: validated once, then looked up by row."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def check_source(
     layers: Sequence[int],
     positions: torch.Tensor | None,
 ) -> None:
-    """Raise InputError where a source cannot fill the places of the intervention: another shape,
-    a missing layer, or NaN where a row has the role.
+    """Raise InputError if a source does not fit the intervention: wrong shape, missing layer, or
+    NaN where a row has the role.
     """
     source = getattr(what, "source", None)
     if isinstance(source, Mean) and what.roles is None:
@@ -48,7 +48,7 @@ def check_source(
 
 
 def place_shape(model: Model, batch: PromptBatch, site: str) -> tuple[int, ...]:
-    """The shape of an activation at one position of one row."""
+    """Shape of an activation at one position of one row."""
     s = model.shape
     shapes: dict[str, tuple[int, ...]] = {
         "q": (s.n_heads, s.d_head),
@@ -117,9 +117,9 @@ def source_value(
     clean: torch.Tensor | None,
     clean_index: torch.Tensor,
 ) -> torch.Tensor:
-    """New values for the places [places, …] of `old`, those that are `present` [n, roles].
+    """New values for the places [places, …] of `old`, one for each True in `present` [n, roles].
 
-    `clean` is the whole clean activation [n, T, …], `clean_index` [n, roles] where to read it.
+    `clean` is the whole clean activation [n, T, …], `clean_index` [n, roles] its read positions.
     """
     if isinstance(source, Zero):
         return torch.zeros_like(old)
@@ -142,5 +142,5 @@ def _as_wide(value: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
 
 
 def with_keys(pattern: torch.Tensor, keys: int) -> torch.Tensor:
-    """[…, any number of keys] → […, keys]; what lies beyond is padding that nobody attends to."""
+    """[…, any number of keys] → […, keys]; keys beyond are padding and never attended."""
     return torch.nn.functional.pad(pattern[..., :keys], (0, max(0, keys - pattern.shape[-1])))

@@ -1,4 +1,4 @@
-"""The state of one call: a clean pass a minibatch, and each variant from where it first differs."""
+"""State of one `run_variants` call: a clean pass per minibatch, and partial variant passes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Reduce = Callable[[torch.Tensor, slice], torch.Tensor]
 
 
 class CleanPass:
-    """The clean run of one minibatch, as far as its variants need it."""
+    """The parts of a minibatch's clean run that its variants need."""
 
     def __init__(self, rows: slice, outcome: Outcome, collected: Collected) -> None:
         self.rows, self.outcome, self.collected = rows, outcome, collected
 
 
 class Sweep:
-    """One `run_variants` call: what its plans share, and what each has returned so far."""
+    """One `run_variants` call: shared state of its plans, and the results so far."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Sweep:
         )
 
     def clean_pass(self, rows: slice) -> CleanPass:
-        """Run the clean prompts of `rows`; positions that all share are computed for one row."""
+        """Run the clean prompts of `rows`; shared positions are computed for one row."""
         began = time.perf_counter()
         width = self.base.batch.tokens.shape[1]
         tokens = self.base.batch.tokens[rows, : self.base.end].to(self.model.device)
@@ -106,7 +106,7 @@ class Sweep:
         return CleanPass(rows, outcome, collected)
 
     def variant_pass(self, number: int, clean: CleanPass) -> None:
-        """Run one variant on the rows of `clean`, from where it can first differ."""
+        """Run one variant on the rows of `clean`, from its first possible difference."""
         began = time.perf_counter()
         plan, rows = self.plans[number], clean.rows
         job = self._variant_job(plan, clean)
@@ -155,8 +155,8 @@ class Sweep:
         )
 
     def _compared(self, plan: Plan, rows: slice) -> torch.Tensor | None:
-        """Where logits of the clean run and the variant can be compared, bool [n, roles]; None
-        for the clean run itself, and where no logits are asked for.
+        """Mask of comparable logits of clean run and variant, bool [n, roles]; None for the clean
+        run itself, and without requested logits.
         """
         mine, clean = plan.logit_positions, self.base.logit_positions
         same = not plan.edits and plan.batch is self.base.batch
@@ -165,7 +165,7 @@ class Sweep:
         return (mine[rows] >= 0) & (clean[rows] >= 0)
 
     def _start(self, plan: Plan, rows: slice) -> int:
-        """The first position at which `plan` can differ from the clean run, or must be computed."""
+        """First position at which `plan` can differ from the clean run, or must be computed."""
         if not self.savings.prefix or self._rounds_otherwise(plan):
             return 0
         first = min(plan.first_edit(rows), self.base.end)
@@ -192,7 +192,7 @@ class Sweep:
         )
 
     def _reuses(self, plan: Plan) -> bool:
-        """Whether it goes on from keys and values of the clean pass."""
+        """True if the variant continues from keys and values of the clean pass."""
         other = bool(plan.edits) or plan.batch is not self.base.batch
         return self.savings.prefix and other and not self.model.adapter.whole
 
@@ -200,8 +200,8 @@ class Sweep:
         return frozenset((r.site, layer) for r in plan.readings for layer in r.layers)
 
     def _picked(self, plan: Plan, rows: slice = slice(None)) -> dict[Key, torch.Tensor]:
-        """The positions of what is read at some roles only; where the clean run is a source of
-        edits, its whole window stays.
+        """Positions of reads at selected roles; a clean run that is a source of edits keeps its
+        whole window.
         """
         whole = self._clean_sources() if plan is self.base else frozenset()
         return {
@@ -213,9 +213,7 @@ class Sweep:
         }
 
     def _clean_sources(self) -> frozenset[Key]:
-        """What the clean run must keep because some edit replaces an activation by its clean
-        value.
-        """
+        """Clean activations to keep, because an edit replaces an activation by its clean value."""
         return frozenset(
             (edit.site, layer)
             for plan in self.plans
@@ -286,8 +284,8 @@ def _on(positions: torch.Tensor | None, rows: slice, device: torch.device) -> to
 
 
 def _whole(outcome: Outcome, edits: Sequence[Edit]) -> dict[Key, torch.Tensor]:
-    """Clean activations over all positions [n, T, …], zero-filled before the clean window (nothing
-    is held there: the clean run starts no later than what an edit holds)."""
+    """Clean activations over all positions [n, T, …], zero before the clean window (no edit uses
+    those: the clean run starts no later than the first position an edit holds)."""
     out = {}
     for edit in edits:
         if edit.needs_clean():
@@ -299,8 +297,8 @@ def _whole(outcome: Outcome, edits: Sequence[Edit]) -> dict[Key, torch.Tensor]:
 
 
 def _differ(clean: torch.Tensor, changed: torch.Tensor, present: torch.Tensor) -> bool:
-    """Whether some logit [n, roles, d_vocab] moved, or became NaN, where both runs are `present`
-    [n, roles]. Role by role, since logits of a whole vocabulary are large.
+    """True if any logit [n, roles, d_vocab] moved, or became NaN, at the `present` [n, roles]
+    places. Computed role by role, since logits of a whole vocabulary are large.
     """
     moved, largest = [], 0.0
     for role in range(clean.shape[1]):

@@ -1,4 +1,4 @@
-"""What a language model writes after a text."""
+"""Greedy continuations of plain texts by a language model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from interp.models.text_prompts import TextPrompts
 
 
 def room_for(model: Model, right: Sequence[str]) -> int:
-    """New tokens that hold the longest right answer, a blank in front, and some more."""
+    """Number of new tokens: the longest right answer, a leading blank, and a margin."""
     ids = model.tokens.tokenizer([f" {text}" for text in right], add_special_tokens=False)
     return MARGIN + max(len(row) for row in ids["input_ids"])
 
 
 def fitting(model: Model, texts: Sequence[str], new: int) -> TextPrompts:
-    """The texts as prompts; InputError where one of them and its answer exceed the context."""
+    """The texts as prompts; InputError if a text with its answer exceeds the context."""
     prompts = TextPrompts.of(model, texts)
     longest = int(prompts.prompt_lengths.max())
     if longest + new > model.shape.n_ctx:
@@ -33,7 +33,7 @@ def fitting(model: Model, texts: Sequence[str], new: int) -> TextPrompts:
 def continued(model: Model, prompts: TextPrompts, new: int, resources: Resources) -> list[str]:
     """The greedy continuation of each text, up to its end of line or end of text.
 
-    Raises ModelError where the tokenizer does not give back the prompts' own text.
+    Raises ModelError if the tokenizer does not round-trip the prompts' own text.
     """
     spelling = model.tokens.spelling(prompts.texts, name=model.name)
     tokens = answers.generate(

@@ -1,8 +1,8 @@
 """The self-check's verdict on a model, kept in the user's cache folder.
 
-The self-check takes half of the time in which a language model opens. Its verdict depends on the
-stored weights, the config, the dtype, the device, and the code that computes: `_key` names them
-all, and a change in one of them makes a new verdict. Refusals (ModelError) are never kept.
+The self-check takes half of a language model's loading time. Its verdict depends on the stored
+weights, the config, the dtype, the device and the source code: `_key` contains them all, so a
+change in any of them triggers a new check. Refusals (ModelError) are never cached.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from interp.results.versions import installed_versions
 if TYPE_CHECKING:
     from interp.models.model import Model
 
-_VERSION = 1  # of what is kept
+_VERSION = 1  # of the cache file
 _PACKAGES = ("arithmoscope", "torch", "transformer-lens", "transformers")
 _CODE = (Path(__file__).parent, Path(__file__).parents[1] / "models")
 
 
 def unusable_sites(model: Model) -> dict[str, str]:
-    """Site → why an edit there is not what it says, from the cache or by a new self-check.
+    """Unusable sites with the reason, from the cache or a new self-check.
 
-    Wrapped modules, and models without a weight hash of a file, are checked each time. A missing,
-    damaged or unwritable cache costs time and nothing else.
+    Wrapped modules, and models without a file's weight hash, are checked each time. A missing,
+    damaged or unwritable cache costs only time.
 
     Raises ModelError as `selfcheck` does.
     """
@@ -57,7 +57,7 @@ def _checked(model: Model) -> dict[str, str]:
 
 
 def _key(model: Model) -> dict[str, Any]:
-    """All that a verdict depends on, as JSON values."""
+    """Cache key: everything a verdict depends on, as JSON values."""
     versions = installed_versions()
     module: Any = model.adapter.module
     config = json.dumps(module.config.to_dict(), sort_keys=True, default=str)
@@ -96,7 +96,7 @@ def _place(key: Mapping[str, Any]) -> Path:
 
 
 def _read(path: Path, key: Mapping[str, Any], sites: tuple[str, ...]) -> dict[str, str] | None:
-    """The verdict in a file; None where there is none, or it is damaged or of something else."""
+    """The verdict in a file; None if it is missing, damaged or has another key."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         unusable = kept["unusable"]

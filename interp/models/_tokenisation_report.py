@@ -1,4 +1,4 @@
-"""How a model's tokenizer splits numbers, asked like any analysis."""
+"""Tokenisation report: how a model's tokenizer splits numbers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def tokenisation_report(
 
     Args:
         asked: a task's name, a Task, Problems or a PromptBatch.
-        n, seed, held_out: how problems of a task are drawn (`interp.models.asking`).
-        format: how they are written; None means the model's first.
+        n, seed, held_out: sampling of a task's problems (`interp.models.asking`).
+        format: prompt format; None means the model's default.
 
-    Does not show: how other lengths or formats are cut.
+    Does not show: how other lengths or formats are split.
 
     Raises InputError and RoleError as `Model.prompts`.
     """

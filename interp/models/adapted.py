@@ -1,8 +1,8 @@
-"""Adapters: low-rank updates (LoRA, 2106.09685) stored apart from the model they belong to.
+"""Adapters: low-rank updates (LoRA, 2106.09685) stored separately from their base model.
 
 A folder with `adapter_config.json` and `adapter_model.safetensors`, as peft writes it, is opened by
-adding each update to its weight in the base model, W + (alpha / r) · B A, so that everything after
-sees an ordinary model. peft itself is not needed for that.
+adding each update to its weight in the base model, W + (alpha / r) · B A; the result is an ordinary
+model. peft itself is not needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _UNTOUCHED: dict[
     str, tuple[Any, ...]
-] = {  # what would change the sum above, and the values that do not
+] = {  # settings that could change the sum above, and their neutral values
     "peft_type": ("LORA",),
     "use_dora": (False, None),
     "use_rslora": (False, None),
@@ -32,14 +32,14 @@ _UNTOUCHED: dict[
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether the folder holds an adapter, and no model of its own."""
+    """True if the folder holds an adapter and no full model."""
     return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The adapter's configuration, with `base_model_name_or_path`, `r` and `lora_alpha`.
 
-    Raises ModelError when it cannot be read or asks for more than plain low-rank updates.
+    Raises ModelError if it is unreadable or needs more than plain low-rank updates.
     """
     path = folder / CONFIG
     try:
@@ -60,10 +60,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def merge(module: Any, folder: Path) -> dict[str, Tensor]:
-    """Add the adapter's updates to the weights of `module`, in place; its tensors are returned.
+    """Add the adapter's updates to the weights of `module` in place; returns its tensors.
 
-    Raises ModelError where the file is damaged, or has tensors that do not belong to this model:
-    nothing is skipped in silence.
+    Raises ModelError for a damaged file, or tensors that do not belong to this model: none is
+    skipped silently.
     """
     config = read_config(folder)
     path = folder / WEIGHTS
@@ -91,8 +91,8 @@ def merge(module: Any, folder: Path) -> dict[str, Tensor]:
 
 
 def _check_patterns(config: dict[str, Any], names: set[str]) -> None:
-    """Raise ModelError where a rank or alpha of its own is given by anything but a full name: peft
-    reads such keys as patterns, and nothing is guessed here."""
+    """Raise ModelError for a per-matrix rank or alpha not given by a full name: peft reads such
+    keys as patterns, which are not supported here."""
     for pattern in ("rank_pattern", "alpha_pattern"):
         if odd := sorted(set(config.get(pattern) or {}) - names):
             raise ModelError(
@@ -102,7 +102,7 @@ def _check_patterns(config: dict[str, Any], names: set[str]) -> None:
 
 
 def _scale(config: dict[str, Any], name: str, rank: int) -> float:
-    """alpha / r of one matrix. Raises ModelError where its rank is not what the config says."""
+    """alpha / r of one matrix. Raises ModelError if its rank differs from the config's."""
     said = int((config.get("rank_pattern") or {}).get(name, config["r"]))
     if said != rank:
         raise ModelError(

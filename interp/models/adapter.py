@@ -1,22 +1,21 @@
-"""The adapter over TransformerLens: the only place that knows its names.
+"""The adapter over TransformerLens; only this module uses its names.
 
-It exposes a transformer as what the engine needs: embed, run one block on some positions with the
-keys and values of earlier ones, normalise, unembed; and the hook point behind each named site.
+It gives the engine the parts of a transformer: embed, run one block on some positions with cached
+keys and values, normalise, unembed; and the hook point of each named site.
 
 Sites, with d = d_model, H heads of h = d_head, G key/value heads, m = d_mlp; n rows, P positions:
 
     resid_pre  resid_mid  resid_post  residual stream before, inside, after a block  [n, P, d]
-    attn_out   mlp_out                what each sublayer adds to the stream          [n, P, d]
+    attn_out   mlp_out                output of each sublayer, added to the stream   [n, P, d]
     q  (k and v with G heads)         projections, before rotation                   [n, P, H, h]
     pattern                           attention after the softmax                    [n, H, P, K]
     z                                 head outputs before the output projection      [n, P, H, h]
     mlp_post                          neurons that the MLP writes out                [n, P, m]
-    ln_final                          what the unembedding reads (no layer)          [n, P, d]
+    ln_final                          input of the unembedding (no layer)            [n, P, d]
 
-An edit of TransformerLens' own `hook_resid_mid` reaches the MLP branch alone, not the stream. Here
-`resid_mid` is edited by changing `attn_out` by the difference, so it means what it says. Blocks
-whose attention and MLP run in parallel (GPT-NeoX) have no mid-residual, and the site does not
-exist there.
+An edit of TransformerLens' own `hook_resid_mid` reaches only the MLP branch, not the stream. Here
+an edit of `resid_mid` changes `attn_out` by the difference, so it reaches both. Blocks with
+parallel attention and MLP (GPT-NeoX) have no mid-residual, and the site does not exist there.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from interp.models.weights import count_parameters
 
 _BLOCK_HOOKS = {
     "resid_pre": "hook_in",
-    "resid_mid": "attn.hook_out",  # edited through what is added to resid_pre; see the module text
+    "resid_mid": "attn.hook_out",  # edited through the increment to resid_pre; see above
     "resid_post": "hook_out",
     "attn_out": "attn.hook_out",
     "mlp_out": "mlp.hook_out",
@@ -50,7 +49,7 @@ FAMILIES = ("gpt2", "llama", "gpt_neox", "qwen2")
 
 
 class KeyValues(Protocol):
-    """What a block asks for the keys and values it must attend to besides its own."""
+    """Key/value cache of a block: the keys and values it attends to besides its own."""
 
     def update(
         self, k: torch.Tensor, v: torch.Tensor, layer: int, *args: Any, **kwargs: Any
@@ -58,7 +57,7 @@ class KeyValues(Protocol):
 
 
 class Adapter:
-    """One transformer, opened up. Not thread-safe: the model's lock must be held while it runs."""
+    """Adapter of one transformer. Not thread-safe: a run must hold the model's lock."""
 
     whole: Literal[False] = False  # its blocks run one by one, from any position on
 
@@ -84,7 +83,7 @@ class Adapter:
         self.dtype, self.device = dtype, device
         self._store_name = "layer_past" if family == "gpt_neox" else "past_key_values"
         self._hooks = dict(self.bridge.hook_dict)
-        self.hooked: list[HookPoint] = []  # by the pass that runs
+        self.hooked: list[HookPoint] = []  # by the current pass
         self.width = 0  # positions of the plain forward that a pass stands for
         self.rounds_by_width = family != "gpt2" and dtype == torch.float64
         if family != "gpt2":
@@ -111,7 +110,7 @@ class Adapter:
             )
 
     def hook_point(self, site: str, layer: int | None) -> HookPoint:
-        """The module that `site` of `layer` passes through; `ln_final` has no layer."""
+        """The hook point of `site` at `layer`; `ln_final` has no layer."""
         self.require_site(site)
         if site == "ln_final":
             return self._hooks["ln_final.hook_out"]
@@ -124,9 +123,9 @@ class Adapter:
     def _softmax_in_float32(
         self, scores: torch.Tensor, dtype: torch.dtype | None = None
     ) -> torch.Tensor:
-        """Softmax over keys. In float32 a sum over other numbers of keys rounds otherwise, also
-        where the others weigh nothing, and in a float64 model that shows: there it is taken over as
-        many keys as in the plain forward.
+        """Softmax over keys. In float32 a sum over a different number of keys rounds differently,
+        even if the extra keys have zero weight. This is visible in a float64 model, where the
+        softmax therefore runs over as many keys as in the plain forward.
         """
         keys = scores.shape[-1]
         if self.rounds_by_width and keys < self.width:
@@ -135,7 +134,7 @@ class Adapter:
         return weights[..., :keys].to(self.dtype)
 
     def take_hooks_off(self) -> None:
-        """Leave nothing on the points in `hooked`, also what an interrupt kept from being noted."""
+        """Remove all hooks from the points in `hooked`, also after an interrupt."""
         while self.hooked:
             self.hooked[-1]._forward_hooks.clear()
             self.hooked[-1].fwd_hooks.clear()
@@ -149,9 +148,7 @@ class Adapter:
         return torch.as_tensor(resid)
 
     def rotation(self, resid: torch.Tensor, positions: torch.Tensor) -> Any:
-        """Cosines and sines of the rotary embedding at `positions`, or None where there are
-        none.
-        """
+        """Cosines and sines of the rotary embedding at `positions`; None without one."""
         if self.family == "gpt2":
             return None
         return self.bridge.rotary_emb(resid, positions[None])
@@ -188,7 +185,7 @@ class Adapter:
 
 
 def _probe(module: Any) -> torch.Tensor:
-    """Random tokens [2, 6], always the same, on which engine and module are compared."""
+    """Fixed random tokens [2, 6] for the comparison of engine and module."""
     length = min(6, int(module.config.max_position_embeddings))
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(0, int(module.config.vocab_size), (2, length), generator=generator)

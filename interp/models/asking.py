@@ -1,12 +1,12 @@
-"""What a model is asked: the one rule by which every analysis samples.
+"""Sampling of problems and prompts, shared by all analyses.
 
-`asked` is a task's name, a Task, Problems or a PromptBatch. Problems and prompts are asked as they
-are. Of a task, `n` problems are drawn with `seed`, all where there are no more than `n`: those that
-were held out from the model's training where its card can tell, since on others it may know the
-answer by heart; `held_out=False` draws from the whole task.
+`asked` is a task's name, a Task, Problems or a PromptBatch. Problems and prompts are used
+unchanged. From a task, `n` problems are drawn with `seed`, or all if it has at most `n`: from the
+problems held out from the model's training if its card gives a split, since it may have memorised
+the others; `held_out=False` draws from the whole task.
 
-Problems remember how they were drawn (`Problems.origin`), so a Result's settings, and the call that
-makes it again, are the same whichever of the four kinds was given.
+Problems record their draw (`Problems.origin`), so a Result's settings, and the call that
+reproduces it, are the same for all four kinds.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from interp.results.calls import call, origin_of, problems_call
 Asked = str | Task | Problems | PromptBatch
 """What an analysis is asked with: a task's name, a Task, Problems or a PromptBatch."""
 
-_FEW = 16  # times n: a space so small is listed, as drawing would repeat itself
+_FEW = 16  # times n: a smaller space is enumerated, since draws would repeat
 
 
 class Sample(NamedTuple):
-    """Problems, how many were drawn, and what a Result's settings say of them.
+    """Distinct problems, the number drawn, and the settings of a Result.
 
-    problems   each once
-    drawn      how many there were before repeated ones were left out
-    settings   `problems`, the expression that makes them; `held_out`, from what all of them were
-               held out, "training", "fine-tuning" (of an adapter, whose base may have read
-               anything) or None; `draws_from`, what the rule draws them from, None where it does
-               not; `starting_with`, what the prompts begin with where that was changed; `wanted`,
-               only where fewer were held out than that
-    format     in which a PromptBatch wrote them, else the format that was named
+    problems   distinct problems
+    drawn      their number before deduplication
+    settings   `problems`, the expression that makes them; `held_out`, the training that all were
+               held out from: "training", "fine-tuning" (of an adapter, whose base may have read
+               anything) or None; `draws_from`, the source of the draw, None without one;
+               `starting_with`, the start of the prompts, if changed; `wanted`, only if fewer were
+               held out than that
+    format     the PromptBatch's format, else the named format
     """
 
     problems: Problems
@@ -61,8 +61,7 @@ def sample(
     held_out: bool = True,
     mixed: bool = False,
 ) -> Sample:
-    """The distinct problems that `asked` stands for. `mixed` balances half of what is drawn by
-    operand length.
+    """The distinct problems of `asked`. `mixed` balances half of the draw by operand length.
 
     Raises InputError for anything but the four kinds, prompts of another model or format, and an
     empty sample.
@@ -82,8 +81,8 @@ def prompts(
     format: str | None = None,
     held_out: bool = True,
 ) -> tuple[PromptBatch, dict[str, Any]]:
-    """The prompts that `asked` stands for, with their true answers where they are written here, and
-    what a Result's settings say of them. Raises as `sample`, and as `Model.prompts`."""
+    """The prompts of `asked`, with true answers if written here, and the settings of a Result.
+    Raises as `sample`, and as `Model.prompts`."""
     if isinstance(asked, PromptBatch):
         check_model(model, asked)
         _format(asked, format)
@@ -101,8 +100,8 @@ def asked_problems(
     held_out: bool = True,
     mixed: bool = False,
 ) -> Problems:
-    """The problems that `asked` stands for, as they are or as they are drawn. Without a model they
-    are drawn from the whole task. Raises InputError as `sample`."""
+    """The problems of `asked`, given or drawn; without a model, drawn from the whole task. Raises
+    InputError as `sample`."""
     if isinstance(asked, Problems):
         return asked
     if isinstance(asked, PromptBatch):
@@ -129,14 +128,14 @@ def asked_problems(
 def drawn_for(
     model: Model, asked: Asked, n: int, seed: int, format: str | None, held_out: bool
 ) -> tuple[Problems, str | None, dict[str, Any]]:
-    """The problems as they were drawn, the format in which they are to be written, and what a
-    Result's settings say: for an analysis that writes only some of them. Raises as `sample`."""
+    """The drawn problems, their format, and the settings of a Result, for an analysis that writes
+    only some of them. Raises as `sample`."""
     problems = asked_problems(model, asked, n=n, seed=seed, held_out=held_out)
     return problems, _format(asked, format), settings_of(model, problems, seed)
 
 
 def check_model(model: Model, batch: PromptBatch) -> None:
-    """Raise InputError for prompts that were made for another model."""
+    """Raise InputError for prompts of another model."""
     if batch.model.hash != model.hash:
         raise InputError(
             f"these prompts were made for {batch.model.name}, not for {model.name}. Make them "
@@ -147,8 +146,7 @@ def check_model(model: Model, batch: PromptBatch) -> None:
 def settings_of(
     model: Model, problems: Problems, seed: int, *, mixed: bool = False
 ) -> dict[str, Any]:
-    """What the settings of a Result say of its problems (`Sample`), `seed` being the analysis's and
-    `mixed` whether it mixes lengths."""
+    """Settings of a Result for its problems (`Sample`); `seed` and `mixed` are the analysis's."""
     origin = _origin(model, problems, (0, seed))
     rule = None if mixed != (origin is not None and origin.method == "mixed") else origin
     told: dict[str, Any] = {
@@ -165,8 +163,8 @@ def settings_of(
 def expression(
     model: Model, problems: Problems, seeds: tuple[int, ...] = (0,), *, name: str = "model"
 ) -> str:
-    """An expression that makes exactly these problems, `name` being one for the model:
-    `model.held_out(512, seed=0)` where that gives them, and as `problems_call` otherwise."""
+    """An expression that makes exactly these problems, with `name` for the model:
+    `model.held_out(512, seed=0)` if that gives them, else as `problems_call`."""
     origin = _origin(model, problems, seeds)
     if origin is not None and origin.split is not None and origin.method == "held_out":
         other = None if problems.task == model.task else problems.task.name
@@ -175,7 +173,7 @@ def expression(
 
 
 def _format(asked: Asked, format: str | None) -> str | None:
-    """The format that is named, or that of prompts; InputError where these are two."""
+    """The named format, or that of the prompts; InputError if they differ."""
     if not isinstance(asked, PromptBatch):
         return format
     if format not in (None, asked.format):
@@ -187,7 +185,7 @@ def _format(asked: Asked, format: str | None) -> str | None:
 
 
 def _origin(model: Model, problems: Problems, seeds: tuple[int, ...]) -> Origin | None:
-    """How the problems were drawn, with a split only where it is the model's own."""
+    """Origin of the problems, with its split only if it is the model's own."""
     origin = problems.origin
     if origin is None and _from_what(model, problems) is not None:
         assert model.split is not None
@@ -205,15 +203,15 @@ def _origin(model: Model, problems: Problems, seeds: tuple[int, ...]) -> Origin 
 def _rule(
     model: Model, problems: Problems, origin: Origin | None, seed: int
 ) -> dict[str, Any] | None:
-    """The task, `n` and `held_out` of which the rule draws these problems with `seed`."""
+    """The task, `n` and `held_out` from which sampling with `seed` gives these problems."""
     if origin is None:
         return None
     whole = origin.method == "grid"
     if not whole and (origin.seed != seed or set(origin.options) - {"part"}):
         return None
     if origin.method == "sample" and 0 < problems.task.n_problems <= origin.n:
-        return None  # the rule lists so small a task
-    own = origin.split == model.split  # None where the card tells nothing
+        return None  # so small a task is enumerated
+    own = origin.split == model.split  # None without a split in the card
     return {"task": problems.task.name, "n": origin.n, "held_out": own}
 
 
@@ -224,7 +222,7 @@ def _from_what(model: Model, problems: Problems) -> str | None:
 
 
 def _mixed(chosen: Task, n: int, seed: int, split: Split | None) -> Problems:
-    """`n` problems, half of them balanced by operand length where the task can do that."""
+    """`n` problems, half of them balanced by operand length if the task allows it."""
     origin = Origin("mixed", n, seed, split=split)
     if 0 < chosen.n_problems <= _FEW * n:
         every = chosen.grid()

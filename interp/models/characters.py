@@ -1,4 +1,4 @@
-"""A tokenizer of single characters, as small arithmetic models have them, made from their list."""
+"""Character-level tokenizer of small arithmetic models, from a list of characters."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def character_tokenizer(pieces: Pieces) -> PreTrainedTokenizerFast:
 
     Args:
         pieces: the characters in the order of their ids, "0123456789+="; or a list of pieces, some
-            of them longer, ["000", …, "112", "="]; or what nanoGPT calls `stoi`, {"0": 0, …}.
+            of them longer, ["000", …, "112", "="]; or nanoGPT's `stoi`, {"0": 0, …}.
 
-    An unknown character gets an id that no model has, so that prompts with one are refused before
-    they reach the model. Blanks are left out where some piece is longer than a character and none
-    holds a blank: numbers that are one token each are written apart.
+    An unknown character gets an id that no model has, so that such prompts are refused before they
+    reach the model. Blanks are dropped if some piece is longer than a character and none contains a
+    blank: one-token numbers are separated by blanks.
 
     Raises InputError for an empty list, a repeated piece, and ids that repeat or are negative.
     """

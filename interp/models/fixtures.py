@@ -35,7 +35,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 def fixtures_root() -> Path:
     """The folder that holds `models/` and `data/`.
 
-    Raises ModelError when neither place exists, which means a broken installation.
+    Raises ModelError if neither place exists: a broken installation.
     """
     for root in (_PACKAGE / "_fixtures", _PACKAGE.parent / "fixtures"):
         if root.is_dir():
@@ -59,7 +59,7 @@ def fixture_folders() -> dict[str, Path]:
 
 
 def fixture_folder(name: str) -> Path | None:
-    """The folder of a shipped model; None for any other name, and where a path of it exists.
+    """The folder of a shipped model; None for any other name, and if a path of that name exists.
 
     Raises ModelError for a shipped model that is not installed.
     """
@@ -70,15 +70,15 @@ def fixture_folder(name: str) -> Path | None:
 
 
 def _models_beside() -> list[Path]:
-    """The folder that `arithmoscope[models]` installs, where it is installed."""
+    """The folder of `arithmoscope[models]`, if installed."""
     spec = importlib.util.find_spec("arithmoscope_models")
     return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
 
 
 def read_card(folder: Path) -> Mapping[str, Any] | None:
-    """The model card beside the weights, or None where a folder has none.
+    """The model card next to the weights, or None if the folder has none.
 
-    Raises ModelError when the card is there but cannot be read.
+    Raises ModelError for an unreadable card.
     """
     path = folder / "card.json"
     if not path.is_file():
@@ -95,7 +95,7 @@ def read_card(folder: Path) -> Mapping[str, Any] | None:
 
 
 def smollm2_file() -> Path | None:
-    """The GGUF file of the packaged language model, or None where the package is not installed.
+    """The GGUF file of the packaged language model, or None if the package is not installed.
 
     The package is located without importing it: its own code would load llama.cpp.
     """

@@ -21,7 +21,7 @@ class Handle:
 
 
 class Point:
-    """A place where hooks go: what passes into or out of a submodule.
+    """A hook point: the input or output of a submodule.
 
     With `heads`, a hook sees the last axis [n_heads · d_head] as two, [n_heads, d_head].
     """
@@ -31,7 +31,7 @@ class Point:
         self.fwd_hooks: list[Handle] = []
 
     def add_hook(self, function: Hook) -> Handle:
-        """Call `function(x, None)` on every pass; what it returns, unless None, replaces x."""
+        """Call `function(x, None)` on every pass; its return value, unless None, replaces x."""
 
         def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
             new = self._call(function, first_given(args, kwargs))
@@ -54,7 +54,7 @@ class Point:
         return handle
 
     def clear(self) -> None:
-        """Take every hook off, also one whose handle was lost to an interrupt."""
+        """Remove every hook, also one whose handle was lost to an interrupt."""
         side = (
             self._module._forward_pre_hooks if self._side == "in" else self._module._forward_hooks
         )
@@ -75,5 +75,5 @@ def first_given(args: Any, kwargs: Any) -> Any:
 
 
 def first_of(output: Any) -> Any:
-    """A module's output, whether it comes alone or first in a tuple."""
+    """A module's output: the tensor itself, or the first entry of a tuple."""
     return output[0] if isinstance(output, tuple | list) else output

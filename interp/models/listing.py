@@ -1,4 +1,4 @@
-"""What can be loaded by name, with what its card says."""
+"""Table of the models that load by name, with facts from their cards."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ COLUMNS = ("name", "task", "format", "parameters", "accuracy", "megabytes", "has
 
 
 def list_models() -> pd.DataFrame:
-    """One row a model: the shipped fixtures, then the packaged language model.
+    """Table of models, one row each: the shipped fixtures, then the packaged language model.
 
-    `accuracy` is the share of held-out problems answered exactly, from the model's card, NaN where
-    there is none; `megabytes` the size of its weights on disk; `installed` is False for the
-    language model where its package is missing.
+    `accuracy` is the share of held-out problems answered exactly, from the model's card, else NaN;
+    `megabytes` the size of its weights on disk; `installed` is False for the language model if its
+    package is missing.
     """
     rows = [_fixture_row(name, folder) for name, folder in fixture_folders().items()]
     file = smollm2_file()

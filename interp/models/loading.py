@@ -1,4 +1,4 @@
-"""Open a model from safetensors or GGUF, and nothing else."""
+"""Load a model from safetensors or GGUF only."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
 }
 
-# The libraries below set the default dtype and draw weights that are then overwritten: what is
-# global while a model is opened belongs to one thread at a time.
+# The libraries below set the default dtype and draw weights that are then overwritten: one thread
+# at a time may change this global state.
 _OPENING = threading.RLock()
 
 
 def load_model(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32") -> Model:
-    """Open `name` without the self-check; `interp.load` is this followed by it.
+    """Load `name` without the self-check; `interp.load` adds it.
 
-    Raises ModelError for a model that does not exist, is damaged, incomplete, of an unknown family
-    or unsafe to open; InputError for a bad device or dtype.
+    Raises ModelError for a missing, damaged, incomplete or unsafe model or an unknown family;
+    InputError for a bad device or dtype.
     """
     number_type = _dtype(dtype)
     place = _device(device)
@@ -48,7 +48,7 @@ def load_model(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "fl
 
 
 def open_module(source: Source, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    """The Hugging Face module, its tokenizer and the hash of the weights as they are stored.
+    """The Hugging Face module, its tokenizer and the hash of the stored weights.
 
     An adapter is merged into its base, and its hash covers both.
     """
@@ -127,10 +127,10 @@ def _shape(adapter: Adapter) -> Shape:
 
 
 def _context(config: Any) -> int:
-    """The longest prompt over which every layer attends to everything before, always alike.
+    """The longest prompt with full attention and unchanged rotary positions in every layer.
 
-    Beyond a sliding window a layer forgets, and beyond the original context of "longrope" all
-    positions are rotated otherwise; nothing here computes either.
+    Sliding windows, and the changed rotation beyond the original context of "longrope", are not
+    implemented.
     """
     sizes = [int(config.max_position_embeddings)]
     if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
@@ -156,7 +156,7 @@ def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
     if (folder := unpacked.kept(digest)) is not None:
         try:
             return _from_pretrained(str(folder), path.name, dtype, use_safetensors=True)
-        except ModelError:  # damaged since it was written
+        except ModelError:  # damaged after writing
             unpacked.discard(folder)
     check_gguf(path)
     module, tokenizer = _from_pretrained(
@@ -168,8 +168,8 @@ def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 def _cast(module: Any, dtype: torch.dtype) -> Any:
-    """The module with its weights in `dtype`, as if opened so. Its buffers stay as they are: the
-    angles of rotary positions lose all meaning in bfloat16.
+    """The module with its weights in `dtype`, as if loaded so. Buffers keep their dtype: rotary
+    angles are useless in bfloat16.
     """
     for parameter in module.parameters():
         parameter.data = parameter.data.to(dtype)
@@ -185,7 +185,7 @@ def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any)
     gguf = {key: options[key] for key in ("gguf_file",) if key in options}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **shared, **gguf)
-    except Exception as error:  # the library raises many kinds; each means the same to a user
+    except Exception as error:  # the library raises many types, with one meaning for a user
         raise ModelError(
             f"the tokenizer of {name} cannot be read ({_first_line(error)}). "
             f"Save it again beside the weights: tokenizer.save_pretrained(folder)."
@@ -214,7 +214,8 @@ def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any)
 
 
 def _refuse_incomplete(name: str, report: dict[str, Any]) -> None:
-    """Missing tensors would silently be random; tensors of another shape would be dropped."""
+    """Raise for missing tensors, which would silently be random, and for tensors of another shape,
+    which would be dropped."""
     for kind, what in (("missing_keys", "lacks"), ("mismatched_keys", "has another shape for")):
         if keys := sorted(str(key) for key in report.get(kind) or ()):
             raise ModelError(
@@ -262,7 +263,7 @@ def _file_hash(path: Path) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the loading chatter of the libraries below; their errors still come through."""
+    """Silence the libraries' messages while loading; errors still propagate."""
     from transformers.utils import logging as hf_logging
 
     verbosity = hf_logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""A loaded model: what it is, what it reads, and the one lock that guards its hooks."""
+"""A loaded model: adapter, tokenizer, card, and the lock that guards its hooks."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Shape:
 class Model:
     """A transformer behind one adapter, with its tokenizer and its card.
 
-    `hash` is that of the weights as they are stored, so the same model has the same hash whatever
-    precision it is run in. `unusable` says of sites why the self-check at load found that an edit
-    there is not what it says; the engine refuses them. `lock` is held for a batch, not a sweep.
+    `hash` is the hash of the stored weights, independent of the precision of a run. `unusable` maps
+    sites to the reason why the self-check at load rejected them; the engine refuses these. `lock`
+    is held for a batch, not a sweep.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Model:
 
     @property
     def id(self) -> ModelId:
-        """The name under which it can be had again, and the hash of its weights."""
+        """The name that loads the model again, and the hash of its weights."""
         return ModelId(f"{WRAPPED}{self.name}" if self.adapter.whole else self.name, self.hash)
 
     @property
@@ -82,13 +82,13 @@ class Model:
 
     @property
     def task(self) -> Task | None:
-        """The task a trained fixture was made for; None for a general language model."""
+        """The task that a fixture was trained on; None for a general language model."""
         return as_task(str(self.card["task"])) if self.card and "task" in self.card else None
 
     @property
     def split(self) -> Split | None:
-        """Which problems were held out from its training, where its card tells; of an adapter, from
-        the adapter's: what its base has read is not known."""
+        """The train/test split of its training, from the card. For an adapter, of the adapter's
+        training: the base model's training data are unknown."""
         data = (self.card or {}).get("data")
         told = data.get("held_out") if isinstance(data, Mapping) else None
         if not isinstance(told, Mapping) or set(told) != {"test", "validation", "seed"}:
@@ -97,9 +97,9 @@ class Model:
 
     def held_out(self, n: int, *, task: Task | str | None = None, seed: int = 0) -> Problems:
         """At most `n` distinct problems of `split`'s test part, uniform over its task, or over
-        another: a pair of numbers is held out of every task.
+        another task: a pair of numbers is held out of every task.
 
-        Raises InputError where its card does not tell which they are, or where there is none.
+        Raises InputError if the card gives no split, or the test part is empty.
         """
         chosen = self.task if task is None else as_task(task)
         if self.split is None or chosen is None:
@@ -111,7 +111,7 @@ class Model:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats this model is known to read, the default first."""
+        """The formats that this model reads, the default first."""
         if self.card and "format" in self.card:
             return (str(self.card["format"]),)
         return SMOLLM2_FORMATS if self.name == SMOLLM2 else LLM_FORMATS
@@ -146,22 +146,21 @@ class Model:
         return PromptBatch.build(self.id, problems, name, [w.text for w in written], encoded)
 
     def starting_with(self, text: str) -> Model:
-        """The same model, its prompts begun with `text`: its BOS token, a line break, '' for none.
+        """The same model with prompts that start with `text`: its BOS token, a line break, '' for
+        none.
 
-        It shares weights, lock and hash with this one. To keep it, save a tokenizer that puts the
-        token there itself. Raises InputError where the tokenizer has no token for it.
+        Shares weights, lock and hash with this one. To make it permanent, save a tokenizer that
+        adds the token itself. Raises InputError if the tokenizer has no token for `text`.
         """
         return replace(self, tokens=self.tokens.starting_with(text))
 
     def tokenisation(self, problems: Problems, *, format: str | None = None) -> TokenisationReport:
-        """How this tokenizer cuts up the numbers of `problems`."""
+        """Report how the tokenizer splits the numbers of `problems`."""
         made = {"problems": problems_call(problems)}
         return report(self.tokens, self.prompts(problems, format=format), made)
 
     def require_site(self, site: str) -> None:
-        """Raise SiteError when `site` does not exist here or the self-check found it without
-        effect.
-        """
+        """Raise SiteError if `site` does not exist here or the self-check rejected it."""
         self.adapter.require_site(site)
         if site in self.unusable:
             raise SiteError(
@@ -175,7 +174,7 @@ class Model:
 
     @property
     def n_parameters(self) -> int:
-        """How many weights it has, tied ones counted once; of an adapter, those of its base."""
+        """Number of weights, tied ones counted once; for an adapter, the base model's."""
         return self.adapter.n_parameters
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""Prompts with named positions: what every analysis asks a model about.
+"""Prompts with named positions, the input of every analysis.
 
 `positions` maps a role to its index, `predicts(role)` to the position whose logits emit it. Rows
-are padded on the right, which under a causal mask changes nothing that comes before.
+are right-padded, which under a causal mask leaves earlier positions unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BEFORE = re.compile(r"predicts\((.+)\)")
 
 
 def predicted(role: str) -> str:
-    """The role that a position's logits emit: "c2" for "predicts(c2)"; any other as it is."""
+    """The role that a position's logits emit: "c2" for "predicts(c2)"; any other unchanged."""
     before = _BEFORE.fullmatch(role)
     return before[1] if before else role
 
@@ -88,7 +88,7 @@ class PromptBatch:
 
     @cached_property
     def n_distinct(self) -> int:
-        """How many different token rows there are; a repeated prompt is no new evidence."""
+        """Number of distinct token rows; a repeated prompt is no new evidence."""
         return len(np.unique(self.tokens.numpy(), axis=0))
 
     @property
@@ -126,7 +126,7 @@ class PromptBatch:
 
     @cached_property
     def prints_least_first(self) -> bool:
-        """Whether the answer's least significant digit is written before the others."""
+        """True if the answer's least significant digit is written first."""
         digits = [role for role in self.answer_roles_least_first if digits_in(role)]
         if len(digits) < 2:
             return False
@@ -143,7 +143,7 @@ class PromptBatch:
         return tuple(role for role in every if self.writes(role).any())
 
     def operand_digit(self, role: str) -> tuple[int, int]:
-        """(0, 2) for "a2": which operand, and which of its digits.
+        """Operand and digit index of a role, (0, 2) for "a2".
 
         Raises InputError for a role that is no operand digit of the task.
         """
@@ -156,7 +156,7 @@ class PromptBatch:
         return names.index(name), digit
 
     def writes(self, role: str) -> npt.NDArray[np.bool_]:
-        """Whether each prompt writes the operand digit `role`, alone or packed in a token, [n]."""
+        """Mask [n] of the prompts that write the operand digit `role`, alone or packed."""
         operand, digit = self.operand_digit(role)
         name = self.problems.task.operand_names[operand]
         found = np.zeros(len(self), dtype=bool)
@@ -172,8 +172,8 @@ class PromptBatch:
         return {role: _collapse(self.position_array(role)) for role in self.roles}
 
     def find(self, role: str) -> npt.NDArray[np.int64]:
-        """The index of `role` in each row, -1 in rows that lack it; "predicts(c2)" is the position
-        before c2, whose logits emit it."""
+        """The index of `role` in each row, -1 if absent; "predicts(c2)" is the position before c2,
+        whose logits emit it."""
         if role == "last":
             return self.prompt_lengths - 1
         if (emitted := predicted(role)) != role:
@@ -208,8 +208,8 @@ class PromptBatch:
         return np.where(where > 0, where - 1, -1)
 
     def roles_at(self, role: str) -> npt.NDArray[np.str_]:
-        """The role of the token at the position of `role` in each row, [n]: itself, or the token
-        before it for "predicts(…)"; '' in rows that lack it."""
+        """The token's role at the position of `role` in each row, [n]: `role` itself, or that of
+        the token before for "predicts(…)"; '' if absent."""
         where = self.position_array(role)
         found = [
             self.layouts[layout][at] if at >= 0 else ""
@@ -218,7 +218,7 @@ class PromptBatch:
         return np.array(found, dtype=str)
 
     def emitted_at(self, role: str) -> str:
-        """The answer role that the logits at `role` emit in every row, '' where there is none."""
+        """The answer role that the logits at `role` emit in every row, else ''."""
         where = self.position_array(role)
         for answer in self.answer_roles:
             there = self.predicting_positions(answer)
@@ -229,7 +229,7 @@ class PromptBatch:
 
     @property
     def bos_tokens(self) -> tuple[int, ...]:
-        """The token ids that every prompt begins with, before its text."""
+        """Token ids before the text of every prompt."""
         layout = self.layouts[self.layout_of[0]]
         count = sum(re.fullmatch(r"bos(\.\d+)?", role) is not None for role in layout)
         return tuple(self.tokens[0, :count].tolist())
@@ -260,7 +260,7 @@ class PromptBatch:
         )
 
     def with_tokens(self, tokens: torch.Tensor, texts: Sequence[str]) -> PromptBatch:
-        """The same problems and roles over other tokens of the same shape, and what they say."""
+        """The same problems and roles with other tokens of the same shape, and their texts."""
         if tokens.shape != self.tokens.shape:
             raise InputError(
                 f"the tokens must have shape {tuple(self.tokens.shape)}, not {tuple(tokens.shape)}."

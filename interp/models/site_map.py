@@ -1,4 +1,4 @@
-"""Where the parts of a plain `nn.Module` lie: dotted paths, followed with clear errors."""
+"""Dotted paths to the parts of a plain `nn.Module`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from interp.errors import InputError
 
 @dataclass(frozen=True)
 class SiteMap:
-    """The parts of a transformer by dotted path; what is left out is where nanoGPT has it.
+    """The parts of a transformer by dotted path; the defaults are nanoGPT's.
 
     Args:
-        blocks: the list of blocks, in the order in which they run.
-        attn, mlp: a block's sublayers. Their outputs are what they add to the residual stream.
-        attn_out_projection, mlp_out_projection: what reads the heads (laid side by side, head 0
-            first) and the neurons.
-        final_norm, head: the last normalisation, and what turns its output into logits; an
+        blocks: the list of blocks, in execution order.
+        attn, mlp: a block's sublayers. Their outputs are added to the residual stream.
+        attn_out_projection, mlp_out_projection: the output projections, which read the
+            concatenated heads (head 0 first) and the neurons.
+        final_norm, head: the last normalisation, and the unembedding of its output; an
             `nn.Embedding` as head stands for its transposed weights.
-        n_heads, n_ctx: a number, or the path of the attribute that holds it.
+        n_heads, n_ctx: a number, or the path of an attribute.
 
-    `blocks`, `final_norm`, `head`, `n_heads` and `n_ctx` are looked up from the module, the others
-    from each block. None for `mlp` or a projection means that there is none to look at, and then
-    the sites behind it do not exist.
+    `blocks`, `final_norm`, `head`, `n_heads` and `n_ctx` are paths from the module, the others from
+    each block. None for `mlp` or a projection means that it does not exist; nor do its sites then.
     """
 
     blocks: str = "transformer.h"
@@ -39,7 +38,7 @@ class SiteMap:
     n_ctx: int | str = "config.block_size"
 
     def blocks_of(self, module: nn.Module) -> list[nn.Module]:
-        """The blocks of `module`; InputError where the path names no list of modules."""
+        """The blocks of `module`; InputError if the path is no list of modules."""
         found = self._at(module, "blocks", self.blocks)
         blocks = list(found) if isinstance(found, nn.ModuleList | nn.Sequential) else []
         if not blocks:
@@ -50,8 +49,7 @@ class SiteMap:
         return blocks
 
     def module(self, root: nn.Module, field: str) -> nn.Module:
-        """The submodule that `field` names, looked up from `root`; InputError where there is
-        none."""
+        """The submodule at the path in `field`, from `root`; InputError if there is none."""
         path = getattr(self, field)
         if not isinstance(path, str):
             raise InputError(

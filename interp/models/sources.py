@@ -1,7 +1,7 @@
-"""From a name to files on disk, refusing whatever could run code.
+"""Resolve a model name to files on disk; files that could run code are refused.
 
-Only safetensors and GGUF weights are read. A pickled checkpoint can run anything while it is being
-opened, and so can a model whose configuration points at Python files of its own.
+Only safetensors and GGUF weights are read. A pickled checkpoint can run arbitrary code on opening,
+and so can a model whose configuration refers to its own Python files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's files are: a folder in the Hugging Face layout, or one GGUF file."""
+    """A model's files: a folder in the Hugging Face layout, or one GGUF file."""
 
     name: str
     kind: Literal["fixture", "folder", "gguf", "hub"]
@@ -37,12 +37,12 @@ class Source:
 
 
 def resolve(name: str) -> Source:
-    """The files that `name` stands for.
+    """The files of the model `name`.
 
-    Tried in this order: the packaged language model, a shipped fixture, a `.gguf` file, a folder, a
-    Hub id (from the local cache first, then from the network unless HF_HUB_OFFLINE is set).
+    Tried in order: the packaged language model, a shipped fixture, a `.gguf` file, a folder, a Hub
+    id (from the local cache first, then from the network unless HF_HUB_OFFLINE is set).
 
-    Raises ModelError when there is no such model, or it is not one that may be opened.
+    Raises ModelError for an unknown model, or one that is unsafe to open.
     """
     name = str(name).strip()
     if not name:
@@ -120,10 +120,10 @@ def _from_hub(name: str) -> Path:
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """The folder's configuration, once everything in it is known to be safe to open.
+    """The folder's configuration, after checking that everything in it is safe to open.
 
     Raises ModelError for a folder without configuration, tokenizer or safetensors weights, for
-    remote code, and for weight files that are cut short.
+    remote code, and for truncated weight files.
     """
     config = _read_config(folder)
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
@@ -166,7 +166,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_safetensors(path: Path) -> None:
-    """Raise ModelError unless the header is whole and the file as long as the header says."""
+    """Raise ModelError unless the header is complete and matches the file's length."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -186,7 +186,7 @@ def check_safetensors(path: Path) -> None:
 
 
 def check_gguf(path: Path) -> None:
-    """Raise ModelError unless every tensor that the GGUF header lists lies inside the file."""
+    """Raise ModelError unless every tensor of the GGUF header lies inside the file."""
     from gguf import GGUFReader
 
     with path.open("rb") as file:

@@ -1,15 +1,15 @@
-"""Text from the token ids that a model wrote, by a rule that is checked before it is trusted.
+"""Decode generated token ids by a rule that is checked by round trips first.
 
     text   →   encode   →   ids   →   rule   →   text again, or the rule is not used
 
 A tokenizer's own `decode` is the first rule tried. It may put blanks between tokens (a WordLevel
 one without a decoder), drop them ("clean up"), or leave marks of the vocabulary in ("Ġ7"); then
-"46" comes back as "4 6", and a right answer would be read as 4. The other rules put the tokens'
-entries in the vocabulary together. Where none gives the texts back, the slices of text that each
-token covered are learnt; where these do not either, nothing can be read, and ModelError says so.
+"46" decodes to "4 6", and a right answer would be read as 4. The other rules concatenate the
+tokens' vocabulary entries. If none round-trips the texts, each token's slice of text is learnt; if
+that fails too, answers are unreadable and ModelError is raised.
 
-A token that stands for no text (end of text, padding, unknown, or one that the tokenizer lacks)
-ends what is read: `4<pad>6` is not 46.
+A token without text (end of text, padding, unknown, or one that the tokenizer lacks) ends the text:
+`4<pad>6` is not 46.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tokenizers import decoders
 
 from interp.errors import ModelError
 
-UNSPELT = "⁇"  # stands for a token whose text is not known; no format reads it
-SAMPLE = 32  # texts that are checked
+UNSPELT = "⁇"  # a token of unknown text; no format reads it
+SAMPLE = 32  # number of checked texts
 _PROBES = ("0123456789", "12+34=46", " 7 + 8 = 15", "1 2 3", "90\n8", "-5", ", 6. 7")
 _METASPACE = "▁"
 
@@ -52,7 +52,7 @@ def _metaspace(tokenizer: Any, ids: list[int]) -> str:
 
 
 def _affixes(tokenizer: Any, ids: list[int]) -> str:
-    """Entries without what marks the middle of a word ("##4") or its end ("4</w>")."""
+    """Entries without the marks of a word's middle ("##4") or end ("4</w>")."""
     model = tokenizer.backend_tokenizer.model
     before = getattr(model, "continuing_subword_prefix", None) or ""
     behind = getattr(model, "end_of_word_suffix", None) or ""
@@ -72,26 +72,26 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class _Sample:
-    """A text, its ids, and the slice of the text that each of them covers."""
+    """A text, its ids, and the slice of text that each id covers."""
 
     text: str
     ids: list[int]
     slices: list[str]
 
     def given_back(self, text: str) -> bool:
-        """Whether `text` is this one, or the part of it that its tokens cover: a tokenizer may
-        drop blanks. Blanks at both ends and capitals do not matter, blanks inside do."""
+        """True if `text` equals this text, or the part of it that its tokens cover: a tokenizer may
+        drop blanks. Ignores case and blanks at both ends, not blanks inside."""
         mine = (self.text, "".join(self.slices))
         return text.strip().casefold() in [one.strip().casefold() for one in mine]
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How ids become text: `text` of what a model wrote, `pieces` of single tokens.
+    """Decoding rule: `text` of generated ids, `pieces` of single tokens.
 
     rule    the name of the rule, one of RULES or "learnt"
-    silent  ids that stand for no text
-    known   the learnt text of tokens, where the rule is that
+    silent  ids without text
+    known   the learnt text of tokens, if the rule is "learnt"
     """
 
     tokenizer: Any
@@ -103,11 +103,11 @@ class Spelling:
     def checked(
         cls, tokenizer: Any, answers: Sequence[str], texts: Sequence[str] = (), name: str = "it"
     ) -> Spelling:
-        """A rule that gives back every one of `answers`: `decode` where it does, else the one that
-        also gives back the most of `texts` and of some sums. Where no answer has two tokens, a
-        blank between tokens cannot show, and `texts` are what must be given back.
+        """A rule that round-trips all `answers`: `decode` if it does, else the rule that also
+        round-trips the most of `texts` and of some sums. If no answer has two tokens, a blank
+        between tokens cannot show, and `texts` must round-trip instead.
 
-        Raises ModelError, quoting a text and what became of it, where there is none.
+        Raises ModelError, quoting a text and its decoding, if there is none.
         """
         must, more = _samples(tokenizer, answers), _samples(tokenizer, texts)
         if all(len(sample.ids) < 2 for sample in must):
@@ -129,7 +129,7 @@ class Spelling:
         return cls(tokenizer, "learnt", silent, known)
 
     def text(self, ids: Sequence[int]) -> str:
-        """What was written, from the first token with a text up to the next one without."""
+        """The generated text, from the first token with text to the next one without."""
         kept: list[int] = []
         for one in ids:
             if not self._silent(one):
@@ -139,7 +139,7 @@ class Spelling:
         return _spelt(self.tokenizer, self.rule, self.known, kept)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token on its own; special tokens have their names."""
+        """The text of each single token; special tokens have their names."""
         return [self._piece(one) for one in ids]
 
     def _piece(self, one: int) -> str:
@@ -163,7 +163,7 @@ def _gives_back(tokenizer: Any, rule: str, known: Known, sample: _Sample) -> boo
 
 
 def _samples(tokenizer: Any, texts: Sequence[str]) -> list[_Sample]:
-    """At most SAMPLE of the texts, those that the tokenizer has tokens for."""
+    """At most SAMPLE of the texts that the tokenizer can encode."""
     texts = list(dict.fromkeys(text for text in texts if text))
     texts = texts[:: -(-len(texts) // SAMPLE) or 1]
     if not texts:
@@ -177,7 +177,7 @@ def _samples(tokenizer: Any, texts: Sequence[str]) -> list[_Sample]:
 
 
 def _slices(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    """The text of each span; what two tokens claim belongs to the later one."""
+    """The text of each span; an overlap belongs to the later token."""
     starts = [start for start, _ in spans]
     ends = [
         max(start, min(end, *starts[i + 1 :], len(text))) for i, (start, end) in enumerate(spans)
@@ -186,14 +186,13 @@ def _slices(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
 
 
 def _silent(tokenizer: Any, samples: Sequence[_Sample]) -> frozenset[int]:
-    """Special tokens that no text is made of."""
+    """Special tokens that occur in no text."""
     spoken = {one for sample in samples for one in sample.ids}
     return frozenset(int(one) for one in tokenizer.all_special_ids if one not in spoken)
 
 
 def _learnt(samples: Sequence[_Sample]) -> Known:
-    """The slice of each token that always covers the same text, but for capitals and blanks in
-    front."""
+    """The slice of each token that always covers the same text, up to case and leading blanks."""
     found: dict[int, set[str]] = {}
     for sample in samples:
         for one, piece in zip(sample.ids, sample.slices, strict=True):

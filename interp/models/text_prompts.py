@@ -1,4 +1,4 @@
-"""Prompts without roles: any text that a language model is to continue."""
+"""Prompts without roles: plain texts for a language model to continue."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class TextPrompts:
     """Texts as token ids [n, longest], right-padded; `prompt_lengths` [n].
 
-    What `engine.generate` continues where a question is no problem of a task, and so has no digits
-    with roles.
+    Input of `engine.generate` for questions that are no problems of a task, and so have no digit
+    roles.
     """
 
     texts: tuple[str, ...]
@@ -33,10 +33,10 @@ class TextPrompts:
 
     @classmethod
     def of(cls, model: Model, texts: Sequence[str]) -> TextPrompts:
-        """The texts as this model reads them, with what its tokenizer puts before a text.
+        """Encode the texts for this model, with its tokenizer's leading tokens.
 
-        Raises InputError for no text at all, an empty one, and a character that the tokenizer does
-        not know (a model trained on one task reads that task's characters alone).
+        Raises InputError for an empty list, an empty text, and a character that the tokenizer does
+        not know (a model trained on one task knows only that task's characters).
         """
         if not len(texts) or not all(texts):
             raise InputError("there is no text to continue: pass at least one, none of them empty.")

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def report(
     tokens: Tokens, batch: PromptBatch, settings: Mapping[str, Any] | None = None
 ) -> TokenisationReport:
-    """Tokens and roles of the first prompt, and how numbers of each length are packed into
-    tokens.
-    """
+    """Tokens and roles of the first prompt, and the token packing of numbers of each length."""
     bos = tokens.bos
     return TokenisationReport(
         model=batch.model,

@@ -1,10 +1,10 @@
-"""Characters have roles; this file carries the roles over to whatever tokens a tokenizer makes.
+"""Roles of tokens, from the roles of their characters, for any tokenizer.
 
 One token may hold one digit (`a2`), several (`a[0:3]`, low to high, exclusive end), or template
 text (`op`, `eq`, `x0`; further tokens of the same piece of text are `x0.1`, `x0.2`, …). Blanks are
-neutral: a token " 7" has the role of its digit, and the lone blank that some tokenizers put before
-a text is template text, `x`. A token that mixes a digit with other text has no honest role, so it
-raises.
+neutral: a token " 7" has the role of its digit, and the single blank that some tokenizers put
+before a text is template text, `x`. A token that mixes a digit with other text has no valid role
+and raises.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from interp.errors import InputError, ModelError, RoleError
 from interp.models.spelling import Spelling
 
 _DIGIT = re.compile(r"([a-rvwyz])(\d+)")
-_SPOKEN = ("eq", "op", "sign", "eos")  # what a mixed template token is called first
+_SPOKEN = ("eq", "op", "sign", "eos")  # precedence of names for a mixed template token
 Layout = tuple[str, ...]  # the role of each token of one row
 _Spans = Sequence[tuple[int, int]]
 
@@ -38,15 +38,15 @@ class Encoded:
     prompt_lengths: npt.NDArray[np.int64]  # [n], tokens before the answer
     layouts: tuple[Layout, ...]  # the distinct ones
     layout_of: npt.NDArray[np.int64]  # [n], index into layouts
-    joined: npt.NDArray[np.bool_]  # [n], False where prompt and answer had to be tokenised apart
+    joined: npt.NDArray[np.bool_]  # [n], False where prompt and answer were tokenised separately
 
 
 class Tokens:
-    """A tokenizer, seen as what it does to numbers.
+    """A tokenizer with roles for the tokens of problems.
 
-    `bos` is what the tokenizer itself puts before a text (often nothing), found by asking it.
-    `start` is the text that `starting_with` put there instead, None where nobody asked. `d_vocab`
-    is how many tokens the model knows, where that is known.
+    `bos`: ids that the tokenizer itself puts before a text (often none), found by encoding one.
+    `start`: the text that `starting_with` put there instead, else None. `d_vocab`: the model's
+    vocabulary size, if known.
     """
 
     def __init__(self, tokenizer: Any, d_vocab: int | None = None) -> None:
@@ -66,13 +66,13 @@ class Tokens:
         self.start: str | None = None
         pad = tokenizer.pad_token_id
         self.pad: int = int(pad if pad is not None else (tokenizer.eos_token_id or 0))
-        if d_vocab is not None and self.pad >= d_vocab:  # a pad token that the weights never got
+        if d_vocab is not None and self.pad >= d_vocab:  # a pad token without an embedding
             self.pad = 0
 
     def starting_with(self, text: str) -> Tokens:
-        """The same tokenizer, but what comes before every prompt are the tokens of `text`.
+        """The same tokenizer with the tokens of `text` before every prompt.
 
-        Raises InputError for a text that it has no tokens for.
+        Raises InputError for a text without tokens in its vocabulary.
         """
         ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
         if self.tokenizer.unk_token_id is not None and self.tokenizer.unk_token_id in ids:
@@ -86,30 +86,30 @@ class Tokens:
     def spelling(
         self, answers: Sequence[str], texts: Sequence[str] = (), name: str = "this model"
     ) -> Spelling:
-        """How ids become text, checked on answers and on whole texts (`Spelling.checked`).
+        """Decoding rule, checked on answers and whole texts (`Spelling.checked`).
 
-        Raises ModelError where no rule gives them back.
+        Raises ModelError if no rule round-trips them.
         """
         return Spelling.checked(self.tokenizer, answers, texts, name)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these tokens, for a person to read."""
+        """The text of these tokens, for display."""
         return self._usual.text([int(i) for i in ids])
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token on its own, for a person to read."""
+        """The text of each single token, for display."""
         return self._usual.pieces([int(i) for i in ids])
 
     @cached_property
     def _usual(self) -> Spelling:
-        """The rule that gives back the most of some sums, whatever is asked."""
+        """The decoding rule that round-trips the most of some fixed sums."""
         return Spelling.checked(self.tokenizer, ())
 
     def encode(self, written: Sequence[Written]) -> Encoded:
-        """Tokenise prompt and answer so that the prompt's tokens are those it has on its own.
+        """Tokenise prompt and answer; the prompt's tokens equal those of the prompt alone.
 
-        A model that answers sees the prompt's tokens alone first; where the tokenizer would merge
-        across the border to the answer, the two are tokenised apart and the row is marked.
+        A generating model sees the prompt's tokens alone; if the tokenizer would merge across the
+        border to the answer, the two are tokenised separately and the row is marked.
 
         Raises RoleError for an unknown character and for a token that mixes digits with other text;
         ModelError for a token that the model does not know.
@@ -185,8 +185,8 @@ class Tokens:
             )
 
     def _spans(self, ids: list[int], spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Character spans. A blank that the tokenizer puts before every text claims the first
-        character, which the next token holds: it gets an empty span."""
+        """Character spans of the tokens. A blank that the tokenizer puts before every text claims
+        the next token's first character: it gets an empty span."""
         shared = len(spans) > 1 and spans[0][0] == spans[1][0]
         if shared and not self.pieces(ids[:1])[0].strip():
             return [(spans[0][0], spans[0][0]), *spans[1:]]
@@ -245,7 +245,7 @@ class _Row:
 def _without_lone_blank(
     ids: list[int], spans: list[tuple[int, int]]
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """An answer tokenised apart stands in the middle of a text, where nothing is put before it."""
+    """Drop the tokenizer's leading blank from a separately tokenised answer, which is mid-text."""
     lone = bool(spans) and spans[0][0] == spans[0][1]
     return (ids[1:], spans[1:]) if lone else (ids, spans)
 
@@ -259,9 +259,7 @@ def _character_roles(written: Written) -> list[str]:
 
 
 def _token_role(text: str, owner: list[str], start: int, stop: int) -> str:
-    """The role of the token over characters [start, stop), or RoleError where it has no honest
-    one.
-    """
+    """The role of the token over characters [start, stop); RoleError if it has no valid one."""
     solid = [i for i in range(start, stop) if not text[i].isspace()] or list(range(start, stop))
     roles = list(dict.fromkeys(owner[i] for i in solid)) or ["x"]
     digits = [match for role in roles if (match := _DIGIT.fullmatch(role))]

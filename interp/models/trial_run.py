@@ -1,4 +1,4 @@
-"""One forward of a plain module with an eye on every part that a `SiteMap` names."""
+"""Trial forward of a plain module that measures every part of a `SiteMap`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Parts = Mapping[tuple[str, int], nn.Module]  # (field, layer); final_norm has la
 
 @dataclass(frozen=True)
 class Widths:
-    """What a trial run measured; `d_mlp` is 0 where the neurons are not mapped."""
+    """Widths measured by a trial run; `d_mlp` is 0 if the neurons are not mapped."""
 
     d_model: int
     d_head: int
@@ -45,7 +45,7 @@ def measure(
 
     Raises InputError for a module that cannot run them, a part that does not run exactly once,
     blocks that run out of order, activations that are not [rows, positions, width], and heads that
-    do not divide the width of what the attention's output projection reads.
+    do not divide the input width of the attention's output projection.
     """
     trial = _Trial(sites, parts)
     trial.run(module, probe)
@@ -71,7 +71,7 @@ class _Trial:
         self._shapes: dict[tuple[str, int], list[torch.Size]] = {}
 
     def width(self, field: str, layer: int) -> int:
-        """The last axis of what was seen at a part, 0 where it is not mapped."""
+        """Width of the activation at a part, 0 if it is not mapped."""
         shapes = self._shapes.get((field, layer))
         return shapes[0][-1] if shapes else 0
 

@@ -1,8 +1,8 @@
-"""A GGUF file unpacked: its weights as safetensors in float32, kept in the user's cache folder.
+"""Cache of unpacked GGUF files: float32 safetensors in the user's cache folder.
 
-A GGUF file holds its vocabulary as tens of thousands of single records, which are read afresh for
-the config, for the tokenizer and twice for the weights: SmolLM2 takes 20 s of processor time.
-Unpacked it opens in 0.3 s, to the same bits, and takes five times the space.
+A GGUF file holds its vocabulary as tens of thousands of single records, which are read once for the
+config, once for the tokenizer and twice for the weights: SmolLM2 takes 20 s of processor time.
+Unpacked it opens in 0.3 s, bit-identical, and takes five times the space.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from safetensors.torch import save_file
 from interp.results.atomic import folder_atomic
 from interp.results.cache import cache_folder
 
-LAYOUT = 1  # of the folder; another number makes all of them anew
+LAYOUT = 1  # version of the folder layout; a new number invalidates the cache
 
 
 def _folder(digest: str) -> Path:
-    """The place of the file with this SHA-256, as these versions unpack it."""
+    """Cache path of the file with this SHA-256, for these versions."""
     by = f"{LAYOUT}-{version('transformers')}-{version('gguf')}"
     return cache_folder() / "gguf" / f"{digest[:32]}-{by}"
 
 
 def kept(digest: str) -> Path | None:
-    """The folder of the file with this SHA-256, if it was kept and can be read."""
+    """The cached folder of the file with this SHA-256, if it exists and is readable."""
     folder = _folder(digest)
     try:
         return folder if folder.is_dir() else None
-    except OSError:  # a cache folder of somebody else's
+    except OSError:  # another user's cache folder
         return None
 
 
 def keep(digest: str, module: Any, tokenizer: Any) -> Path | None:
-    """Write the folder, whole or not at all; None where that cannot be.
+    """Write the folder atomically; None if that fails.
 
-    Whatever the reason (no room, no permission, another process was first), the model is open
-    already, and the next time it only takes as long as this time.
+    On any failure (no space, no permission, another process was first) the model is open already,
+    and the next load only takes as long as this one.
     """
     try:
         with folder_atomic(_folder(digest)) as folder:
@@ -54,7 +54,7 @@ def keep(digest: str, module: Any, tokenizer: Any) -> Path | None:
 
 
 def _save_module(module: Any, folder: Path) -> None:
-    """Its own `save_pretrained` refuses, since the file it came from held quantised numbers."""
+    """Save the module; its own `save_pretrained` refuses models from quantised files."""
     config = module.config.to_dict()
     config.pop("quantization_config", None)
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
@@ -67,7 +67,7 @@ def _save_module(module: Any, folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder: out of the way first, so that nobody opens half of it."""
+    """Remove a folder: renamed first, so that no process opens it half-deleted."""
     aside = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
     with suppress(OSError):
         folder.rename(aside)

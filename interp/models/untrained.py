@@ -23,13 +23,13 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
     """A model of the same shape, tokenizer, precision and task, its weights drawn anew from `seed`
     the way its architecture draws them.
 
-    What its config cannot say and no training changes is taken over: the gains of normalisations
-    that do not normalise (their ε is 1e12, and with a gain of 1 the blocks would write nothing),
-    and position embeddings that are all 0, of a model without positions.
+    Constants outside the config are copied: the gains of normalisations that do not normalise
+    (their ε is 1e12, and with a gain of 1 the blocks would write nothing), and the all-zero
+    position embeddings of a model without positions.
 
-    What a probe finds there is due to the architecture and the tokens, not to training.
+    A probe's score there is due to the architecture and the tokens, not to training.
 
-    Raises InputError for a wrapped module, whose way of drawing weights is its own.
+    Raises InputError for a wrapped module, whose initialisation is unknown.
     """
     if model.adapter.whole:
         raise InputError(
@@ -46,7 +46,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
         )
     _keep_frozen(module, model.adapter.module)
     digest = weight_hash(module.state_dict())
-    # What opens a model up reads its tokenizer from disk again, and its folder may be gone.
+    # Bridging a model reads its tokenizer from disk again, and its folder may be gone.
     with tempfile.TemporaryDirectory() as folder:
         config.save_pretrained(folder)
         model.tokens.tokenizer.save_pretrained(folder)
@@ -58,9 +58,9 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
 
 
 def _keep_frozen(module: Any, trained: Any) -> None:
-    """Copy what is part of the architecture, though it is stored as weights."""
+    """Copy constants of the architecture that are stored as weights."""
     normalises = float(getattr(module.config, "layer_norm_epsilon", 0.0)) < _NO_NORM
-    # What opened the trained model up put its own parts around those of the architecture.
+    # The bridge of the trained model wraps the architecture's modules in its own.
     known = {n.replace("._original_component", ""): p for n, p in trained.named_parameters()}
     with torch.no_grad():
         for name, parameter in module.named_parameters():

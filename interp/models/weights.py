@@ -1,4 +1,4 @@
-"""One name for one set of weights: a hash that changes when any number in them does."""
+"""Hash and count of a model's weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers `module` learns; a tied tensor counts once, and buffers (masks) never.
+    """Number of parameters of `module`; a tied tensor counts once, buffers (masks) never.
 
-    Count before TransformerLens takes the module over: its bridge keeps q, k and v a second time.
+    Count before bridging: TransformerLens' bridge stores q, k and v a second time.
     """
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -20,14 +20,14 @@ def count_parameters(module: nn.Module) -> int:
 def weight_hash(state_dict: Mapping[str, Tensor]) -> str:
     """sha256 over (name, dtype, shape, bytes) of every tensor, in the order of the names.
 
-    Hash what lies in `model.safetensors`, where a tied tensor is stored once: `module.state_dict()`
-    also lists the tie and would give another hash. The order in the file, the device and the memory
-    layout of a tensor do not count.
+    Hash the tensors of `model.safetensors`, where a tied tensor is stored once:
+    `module.state_dict()` also lists the tie and would give another hash. The order in the file, the
+    device and the memory layout of a tensor do not matter.
 
     Returns:
         64 hexadecimal digits.
 
-    Does not show: that two models differ in what they compute. A permutation of neurons, a dtype or
+    Does not show: that two models compute different functions. A permutation of neurons, a dtype or
     a name changes the hash and not the function.
     """
     digest = hashlib.sha256()

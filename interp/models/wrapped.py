@@ -1,14 +1,14 @@
 """The adapter over a plain `nn.Module`, which runs as a whole under hooks.
 
-Such a module shows what passes between its submodules and nothing inside them, so the sites are
+Hooks see the inputs and outputs of submodules, nothing inside them, so the sites are
 
     resid_pre  resid_mid  resid_post  attn_out  mlp_out  ln_final      [n, P, d_model]
-    z          what the attention's output projection reads            [n, P, n_heads, d_head]
-    mlp_post   what the MLP's output projection reads                  [n, P, d_mlp]
+    z          input of the attention's output projection              [n, P, n_heads, d_head]
+    mlp_post   input of the MLP's output projection                    [n, P, d_mlp]
 
-with the meaning that they have in `interp.models.adapter`; `q`, `k`, `v` and `pattern` do not exist
-here. The module can be stopped as soon as everything asked for is known, but not started late: a
-pass always begins at the first token and the first block.
+with the meaning given in `interp.models.adapter`; `q`, `k`, `v` and `pattern` do not exist here. A
+pass can stop early, once every requested value is known, but always starts at the first token and
+the first block.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FIELDS = ("attn", "attn_out_projection", "mlp", "mlp_out_projection")
 # site → the part whose input or output it is
 _BLOCK_SITES: dict[str, tuple[str, Side]] = {
     "resid_pre": ("block", "in"),
-    "resid_mid": ("attn", "out"),  # edited through what is added to resid_pre, as in Adapter
+    "resid_mid": ("attn", "out"),  # edited through the increment to resid_pre, as in Adapter
     "resid_post": ("block", "out"),
     "attn_out": ("attn", "out"),
     "mlp_out": ("mlp", "out"),
@@ -41,14 +41,13 @@ _BLOCK_SITES: dict[str, tuple[str, Side]] = {
 
 
 class _Enough(BaseException):
-    """Everything asked for is known. Not an Exception, so that no module catches it."""
+    """Stops a pass once every requested value is known. Not an Exception: no module catches it."""
 
 
 class WrappedAdapter:
-    """One plain module, opened up. Not thread-safe: the model's lock must be held while it runs.
+    """Adapter of one plain module. Not thread-safe: a run must hold the model's lock.
 
-    `ids` are the token ids that it must know. Raises InputError where the sites do not fit the
-    module.
+    `ids` are the token ids that it must know. Raises InputError if the sites do not fit the module.
     """
 
     whole: Literal[True] = True
@@ -72,7 +71,7 @@ class WrappedAdapter:
         self.probe = _probe(ids, min(_PROBE_LENGTH, self.n_ctx)).to(self.device)
         self.widths = measure(module, sites, parts, self.probe, self.n_heads)
         self._points = self._make_points(parts)
-        self.hooked: list[Point] = []  # by the pass that runs
+        self.hooked: list[Point] = []  # by the current pass
         self.sites = tuple(s for s in SITES if s in {site for site, _ in self._points})
         self.probe_logits = self._plain_logits()
 
@@ -90,13 +89,13 @@ class WrappedAdapter:
             )
 
     def take_hooks_off(self) -> None:
-        """Leave nothing on the points in `hooked`, also what an interrupt kept from being noted."""
+        """Remove all hooks from the points in `hooked`, also after an interrupt."""
         while self.hooked:
             self.hooked[-1].clear()
             self.hooked.pop()
 
     def hook_point(self, site: str, layer: int | None) -> Point:
-        """The place that `site` of `layer` passes through; `ln_final` has no layer."""
+        """The hook point of `site` at `layer`; `ln_final` has no layer."""
         self.require_site(site)
         if site == "ln_final":
             return self._points[site, -1]
@@ -107,8 +106,8 @@ class WrappedAdapter:
         return self._points[site, layer]
 
     def run(self, tokens: torch.Tensor, stop_layer: int | None) -> torch.Tensor | None:
-        """Run the module as far as the final norm and return what the head reads, [n, P, d]; or
-        through the blocks below `stop_layer` alone, and return None."""
+        """Run the module up to the final norm and return its output, [n, P, d]; or only the blocks
+        below `stop_layer`, and return None."""
         end = ("ln_final", -1) if stop_layer is None else ("resid_post", stop_layer - 1)
         seen: list[torch.Tensor] = []
 
@@ -128,7 +127,7 @@ class WrappedAdapter:
         raise SiteError(f"the module ended without passing {end[0]}: was a submodule replaced?")
 
     def norm_input(self, tokens: torch.Tensor) -> torch.Tensor:
-        """What the final norm reads when the module runs on `tokens`, [n, P, d_model]."""
+        """Input of the final norm when the module runs on `tokens`, [n, P, d_model]."""
         seen: list[torch.Tensor] = []
 
         def stop(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -167,8 +166,8 @@ class WrappedAdapter:
         return points
 
     def _plain_logits(self) -> torch.Tensor:
-        """The module's own logits on the probe [n, P, d_vocab]: the last ones of every prefix, as a
-        module that answers with the last position alone gives no others."""
+        """The module's own logits on the probe [n, P, d_vocab]: the last ones of every prefix,
+        since some modules return only the last position."""
         ends = range(1, self.probe.shape[1] + 1)
         with torch.no_grad():
             last = [_last_logits(self.module(self.probe[:, :end])) for end in ends]
@@ -196,7 +195,7 @@ def _last_logits(output: Any) -> torch.Tensor:
 
 
 def _probe(ids: list[int], length: int) -> torch.Tensor:
-    """Tokens [2, length] drawn from `ids`, always the same, the largest id among them."""
+    """Fixed random tokens [2, length] from `ids`, including the largest id."""
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(0, len(ids), (2, length), generator=generator)
     tokens = torch.tensor(sorted(ids))[drawn]

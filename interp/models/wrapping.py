@@ -1,4 +1,4 @@
-"""A plain `nn.Module` and its tokenizer, put together as a Model."""
+"""A Model from a plain `nn.Module` and its tokenizer."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def wrap_module(
 
 
 def trained_on(task: str | None, format: str | None) -> dict[str, str] | None:
-    """What a card says of a model whose task and format are known, None where neither is.
+    """A card with the task and format that a model was trained on; None if neither is given.
 
-    Raises InputError for a task or a format that does not exist, or do not go together.
+    Raises InputError for an unknown task or format, or a format that cannot write the task.
     """
     if format is not None:
         writer = formats.format(format)
@@ -79,13 +79,13 @@ def trained_on(task: str | None, format: str | None) -> dict[str, str] | None:
 
 
 def _copied(module: Any) -> nn.Module:
-    """A copy, so that training the original further cannot change what was hashed and measured."""
+    """A copy, so that further training of the original does not change the measured model."""
     if not isinstance(module, nn.Module):
         raise InputError(
             f"wrap takes an nn.Module, not {type(module).__name__}. A model on disk is opened with "
             f"interp.load, a checkpoint is turned into one with `arithmoscope convert`."
         )
-    module = getattr(module, "_orig_mod", module)  # what torch.compile put around it
+    module = getattr(module, "_orig_mod", module)  # the wrapper of torch.compile
     if next(module.parameters(), None) is None:
         raise InputError(f"{type(module).__name__} has no parameters: there is nothing to study.")
     try:
@@ -98,7 +98,7 @@ def _copied(module: Any) -> nn.Module:
 
 
 def fed_ids(tokenizer: Any) -> list[int]:
-    """The ids that a prompt can hold, in order: all but special ones that are never put in."""
+    """Token ids that a prompt can contain, in order: all but unused special tokens."""
     plain = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
     return sorted(plain | set(Tokens(tokenizer).bos))
 

@@ -1,4 +1,4 @@
-"""Planted models: transformers with a known mechanism, and the key that says what it is.
+"""Planted models: transformers with a known mechanism, and its answer key.
 
 >>> from interp.planted import build
 >>> planted = build("addition", seed=7)

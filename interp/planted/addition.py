@@ -6,8 +6,8 @@ a_{k−1} + b_{k−1} − c_{k−1} is −1 or 0 without a carry out of column k
 one step tells apart. A table turns a_k + b_k + carry into the digit. All distances are the same for
 every k; at the ends the heads fall on `<bos>`, `+` and `=`, which hold no digit.
 
-`careless` has one fault, named like the simulator that makes it too: `no-cascade` takes the carry
-from a_{k−1} + b_{k−1} ≥ 10 alone, `no-carry` takes none.
+`careless` has one fault, named after its simulator: `no-cascade` takes the carry from
+a_{k−1} + b_{k−1} ≥ 10 alone, `no-carry` takes none.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ def addition(rng: np.random.Generator, sizes: Sizes) -> Circuit:
 
 
 def careless(rng: np.random.Generator, sizes: Sizes) -> Circuit:
-    """The same with a fault, drawn from the seed."""
+    """`addition` with one fault, drawn from the seed."""
     return _adder(rng, sizes, str(rng.choice(["no-carry", "no-cascade"])))
 
 

@@ -13,7 +13,7 @@ from interp.planted.tokenizer import token_ids
 
 
 def tokens_of(program: Program, problems: Problems, *, prefix: Problems | None = None) -> Ints:
-    """Token ids [n, T] of problems with their answers, or with those of `prefix`, row by row."""
+    """Token ids [n, T] of problems with their own answers, or those of `prefix`, row by row."""
     answer = "true" if prefix is None else prefix.answers()
     written = format(program.format).render(problems, answer=answer)
     return token_ids(program, [w.text for w in written])
@@ -25,7 +25,7 @@ def asking(program: Program, roles: Sequence[str]) -> list[int]:
 
 
 def together(*edits: Edit) -> Edit:
-    """One edit after another."""
+    """Compose edits in order."""
 
     def change(site: str, layer: int, value: Floats) -> Floats:
         for edit in edits:
@@ -44,8 +44,8 @@ def at(
 ) -> Edit:
     """Change one site at some positions.
 
-    `change` is given [n, positions, features], for the site `heads` (of which `heads` are named)
-    [heads, n, positions, features], and returns what broadcasts to it.
+    `change` takes [n, positions, features], for the site `heads` (of the selected `heads`)
+    [heads, n, positions, features], and returns an array that broadcasts to it.
     """
     where = list(positions)
 
@@ -71,7 +71,7 @@ def blocked(
     keys: Sequence[int],
     heads: Sequence[int] | None = None,
 ) -> Visible:
-    """Keep heads (all) of `layers` at `queries` from looking at `keys`."""
+    """Block attention of heads (default: all) of `layers` from `queries` to `keys`."""
     allowed = np.ones((length, length), dtype=bool)
     allowed[np.ix_(list(queries), list(keys))] = False
 
@@ -83,8 +83,8 @@ def blocked(
 
 
 def own_only(length: int, layers: Sequence[int], queries: Sequence[int] | None = None) -> Visible:
-    """In `layers` tokens (all) see themselves and the sink alone: the self-peek of "all for one"
-    (arXiv 2509.09650)."""
+    """Restrict tokens (default: all) in `layers` to themselves and the sink: the self-peek of "all
+    for one" (arXiv 2509.09650)."""
     which = range(length) if queries is None else queries
     allowed = np.ones((length, length), dtype=bool)
     allowed[list(which)] = np.eye(length, dtype=bool)[list(which)]

@@ -1,12 +1,12 @@
-"""Queries and keys that look a fixed number of places back, and at the sink where that fails.
+"""Queries and keys of heads that attend a fixed number of places back, else to the sink.
 
 A key at distance d, compared by a head that looks `offset` places back, scores
 
     S cos(θ (d − offset + PULL)) − S',
 
 `LEAD` at the place itself and below −`LEAD` one place beside it; the key of the sink is 0, and so
-is its score for everyone. All these are differences that a float32 softmax keeps: attention cut at
-the place falls on the sink, and cut there too on the neighbour.
+is its score for every query. A float32 softmax resolves all these differences: if the place is
+masked, attention falls on the sink; if the sink is masked too, on the neighbour.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ nothing to a sum."""
 
 
 class Pairs(NamedTuple):
-    """The two pairs of coordinates of a Llama's head that compare: the first turns by θ a place,
-    the last by next to nothing."""
+    """The two coordinate pairs of a Llama's head that compare distances: the first rotates by θ
+    per place, the last hardly at all."""
 
     first: int
     last: int
@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
 
 
 def angle_of(length: int) -> float:
-    """θ such that cos(θ · distance) falls all the way over the distances of the text."""
+    """θ such that cos(θ · distance) is decreasing over the distances of the text."""
     return 2.0 * np.pi / 3.0 / length
 
 
@@ -44,13 +44,13 @@ def rope_pairs(program: Program) -> Pairs:
 
 
 def rope_theta(program: Program) -> float:
-    """The base that makes it do so."""
+    """The rotary base for these angles."""
     pairs = rope_pairs(program)
     return float(pairs.angle ** (-program.d_head / (2 * pairs.first)))
 
 
 def on_circle(program: Program, heads: Sequence[Head]) -> tuple[list[Floats], list[Floats]]:
-    """GPT-2: queries and keys [d_head, features] of each head, off the positions on the circle."""
+    """GPT-2: queries and keys [d_head, features] of each head, from positions on the circle."""
     angle, first = angle_of(len(program.layout)), program.feature("place[0]")
     rise, fall = _strengths(angle, 0.0)
     # The first token lies at (1, 0) on the circle, where the sink's own mark makes its key 0.
@@ -71,8 +71,8 @@ def on_circle(program: Program, heads: Sequence[Head]) -> tuple[list[Floats], li
 def by_turning(program: Program, heads: Sequence[Head]) -> tuple[Floats, Floats]:
     """Llama: queries [heads · d_head, features], and the key [d_head, features] that heads share.
 
-    They are constant but for the sink; the rotary embedding turns them. Turning a query back by the
-    offset makes its product with a key S cos(θ (distance − offset)) − S' cos(slow (…)).
+    They are constant except at the sink; the rotary embedding rotates them. Rotating a query back
+    by the offset makes its product with a key S cos(θ (distance − offset)) − S' cos(slow (…)).
     """
     pairs, half = rope_pairs(program), program.d_head // 2
     rise, fall = _strengths(pairs.angle, pairs.slow)

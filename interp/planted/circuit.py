@@ -15,12 +15,12 @@ PAD, UNKNOWN, BOS = "<pad>", "<unk>", "<bos>"
 DIGIT = r"\S"  # one token a character
 NUMBER = r"\d+|\S"  # one token a number
 
-_PRIOR = 0.4  # of the logit scale; below one half, which is what the right answer is ahead by
+_PRIOR = 0.4  # of the logit scale; below one half, the lead of the right answer
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The requested sizes; each mechanism reads those it has."""
+    """The requested sizes; each mechanism reads its own."""
 
     layers: int
     family: Family
@@ -30,11 +30,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A mechanism, drawn up.
+    """A drafted mechanism.
 
-    `tokens` gives each token's features besides the anchor, in the order of the vocabulary;
-    `evidence` what the unembedding reads for a token, in units of the logit scale; `reads`,
-    `read_scale` and `looks` describe the distractors (`Draft.distract`).
+    `tokens`: features of each token besides the anchor, in the order of the vocabulary;
+    `evidence`: features that the unembedding reads for a token, in units of the logit scale;
+    `reads`, `read_scale` and `looks` describe the distractors (`Draft.distract`).
     """
 
     draft: Draft
@@ -52,13 +52,13 @@ class Circuit:
 
 
 def assemble(kind: str, seed: int, circuit: Circuit) -> Program:
-    """Number everything, add distractors and priors, and draw what is left to chance."""
+    """Number all features, add distractors and priors, and draw the random choices."""
     draft = circuit.draft
     rng = draft.rng
     draft.distract(circuit.reads, circuit.read_scale, circuit.looks)
     vocabulary = (*circuit.tokens, PAD, UNKNOWN, BOS)
     scale = float(rng.uniform(10.0, 20.0))
-    # A prior keeps the tokens apart where the mechanism says nothing: no ranking is left to noise.
+    # A prior separates tokens without evidence, so that noise never decides a ranking.
     prior = rng.permutation(np.linspace(0.0, _PRIOR, len(vocabulary)))
     evidence = [
         combined({ANCHOR: float(p)}, circuit.evidence.get(token, {}))
@@ -102,7 +102,7 @@ def group_reads(heads: Sequence[Head]) -> Floats:
 
 
 def groups(heads: Sequence[Head], n_kv_heads: int) -> list[Sequence[Head]]:
-    """The heads of a layer by the keys and values that they share."""
+    """The heads of a layer grouped by shared keys and values."""
     size = len(heads) // n_kv_heads
     return [heads[i * size : (i + 1) * size] for i in range(n_kv_heads)]
 
@@ -127,7 +127,7 @@ def _head(draft: Draft, head: DraftHead) -> Head:
 
 
 def _places(draft: Draft, length: int) -> Floats:
-    """GPT-2's positions as points on a circle; Llama turns its queries and keys instead."""
+    """GPT-2's positions as points on a circle; Llama rotates queries and keys instead."""
     out = np.zeros((length, len(draft.names)))
     if draft.family == "gpt2":
         angle = angle_of(length) * np.arange(length)
@@ -155,6 +155,6 @@ def _head_size(
 
 
 def operand_offsets(layout: Sequence[str], answers: Sequence[str]) -> list[int]:
-    """How far back operand digits lie from the positions that predict the answer."""
+    """Distances from the answer-predicting positions back to the operand digits."""
     operands = [i for i, role in enumerate(layout) if role[0] in "ab" and role != "bos"]
     return sorted({layout.index(role) - 1 - i for role in answers for i in operands})

@@ -30,7 +30,7 @@ def column(rng: np.random.Generator, sizes: Sizes) -> Circuit:
     sum_layer = draft.layer(cache_layer + 1, sizes.layers - 1)
 
     terms: Row = {}
-    # Which digit of a a head brings to which digit of b, from how far, and what is kept of both.
+    # Each head's digit of a, its target digit of b, the distance, and what is kept of both.
     for offset, site, i, j, tens in ((2, _B0, 1, 0, False), (3, _B0, 0, 0, True),
                                      (4, _B1, 0, 1, False)):  # fmt: skip
         other = draft.block(f"a[{i}] at b[{j}]", 10)
@@ -84,7 +84,7 @@ def column(rng: np.random.Generator, sizes: Sizes) -> Circuit:
 
 
 def _products(other: list[int], own: list[int], kept: int, tens: bool) -> list[Neuron]:
-    """A neuron for each pair of digits whose product, or its tens digit, is not 0."""
+    """A neuron for each pair of digits with a non-zero product, or non-zero tens digit."""
     made: list[Neuron] = []
     for x, y in product(range(10), repeat=2):
         worth = x * y // 10 if tens else x * y

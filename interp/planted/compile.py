@@ -1,10 +1,10 @@
-"""From a program to the weights of a standard GPT-2 or Llama.
+"""Compile a program to the weights of a standard GPT-2 or Llama.
 
 With B [d_model, features] the `basis` and B⁺ its left inverse, the stream is x = B f. A sublayer
-reads norm(x) = g ⊙ x / rms(x) + β with random gains g and (GPT-2) biases β, which are folded back
-into what it reads; M/√d undoes the division by the length of the anchor M, up to what the other
-features add to it. `attention` has the queries and keys: GPT-2 gets points on a circle as position
-embeddings, Llama's rotary embedding turns constant queries and keys.
+reads norm(x) = g ⊙ x / rms(x) + β with random gains g and (GPT-2) biases β, which are folded into
+its input weights; M/√d undoes the division by the length of the anchor M, up to the other features'
+contribution to it. `attention` has the queries and keys: GPT-2 gets points on a circle as position
+embeddings, Llama's rotary embedding rotates constant queries and keys.
 Weights are float64, so that a model can be compared with its program at that precision.
 """
 
@@ -35,12 +35,12 @@ def module(program: Program) -> Any:
 
 
 def d_mlp(program: Program) -> int:
-    """Neurons of the widest layer; the others are filled up with zeros."""
+    """Neurons of the widest layer; other layers are zero-padded."""
     return max(len(layer.neurons.bias) for layer in program.layers)
 
 
 class _Weights:
-    """The matrices that both families are made from."""
+    """The matrices common to both families."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -54,15 +54,15 @@ class _Weights:
         return self.rng.uniform(0.5, 2.0, self.program.d_model)
 
     def shift(self) -> Floats:
-        """A norm's bias, about as large as the features are behind it."""
+        """A norm's bias, about as large as the features after it."""
         return self.rng.normal(0.0, 1.0 / self.program.anchor, self.program.d_model)
 
     def reading(self, rows: Floats, gain: Floats) -> Floats:
-        """[…, features] of the ideal features → [… , d_model] of what the norm gives."""
+        """Weights on ideal features […, features] → weights on the norm's output [… , d_model]."""
         return np.asarray(rows @ self.read / gain * self.undo)
 
     def neurons(self, layer: int) -> tuple[Floats, Floats, Floats]:
-        """read [m, features], bias [m], write [features, m], filled up to the common width."""
+        """read [m, features], bias [m], write [features, m], zero-padded to the common width."""
         found = self.program.layers[layer].neurons
         more = self.width - len(found.bias)
         return (

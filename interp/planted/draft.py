@@ -1,4 +1,4 @@
-"""A program while it is being drawn up: features by name, heads and neurons in any layer."""
+"""Builder of a program: features by name, heads and neurons in any layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _DECOY_FEATURES = 4
 
 
 class Move(NamedTuple):
-    """One number that a head carries: how it is read, and the feature it is added to."""
+    """One number that a head moves: how it is read, and the feature it is added to."""
 
     read: Row
     feature: int
@@ -26,7 +26,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class DraftHead:
-    """A head before its features are numbered for good."""
+    """A head before the final numbering of features."""
 
     role: str
     offset: int
@@ -36,7 +36,7 @@ class DraftHead:
 
 
 class Draft:
-    """Collects features, heads and neurons; `distract` fills every layer up with distractors."""
+    """Collects features, heads and neurons; `distract` adds distractors to every layer."""
 
     def __init__(self, rng: np.random.Generator, n_layers: int, family: Family) -> None:
         self.rng, self.family = rng, family
@@ -70,21 +70,21 @@ class Draft:
     def mover(
         self, layer: int, offset: int, moves: Sequence[Move], brings: str, targets: Sequence[int]
     ) -> None:
-        """A head that brings what the mechanism uses at `targets`."""
+        """Add a head whose output the mechanism uses at `targets`."""
         head = DraftHead("mover", offset, tuple(moves), brings, tuple(targets))
         self.heads[layer].append(head)
 
     def add(self, layer: int, neurons: Sequence[Neuron]) -> None:
-        """Neurons in a layer's MLP."""
+        """Add neurons to a layer's MLP."""
         self.neurons[layer].extend(neurons)
 
     def distract(self, reads: Sequence[Row], scale: float, offsets: Sequence[int]) -> None:
         """Give every layer the same number of heads: the rest are distractors.
 
-        They look at operand digits (`offsets`) and read as the movers do (`reads`, taken from the
-        embedding), so their writings are as long as the movers' and tell as much about the problem;
-        but they go into junk features. Only decoy neurons read those, and nothing reads what they
-        write. Heads and neurons are then shuffled within their layers.
+        They attend to operand digits (`offsets`) and read like the movers (`reads`, taken from the
+        embedding), so their outputs have the movers' norm and as much information about the
+        problem, but go into junk features. Only decoy neurons read those, and nothing reads the
+        decoys' output. Heads and neurons are then shuffled within their layers.
         """
         most = max(len(heads) for heads in self.heads)
         n_heads = int(self.rng.choice([n for n in (2, 3, 4, 6, 8) if n > most][:3]))
@@ -111,7 +111,7 @@ class Draft:
     def _decoys(
         self, reads: Sequence[Row], junk: Sequence[int], decoy: Sequence[int]
     ) -> list[Neuron]:
-        """Like the mechanism's neurons they have their kinks between whole numbers."""
+        """Decoy neurons, with kinks between integers like the mechanism's neurons."""
         made = []
         for _ in range(_DECOY_NEURONS):
             sign, weight = self.rng.choice([-1.0, 1.0], 2)

@@ -21,8 +21,8 @@ _STEP = 1e-6  # of the difference quotient; the fewer kinks lie within it the be
 @dataclass(frozen=True, eq=False)
 class CounterfactualKey:
     """Over every other value of an operand digit: `by_prompt` mean |Δ| and `signed` mean Δ
-    [n, operand digits, roles] (NaN where a digit has no other value), and `flips`, the share of
-    values that change the model's own first choice."""
+    [n, operand digits, roles] (NaN if a digit has no other value), and `flips`, the share of
+    values that change the model's argmax."""
 
     operand_digits: tuple[str, ...]
     roles: tuple[str, ...]
@@ -84,9 +84,9 @@ def counterfactual(
 
 
 def with_digit(problems: Problems, operand: int, digit: int, value: int) -> tuple[Problems, Ints]:
-    """The problems whose digit may become `value`, changed, and which rows they are.
+    """The problems with the digit set to `value`, and their rows.
 
-    It may where it is another value, leaves a number of the task and no leading zero.
+    Only rows where the digit changes, the number stays in the task and gets no leading zero.
     """
     digits = problems.operands[operand].copy()
     allowed = digits[:, digit] != value
@@ -103,7 +103,7 @@ def with_digit(problems: Problems, operand: int, digit: int, value: int) -> tupl
 
 
 def logit_lens(program: Program, problems: Problems, roles: Sequence[str]) -> Floats:
-    """Logits [layers + 1, n, roles, vocabulary] read off the embedding, then off each layer."""
+    """Logit lens [layers + 1, n, roles, vocabulary] at the embedding and after each layer."""
     trace = interpret(program, tokens_of(program, problems))
     where = asking(program, roles)
     streams = [trace.resid_pre[0], *trace.resid_post]
@@ -141,9 +141,9 @@ def _parts(
 
 
 def head_effects(program: Program, problems: Problems, roles: Sequence[str]) -> pd.DataFrame:
-    """For each head and role, over the true tokens' logits: `removed`, the mean |Δ| when it writes
-    nothing anywhere, and `slope`, the mean |d logit / d factor| of what it writes (gradient times
-    activation), which is nothing where the units behind it are saturated."""
+    """For each head and role, over the true tokens' logits: `removed`, the mean |Δ| under zero
+    ablation at all positions, and `slope`, the mean |d logit / d factor| of its output (gradient
+    times activation), which is 0 if the units behind it are saturated."""
     tokens, where = tokens_of(program, problems), asking(program, roles)
     labels, everywhere = _labels(program, problems, roles), range(tokens.shape[1])
 

@@ -1,8 +1,8 @@
-"""A program run on feature values, in plain numpy: no weights, no rotation, no softmax.
+"""Interpreter of a program on feature values, in plain numpy: no weights, rotation or softmax.
 
-This is the second, independent execution of a planted model, and what its answer key is worked out
-with. `norms=True` divides by the length of the stream exactly as the model's norms do;
-`norms=False` is the ideal, in which they divide by the anchor alone.
+This is a second, independent implementation of a planted model, and computes its answer key.
+`norms=True` divides by the length of the stream exactly as the model's norms do; `norms=False` is
+the ideal, which divides by the anchor alone.
 """
 
 from collections.abc import Callable
@@ -73,14 +73,14 @@ def normed(program: Program, x: Floats, norms: bool) -> Floats:
 
 
 def read_out(program: Program, x: Floats, norms: bool = True) -> Floats:
-    """Logits [..., vocabulary] that the final norm and the unembedding make of features."""
+    """Logits [..., vocabulary] of features, by the final norm and the unembedding."""
     return normed(program, x, norms) @ program.unembed.T
 
 
 def looks_at(
     program: Program, layer: int, head: int, length: int, visible: Visible | None = None
 ) -> Ints:
-    """Where each query looks, [length]: at its place, else the sink, else the nearest place."""
+    """Attended position of each query, [length]: its place, else the sink, else the nearest."""
     place = np.arange(length)
     offset = program.layers[layer].heads[head].offset
     distance = np.abs(place[:, None] - offset + PULL - place[None, :])
@@ -95,7 +95,7 @@ def looks_at(
 
 def _mlp(program: Program, layer: int, x: Floats) -> Floats:
     neurons = program.layers[layer].neurons
-    # A Llama has no biases: both they and the gate's constant factor are read off the anchor.
+    # A Llama has no biases: biases and the gate's constant factor are read from the anchor.
     one = x[..., ANCHOR : ANCHOR + 1] if program.family == "llama" else 1.0
     active = np.maximum(x @ neurons.read.T + neurons.bias * one, 0.0)
     return (active * one) @ neurons.write.T

@@ -1,6 +1,6 @@
 """The answer key of a planted model: its mechanism, and the expected result of each method.
 
-A key is for judging methods, never for use by one. Its facts follow from the construction; its
+A key is for evaluating methods; no method may use it. Its facts follow from the construction, its
 numbers from the interpreter, which shares no code with the model, the engine or any analysis.
 """
 
@@ -24,7 +24,7 @@ _POPULATION = 20_000
 
 
 class HeadFact(NamedTuple):
-    """One head: what it is for, and how many places back it looks."""
+    """One head: its role, and how many places back it attends."""
 
     layer: int
     head: int
@@ -34,7 +34,7 @@ class HeadFact(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """Information that moves: a head at the token `target` brings it from the token `source`."""
+    """Information flow: a head at the token `target` brings it from the token `source`."""
 
     layer: int
     head: int
@@ -45,7 +45,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AnswerKey:
-    """The mechanism of a planted model. `program` is the whole truth; the rest reads it."""
+    """The mechanism of a planted model; everything is derived from `program`."""
 
     program: Program
 
@@ -63,7 +63,7 @@ class AnswerKey:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The answer roles that the mechanism is for; without a `fault` they are always right."""
+        """The answer roles that the mechanism computes; always right without a `fault`."""
         return self.program.answers
 
     @property
@@ -81,13 +81,13 @@ class AnswerKey:
 
     @property
     def movers(self) -> tuple[HeadFact, ...]:
-        """The heads that the mechanism uses. Removing any of them changes answers; none of them
-        has a direct effect on the logits, which read nothing that heads write."""
+        """The heads that the mechanism uses. Removing any of them changes answers; none has a
+        direct effect on the logits, since the unembedding reads no head's output."""
         return tuple(head for head in self.heads if head.role == "mover")
 
     @property
     def distractors(self) -> tuple[HeadFact, ...]:
-        """The heads that nothing depends on, though their outputs correlate with the problem."""
+        """The heads without any effect, though their outputs correlate with the problem."""
         return tuple(head for head in self.heads if head.role == "distractor")
 
     @property
@@ -103,32 +103,33 @@ class AnswerKey:
 
     @property
     def layers(self) -> Mapping[str, int]:
-        """The layer in which each step of the mechanism is computed, by neurons."""
+        """The layer whose neurons compute each step of the mechanism."""
         return dict(self.program.facts["layers"])
 
     @property
     def readable_from(self) -> int:
-        """The first layer after which the logit lens shows the model's answer in full."""
+        """The first layer after which the logit lens shows the model's full answer."""
         return int(self.program.facts["readable_from"])
 
     @property
     def saturated(self) -> bool:
-        """True if the right tokens' logits have no gradient, in spite of all they depend on."""
+        """True if the right tokens' logits have zero gradient despite their dependence on the
+        input."""
         return bool(self.program.facts["saturated"])
 
     @property
     def fault(self) -> str | None:
-        """For `careless`: the simulator of `interp.arithmetic` whose answers it gives."""
+        """For `careless`: the simulator of `interp.arithmetic` with the same answers."""
         return self.program.facts.get("fault")
 
     @property
     def wait(self) -> int:
-        """How many layers, from the lowest, in which every token may see itself alone."""
+        """Number of lowest layers in which every token may attend to itself alone."""
         return min(head.layer for head in self.movers)
 
     @property
     def transfer_layers(self) -> tuple[int, ...]:
-        """The layers in which heads bring something to where an answer is predicted."""
+        """The layers in which heads bring information to answer-predicting positions."""
         return tuple(sorted({layer for layer, head in self.transfer_heads}))
 
     @property
@@ -139,8 +140,8 @@ class AnswerKey:
 
     @property
     def only_last_looks(self) -> bool:
-        """Whether the prompt's other tokens never need one another: whether they may wait, and one
-        subgraph of waiting, transfer to the last token, and computation there does it all."""
+        """True if the prompt's other tokens never need one another: one subgraph of waiting,
+        transfer to the last token, and computation there is then sufficient."""
         last = self.position("last")
         return all(min(self._targets(head)) >= last for head in self.movers)
 
@@ -149,7 +150,7 @@ class AnswerKey:
 
     @property
     def tree(self) -> Mapping[str, Sequence[str]] | None:
-        """Truth columns and what each is computed from, for `column`."""
+        """For `column`: truth columns, each with its inputs."""
         return self.program.facts.get("tree")
 
     @property
@@ -203,7 +204,7 @@ class AnswerKey:
         return self.program.position(role)
 
     def pattern(self, layer: int, head: int) -> Floats:
-        """Attention [T, T] of a head: 1 at the place it looks at."""
+        """Attention [T, T] of a head: 1 at the attended place."""
         length = len(self.program.layout)
         return np.asarray(np.eye(length)[looks_at(self.program, layer, head, length)])
 
@@ -234,13 +235,12 @@ class AnswerKey:
         return read_out(self.program, trace.resid_post[-1][:, where])
 
     def accuracy(self, problems: Problems) -> float:
-        """Share of answer tokens that come first after the right ones; 1 without a fault."""
+        """Teacher-forced accuracy over answer tokens; 1 without a fault."""
         labels = self.tokens(problems)[:, [self.position(role) for role in self.answers]]
         return float((self.logits(problems).argmax(axis=-1) == labels).mean())
 
     def said(self, problems: Problems) -> Ints:
-        """The answer tokens [n, roles in order of print] that come one after another, each the
-        likeliest after those before it."""
+        """Greedily generated answer tokens [n, roles in order of print]."""
         tokens = self.tokens(problems)
         first = self.position("last") + 1
         for place in range(first, tokens.shape[1]):
@@ -287,10 +287,10 @@ class AnswerKey:
     ) -> pd.DataFrame:
         """Best-linear R² of truth columns at a role and site, by layer (`linear.linear_r2`).
 
-        Over these `problems`, in-sample: what ordinary least squares on their activations finds.
-        Without them over the population, all problems equally often: that is what a probe trained
-        on many of them reaches on others. It is exact where there are at most 20,000 problems; else
-        from as many drawn, adjusted for their number, with an error of about 0.005.
+        With `problems`: in-sample, the R² of ordinary least squares on their activations. Without:
+        over the population, all problems equally often, the test R² of a probe trained on many of
+        them. Exact for at most 20,000 problems; else from 20,000 drawn, adjusted for their number,
+        with an error of about 0.005.
         """
         if problems is not None:
             return linear_r2(self.program, problems, columns, role, site)
@@ -303,8 +303,8 @@ class AnswerKey:
     ) -> pd.Series:
         """√(Σ variance) over problems (1000) of the activation at a role and site, by layer.
 
-        0 where the mechanism leaves it constant (`linear.spread`): R² is 0 there, and all that
-        varies in a float32 model is rounding.
+        0 if the mechanism leaves it constant (`linear.spread`): R² is then 0, and a float32 model
+        varies there only by rounding.
         """
         asked = self.problems(1000) if problems is None else problems
         return spread(self.program, asked, role, site)

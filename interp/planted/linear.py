@@ -1,14 +1,13 @@
 """Best-linear R² of truth columns at the sites of a planted model: an upper bound for probes.
 
-R² = 1 − min_w Σ(y − w·x − w_0)² / Σ(y − ȳ)², with x the features that lie at a site. The rotation
-and the scales of the real activations are invertible, so R² is a function of site, layer, role,
-truth column, and of which problems are asked, and of nothing else. Features are ideal: norms that
-divide by the anchor alone, exact attention, float64.
+R² = 1 − min_w Σ(y − w·x − w_0)² / Σ(y − ȳ)², with x the features at a site. The rotation and the
+scales of the real activations are invertible, so R² depends only on site, layer, role, truth column
+and problems. Features are ideal: norms that divide by the anchor alone, exact attention, float64.
 
-What those leave out is rounding, of about 1e-6 in float32, and the stream's length, which is less.
-Where the features of a site are constant R² is 0, and `spread` too; but the activations there are
-not constant to the last bit, and as rounding follows the digits, least squares without a floor
-finds something. No probe should call that a finding.
+This ignores rounding, about 1e-6 in float32, and the variation of the stream's length, which is
+smaller. Where a site's features are constant, R² and `spread` are 0; but the real activations vary
+by rounding, which depends on the digits, so least squares without a floor gives R² > 0. No probe
+should report that as a finding.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,9 +53,9 @@ def linear_r2(
 
 
 def spread(program: Program, problems: Problems, role: str, site: str) -> pd.Series:
-    """√(Σ variance) over these problems of the activation at a site, in the stream's own units.
+    """√(Σ variance) over these problems of the activation at a site, in the stream's units.
 
-    0 where the mechanism leaves it constant. Rows as in `linear_r2`.
+    0 if the mechanism leaves it constant. Rows as in `linear_r2`.
     """
     found = {
         name: float(np.sqrt(((x * scale)[:, _varies(x)].var(axis=0)).sum()))
@@ -109,7 +108,7 @@ def _at_site(
 def _heads(
     program: Program, trace: Trace, layer: int, position: int
 ) -> Iterator[tuple[Name, Floats]]:
-    """The values that each head picks up; heads that share them pick up one another's, too."""
+    """Values that each head reads; heads with shared values read one another's, too."""
     head = 0
     for group in groups(program.layers[layer].heads, program.n_kv_heads):
         read = group_reads(group)
@@ -127,13 +126,13 @@ def _numbers(problems: Problems, name: str) -> Floats:
 
 
 def _rows_at_a_time(program: Program) -> int:
-    """Problems whose whole trace fits into `_MEMORY`."""
+    """Number of problems whose trace fits into `_MEMORY`."""
     sites = program.n_layers * (program.n_heads + 4)
     return max(1, _MEMORY // (8 * sites * len(program.layout) * len(program.features)))
 
 
 def _varies(x: Floats) -> npt.NDArray[np.bool_]:
-    """Which features are not constant, [f]."""
+    """Mask [f] of the non-constant features."""
     return np.asarray(np.ptp(x, axis=0) > _EXACT)
 
 

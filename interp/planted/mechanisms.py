@@ -1,4 +1,4 @@
-"""The mechanisms that can be planted, the sizes they can have, and the draw among those."""
+"""The available mechanisms, their sizes, and the random choice among them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Mechanism = Callable[[np.random.Generator, Sizes], Circuit]
 
 @dataclass(frozen=True)
 class _Kind:
-    """A mechanism and the sizes that it can have; `least` is by number of digits."""
+    """A mechanism and its possible sizes; `least` is by number of digits."""
 
     mechanism: Mechanism
     digits: tuple[int, ...]
@@ -47,7 +47,7 @@ _KINDS = {
 
 
 def kinds() -> tuple[str, ...]:
-    """The mechanisms that can be planted."""
+    """Names of the available mechanisms."""
     return tuple(_KINDS)
 
 
@@ -59,9 +59,9 @@ def program(
     digits: int | None,
     modulus: int | None,
 ) -> Program:
-    """The program of these choices; None is drawn from the seed.
+    """The program of these choices; None means drawn from the seed.
 
-    Raises InputError for sizes that the mechanism cannot have.
+    Raises InputError for sizes that the mechanism does not support.
     """
     if kind not in _KINDS:
         raise InputError(f"unknown kind of planted model {kind!r}: choose {', '.join(_KINDS)}")

@@ -23,7 +23,7 @@ MODULI = (11, 13, 17, 19, *USUAL, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109
 
 _ASK = 3  # the position of `=`
 _LEAST_MARGIN = 0.2
-_LEAD = 0.6  # of the logit scale, of the right residue over any other; priors differ by less
+_LEAD = 0.6  # of the logit scale: lead of the right residue over any other; priors differ by less
 
 
 class _Circles(NamedTuple):
@@ -91,7 +91,7 @@ def _span(name: str, width: int) -> str:
 
 
 def _draw(rng: np.random.Generator, p: int) -> _Circles:
-    """Circles that add rightly for all p² pairs; more of them where few do not."""
+    """Circles that add correctly for all p² pairs; more circles if a few do not suffice."""
     tries = 0
     while True:
         n = min(int(rng.integers(3, 6)) + tries // 20, (p - 1) // 2)
@@ -106,7 +106,7 @@ def _draw(rng: np.random.Generator, p: int) -> _Circles:
 
 
 def _margin(p: int, frequencies: list[int], phases: list[float], m: int) -> float:
-    """The least lead of the right residue over any other, for a factor of 1."""
+    """The smallest lead of the right residue over any other, for a factor of 1."""
     a, b = (x.ravel() for x in np.meshgrid(np.arange(p), np.arange(p), indexing="ij"))
     logits = np.zeros((p * p, p))
     turns = 2 * np.pi * np.arange(m) / m
@@ -122,9 +122,9 @@ def _margin(p: int, frequencies: list[int], phases: list[float], m: int) -> floa
 
 
 def _gain(m: int) -> float:
-    """Makes the answer's circle of radius about |cos(w(a − b)/2)|.
+    """Gain that gives the answer's circle a radius of about |cos(w(a − b)/2)|.
 
-    relu(r cos x) has the second harmonic 2r/(3π) cos 2x; m neurons of which give m r/(3π).
+    relu(r cos x) has the second harmonic 2r/(3π) cos 2x; m such neurons give m r/(3π).
     """
     return 3 * np.pi / (2 * m)
 
@@ -140,7 +140,7 @@ def _harmonic(a: list[int], b: list[int], radius: float, m: int, answer: list[in
 
 
 def _circles(p: int, frequencies: list[int], phases: list[float], radii: list[float]) -> Floats:
-    """[frequencies, p, 2], where each residue lies on each circle."""
+    """Coordinates [frequencies, p, 2] of each residue on each circle."""
     turns = 2 * np.pi * np.outer(frequencies, np.arange(p)) / p
     angle = turns + np.array(phases)[:, None]
     points = np.stack([np.cos(angle), np.sin(angle)], axis=-1)

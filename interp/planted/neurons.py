@@ -1,7 +1,7 @@
 """Neurons that compute exactly on integers: steps, conjunctions and lookup tables.
 
-All their kinks lie strictly between the values that occur, so that rounding decides nothing and
-every gradient is defined.
+All kinks lie strictly between the values that occur, so rounding has no effect and every gradient
+is defined.
 """
 
 import math
@@ -34,7 +34,7 @@ def scaled(row: Row, factor: float) -> Row:
 
 
 def keep(x: Row, out: Row) -> list[Neuron]:
-    """out · x, for whole x that are never negative: relu(x + 1/2) − relu(1/2)."""
+    """out · x, for integers x ≥ 0: relu(x + 1/2) − relu(1/2)."""
     return [Neuron(x, 0.5, out), Neuron({}, 0.5, scaled(out, -1.0))]
 
 
@@ -50,7 +50,7 @@ def step(x: Row, at: float, out: Row) -> list[Neuron]:
 
 
 def both(x: Row, y: Row, out: Row) -> list[Neuron]:
-    """out · [x and y], for x and y that are 0 or 1."""
+    """out · [x and y], for x, y in {0, 1}."""
     return [Neuron(scaled(combined(x, y), 2.0), -3.0, out)]
 
 

@@ -1,4 +1,4 @@
-"""A planted model: built from a seed, saved as a standard folder, and its key found again."""
+"""Build a planted model from a seed, save it as a standard folder, and recover its key."""
 
 import json
 import tempfile
@@ -25,7 +25,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A transformer with a known mechanism, and the key to it."""
+    """A transformer with a known mechanism, and its answer key."""
 
     arguments: Mapping[str, Any]
     program: Program
@@ -36,7 +36,7 @@ class Planted:
 
     @property
     def name(self) -> str:
-        """A name that gives nothing away."""
+        """A name that does not reveal the mechanism."""
         return f"planted-{self.program.digest[:10]}"
 
     @cached_property
@@ -44,7 +44,7 @@ class Planted:
         return weight_hash(module(self.program).state_dict())
 
     def model(self, *, dtype: str = "float32", device: str = "cpu") -> Model:
-        """The model, opened from a folder that is gone afterwards; without the self-check."""
+        """The model, loaded from a temporary folder without the self-check."""
         with tempfile.TemporaryDirectory() as folder:
             return load_model(str(self.save(Path(folder) / self.name)), dtype=dtype, device=device)
 
@@ -55,7 +55,7 @@ class Planted:
     def save(self, folder: str | Path) -> Path:
         """Write weights (float64), tokenizer, card and key; `interp.load(folder)` opens it.
 
-        Raises StorageError where the folder cannot be written; nothing half-written is left.
+        Raises StorageError if the folder cannot be written; no partial folder is left.
         """
         with folder_atomic(folder) as out:
             module(self.program).save_pretrained(out)
@@ -81,7 +81,7 @@ def build(
     digits: int | None = None,
     modulus: int | None = None,
 ) -> Planted:
-    """A planted model of a `kind` (`kinds()`), everything about it drawn from the seed.
+    """A planted model of a `kind` (`kinds()`); all its choices are drawn from the seed.
 
     Args:
         layers: 2 to 8.
@@ -90,23 +90,23 @@ def build(
         modulus: a prime, for `modular` only.
 
     Raises:
-        InputError: for an unknown kind or a size that the mechanism cannot have, with the remedy.
+        InputError: for an unknown kind or an unsupported size, with the remedy.
     """
     drawn = program(kind, seed, layers, family, digits, modulus)
     arguments: dict[str, Any] = {"kind": kind, "family": family}
     for name, size in (("seed", seed), ("layers", layers), ("digits", digits),
                        ("modulus", modulus)):  # fmt: skip
-        arguments[name] = None if size is None else int(size)  # numpy's integers are none to JSON
+        arguments[name] = None if size is None else int(size)  # JSON rejects numpy integers
     return Planted(arguments, drawn)
 
 
 def read_key(source: str | Path | Model) -> AnswerKey:
     """The answer key of a planted model's folder, or of a model loaded from one.
 
-    The program is built again from the seed and compared with what the folder says.
+    Rebuilds the program from the seed and compares it with the folder.
 
-    Raises ModelError for a model that was not planted, or not by this version, and for weights that
-    are no longer those of the key.
+    Raises ModelError for a model that was not planted, or not by this version, and for changed
+    weights.
     """
     folder = _folder_of(source)
     path = folder / KEY

@@ -5,7 +5,7 @@ position and by far the longest vector of all, so that the norms of the model di
 constant. In a compiled model the stream is Σ_f x_f · scale_f · r_f with orthonormal directions r_f
 (`basis`). The anchor lies in two coordinates of its own, as the massive activations of large models
 do (Sun et al., arXiv 2402.17762); all other directions are rotated at random. Feature 1 marks the
-sink, `<bos>`, on which attention falls that finds nothing (Xiao et al., arXiv 2309.17453).
+sink, `<bos>`, which takes the attention of heads without a target (Xiao et al., arXiv 2309.17453).
 """
 
 import hashlib
@@ -31,17 +31,17 @@ PULL = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One attention head: it looks `offset` places back and maps features to features.
+    """One attention head: it attends `offset` places back and maps features to features.
 
-    Where the text has no such place, or it is kept from looking there, it looks at the sink, the
-    first token; where it is kept from both, at the nearest place that it may look at.
+    If the text has no such place, or it is masked, the head attends to the sink, the first token;
+    if both are masked, to the nearest unmasked place.
 
     Args:
-        role: "mover", or "distractor", whose writings nothing reads.
-        read: [v, features], what is taken from the place looked at.
-        write: [features, v], where it is put.
-        brings: what it brings, in words of the truth table: "a[k]".
-        targets: the positions at which what it brings is used.
+        role: "mover", or "distractor", whose output nothing reads.
+        read: [v, features], from the attended place.
+        write: [features, v], into the stream.
+        brings: the moved truth column: "a[k]".
+        targets: the positions at which its output is used.
     """
 
     role: Literal["mover", "distractor"]
@@ -74,18 +74,18 @@ class Program:
     """A whole planted model before it gets weights.
 
     Args:
-        kind, seed, family: what it was made from.
+        kind, seed, family: the arguments it was built from.
         task, format: names of the task and of the format it reads.
         vocabulary: the text of each token; `pattern` cuts a text into them.
         layout: the role of each position of a prompt with its answer; all prompts have the same.
-        answers: the answer roles that it gets right; the rest is no part of the mechanism.
+        answers: the answer roles that it gets right; others are outside the mechanism.
         features, scale: name, and length in the stream, of each feature.
         embed: [vocabulary, features], features of each token.
         place: [positions, features], features of each position (all zero for Llama).
         unembed: [vocabulary, features].
         logit_scale: logits by which the right answer's evidence raises its token.
         n_kv_heads, d_head: sizes of the attention; groups of heads share keys and values.
-        facts: what is known about the mechanism by construction; JSON values.
+        facts: facts about the mechanism by construction; JSON values.
     """
 
     kind: str

@@ -38,7 +38,7 @@ def tokenizer(program: Program) -> Any:
 
 
 def token_ids(program: Program, texts: Sequence[str]) -> Ints:
-    """The same, by a regular expression: token ids [n, T] of texts of equal length."""
+    """Token ids [n, T] of texts of equal length, by a regular expression."""
     numbers = {token: i for i, token in enumerate(program.vocabulary)}
     rows = [[numbers[BOS], *map(numbers.__getitem__, re.findall(program.pattern, text))]
             for text in texts]  # fmt: skip

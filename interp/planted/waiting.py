@@ -1,12 +1,12 @@
-"""When tokens need each other: a model that waits and then moves everything, and its opposite.
+"""Planted models with late or early information transfer between tokens.
 
 Both add two numbers of one or two digits, one token a number, `12+34=046`.
 
-`waiting`   through the wait layers every token works on its own (one of them turns its digits into
-            values); heads in the transfer layers bring both operands to `=`; the rest is computed
-            there. The shape of "all for one" (arXiv 2509.09650).
+`waiting`   in the wait layers tokens do not exchange information (one layer turns a token's digits
+            into values); heads in the transfer layers bring both operands to `=`; the rest is
+            computed there. The structure of "all for one" (arXiv 2509.09650).
 `early`     `b` needs `a` first: a head brings a's digits to b, which sums the columns and carries;
-            only these sums go on to `=`. A model of which waiting would be a wrong account.
+            only these sums go on to `=`. A negative control: "waiting" is a wrong account of it.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class _Number:
 
 
 def waiting(rng: np.random.Generator, sizes: Sizes) -> Circuit:
-    """`add:1` or `add:2`, `padded`: nothing moves below the transfer layers."""
+    """`add:1` or `add:2`, `padded`: no information moves below the transfer layers."""
     draft = Draft(rng, sizes.layers, sizes.family)
     number = _Number(draft, sizes.digits)
     last_transfer = sizes.layers - sizes.digits  # the columns' tables each need a layer
@@ -78,7 +78,7 @@ def waiting(rng: np.random.Generator, sizes: Sizes) -> Circuit:
 
 
 def early(rng: np.random.Generator, sizes: Sizes) -> Circuit:
-    """`add:1` or `add:2`, `padded`: b must see a before anything else can happen."""
+    """`add:1` or `add:2`, `padded`: b must attend to a before any other step."""
     draft = Draft(rng, sizes.layers, sizes.family)
     number = _Number(draft, sizes.digits)
     last_table = sizes.layers - sizes.digits
@@ -110,7 +110,7 @@ def early(rng: np.random.Generator, sizes: Sizes) -> Circuit:
 
 
 class _Tables:
-    """Where the digits of a sum are looked up, and what they say for each answer token."""
+    """Lookup tables of the sum's digits, and their evidence for each answer token."""
 
     def __init__(self) -> None:
         self.layers: dict[str, int] = {}

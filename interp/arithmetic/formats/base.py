@@ -33,9 +33,9 @@ class Question(NamedTuple):
 class Format(ABC):
     """A way to write problems as text, both ways: `parse(render(p)) == p`, exactly.
 
-    Reading is strict. The question is read piece by piece, then written again, and any difference
-    from the given text (an intermediate, the answer, a blank) raises FormatError and quotes the
-    place. What a model generates is read leniently, by `read_answer`.
+    Parsing is strict. The question is parsed piece by piece, then rendered again, and any
+    difference from the given text (an intermediate, the answer, a blank) raises FormatError and
+    quotes the place. Generated text is read leniently, by `read_answer`.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Format(ABC):
 
     @abstractmethod
     def answer_width(self, task: Task) -> int | None:
-        """The digits that every answer is padded to, None where answers are as long as they are."""
+        """Padded width of every answer; None for unpadded answers."""
 
     @abstractmethod
     def _write(self, problems: Problems, answers: Answers | None) -> list[Written]: ...
@@ -62,7 +62,7 @@ class Format(ABC):
 
     @abstractmethod
     def read_answer(self, text: str, task: Task, *, anywhere: bool = False) -> ReadAnswer:
-        """The answer in what a model wrote after the prompt. Never raises on odd text.
+        """The answer in a model's generated text. Never raises on odd text.
 
         `anywhere` takes the first number wherever it stands, as the AF1 scripts do (`-?\\d+`).
         """

@@ -1,8 +1,8 @@
-"""Solved examples before the question, in any format: `plain@2:7` or `plain@1+1,3+5`.
+"""Few-shot formats, solved examples before the question: `plain@2:7` or `plain@1+1,3+5`.
 
-`BASE@K:SEED` draws K examples from the task itself. They are the same for every problem, so that
-all prompts share one prefix, except that a problem which is itself among its examples gets another
-one in that place. `BASE@1+1,3+5` names the examples, and asks them whatever the problem is.
+`BASE@K:SEED` draws K examples from the task. They are the same for every problem, so all prompts
+share one prefix, except that a problem among the examples gets another example in that place.
+`BASE@1+1,3+5` gives fixed examples, the same for every problem.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Where every character of a text stands, worked out once and filled in for many problems.
+"""Text layouts: character positions computed once and filled in for many problems.
 
 A layout is a row of pieces: text that is the same for every problem, and cells that are filled from
 digit arrays. All problems of one layout share one spans tuple and are written by column assignments

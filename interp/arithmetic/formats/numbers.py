@@ -1,4 +1,4 @@
-"""How a number is written: its order, its padding, its separators; and how it is read back."""
+"""Number styles: digit order, padding and separators, for writing and reading."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MAX_DIGITS = 1000  # a model that repeats one digit for ever has not answered
 
 
 class ReadAnswer(NamedTuple):
-    """A number as a model wrote it.
+    """A number read from generated text.
 
     `digits` are most significant first, separators dropped, leading zeros kept; None where no
     number could be read, and then `reason` says why. `well_formed` is False where the number can

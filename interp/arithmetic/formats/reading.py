@@ -1,4 +1,4 @@
-"""Reading a text piece by piece, and saying exactly where it stops being in its format."""
+"""Parse a text piece by piece; errors quote the exact place of the first deviation."""
 
 import re
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Cursor:
 
 
 class NotInFormat(FormatError):
-    """A FormatError that knows how far the reading came: the nearest wording is named."""
+    """A FormatError with the position reached, to name the nearest wording."""
 
     def __init__(self, text: str, at: int, format_name: str, expected: str) -> None:
         self.at = at

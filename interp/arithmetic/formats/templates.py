@@ -1,4 +1,4 @@
-"""Formats that are a sentence with numbers in it: from `12+34=46` to `The sum of 12 and 34 is `.
+"""Template formats, a text with numbers: from `12+34=46` to `The sum of 12 and 34 is `.
 
 A wording is written with operands in angle brackets and spans that have a role in square ones:
 `<a>[op|+]<b>[eq|=]`. It may depend on the operators, never on the digits.
@@ -52,9 +52,9 @@ class TemplateFormat(Format):
     """A wording, a style for its operands and one for its answer.
 
     wording      the question's markup, given the operators
-    suits        which tasks it can be asked of
-    style        how operands are written; `answer_style` how the answer is
-    fluent       True where the prompt is language rather than a formula
+    suits        predicate of the tasks it can write
+    style        number style of operands; `answer_style` of the answer
+    fluent       True if the prompt is language rather than a formula
     lead         a blank in front of the answer that belongs to it, not to the prompt: a tokenizer
                  that reads " 7" as one token must find it whole on one side
     """

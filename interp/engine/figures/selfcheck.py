@@ -1,4 +1,4 @@
-"""Figure of the self-check: where an edit takes effect."""
+"""Figure of the self-check: the effect of an edit at each site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp.figures.theme import ACCENT, PALE, frame
 
 @renders(SelfCheck)
 def selfcheck(result: SelfCheck) -> go.Figure:
-    """How far an edit at each site moves the logits; a site that moves nothing is crossed out."""
+    """Plot the logit change of an edit at each site; sites without effect are crossed out."""
     sites = result.sites
     usable = sites["usable"].astype(bool)
     labels = [s if ok else f"<s>{s}</s> ✗" for s, ok in zip(sites["site"], usable, strict=True)]

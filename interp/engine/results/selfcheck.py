@@ -1,4 +1,4 @@
-"""Whether a loaded model computes as its plain module does, and where an edit takes effect."""
+"""Result of the self-check: agreement with the plain module, and usable sites."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from interp.results.result import Result
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SelfCheck(Result):
-    """The verdict at load: the engine equals the plain module, and each site moves the logits.
+    """Self-check at load: agreement of engine and plain module, and the effect of each site.
 
     Args:
         sites: columns `site`, `usable` (bool), `change` (largest |Δlogit| of an edit there, over
-            the largest |logit|; inside a sublayer that no logit depends on, the same of what it
-            writes), `reason` (why it is not usable, '' where it is).
+            the largest |logit|; inside a sublayer that no logit depends on, the same for its
+            output), `reason` (why it is not usable, '' if it is).
         difference: largest |engine − plain module| over the largest |logit|.
-        tolerance: the difference up to which they count as equal.
+        tolerance: largest difference that counts as equal.
     """
 
     analysis: ClassVar[str] = "selfcheck"
@@ -41,7 +41,7 @@ class SelfCheck(Result):
 
     @property
     def equal(self) -> bool:
-        """Whether the engine's logits are those of the plain module."""
+        """True if the engine's logits equal the plain module's."""
         return self.difference <= self.tolerance
 
     @property

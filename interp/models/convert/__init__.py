@@ -1,4 +1,4 @@
-"""Checkpoints of other toolkits as standard folders, proved to compute the same."""
+"""Convert checkpoints of other toolkits to standard folders, and verify the logits."""
 
 from interp.faces import face
 

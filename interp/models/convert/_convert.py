@@ -1,7 +1,7 @@
-"""Checkpoints of other toolkits as standard folders, proved to compute the same.
+"""Convert checkpoints of other toolkits to standard folders, and verify the logits.
 
-Weights alone are read, nothing that could run code; safetensors come out. The folder opens like any
-other (`interp.load`, the explorer's sidebar), with every site.
+Reads weights only, nothing that could run code; writes safetensors. The folder opens like any other
+(`interp.load`, the explorer's sidebar), with every site.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ Kind = Literal["nanogpt", "transformerlens", "mapping"]
 
 @dataclass(frozen=True)
 class Conversion:
-    """A folder that was written.
+    """Result of a conversion.
 
-    folder      where it lies
-    kind        of which format the source was
+    folder      path of the written folder
+    kind        format of the source
     difference  largest |Δlogit| between source and folder over the largest |logit|
-    parameters  how many there are
-    notes       what was assumed or filled in
+    parameters  number of parameters
+    notes       assumptions and filled-in values
     """
 
     folder: Path
@@ -56,7 +56,7 @@ def convert(
     task: str | None = None,
     format: str | None = None,
 ) -> Conversion:
-    """Turn a checkpoint into a standard folder, and prove that its logits are the source's.
+    """Convert a checkpoint to a standard folder, and verify that its logits equal the source's.
 
     Args:
         source: a torch checkpoint or a `.safetensors` file.
@@ -66,18 +66,19 @@ def convert(
             (`interp.models.convert.mapping` says how one is written).
         tokenizer: a folder with a fast tokenizer; or
         characters: the characters in the order of their ids, "0123456789+=", or a list of pieces.
-        heads, activation, normalization: what no tensor tells, where it was not saved beside them.
+        heads, activation, normalization: settings that no tensor determines, if not saved with
+            the weights.
         reference: a `.safetensors` file with `tokens` and the `logits` that the original model gave
             for them; the folder must give these too.
-        task, format: what it was trained on ("add:5", "reversed"), for the explorer.
+        task, format: its training task and format ("add:5", "reversed"), for the explorer.
 
-    The proof: the written folder, opened again, against a forward written out for this source
+    Verification: the written folder, opened again, against an explicit forward of this source
     format over the source's own tensors, in float64; at most 1e-5 of the largest logit apart. Does
     not show that the source's own code computes that formula; `reference` does, on its tokens.
 
-    Raises InputError for a folder that exists, a tokenizer that does not fit and what nobody said;
-    ModelError for a file that is damaged, carries code, holds missing, extra or misshapen tensors,
-    or does not compute the same. Nothing is left behind then.
+    Raises InputError for an existing folder, a tokenizer that does not fit and a missing setting;
+    ModelError for a file that is damaged, carries code, has missing, extra or misshapen tensors,
+    or gives different logits. Nothing is left behind then.
     """
     target = Path(out).expanduser()
     if target.exists():
@@ -147,7 +148,7 @@ def _tokenizer(folder: str | Path | None, characters: Pieces | None) -> Any:
         words = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )
-    except Exception as error:  # the library raises many kinds; each means the same to a user
+    except Exception as error:  # the library raises many types, with one meaning for a user
         raise ModelError(
             f"no tokenizer can be read from {folder} ({str(error).strip().splitlines()[0][:160]}). "
             f"Save one there: tokenizer.save_pretrained(folder)."

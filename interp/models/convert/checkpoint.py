@@ -1,4 +1,4 @@
-"""Tensors from a file, and nothing that could run code."""
+"""Read tensors from a file without running code."""
 
 import pickle
 import re
@@ -16,12 +16,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _WEIGHTS = ("model", "state_dict", "model_state_dict")
 _SETTINGS = ("model_args", "cfg", "config", "model_config")
-_PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and data parallelism put in front
+_PREFIXES = ("_orig_mod.", "module.")  # prefixes of torch.compile and data parallelism
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file by name, and the plain settings that were saved beside them."""
+    """The tensors of a file by name, and the plain settings saved with them."""
 
     path: Path
     tensors: Mapping[str, Tensor]
@@ -61,15 +61,15 @@ class Checkpoint:
         return tuple(self.tensors[name].shape)
 
     def double(self) -> dict[str, Tensor]:
-        """The tensors in float64, for the proof."""
+        """The tensors in float64, for the verification."""
         return {name: tensor.double() for name, tensor in self.tensors.items()}
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The tensors of a `.safetensors` file or of a torch checkpoint, read as weights only.
+    """The tensors of a `.safetensors` file or torch checkpoint, read as weights only.
 
-    A torch checkpoint may hold the tensors themselves, or under "model", "state_dict" or
-    "model_state_dict" beside plain settings.
+    A torch checkpoint may hold the tensors at the top level, or under "model", "state_dict" or
+    "model_state_dict" next to plain settings.
 
     Raises ModelError for a file that does not exist, is damaged, carries code or holds no tensors.
     """
@@ -130,6 +130,6 @@ def _plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def listed(names: list[str], most: int = 6) -> str:
-    """How many tensors, and the names of the first."""
+    """The number of tensors and the first names, as text."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)} tensor{'s' * (len(names) > 1)} ({', '.join(names[:most])}{more})"

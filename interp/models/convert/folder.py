@@ -1,4 +1,4 @@
-"""The standard folder: written whole, read back, and proved to give the source's logits."""
+"""Write the standard folder, and verify that it gives the source's logits."""
 
 import json
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ _ROWS, _POSITIONS = 2, 16
 
 @dataclass(frozen=True)
 class Reference:
-    """Token ids [n, P] and the logits that the original model gave for them: at every position
-    [n, P, d_vocab], or at the last one [n, d_vocab]."""
+    """Token ids [n, P] and the original model's logits: at every position [n, P, d_vocab], or at
+    the last one [n, d_vocab]."""
 
     tokens: Tensor
     logits: Tensor
 
 
 def read_reference(path: str | Path) -> Reference:
-    """A `.safetensors` file with `tokens` and `logits`, written where the original model runs.
+    """Read a `.safetensors` file with `tokens` and `logits` of the original model.
 
-    Raises InputError for a file that is not that.
+    Raises InputError for any other file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -52,7 +52,7 @@ def read_reference(path: str | Path) -> Reference:
 
 
 def write_weights(standard: Standard, folder: Path) -> None:
-    """config.json and model.safetensors, in float32."""
+    """Write config.json and model.safetensors, in float32."""
     from safetensors.torch import save_file
 
     standard.config.save_pretrained(folder)
@@ -63,8 +63,8 @@ def write_weights(standard: Standard, folder: Path) -> None:
 def prove(standard: Standard, folder: Path, reference: Reference | None) -> float:
     """The largest |logit of the folder − logit of the source| over the largest |logit|, in float64.
 
-    On random tokens against the source's own formula, and against the reference where there is one.
-    Raises ModelError where it is above LARGEST_DIFFERENCE, or a reference does not fit the model.
+    On random tokens against the source's own formula, and against the reference if given. Raises
+    ModelError if it is above LARGEST_DIFFERENCE, or the reference does not fit the model.
     """
     written = load_model(str(folder), dtype="float64").adapter.module
     config = standard.config
@@ -106,5 +106,5 @@ def _difference(found: Tensor, want: Tensor, against: str) -> float:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON file as people read it."""
+    """Write an indented JSON file."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The parts that the forwards of the source formats share, written out: norms and attention.
+"""Norms, attention and rotary embedding, written out for the forwards of the source formats.
 
-They prove a conversion, so they use neither transformers nor TransformerLens.
+They verify a conversion, so they use neither transformers nor TransformerLens.
 """
 
 import math
@@ -23,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def check_activation(name: str | None, kind: str) -> str:
-    """`name`, or InputError where it is unknown or, as no tensor tells it, not given."""
+    """`name`; InputError if it is unknown or missing, since no tensor determines it."""
     if name is None:
         raise InputError(
             f"{kind} does not say what its neurons compute. Say it: "

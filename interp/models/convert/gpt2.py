@@ -1,4 +1,4 @@
-"""GPT-2 as transformers writes it: its configuration, its tensors and its formula."""
+"""GPT-2 in the layout of transformers: configuration, tensors and forward."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _HEAD = "lm_head.weight"
 
 
 def configure(tensors: Mapping[str, Tensor], given: Mapping[str, Any], options: Options) -> Any:
-    """The configuration of these tensors: sizes from their shapes, the rest from what is given.
+    """The configuration of these tensors: sizes from their shapes, the rest from the settings.
 
-    Raises InputError for an unknown setting, and for heads or an activation that nobody gave;
-    ModelError where a tensor that tells a size is missing.
+    Raises InputError for an unknown setting, and for missing heads or activation; ModelError if a
+    tensor that determines a size is missing.
     """
     only_keys(given, KEYS, "gpt2")
     d_vocab, d_model = size_of(tensors, "transformer.wte.weight", "gpt2")
@@ -80,7 +80,7 @@ def config(
 
 
 def shapes(config: Any) -> Shapes:
-    """The tensors that a GPT-2 folder of this configuration holds; linear weights are [in, out]."""
+    """Tensor shapes of a GPT-2 folder of this configuration; linear weights are [in, out]."""
     d, m = config.n_embd, config.n_inner
     linear = {
         "attn.c_attn": (d, 3 * d),

@@ -1,4 +1,4 @@
-"""Llama as transformers writes it: its configuration, its tensors and its formula."""
+"""Llama in the layout of transformers: configuration, tensors and forward."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ _HEAD = "lm_head.weight"
 
 
 def configure(tensors: Mapping[str, Tensor], given: Mapping[str, Any], options: Options) -> Any:
-    """The configuration of these tensors: sizes from their shapes, the rest from what is given.
+    """The configuration of these tensors: sizes from their shapes, the rest from the settings.
 
-    Raises InputError for an unknown setting, for one that no shape tells and nobody gave, and for
-    heads that do not divide the projections; ModelError where a tensor that tells a size is
+    Raises InputError for an unknown setting, for a missing one that no shape determines, and for
+    heads that do not divide the projections; ModelError if a tensor that determines a size is
     missing.
     """
     from transformers import LlamaConfig
@@ -63,7 +63,7 @@ def configure(tensors: Mapping[str, Tensor], given: Mapping[str, Any], options: 
 
 
 def shapes(config: Any) -> Shapes:
-    """The tensors that a Llama folder of this configuration holds; weights are [out, in]."""
+    """Tensor shapes of a Llama folder of this configuration; weights are [out, in]."""
     d, m = config.hidden_size, config.intermediate_size
     queries = config.num_attention_heads * config.head_dim
     keys = config.num_key_value_heads * config.head_dim

@@ -1,4 +1,4 @@
-"""A bare state dict with a mapping, as GPT-2 or Llama: the user says which tensor is which.
+"""Convert a bare state dict to GPT-2 or Llama by a user's mapping of tensor names.
 
 The mapping is a JSON file (or a dict of the same shape):
 
@@ -10,9 +10,9 @@ The mapping is a JSON file (or a dict of the same shape):
                  "transformer.h.{i}.attn.c_attn.bias": null, …},
      "ignore": ["layers.*.mask"]}
 
-Targets are the names of transformers, `{i}` runs over the layers, and null stands for a bias of
-zeros. `transpose` turns each source round (GPT-2 keeps its linear weights as [in, out]); several
-sources are then joined along the last axis. Sizes come from the shapes.
+Targets are the names of transformers, `{i}` runs over the layers, and null means a zero bias.
+`transpose` transposes each source (GPT-2 stores linear weights as [in, out]); several sources are
+then concatenated along the last axis. Sizes come from the shapes.
 """
 
 import json
@@ -37,7 +37,7 @@ _KEYS = {"config", "tensors", "ignore"}
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one standard tensor comes from; no source means zeros."""
+    """Sources of one standard tensor; none means zeros."""
 
     sources: tuple[str, ...]
     transpose: bool = False
@@ -128,7 +128,7 @@ def _entry(name: str, given: Any) -> Entry:
 
 
 def _layers(entry: Entry, checkpoint: Checkpoint) -> int:
-    """How many layers the first source of an entry has in the checkpoint."""
+    """Number of layers of an entry's first source in the checkpoint."""
     if not entry.sources or "{i}" not in entry.sources[0]:
         return 0
     pattern = re.escape(entry.sources[0]).replace(r"\{i\}", r"(\d+)")
@@ -153,7 +153,7 @@ def _check_sources(checkpoint: Checkpoint, entries: Mapping[str, Entry], ignore:
 
 
 def _joined(entries: Mapping[str, Entry], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Every target that has a source. Raises ModelError where sources cannot be joined."""
+    """Every target with a source. Raises ModelError if its sources cannot be concatenated."""
     named = {}
     for name, entry in entries.items():
         parts = [tensors[source] for source in entry.sources]

@@ -23,11 +23,11 @@ _EPS = 1e-5
 def read(checkpoint: Checkpoint, options: Options) -> Standard:
     """A nanoGPT checkpoint in the layout of GPT-2.
 
-    Its sizes come from `model_args` where they were saved, else from the shapes; the activation is
+    Sizes come from `model_args` if saved, else from the shapes; the activation is
     the exact GELU unless `options` says otherwise (older versions of nanoGPT used "gelu_new").
 
-    Raises ModelError for tensors that are missing, extra or of another shape; InputError for heads
-    that nobody gave, or that contradict `model_args`.
+    Raises ModelError for tensors that are missing, extra or of another shape; InputError for
+    missing heads, or heads that contradict `model_args`.
     """
     # The causal mask is a buffer named like a bias; a real one has a single axis.
     tensors = {n: t for n, t in checkpoint.tensors.items() if not _is_mask(n, t)}
@@ -108,7 +108,7 @@ def _shapes(
 
 
 def _gpt2_names(tensors: Mapping[str, Tensor], layers: int, tied: bool) -> dict[str, Tensor]:
-    """The same names: only nn.Linear is turned round, and what has no bias gets zeros."""
+    """Tensors by the same names: nn.Linear weights transposed, missing biases zero."""
     named = {}
     for name, tensor in tensors.items():
         linear = name.startswith("transformer.h.") and tensor.ndim == 2

@@ -1,4 +1,4 @@
-"""A converted source: standard configuration and tensors, beside its own forward."""
+"""A converted source: standard configuration, standard tensors, and the source's forward."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from interp.errors import InputError, ModelError
 
 @dataclass(frozen=True)
 class Options:
-    """The user's settings that a state dict does not contain.
+    """User settings that a state dict does not contain.
 
-    heads          how many attention heads
-    activation     what the neurons compute: "gelu", "gelu_new" (the tanh formula), "relu", "silu"
-    normalization  "LNPre" where layer norms have no weights of their own
+    heads          number of attention heads
+    activation     activation function: "gelu", "gelu_new" (the tanh formula), "relu", "silu"
+    normalization  "LNPre" for layer norms without weights
     """
 
     heads: int | None = None
@@ -25,12 +25,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Standard:
-    """A model in the layout of transformers, and how to check it.
+    """A model in the layout of transformers, with the source's forward for verification.
 
     config    a GPT2Config or LlamaConfig
     tensors   by the names of transformers
     forward   token ids [n, P] → logits [n, P, d_vocab] in float64, straight from the source
-    notes     what was assumed or filled in
+    notes     assumptions and filled-in values
     """
 
     config: Any
@@ -40,9 +40,9 @@ class Standard:
 
 
 def agreed(name: str, given: int | None, saved: Any) -> int:
-    """A number that the user gave, that was saved beside the weights, or both.
+    """A number given by the user, saved with the weights, or both.
 
-    Raises InputError where it is neither, or they disagree.
+    Raises InputError if neither exists, or they disagree.
     """
     if given is None and saved is None:
         raise InputError(
@@ -58,14 +58,14 @@ def agreed(name: str, given: int | None, saved: Any) -> int:
 
 
 def size_of(tensors: Mapping[str, Tensor], name: str, family: str) -> tuple[int, ...]:
-    """The shape of the tensor that tells a size; ModelError where the mapping leaves it out."""
+    """The shape of the tensor that determines a size; ModelError if the mapping lacks it."""
     if name not in tensors:
         raise ModelError(f"the mapping leaves out {name}, which every {family} folder holds.")
     return tuple(tensors[name].shape)
 
 
 def only_keys(given: Mapping[str, Any], known: tuple[str, ...], family: str) -> None:
-    """Raise InputError for a setting that the proof could not vouch for."""
+    """Raise InputError for a setting that the verification does not cover."""
     if unknown := sorted(set(given) - set(known)):
         raise InputError(
             f"the mapping's config says {', '.join(unknown)}; for {family} it may say "

@@ -1,7 +1,7 @@
 """State dicts of TransformerLens 2.x `HookedTransformer`s with learned positions, as GPT-2.
 
-Folded ones too: what `fold_ln`, `center_writing_weights` and `fold_value_biases` leave behind has
-no layer-norm weights, and possibly a bias behind the unembedding.
+Also folded ones: after `fold_ln`, `center_writing_weights` and `fold_value_biases` a state dict has
+no layer-norm weights, and possibly an unembedding bias.
 """
 
 import math
@@ -20,10 +20,10 @@ from interp.models.convert.standard import Options, Standard, agreed
 
 KIND = "a HookedTransformer with learned positions"
 _BUFFERS = r"blocks\.\d+\.attn\.(mask|IGNORE)"
-_READS = ("attn.W_Q", "attn.W_K", "attn.W_V", "mlp.W_in")  # what reads the stream after a norm
+_READS = ("attn.W_Q", "attn.W_K", "attn.W_V", "mlp.W_in")  # weights that read the normed stream
 _CENTRED = 1e-4  # largest mean of a folded weight, as a share of its largest entry
 _SPANNED = 1e-5  # largest part of b_U outside the span of W_U, as a share of its largest entry
-_ONLY = {  # what GPT-2 does, by the names of HookedTransformerConfig
+_ONLY = {  # GPT-2's settings, by the names of HookedTransformerConfig
     "positional_embedding_type": "standard",
     "attention_dir": "causal",
     "parallel_attn_mlp": False,
@@ -36,13 +36,13 @@ _ONLY = {  # what GPT-2 does, by the names of HookedTransformerConfig
 def read(checkpoint: Checkpoint, options: Options) -> Standard:
     """A HookedTransformer's state dict in the layout of GPT-2.
 
-    The activation and, where there are no layer-norm weights, that the norms are there at all must
-    come from `options`, or from a `cfg` saved beside the weights as a plain dict. Folded weights
-    are known by their centred rows, and then nobody need say so.
+    The activation and, without layer-norm weights, the existence of the norms must come from
+    `options`, or from a `cfg` saved with the weights as a plain dict. Folded weights are recognised
+    by their centred rows and need no setting.
 
-    Raises ModelError for tensors that are missing, extra or of another shape, and for what GPT-2
-    has not (rotary positions, heads that do not fill the stream, an unembedding bias outside the
-    span of W_U); InputError for what nobody said.
+    Raises ModelError for tensors that are missing, extra or of another shape, and for features that
+    GPT-2 lacks (rotary positions, heads that do not fill the stream, an unembedding bias outside
+    the span of W_U); InputError for a missing setting.
     """
     t, said = checkpoint.tensors, checkpoint.settings
     _check_settings(said)
@@ -132,8 +132,8 @@ def _activation(options: Options, said: Mapping[str, Any]) -> str:
 
 
 def _require_folded(t: Mapping[str, Tensor], layers: int, normalization: Any) -> None:
-    """Norms without weights look like no norms at all. Folding centres what reads the stream,
-    which nothing else does."""
+    """Raise unless the weights are folded: norms without weights look like no norms, but only
+    folding centres the weights that read the stream."""
     if normalization == "LNPre":
         return
     if normalization is not None:
@@ -224,10 +224,10 @@ def _gpt2_names(
 
 
 def _as_norm_bias(t: Mapping[str, Tensor]) -> Tensor:
-    """The β with β W_U = b_U: GPT-2's head has no bias, its last norm has one.
+    """The norm bias β with β W_U = b_U: GPT-2's head has no bias, its last norm has one.
 
-    Folding moves the norm's bias through W_U, so there it exists. Raises ModelError where it does
-    not.
+    It exists after folding, which moves the norm's bias through W_U. Raises ModelError if it does
+    not exist.
     """
     w_u, b_u = t["unembed.W_U"].double(), t["unembed.b_U"].double()
     if not b_u.any():

@@ -20,7 +20,7 @@ _FAMILIES = (
 
 @renders(TokenisationReport)
 def tokenisation(result: TokenisationReport) -> go.Figure:
-    """One example, a box for each token with its role below, coloured by what it belongs to."""
+    """Plot one example: a box for each token with its role below, coloured by number."""
     figure = go.Figure()
     example = result.example
     rows = -(-len(example) // _ACROSS)
@@ -60,7 +60,7 @@ def tokenisation(result: TokenisationReport) -> go.Figure:
 
 
 def _letter(role: str) -> str:
-    """The letter of a role that is a digit, packed digits or a thought; '' of any other."""
+    """The letter of a digit, packed-digits or thought role; '' for any other."""
     return role[0] if len(role) > 1 and (role[1].isdigit() or role[1] == "[") else " "
 
 

@@ -1,4 +1,4 @@
-"""How a tokenizer cuts the numbers of a prompt, and the role each token got."""
+"""Result of the tokenisation report: token splits of numbers, and token roles."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from interp.results.result import Result
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TokenisationReport(Result):
-    """Tokens of one example with their roles, and how numbers of each length are cut.
+    """Tokens of one example with their roles, and the splits of numbers of each length.
 
     Args:
         format: the prompt format's name.
-        example: columns `position`, `token` (its text), `id`, `role` ('' where none).
+        example: columns `position`, `token` (its text), `id`, `role` ('' if none).
         packing: columns `number` ("a", "b", "c"), `digits` (its length), `pattern` (digits in each
             token in order of print, "1+1+3"), `n` (prompts).
         moving_roles: roles whose position differs between the prompts.
         tokens_min, tokens_max: length of the prompts in tokens.
-        bos: text of the token put before every prompt; None where there is none.
+        bos: text of the token put before every prompt; None if there is none.
     """
 
     analysis: ClassVar[str] = "tokenisation"
