@@ -1,4 +1,4 @@
-"""The explorer's entry: what is studied stays in the sidebar, the pages ask one question each.
+"""Entry of the explorer: the study stays in the sidebar, each page asks one question.
 
 Run it by `arithmoscope explore`. Pages lie in `views/`: a folder called `pages/` beside the entry
 would make Streamlit open them without it, and so without a model.
@@ -17,7 +17,7 @@ LOGO = Path(__file__).with_name("logo.svg")
 
 
 def main() -> None:
-    """Choose the study in the sidebar, then run the page."""
+    """Choose the study in the sidebar and run the page."""
     st.set_page_config(page_title="arithmoscope", page_icon=":material/biotech:", layout="wide")
     st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
     st.logo(LOGO, size="large")

@@ -1,1 +1,1 @@
-"""The doors: the ``arithmoscope`` command and the Streamlit explorer. Neither does any science."""
+"""User interfaces: the ``arithmoscope`` command and the Streamlit explorer. No analyses here."""

@@ -1,4 +1,4 @@
-"""What the Ablation page shows below the schedule that is drawn, one function a part."""
+"""Parts of the Ablation page below the schedule, one function each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STYLES = 3  # formats that a schedule is tried in until others are chosen
 
 
 def score(chosen: Study, drawn: Drawn) -> AblationScore:
-    """What the schedule drawn keeps of the answers."""
+    """Score the schedule of the sliders: the share of answers that it keeps."""
     result: AblationScore = computed(
         chosen, "ablation.evaluate", schedule=_schedule(chosen, drawn), **_filled(drawn)
     )
@@ -47,7 +47,7 @@ def _schedule(chosen: Study, drawn: Drawn) -> Schedule:
 
 
 def transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTransfer:
-    """The schedule drawn, on the same problems in other formats."""
+    """Score the schedule of the sliders on the same problems in other formats."""
     key = ("ablation transfer", study, drawn, formats)
     text = f"Computing the schedule in {len(formats)} formats"
     return jobs.run(key, text, lambda: _transfer(study, drawn, formats))
@@ -70,14 +70,14 @@ def _transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationT
 
 
 def grid(chosen: Study, drawn: Drawn) -> None:
-    """Every wait with every width; a click on a cell draws its schedule above."""
+    """Show the grid of waits × widths; a click on a cell moves the sliders to its schedule."""
     result = computed(chosen, "ablation.grid", transfer_mask=drawn.mask, **_filled(drawn))
     st.caption("Click a cell to draw its schedule above: transfer begins where waiting ends.")
     cell = cell_of(result, parts.chart(result, "ablation grid"))
     parts.below(result)
     _each_digit(result)
     parts.take_away(result)
-    if cell != st.session_state.get(CLICKED):  # a click stays chosen over the runs that follow
+    if cell != st.session_state.get(CLICKED):  # a click stays selected over the following reruns
         st.session_state[CLICKED] = cell
         if cell is not None:
             wait, width = cell
@@ -86,7 +86,7 @@ def grid(chosen: Study, drawn: Drawn) -> None:
 
 
 def alternatives(chosen: Study, drawn: Drawn) -> None:
-    """The schedule drawn under each replacement and mask, or a search under each."""
+    """Score the schedule, or search, under each replacement and mask."""
     left, right = st.columns(2)
     replacements = left.multiselect(
         "Replacements, each with the first mask",
@@ -119,7 +119,7 @@ def alternatives(chosen: Study, drawn: Drawn) -> None:
 
 
 def removal(chosen: Study, drawn: Drawn) -> None:
-    """Whether a layer's transfer is necessary."""
+    """Test whether each layer's transfer is necessary."""
     result = computed(
         chosen, "ablation.removal", schedule=_schedule(chosen, drawn), **_filled(drawn)
     )
@@ -128,7 +128,7 @@ def removal(chosen: Study, drawn: Drawn) -> None:
 
 
 def search(chosen: Study, drawn: Drawn) -> None:
-    """The sparsest schedule that keeps the target; a button draws what it found."""
+    """Search the sparsest schedule that keeps the target; a button moves the sliders to it."""
     percent = st.slider(
         "Keep at least this share of the right answers (%)",
         min_value=10,
@@ -151,7 +151,7 @@ def search(chosen: Study, drawn: Drawn) -> None:
 
 
 def other_prompts(chosen: Study, drawn: Drawn) -> None:
-    """The schedule drawn on the same problems, written in other ways."""
+    """Show the schedule's scores on the same problems in other formats."""
     model = model_of(chosen.model)
     read = model.formats if model.card else format_names(interp.task(chosen.task))
     known = [name for name in read if name != chosen.format]
@@ -171,7 +171,7 @@ def other_prompts(chosen: Study, drawn: Drawn) -> None:
 
 
 def table(chosen: Study, drawn: Drawn) -> None:
-    """What a token's own identity says of its state, layer by layer."""
+    """Show, by layer, how much of a token's state its identity explains."""
     given = st.segmented_control(
         "Given its own", GIVEN, default="token", required=True, key="ablation key"
     )
@@ -181,7 +181,7 @@ def table(chosen: Study, drawn: Drawn) -> None:
 
 
 def _each_digit(result: AblationGrid) -> None:
-    """The grid of each answer token, where an answer has several."""
+    """Show the grid of each answer token if an answer has several."""
     for name, figure in list(gallery(result).items())[1:]:
         with st.expander(figure.layout.title.text, icon=":material/grid_view:"):
             st.plotly_chart(
@@ -191,7 +191,7 @@ def _each_digit(result: AblationGrid) -> None:
 
 
 def _offer(result: AllForOne) -> None:
-    """A button that moves the sliders to the schedule found."""
+    """Show a button that moves the sliders to the schedule found."""
     first, width = result.transfer[0], len(result.transfer)
     st.button(
         "Draw it above",
@@ -202,7 +202,7 @@ def _offer(result: AllForOne) -> None:
 
 
 def cell_of(result: AblationGrid, clicked: Sequence[str] | None) -> tuple[int, int] | None:
-    """The wait and the width that were clicked, as long as such a schedule exists."""
+    """The clicked wait and width; None if no such schedule exists."""
     if clicked is None:
         return None
     width, wait = (int(label) for label in clicked)
@@ -225,7 +225,7 @@ PARTS = {
 
 
 def closer(chosen: Study, drawn: Drawn) -> None:
-    """The panel below: nothing until something is asked for."""
+    """Show the chosen follow-up analysis; empty until one is chosen."""
     with st.container(border=True):
         shown = st.segmented_control(
             "Look closer", list(PARTS), key="ablation closer", persist_state="session"

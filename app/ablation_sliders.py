@@ -1,4 +1,4 @@
-"""The schedule that a session's sliders draw; a click or a search can move them too."""
+"""Sliders of the ablation schedule; a click or a search can move them too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp.ablation.replacements import REPLACEMENTS
 from interp.ablation.schedule import Schedule
 
 WAIT, START, WIDTH = "ablation wait", "ablation start", "ablation width"
-NEXT = "ablation next"  # where the sliders go before they are drawn again
+NEXT = "ablation next"  # slider positions for the next rerun
 MASKS = ("full-peek", "operands", "window:1", "window:2", "window:4", "self-peek", "open")
 KEYED = ("cama", "cama:value", "resample:token")
 UNKEYED = tuple(name for name in REPLACEMENTS if name not in KEYED)
@@ -20,7 +20,7 @@ BEHIND = {True: "Self and sink alone", False: "As in the full model"}
 
 @dataclass(frozen=True)
 class Drawn:
-    """The schedule of the sliders as plain values: the key of everything computed from it.
+    """Slider values of a schedule: the cache key of everything computed from it.
 
     `wait` and `width` count layers, `start` is the index of the first that transfers; `computes`
     says whether all other layers see self and sink alone, or stay as they are.
@@ -43,7 +43,7 @@ class Drawn:
 
 
 def draw(n_layers: int, format: str) -> Drawn:
-    """Sliders and choices, and what they say for a model of so many layers."""
+    """Draw sliders and choices for a model of `n_layers`; return their values."""
     _place(n_layers)
     wait, start, width = (
         column.slider(
@@ -63,7 +63,7 @@ def draw(n_layers: int, format: str) -> Drawn:
 
 
 def move(wait: int, start: int, width: int) -> None:
-    """Draw this schedule instead, from the next run of the page on."""
+    """Set the sliders to this schedule on the page's next run."""
     st.session_state[NEXT] = (wait, start, width)
 
 
@@ -98,7 +98,7 @@ def _choices(format: str) -> tuple[str, bool, str, str]:
 
 
 def _place(n_layers: int) -> None:
-    """Move the sliders where they were sent, or else keep them within this model's layers."""
+    """Apply the requested slider positions, or clip the current ones to this model's layers."""
     state = st.session_state
     third = n_layers // 3
     first = (third, third, n_layers - 2 * third)
@@ -112,7 +112,7 @@ def _place(n_layers: int) -> None:
 
 
 def _moved(key: str, n_layers: int) -> None:
-    """The slider that was moved stays; the others make room."""
+    """Keep the moved slider and adjust the others."""
     state = st.session_state
     if key == WAIT:
         state[START] = max(state[START], state[WAIT])

@@ -1,4 +1,4 @@
-"""The parts of the Behaviour page beyond accuracy and the prompt search, one function each."""
+"""Parts of the Behaviour page beyond accuracy and the prompt search, one function each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COOKBOOK = ("add:integer", "add:float", "add:fraction", "max:integer")
 
 
 def errors(chosen: Study) -> None:
-    """Kinds of wrong answers, beside shuffled ones, and the answers themselves."""
+    """Show kinds of wrong answers beside a shuffled control, and the answers."""
     result = computed(chosen, "behaviour.error_taxonomy")
     _shown(result, "errors")
     _listed(result.wrong[["problem", "answer", "given", "kind"]], "wrong answers")
@@ -31,7 +31,7 @@ def errors(chosen: Study) -> None:
 
 
 def explanation(chosen: Study) -> None:
-    """Which fault predicts the wrong answers, and what each one predicts."""
+    """Show which fault predicts the wrong answers, and each fault's predictions."""
     result = computed(chosen, "behaviour.explain_errors")
     _shown(result, "explanation")
     _listed(result.wrong, "wrong answers, with the faults that predict them")
@@ -39,14 +39,14 @@ def explanation(chosen: Study) -> None:
 
 
 def noisy_prefix(chosen: Study) -> None:
-    """What wrong digits do to those that are written after them."""
+    """Show the effect of wrong digits on the digits written after them."""
     result = computed(chosen, "suites.noisy_prefix")
     _shown(result, "noisy prefix")
     parts.take_away(result)
 
 
 def doctor(chosen: Study) -> str:
-    """Every way to ask that was tried, and those that could not be; returns the best format."""
+    """Show all prompt formats tried, and those that failed; return the best one."""
     result = computed(chosen, "behaviour.doctor", n=entry("behaviour.doctor").n)
     _shown(result, "doctor")
     refused = result.trials[result.trials["refusal"] != ""]
@@ -56,7 +56,7 @@ def doctor(chosen: Study) -> str:
 
 
 def cookbook(chosen: Study) -> None:
-    """The Number Cookbook: a form first, since it takes long, then scores by digit length."""
+    """Show the Number Cookbook: a form first, since it takes long, then scores by digit length."""
     with st.form("cookbook", border=True):
         names = [task.name for task in cookbook_tasks()]
         tasks = st.multiselect("Tasks", names, default=COOKBOOK, key="cookbook tasks")
@@ -86,7 +86,7 @@ def cookbook(chosen: Study) -> None:
 
 
 def approximation(chosen: Study) -> None:
-    """Everyday questions, asked roughly and exactly."""
+    """Show approximate and exact versions of everyday questions."""
     n = st.number_input("Questions", 6, 1000, 60, step=6, key="street n")
     result = computed(chosen, "suites.approximation", n=int(n))
     _shown(result, "approximation")
@@ -96,7 +96,7 @@ def approximation(chosen: Study) -> None:
 
 
 def published(chosen: Study) -> None:
-    """The same error analyses over a published result file."""
+    """Show the error analyses of a published result file."""
     path = st.text_input(
         "Result file of Tokenization counts (arXiv 2402.14903)",
         key="published path",
@@ -120,7 +120,7 @@ def published(chosen: Study) -> None:
 
 
 def published_result(path: str, part: str, chosen: Study) -> Any:
-    """The errors of a published result file; an empty path means the one that ships."""
+    """Errors of a published result file; an empty path means the shipped one."""
     stamp = Path(path).stat().st_mtime if path and Path(path).is_file() else 0.0
     return computed(chosen, f"behaviour.{PUBLISHED[part]}", stamp, path=path or None)
 

@@ -1,4 +1,4 @@
-"""One call of a catalogue entry: explorer and commands ask the library here and nowhere else."""
+"""Call a catalogue entry; the explorer and the commands call the library only through here."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """The problems to ask; None leaves a choice to the analysis or the model.
+    """Sampling options; None leaves a choice to the analysis or the model.
 
-    Without a `sampler` the library draws `n` problems of the task, all where there are no more, and
-    with `held_out` only problems outside the model's training, where its card can tell.
+    Without a `sampler` the library draws `n` problems of the task (all, if there are no more). With
+    `held_out` it draws only problems outside the model's training data, if its card records them.
     """
 
     task: str | None = None
@@ -35,7 +35,7 @@ class Sample:
 def run(
     analysis: Entry, model: Model | None, sample: Sample, options: Mapping[str, Any], **job: Any
 ) -> Any:
-    """The Result of an analysis: its function, called with the model, the sample and `options`.
+    """Run an analysis: call its function with the model, the sample and `options`.
 
     `job` holds `progress` and `cancel`, for functions that take them.
 
@@ -83,7 +83,7 @@ def problems_of(model: Model | None, sample: Sample) -> Problems:
 
 
 def prompts(model: Model, sample: Sample) -> PromptBatch:
-    """The sample written for a model."""
+    """Prompts of the sample in a model's format."""
     return model.prompts(problems_of(model, sample), format=sample.format)
 
 
@@ -108,10 +108,10 @@ def problems(task: str, n: int, *, seed: int, sampler: str = "uniform") -> Probl
 
 
 def task_of(model: Model, name: str | None) -> str:
-    """The task named, or the one that the model was trained on.
+    """The named task, or the model's training task.
 
     Raises:
-        InputError: where neither is known.
+        InputError: if neither is known.
     """
     if name is not None:
         return name

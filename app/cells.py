@@ -1,8 +1,8 @@
-"""A Result's figure as a page shows it: its cells clickable, its words left to the page.
+"""Adapt a Result's figure to a page: clickable cells, and no text inside the figure.
 
-A saved figure carries its question, caption and caveat; on a page the same words stand around it
-as text. Streamlit reports no clicks on heat maps, so an open square lies over each cell, invisible
-until it is the chosen one.
+A saved figure contains its question, caption and caveat; on a page they are text around it.
+Streamlit reports no clicks on heat maps, so each cell is covered by an open square, invisible until
+selected.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 TYPEFACE = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', sans-serif"
 CHOSEN = "#E69F00"
-REACH = 80  # pixels from a cell's centre within which a click is the cell's
+REACH = 80  # pixels around a cell's centre in which a click selects it
 HEAD, LEGEND, FOOT = 36, 30, 56  # pixels: subplot titles, a legend above them, axis titles below
 
 
 def embedded(figure: Figure) -> Figure:
-    """The figure without its title and the text below it, in the page's typeface; a copy."""
+    """Copy of the figure without title and text below, in the page's typeface."""
     figure = type(figure)(figure)
     margin = figure.layout.margin
     plot = figure.layout.height - margin.t - margin.b
@@ -43,14 +43,14 @@ def embedded(figure: Figure) -> Figure:
 
 
 def caption(figure: Figure) -> str:
-    """The line under a saved figure that says what was measured and how to read it."""
+    """Caption line of a saved figure: what was measured and how to read it."""
     (note,) = [note for note in figure.layout.annotations if _is_caption(note)]
     lines = [line for line in note.text.split("<br>") if not line.startswith("<b")]
     return " ".join(lines).partition("Does not show ")[0].strip()
 
 
 def clickable(figure: Figure) -> Figure:
-    """Squares over the cells of every heat map; each one's customdata is (row, column)."""
+    """Add squares over the cells of every heat map, with customdata (row, column)."""
     for trace in [trace for trace in figure.data if trace.type == "heatmap"]:
         figure.add_trace(_squares(trace))
     figure.update_layout(hoverdistance=REACH, clickmode="event+select", dragmode=False)

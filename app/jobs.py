@@ -1,9 +1,9 @@
-"""Long computations behind a page: off the script's thread, with progress and a Stop button.
+"""Run a page's long computations in a thread, with progress and a Stop button.
 
 Streamlit reruns a page's script from the top on every click, so a computation inside it could
-neither be stopped nor show how far it is. A job computes in a thread of its own; the script waits
-beside it and draws. Whatever ends the waiting (Stop, another setting, a closed tab) sets the job's
-cancellation token, and the engine ends between two batches.
+neither be stopped nor show progress. A job computes in its own thread; the script waits for it and
+draws. Ending the wait (Stop, another setting, a closed tab) sets the job's cancellation token, and
+the engine stops between two batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from interp.errors import Cancelled
 
 T = TypeVar("T")
 
-PATIENCE = 0.4  # seconds before progress is shown: what is quicker would only flicker
+PATIENCE = 0.4  # seconds before progress is shown; for faster jobs it would flicker
 TICK = 0.1
 STOPPED = "stopped job"
 
@@ -49,18 +49,18 @@ class Job(Generic[T]):
         self.done, self.total = done, total
 
     def finished(self, seconds: float) -> bool:
-        """Whether the job has ended, after waiting for that at most so long."""
+        """Wait up to `seconds` for the job; return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def result(self) -> T:
-        """What the call returned; raises what it raised."""
+        """Return the call's value, or raise its exception."""
         if self._error is not None:
             raise self._error
         return cast(T, self._result)
 
     def how_far(self) -> str:
-        """How far and how long, in words."""
+        """Text of the progress and the elapsed time."""
         seconds = time.monotonic() - self.began
         if not self.total or not self.done:
             return f"{seconds:.0f} s"
@@ -76,7 +76,7 @@ class Job(Generic[T]):
 
 
 def current() -> Job[object]:
-    """The job that the calling thread works for: where a cached call finds progress and cancel.
+    """The job of the calling thread, from which a cached call takes progress and cancel.
 
     Neither is an argument of the cached call, so neither is part of its key nor hidden from it.
     """
@@ -84,10 +84,9 @@ def current() -> Job[object]:
 
 
 def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
-    """`call()`'s value, computed in a job while the page shows `label`, progress and Stop.
+    """Compute `call()` in a job while the page shows `label`, progress and Stop.
 
-    Ends the script's run where the person has stopped this very computation, until they ask for it
-    again.
+    Ends the script's run if the user stopped this computation, until they request it again.
 
     Raises:
         Whatever `call` raises.
@@ -104,7 +103,7 @@ def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
         st.session_state[STOPPED] = key
         _offer_again(place, label)
     except Exception:
-        place.empty()  # the error is shown instead, and nothing is left to be stopped
+        place.empty()  # the page shows the error instead; nothing is left to stop
         raise
     finally:
         job.cancel.set()

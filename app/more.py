@@ -1,4 +1,4 @@
-"""Catalogue entries that no page of their own shows: the page "More analyses" shows them."""
+"""Catalogue entries without a page of their own, for the page "More analyses"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 
 from interp import catalogue
 
-ASKED = 2  # arguments before an analysis' own: the model and what it is asked
+ASKED = 2  # leading arguments of an analysis: the model and the prompts
 SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation and Probes
     "models.tokenisation_report",
     "behaviour.accuracy",
@@ -29,7 +29,7 @@ SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation and Probes
 
 
 def entries() -> list[catalogue.Entry]:
-    """Those that ask prompts or problems, and that need no further argument."""
+    """Entries that take prompts or problems and need no other argument."""
     return [
         entry
         for entry in catalogue.CATALOGUE

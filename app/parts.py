@@ -1,4 +1,4 @@
-"""The parts that every page is put together from, so that each looks and behaves the same."""
+"""Page components shared by all pages of the explorer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CHART = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
 
 
 def heading(title: str, asks: str) -> None:
-    """The page's title and the one sentence that it asks."""
+    """Show the page's title and its question."""
     st.title(title, anchor=False)
     st.markdown(f"<p style='font-size:1.1rem;margin-top:-.6rem'>{asks}</p>", unsafe_allow_html=True)
 
 
 def chart(result: Result, key: str) -> tuple[str, ...] | None:
-    """Draw a Result; returns what was clicked last: the labels of a cell, row first."""
+    """Draw a Result; return the labels of the cell clicked last, row first."""
     event: Any = st.plotly_chart(
         clickable(embedded(result.figure())),
         theme=None,
@@ -41,7 +41,7 @@ def chart(result: Result, key: str) -> tuple[str, ...] | None:
 
 
 def below(result: Result, *, drawn: bool = True) -> None:
-    """Under a figure: the verdict where there is one, the caption, and what it does not show."""
+    """Show verdict, caption and limits ("Does not show") under a figure."""
     if result.verdict:
         st.markdown(f"**{plain(result.verdict)}**")
     st.caption(plain(caption(result.figure()) if drawn else result.caption))
@@ -50,7 +50,7 @@ def below(result: Result, *, drawn: bool = True) -> None:
 
 
 def take_away(result: Result, *, drawn: bool = True) -> None:
-    """The drawer: the figure in three forms, the table, result.json and the call."""
+    """Show the download drawer: figure in three formats, table, result.json and the call."""
     html = ("figure.html", "HTML", partial(takeaway.figure, result, "html"))
     files: list[tuple[str, str, Callable[[], bytes]]] = [
         *([html] if drawn else []),
@@ -79,5 +79,5 @@ def take_away(result: Result, *, drawn: bool = True) -> None:
 
 
 def problem(error: Exception) -> None:
-    """What happened and what to do: the message of a project error holds both."""
+    """Show an error; the message of a project error holds cause and remedy."""
     st.warning(plain(str(error)), icon=":material/report:")

@@ -1,4 +1,4 @@
-"""Text as it stands, where Streamlit reads Markdown."""
+"""Escape text for Streamlit's Markdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKS = re.compile(
 
 
 def plain(text: str) -> str:
-    """Markdown that shows `text` character by character.
+    """Return Markdown that displays `text` literally.
 
     >>> plain("cannot read 'A*B*C'")
     "cannot read 'A\\\\*B\\\\*C'"

@@ -1,4 +1,4 @@
-"""The parts of the Probes page: what to look for, one cell, layer by layer, the causal test."""
+"""Parts of the Probes page: target choice, one cell, scores by layer, the causal test."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from probes.results.causal_test import ProbeUse
     from probes.results.sweep import ProbeSweep
 
-FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # what is looked for first
+FIRST = ("carry[1]", "running_sum[1]", "carry[0]", "c_value", "c[0]")  # default targets
 HELD_OUT = {  # the split, and in how many turns
     "Values of an operand": ("operand", 1),
     "Each operand value once": ("operand", 4),
     "Problems": ("problem", 1),
 }
 MODES = {"move": "Move it to another value", "remove": "Take it out"}
-FEW_LAYERS = 12  # a deeper model is first probed at about so many
+FEW_LAYERS = 12  # default number of probed layers of a deeper model
 EDITED = "probe edited"
 
 
@@ -60,7 +60,7 @@ class Place:
 
 
 def sweep(study: Study, asked: Asked) -> ProbeSweep:
-    """Probes of one target at every layer of the sites, and every default role."""
+    """Probe one target at every layer of the sites and every default role."""
     result: ProbeSweep = results.result(
         study,
         "probes.probe",
@@ -74,8 +74,7 @@ def sweep(study: Study, asked: Asked) -> ProbeSweep:
 
 
 def use(study: Study, asked: Asked, place: Place, mode: str) -> ProbeUse:
-    """What the answer does when one cell's reading is changed: of several turns, by the probe of
-    the first."""
+    """Causal test of one cell's probe; with several turns, of the first turn's probe."""
     text = f"Editing {asked.target} at {place.site} of layer {place.layer}, {place.role}"
     key = ("probe use", study, asked.target, asked.split, place, mode)
     return jobs.run(key, text, lambda: _use(study, asked.target, asked.split, place, mode))
@@ -105,7 +104,7 @@ def _use(study: Study, target: str, split: str, place: Place, mode: str) -> Prob
 
 
 def ask(chosen: Study) -> Asked:
-    """Target, sites, layers and split; ends the page's run where a choice is still open."""
+    """Choose target, sites, layers and split; end the page's run while a choice is missing."""
     model = results.model(chosen.model)
     names = probes.target_names(interp.task(chosen.task))
     wanted = next((name for name in FIRST if name in names), names[0])
@@ -145,7 +144,7 @@ def ask(chosen: Study) -> Asked:
 
 
 def _layers(model: Model) -> tuple[int, ...] | None:
-    """None for all; a deep model has a field of its own, with every few layers chosen."""
+    """Layers to probe, None for all; a deep model has an input field with evenly spaced layers."""
     first = default_layers(model.shape.n_layers)
     if first is None:
         return None
@@ -160,7 +159,7 @@ def _layers(model: Model) -> tuple[int, ...] | None:
 
 
 def default_layers(depth: int) -> tuple[int, ...] | None:
-    """Every few layers of a deep model, its first and last among them; None, all, of another."""
+    """Evenly spaced layers of a deep model, first and last included; None (all) otherwise."""
     if depth <= FEW_LAYERS:
         return None
     step = -(-depth // (FEW_LAYERS - 1))
@@ -168,7 +167,7 @@ def default_layers(depth: int) -> tuple[int, ...] | None:
 
 
 def cell(result: ProbeSweep, row: pd.Series) -> None:
-    """True against predicted in one cell, and its controls."""
+    """Show true against predicted in one cell, and its controls."""
     place = place_of(row)
     head = f" head {place.head}" if place.head >= 0 else ""
     reference = REFERENCES[str(row["reference"])]
@@ -184,13 +183,13 @@ def cell(result: ProbeSweep, row: pd.Series) -> None:
 
 
 def layers(result: ProbeSweep, row: pd.Series) -> None:
-    """The score by layer at the site of the cell, a panel a role."""
+    """Show the score by layer at the cell's site, one panel per role."""
     place = place_of(row)
     _drawn(score_by_layer(result, str(row["target"]), place.site, place.head), "probe layers")
 
 
 def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
-    """A button first, since the model runs again; then what the answer did."""
+    """Show a button, since the model runs again, then the causal test."""
     place, modes = place_of(row), modes_of(chosen.task, asked.target)
     if asked.turns > 1:
         st.caption("The probe that is edited is that of the first turn.")
@@ -226,13 +225,12 @@ def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
 
 
 def modes_of(task: str, target: str) -> list[str]:
-    """What can be done with a reading, the default first; it is moved only where an answer follows
-    from another value."""
+    """Edit modes of a reading, default first; "move" only if the target determines an answer."""
     return ["move", "remove"] if answer_follows(interp.task(task), target) else ["remove"]
 
 
 def place_of(row: pd.Series) -> Place:
-    """Where a row of `ProbeSweep.frame` lies."""
+    """Place of a row of `ProbeSweep.frame`."""
     return Place(str(row["site"]), int(row["layer"]), int(row["head"]), str(row["role"]))
 
 

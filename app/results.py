@@ -1,7 +1,6 @@
-"""The explorer's library calls, cached: a key holds the weights' hash, the sample and all options.
+"""Cached library calls of the explorer; keys hold the weights' hash, the sample and all options.
 
-Progress and cancellation come from the job that computes (`app.jobs`), so no key leaves out an
-argument.
+Progress and cancellation come from the running job (`app.jobs`), so keys contain every argument.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def result(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> 
 
 
 def key(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Key:
-    """All that a Result depends on, as values."""
+    """Cache key of a Result: all values that it depends on."""
     analysis = catalogue.entry(name)
     if "strict" in signature(analysis.load()).parameters:
         options = {"strict": False, **options}  # show answers in another format, with their text
@@ -52,7 +51,7 @@ def key(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Key
 
 
 def label(analysis: Entry, study: Study) -> str:
-    """What the page computes, in words."""
+    """Text that describes the computation."""
     what = analysis.kind.replace("_", " ")
     if not study.task:
         return f"Computing {what}"
@@ -88,7 +87,7 @@ def models() -> pd.DataFrame:
 
 
 def model(name: str) -> Model:
-    """The model of a name, loaded once for all sessions."""
+    """Load a model by name, once for all sessions."""
     stamp = _stamp(name)
     return jobs.run(("load", name, stamp), f"Loading {name}", lambda: _load(name, stamp))
 
@@ -99,7 +98,7 @@ def loaded(study: Study) -> Model:
 
 
 def _of(study: Study, analysis: Entry) -> Study:
-    """The study without what the analysis does not take, so that changing it computes nothing."""
+    """The study without fields that the analysis ignores: changing them recomputes nothing."""
     if analysis.asks in ("log", "file"):
         return Study("", "", "", "", 0, study.seed)
     if analysis.asks == "model":
@@ -110,7 +109,7 @@ def _of(study: Study, analysis: Entry) -> Study:
 
 
 def _stamp(name: str) -> float:
-    """When a local model was last written, so that a folder trained again is loaded again."""
+    """Modification time of a local model, so that a retrained folder is reloaded."""
     path = Path(name).expanduser()
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path] * path.is_file()
     return max((file.stat().st_mtime for file in files), default=0.0)

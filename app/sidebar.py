@@ -1,4 +1,4 @@
-"""The sidebar: which model, which task, which sample. The same on every page."""
+"""The sidebar of every page: model, task and sample."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOTS = 2  # more make SmolLM2 worse
 
 
 def choose_model() -> str | None:
-    """The model's name as `interp.load` takes it; None while none is typed in yet."""
+    """Model name for `interp.load`; None until one is typed in."""
     wished = _started_with().model
     _in_link("model")
     names = list(results.models().query("installed")["name"])
@@ -52,8 +52,8 @@ def choose_model() -> str | None:
 
 
 def choose_checkpoint(name: str) -> str:
-    """The model as it is, or as it was after a step of its training, where it brings a series: the
-    folder that `interp.load` takes. All pages show what is chosen here."""
+    """Argument of `interp.load` for the final model or, if it has a series, one of its checkpoints.
+    The choice applies to all pages."""
     steps = checkpoints(name)
     if not steps:
         return name
@@ -70,7 +70,7 @@ def choose_checkpoint(name: str) -> str:
 
 
 def choose_study(name: str, model: Model) -> Study:
-    """Task, format and sample for a loaded model.
+    """Choose task, format and sample for a loaded model.
 
     Raises:
         InputError: for a task typed in that does not exist.
@@ -109,14 +109,14 @@ def choose_study(name: str, model: Model) -> Study:
 
 
 def about(model: Model) -> None:
-    """Name, size, accuracy and hash of what is loaded, and where these numbers come from."""
+    """Show name, size, accuracy and hash of the loaded model, and the source of these numbers."""
     shape = model.shape
     lines = [
         f"{model.n_parameters:,} parameters · {model.family}",
         f"{shape.n_layers} layers × {shape.n_heads} heads · d = {shape.d_model}",
         f"weights `{model.hash[:12]}`",
     ]
-    if model.card and "base" in model.card:  # its card counts what was learnt beside the base
+    if model.card and "base" in model.card:  # the card counts the adapter alone
         lines.insert(1, f"adapter of {model.card['parameters']:,} on {model.card['base']}")
     if model.card and "accuracy" in model.card:  # measured where it was trained
         lines.insert(0, f"**{model.card['accuracy']['share']:.2%}** exact on held-out problems")
@@ -134,7 +134,7 @@ def about(model: Model) -> None:
 
 
 def format_key(model: Model, task: str) -> str:
-    """Where the session keeps the format chosen for a model and a task."""
+    """Session key of the format chosen for a model and a task."""
     return f"format {model.name} {task}"
 
 
@@ -157,8 +157,10 @@ def _choose_format(model: Model, task: str) -> str:
 
 
 def _in_link(key: str) -> str | None:
-    """What the link that opened the explorer asks for; a widget then corrects its own part of the
-    address, so it is read before there is one."""
+    """Value of a parameter in the link that opened the explorer.
+
+    Widgets overwrite their part of the address, so it is read before the widget exists.
+    """
     name = f"{key} in the link"
     if name not in st.session_state:
         st.session_state[name] = st.query_params.get(key)
@@ -167,7 +169,7 @@ def _in_link(key: str) -> str | None:
 
 
 def _say_refused(what: str, key: str, shown: str, known: Sequence[str] = ()) -> None:
-    """Warn where the link asks for what there is not, until another value is chosen."""
+    """Warn that the link's value does not exist, until another one is chosen."""
     asked = _in_link(key)
     instead = st.session_state.setdefault(f"{key} instead", shown)
     if asked is None or asked == shown or shown != instead:

@@ -1,4 +1,4 @@
-"""What is being studied: the values that every page and every cached result are keyed by."""
+"""The study: values that key every page and every cached result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Study:
 
 
 def keep(study: Study) -> None:
-    """Make `study` the one that the pages show."""
+    """Make `study` the current study of all pages."""
     st.session_state["study"] = study
 
 
@@ -46,12 +46,12 @@ def step_of(model: str) -> int | None:
 
 
 def trained(model: str) -> str:
-    """The model that a checkpoint belongs to; any other name as it is."""
+    """The model of a checkpoint; any other name unchanged."""
     return model if step_of(model) is None else str(Path(model).parent.parent)
 
 
 def checkpoints(model: str) -> tuple[int, ...]:
-    """The steps at which checkpoints were kept; none for most models."""
+    """Training steps of the kept checkpoints; empty for most models."""
     try:
         return interp.checkpoints(model).steps
     except ModelError:  # it has none

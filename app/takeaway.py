@@ -1,6 +1,6 @@
-"""What a person takes away from a Result: the figure, the table, result.json and the call.
+"""Downloads of a Result: the figure, the table, result.json and the call.
 
-Both doors use this file, so a script and the explorer hand out the same files.
+Command line and explorer both use this module, so they give the same files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def summary(result: Result) -> bytes:
 
 
 def save(result: Result, folder: Path) -> tuple[str, ...]:
-    """Write everything to `folder`; returns a line for each thing that could not be made.
+    """Write all files to `folder`; return one line for each file that could not be made.
 
     result.json, table.parquet and data/ (`Result.load` reads them back), table.csv, figure.html,
     and figure.png and figure.svg where a browser is found.

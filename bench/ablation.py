@@ -1,4 +1,4 @@
-"""The whole wait × transfer grid, beside one complete hooked forward a cell, in one run.
+"""Time of the full wait × transfer grid beside one complete hooked forward per cell, in one run.
 
 The peer is the way of the paper's public demo (arXiv 2509.09650): for each cell a complete forward
 of every prompt with hooks that overwrite the residual stream after the wait and mask attention in
@@ -38,7 +38,7 @@ BATCH = 64  # prompts in one of the peer's forwards
 
 
 class Clock:
-    """Wall and processor seconds; on a busy machine the second is the fairer."""
+    """Wall and processor seconds; on a busy machine processor seconds are fairer."""
 
     def __init__(self) -> None:
         self.wall, self.processor = -time.perf_counter(), -time.process_time()
@@ -99,7 +99,7 @@ def _masked(cut: torch.Tensor) -> Any:
 
 
 def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
-    """Ours whole, the peer's sampled; equality first."""
+    """Time our full grid and the peer's sampled cells, after asserting equality."""
     depth = setting.model.shape.n_layers
     pairs = [(w, t) for w in range(depth + 1) for t in range(depth + 1 - w)]
     schedules = [Schedule.all_for_one(depth, w, t) for w, t in pairs]
@@ -146,9 +146,11 @@ def measure_grid(setting: Setting, options: argparse.Namespace) -> dict[str, Any
 
 
 def compare(setting: Setting, ours: Answers, logits: torch.Tensor) -> tuple[float, int]:
-    """The largest difference of Δ, as a share of the largest |logit|, and how many answers are
-    right in one and wrong in the other though the peer's lead is more than rounding, of those that
-    the full model has right."""
+    """Compare one cell with the peer's, on answers that the full model has right.
+
+    Returns the largest difference of Δ as a share of the largest |logit|, and the number of answers
+    right in one and wrong in the other although the peer's margin exceeds rounding.
+    """
     log_q = torch.log_softmax(logits.float(), -1)
     theirs = read(setting.truth, logits, log_q, log_q, setting.truth.labels)
     largest = float(logits.abs().max())
@@ -183,7 +185,7 @@ def measure_table(model: Any, batch: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Check, time and write the result file."""
+    """Check equality, measure times and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--prompts", type=int, default=256)
@@ -193,7 +195,7 @@ def main() -> None:
     parser.add_argument("--table", type=int, default=512, help="prompts behind the table")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    os.environ["ARITHMOSCOPE_CACHE"] = tempfile.mkdtemp()  # no table from before
+    os.environ["ARITHMOSCOPE_CACHE"] = tempfile.mkdtemp()  # no cached table
     model = interp.load(options.model)
     batch = prompts(model, options, options.seed, options.prompts)
     replacement = Replacement(n=options.table, seed=options.seed + 1)

@@ -26,7 +26,7 @@ _NO_CODE = (
 
 
 def code_lines(source: str) -> int:
-    """How many lines of a module hold code.
+    """Number of lines of a module that hold code.
 
     >>> code_lines('"What it is."\\n\\nx = [  # why\\n    1,\\n]\\n')
     3
@@ -44,7 +44,7 @@ def code_lines(source: str) -> int:
 
 
 def sources(revision: str | None = None) -> dict[str, str]:
-    """Path → text of every Python file of a revision, of the working tree where it is None."""
+    """Path → text of every Python file of a revision (None: of the working tree)."""
     if revision is None:
         command = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py"]
         names = _git(*command).decode().split("\0")
@@ -66,7 +66,7 @@ def rooms(files: Mapping[str, str]) -> Counter[str]:
 
 
 def touching(files: Mapping[str, str], name: str) -> list[str]:
-    """The files that mention a name, as logit_lens, logit-lens or LogitLens, or bear it."""
+    """Files that contain a name, as logit_lens, logit-lens or LogitLens, in text or file name."""
     camel = "".join(part.capitalize() for part in name.split("_"))
     spelt = re.compile(rf"(?<![A-Za-z]){name.replace('_', '[_-]')}(?![a-z])|\b{camel}\b")
     return [path for path, text in files.items() if spelt.search(f"{path}\n{text}")]

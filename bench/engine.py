@@ -68,7 +68,7 @@ def peer(model: Any, batch: Any, variants: list[Variant]) -> torch.Tensor:
 
 
 def measure(model: Any, batch: Any, repeat: int, stride: int) -> dict[str, Any]:
-    """Every setting on one batch, timed after its numbers were found equal to the peer's."""
+    """Time every setting on one batch, after asserting that its numbers equal the peer's."""
     variants = cells(model, stride)
 
     def ours(savings: Savings) -> list[engine.Run]:

@@ -1,4 +1,4 @@
-"""What every benchmark shares: quiet timing, and a result file that says where it comes from."""
+"""Shared by all benchmarks: timing, and result files with their provenance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def seconds(function: Callable[[], Any], *, repeat: int = 3, warm_up: int = 1) -> float:
-    """Median wall time of `function`, after `warm_up` calls that do not count."""
+    """Median wall time of `function`, after `warm_up` untimed calls."""
     for _ in range(warm_up):
         function()
     times = []
@@ -35,7 +35,7 @@ def seconds(function: Callable[[], Any], *, repeat: int = 3, warm_up: int = 1) -
 
 
 def machine() -> dict[str, Any]:
-    """The machine in words: absolute times mean little without it, and little with it."""
+    """Description of the machine; absolute times mean little without it."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -75,13 +75,13 @@ def record(name: str, seed: int, body: dict[str, Any]) -> None:
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """What bench/results/NAME.json holds; nothing where there is no such file."""
+    """Contents of bench/results/NAME.json; empty if the file does not exist."""
     path = RESULTS / f"{name}.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def _plain(value: Any) -> Any:
-    """Python's own types only; a number that is not known is null."""
+    """Convert to built-in Python types; NaN becomes None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

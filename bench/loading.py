@@ -1,4 +1,4 @@
-"""How long `interp.load` takes in a fresh process, and what the time goes to.
+"""Time of `interp.load` in a fresh process, by part.
 
 Torch, TransformerLens and the model's class are imported first: that is the price of the packages,
 paid once a process. The first load of SmolLM2 on a machine unpacks its GGUF file and runs the
@@ -56,7 +56,7 @@ print(json.dumps({"seconds": total, "processor": processor, "parts": parts}))
 
 
 def load_once(name: str) -> dict[str, object]:
-    """The times of one load in a process of its own."""
+    """Times of one load in a fresh process."""
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, name], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""A whole sweep of probes on SmolLM2: what fitting adds to the forward passes, and peak memory.
+"""Time and peak memory of a probe sweep on SmolLM2: fitting beside the forward passes.
 
 `probes.probe` is called as a user calls it, with room for the activations and with a third of it
 (they go to files then), each time in a process of its own. The model runs in as many equal parts
@@ -8,8 +8,8 @@ with their folds and penalties, controls, intervals) is the fitting's. The contr
 weights is left out: it would be a second model's passes.
 
 Memory is what the process holds itself (resident, anonymous), looked at every 5 ms, above what it
-held after a small sweep, which loads all code. Pages of mapped files are told beside it: they can
-be dropped at any time.
+held after a small sweep, which loads all code. Pages of mapped files are reported separately: they
+can be dropped at any time.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ PERIOD = 0.005  # seconds between two looks at the memory
 
 
 def held() -> dict[str, int]:
-    """Bytes resident in this process by kind (Linux)."""
+    """Resident bytes of this process by kind (Linux)."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {kind: 1024 * int(lines[f"Rss{kind}"].split()[0]) for kind in ("Anon", "File")}
 
 
 class Watch:
-    """The most that the process held while the block ran, above what it held before."""
+    """Peak memory of the process during the block, minus its memory before."""
 
     def __enter__(self) -> Watch:
         self._before = self._most = held()
@@ -64,7 +64,7 @@ class Watch:
 
 
 class Steps:
-    """When each step of a sweep ended, from its own progress."""
+    """End time of each step of a sweep, from its progress callback."""
 
     def __init__(self, hooks: int) -> None:
         self.at = [time.perf_counter()]
@@ -75,7 +75,7 @@ class Steps:
         self.total = total
 
     def forward(self) -> float:
-        """Seconds of the parts in which the model runs, which come first."""
+        """Seconds of the forward passes, which come first."""
         parts = self.total - self.hooks
         return (self.at[parts] - self.at[1]) / (parts - 1) * parts
 
@@ -132,7 +132,7 @@ def apart(options: argparse.Namespace, share: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Both budgets, one after the other."""
+    """Measure both budgets in sequence."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--task", default="add:3")

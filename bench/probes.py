@@ -1,4 +1,4 @@
-"""Probes of many sites beside the best that others' tools can do, on activations of a real model.
+"""Time of probes at many sites beside the best of other tools, on activations of a real model.
 
 Ridge: every site × target × grouped fold × penalty. Two peers, on all targets at once: `Ridge` of
 scikit-learn in a loop over folds and penalties, and a few lines of numpy (`eigh` of each fold's
@@ -55,7 +55,7 @@ SITES = ("resid_mid", "resid_post", "attn_out", "mlp_out")
 
 @dataclass(frozen=True)
 class Data:
-    """Activations [n, d] by name, float32; targets [n, targets]; digits [n, labels]; folds [n]."""
+    """Float32 activations [n, d] by name; targets [n, targets]; digits [n, labels]; folds [n]."""
 
     forward: dict[str, Any]  # prompts, and seconds of the forward passes that gave the activations
     sites: dict[str, Any]
@@ -66,7 +66,7 @@ class Data:
 
 
 def extract(options: argparse.Namespace) -> Data:
-    """Real activations of the model at as many sites as asked for."""
+    """Extract activations of the model at the requested number of sites."""
     model = interp.load(options.model)
     problems = interp.arithmetic.task(options.task).sample(options.rows, seed=options.seed)
     batch = model.prompts(problems, answer="none", format=options.format)
@@ -106,14 +106,14 @@ def extract(options: argparse.Namespace) -> Data:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without scikit-learn's notes that it stopped early."""
+    """Suppress scikit-learn's convergence warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What it returns, wall seconds, and processor seconds of all threads of this process."""
+    """Return value, wall seconds, and processor seconds of all threads of this process."""
     wall, processor = time.perf_counter(), time.process_time()
     with quiet():
         out = function()
@@ -121,13 +121,13 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def at_once(work: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
-    """`work` of every item, `threads` at once with one BLAS thread each."""
+    """Apply `work` to every item, `threads` at once with one BLAS thread each."""
     with threadpool_limits(1):
         return Parallel(n_jobs=threads, backend="threading")(delayed(work)(item) for item in items)
 
 
 def with_blas_threads(work: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
-    """`work` of every item, one after the other, with that many BLAS threads."""
+    """Apply `work` to every item in sequence, with `threads` BLAS threads."""
     with threadpool_limits(threads):
         return [work(item) for item in items]
 
@@ -138,7 +138,7 @@ WAYS = {"fits at once": at_once, "BLAS threads": with_blas_threads}  # to use th
 def better_way(
     work: Callable[[Any], Any], items: Sequence[Any], threads: int, trial: int = 4
 ) -> tuple[list[Any], dict[str, Any]]:
-    """What a peer finds, the way it does `trial` items faster, and its seconds."""
+    """Results of a peer by the way that is faster on `trial` items, and its seconds."""
     tried = {
         name: timed(lambda way=way: way(work, items[:trial], threads))[1]
         for name, way in WAYS.items()
@@ -170,7 +170,7 @@ def sklearn_ridge(X: Any, data: Data, alphas: Any) -> Any:
 
 
 def eigh_ridge(X: Any, data: Data, alphas: Any) -> Any:
-    """The same in numpy: a fold's Gram matrix is that of all rows less that of its own."""
+    """`sklearn_ridge` in numpy: a fold's Gram matrix is that of all rows minus the fold's own."""
     Y, r2 = data.targets, []
     X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
     gram, right = X.T @ X, X.T @ Y
@@ -192,7 +192,7 @@ RIDGES = {"scikit-learn Ridge, all targets": sklearn_ridge, "numpy eigh": eigh_r
 
 
 def ridge(data: Data, options: argparse.Namespace) -> dict[str, Any]:
-    """All sites of ours, a few of the peers', R² compared one by one."""
+    """Time ridge: all sites for ours, a few for the peers, with every R² compared."""
     threads, names = options.threads, list(data.sites)
     found, wall, processor = timed(
         lambda: at_once(lambda X: our_ridge(X, data), list(data.sites.values()), threads)
@@ -222,10 +222,10 @@ def ridge(data: Data, options: argparse.Namespace) -> dict[str, Any]:
 
 @threadpool_limits.wrap(limits=1)
 def single_fits(data: Data, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One fit without folds at several shapes, the two sides in turns, medians.
+    """Median times of single fits without folds at several shapes; the two sides alternate.
 
-    With one BLAS thread: of two, one waits for the other in fits as short as these, on both sides,
-    and the times of either spread over a factor of two.
+    One BLAS thread: in fits this short two threads wait for each other, on both sides, and times
+    vary by a factor of two.
     """
     whole = next(iter(data.sites.values())).astype(np.float64)
     onehot = (data.digits[:, :, None] == np.arange(10)).reshape(len(whole), -1)
@@ -328,7 +328,7 @@ def objectives(maps: SoftmaxMaps, X: Any, labels: Any) -> Any:
 
 
 def peer_objective(model: LogisticRegression, X: Any, y: Any) -> float:
-    """The same of scikit-learn's, in float64."""
+    """Objective of scikit-learn's solution, in float64."""
     logits = X.astype(np.float64) @ model.coef_.T.astype(np.float64) + model.intercept_
     log_p = log_softmax(logits, axis=1)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
     return float(-log_p.sum() + (model.coef_.astype(np.float64) ** 2).sum() / 2)

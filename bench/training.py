@@ -1,4 +1,4 @@
-"""Our training loop beside a plain Hugging Face one: tokens a second, in one run.
+"""Throughput of our training loop and a plain Hugging Face one, in tokens per second, in one run.
 
 Both train the same GPT-2 (d_model 256, 2 layers) on the same batches of five-digit sums, from the
 same weights, with the same AdamW, schedule and clipping. The peer is the loop of the transformers
@@ -100,9 +100,9 @@ def check_losses(options: argparse.Namespace, precision: str) -> list[list[float
 def taken(
     loops: Mapping[str, Callable[[], Any]], steps: int, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Median wall and processor seconds a step of each loop, over rounds in which they take turns.
+    """Median wall and processor seconds per step of each loop, over alternating rounds.
 
-    One round more is taken at first and does not count.
+    One untimed round comes first.
     """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
     for _ in range(rounds + 1):
@@ -122,7 +122,7 @@ def taken(
 
 
 def main() -> None:
-    """Check the losses, take the times and write the result file."""
+    """Check the losses, measure times and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--batch", type=int, default=512)

@@ -1,4 +1,4 @@
-"""Probes: what a model represents, where, and beyond what the digits give for free.
+"""Linear probes of a model's activations, scored against what the question's digits already give.
 
 Every public name is imported on first use (PEP 562), so `import probes` brings in neither torch nor
 scikit-learn.

@@ -1,8 +1,8 @@
-"""Activations of every site that is probed, from one pass of the model.
+"""Activations of every probed site, from one pass of the model.
 
-They are float32 [n, width], one array for each hook and place, in memory where the budget allows it
-and in a memory-mapped file where it does not. The engine runs a few rows at a time, so that what it
-holds besides stays a small part of the budget.
+They are float32 [n, width], one array per hook and place, in memory if the budget allows and in a
+memory-mapped file otherwise. The engine runs a few rows at a time, so that its own memory stays a
+small part of the budget.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ from interp.models.prompts import PromptBatch
 from probes.places import roles_at
 
 SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z", "mlp_post")
-ENGINE_SHARE = 16  # a run and its minibatches each get this fraction of what is held or allowed
+ENGINE_SHARE = 16  # a run and its minibatches each get 1/16 of the memory held or allowed
 ENGINE_LEAST = 2**24  # bytes; with less a language model would run row by row
 _FLOAT = np.dtype(np.float32)
 
@@ -31,7 +31,7 @@ Step = Callable[[], None]
 
 
 class Hook(NamedTuple):
-    """Where a probe is attached: a site of a layer, of one head where the site is z."""
+    """Site and layer of a probe, and its head if the site is z."""
 
     site: str
     layer: int
@@ -51,7 +51,7 @@ class Activations:
     n_heads: int
 
     def at(self, hook: Hook, place: str) -> npt.NDArray[np.float32]:
-        """[n, width] of one hook at one place; NaN rows lack the place."""
+        """Activations [n, width] of one hook at one place; NaN in rows without the place."""
         whole = self.arrays[hook.site, hook.layer][self.places.index(place)]
         if hook.head < 0:
             return whole
@@ -65,9 +65,9 @@ def hooks(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> tuple[Hook, ...]:
-    """Every hook of these sites; z gives one a head.
+    """All hooks of these sites; z has one per head.
 
-    Raises SiteError for a site that this model lacks or that is no residual-stream or sublayer
+    Raises SiteError for a site that the model lacks or that is neither residual stream nor sublayer
     output, InputError for a layer or head that does not exist.
     """
     if not sites:
@@ -98,23 +98,23 @@ def _within(what: str, numbers: Sequence[int], count: int) -> tuple[int, ...]:
 
 
 def width(model: Model, site: str) -> int:
-    """Features of a site at one position, all its heads together."""
+    """Number of features of a site at one position, over all heads."""
     shape = model.shape
     return {"z": shape.n_heads * shape.d_head, "mlp_post": shape.d_mlp}.get(site, shape.d_model)
 
 
 def bytes_of(model: Model, keys: Sequence[tuple[str, int]], n: int, places: int) -> int:
-    """What the activations of these sites and layers take."""
+    """Size in bytes of the activations of these sites and layers."""
     return sum(width(model, site) for site, _ in keys) * n * places * _FLOAT.itemsize
 
 
 def keys_of(found: Sequence[Hook]) -> tuple[tuple[str, int], ...]:
-    """The (site, layer) pairs that hold these hooks."""
+    """The (site, layer) pairs of these hooks."""
     return tuple(dict.fromkeys((hook.site, hook.layer) for hook in found))
 
 
 def chunks(model: Model, keys: Sequence[tuple[str, int]], n: int, places: int, memory: int) -> int:
-    """Rows of one run of the engine, so that what it gives back stays small beside the rest."""
+    """Rows per run of the engine, so that its output stays small beside the stored activations."""
     a_row = bytes_of(model, keys, 1, places)
     share = min(memory, n * a_row) // ENGINE_SHARE
     return int(min(n, max(share // max(1, a_row), 16)))
@@ -132,15 +132,14 @@ def extracted(
     cancel: Cancel | None = None,
     step: Step | None = None,
 ) -> Iterator[Activations]:
-    """The activations of `found` at `places`, as long as the block lasts.
+    """Context manager: the activations of `found` at `places`, valid within the block.
 
     Args:
         memory: bytes; above two thirds of it they go to files, in `store` or a temporary folder.
         step: called after each minibatch of `chunks` rows.
 
     Raises:
-        InputError: where the folder has no room for them, or they hold NaN where a row has the
-            place.
+        InputError: if the folder lacks space, or a row that has the place has NaN activations.
     """
     keys, n = keys_of(found), len(batch)
     total = bytes_of(model, keys, n, len(places))
@@ -192,7 +191,7 @@ Reader = tuple[tuple[str, ...], npt.NDArray[np.intp]]
 
 
 def _reader(batch: PromptBatch, place: str) -> Reader:
-    """The roles that stand at a place, and which of them each row has there (-1: none)."""
+    """The roles at a place, and each row's index into them (-1: none)."""
     roles = roles_at(batch, place)
     names = tuple(dict.fromkeys(role for role in roles.tolist() if role))
     index = {role: i for i, role in enumerate(names)}
@@ -209,7 +208,7 @@ def _fill(
     readers: Sequence[Reader],
     memory: int,
 ) -> None:
-    """Run the rows of `part` and put what was read where it belongs."""
+    """Run the rows of `part` and store their activations in `arrays`."""
     mine = batch[part]
     present = [role for role in roles if (mine.find(role) >= 0).any()]
     asked = [Read(read.site, read.layers, tuple(present)) for read in reads]
@@ -226,5 +225,5 @@ def _fill(
 
 
 def _flat(value: Any) -> npt.NDArray[np.float32]:
-    """[n, roles, …] → [n, roles, width]"""
+    """Flatten [n, roles, …] to [n, roles, width]."""
     return np.asarray(value.float().flatten(2).numpy())

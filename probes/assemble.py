@@ -1,4 +1,4 @@
-"""Cells into a ProbeSweep, and shards of a sweep into one."""
+"""Assemble cells into a ProbeSweep; merge shards of a sweep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +17,10 @@ from probes.study import Study
 
 
 def assemble(study: Study, found: Sequence[ProbeCell], settings: Mapping[str, Any]) -> ProbeSweep:
-    """The Result of a study from its cells.
+    """Return the ProbeSweep of a study from its cells.
 
-    Where a target's held-out rows differ from role to role (prompts that lack a role), rows of the
-    table are those of all roles together and a cell is NaN where its role is missing.
+    If a target's held-out rows differ between roles (some prompts lack a role), the table has the
+    union of these rows, and a cell is NaN in rows without its role.
     """
     rows = _held_out(study)
     width = max(len(mine) for mine in rows.values())
@@ -56,7 +56,7 @@ def assemble(study: Study, found: Sequence[ProbeCell], settings: Mapping[str, An
 
 
 def merge(sweeps: Sequence[ProbeSweep]) -> ProbeSweep:
-    """Shards of one sweep as one; q is over all their cells.
+    """Merge the shards of one sweep; q is recomputed over all cells.
 
     Raises InputError for sweeps of different models, problems or settings.
     """

@@ -1,4 +1,4 @@
-"""What a linear map finds in the one-hot operand digits alone: no model, and already much."""
+"""Baseline without a model: linear probes of the one-hot operand digits."""
 
 from collections.abc import Sequence
 

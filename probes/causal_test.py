@@ -1,10 +1,9 @@
-"""Does the model use what a probe reads? Change it, and look at the answer.
+"""Causal test of a probe: edit its reading and measure the answer.
 
-A direction may be readable and yet inert, as in every distractor of a planted model. So the reading
-is moved to another value, or taken to its mean, and the answer compared with the one arithmetic
-gives for that value, worked out beforehand. Two controls stand beside it: the answers predicted for
-the other prompts, since one that is merely disturbed also falls on its own prediction now and then;
-and random edits of the same length.
+A direction may be readable and yet inert, as in every distractor of a planted model. The test moves
+the reading to another value, or to its mean, and compares the answer with the counterfactual one,
+computed beforehand. It has two controls: the answers predicted for other prompts, since a merely
+disturbed answer sometimes equals its own prediction by chance; and random edits of equal length.
 """
 
 from collections.abc import Sequence
@@ -132,12 +131,12 @@ def intervene(
 
 
 def wanted_reading(probe: FittedProbe, reading: Floats, new: Floats | None) -> Floats:
-    """What the map shall say [n, outputs]: of the new values, or (None) the mean of all rows.
+    """Target reading [n, outputs]: that of the new values, or for None the mean of all rows.
 
     A real target's or an angle's reading is the value itself. A class's is the mean of its logits
     over the rows that have it among those the probe was fitted on.
 
-    Raises InputError for a class that no such row has.
+    Raises InputError for a class without such a row.
     """
     if new is None:
         return np.tile(reading.mean(axis=0), (len(reading), 1))
@@ -170,9 +169,9 @@ def edit(probe: FittedProbe, reading: Floats, wanted: Floats, along: Along) -> F
 def random_edit(delta: Floats, rng: np.random.Generator, X: Floats | None = None) -> Floats:
     """`delta` [n, d] turned into a random subspace of its own dimension: every row keeps its norm.
 
-    The directions are drawn with the covariance of the activations X [m, d], as the data vary; all
-    directions are alike without them. A step along a pattern is where the data vary much, and a
-    model may hear such steps better than those in which nothing ever varies.
+    The directions have the covariance of the activations X [m, d]; without X they are isotropic. A
+    step along a pattern lies where the data vary much, and a model may be more sensitive there than
+    in directions without variance.
     """
     left, sizes, _ = np.linalg.svd(delta, full_matrices=False)
     rank = max(1, int((sizes > 1e-9 * sizes[0]).sum()))
@@ -185,7 +184,7 @@ def random_edit(delta: Floats, rng: np.random.Generator, X: Floats | None = None
 
 
 def _written_after(batch: PromptBatch, place: str) -> tuple[str, ...]:
-    """The answer roles that are predicted at `place` or later, in every row that has them."""
+    """Answer roles predicted at `place` or later in every row that has them."""
     here = positions(batch, place)
     roles = []
     for role in batch.answer_roles:
@@ -252,7 +251,7 @@ def _labels(batch: PromptBatch, roles: Sequence[str]) -> torch.Tensor:
 
 
 def _intervention(model: Model, batch: PromptBatch, fitted: FittedProbe, delta: Floats) -> Add:
-    """x ← x + δ at the probe's hook and at whatever role stands at its place in each row."""
+    """The intervention x ← x + δ at the probe's hook, at the role of its place in each row."""
     hook, names = fitted.hook, roles_at(batch, fitted.role)
     roles = tuple(dict.fromkeys(names.tolist()))
     values = torch.zeros(len(batch), len(roles), delta.shape[1], dtype=torch.float64)

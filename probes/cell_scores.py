@@ -1,4 +1,4 @@
-"""From fitted probes to the rows of a ProbeSweep: scores, controls, gains and their intervals."""
+"""Rows of a ProbeSweep from fitted probes: scores, controls, gains and their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ SCORES = (
 
 @dataclass(frozen=True, eq=False)
 class ProbeCell:
-    """One row of the table, and what the probe says of the held-out rows."""
+    """One row of the table, and the probe's predictions on the held-out rows."""
 
     row: dict[str, Any]
     predicted: npt.NDArray[np.float32]
@@ -39,10 +39,10 @@ class ProbeCell:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What all cells of one design share: how rows are resampled, and what the place is."""
+    """Values shared by all cells of one design: resamples, references, and columns of the place."""
 
     design: Design
-    beaten: tuple[Reference, ...]  # what each target must beat, `References.of`
+    beaten: tuple[Reference, ...]  # each target's strongest reference, `References.of`
     theirs: Floats  # its quality [held-out rows, targets]
     ratios: Ratios  # of qualities to sizes
     without: tuple[dict[str, float], ...]  # each target's scores that need no activations
@@ -83,7 +83,7 @@ def frame(
 
 
 def _emitted(batch: PromptBatch, target: Target, place: str) -> str:
-    """Whether the answer digit of the target's column was printed by then, in every row."""
+    """Whether the answer digit of the target's column is printed before or after `place`."""
     if target.answer_digit is None or target.answer_digit not in batch.answer_roles:
         return ""
     there, here = batch.position_array(target.answer_digit), positions(batch, place)
@@ -92,7 +92,7 @@ def _emitted(batch: PromptBatch, target: Target, place: str) -> str:
 
 
 def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[ProbeCell]:
-    """The cells of one hook, one a target of the design."""
+    """Cells of one hook, one per target of the design."""
     design = shared.design
     values = design.test_values
     mine = [quality(t, values[:, i], found[i].predicted) for i, t in enumerate(design.targets)]
@@ -119,7 +119,7 @@ def cells(shared: Frame, hook: Hook, found: Sequence[Found]) -> list[ProbeCell]:
 
 
 def _without(design: Design, against: References, i: int) -> dict[str, float]:
-    """What a target scores without the activations of any hook; NaN for what needs them."""
+    """Scores of a target that need no activations; NaN for the others."""
     target, true = design.targets[i], design.test_values[:, i]
     constant, median = constants(design, i)
     out = dict.fromkeys(SCORES, float("nan"))
@@ -136,7 +136,7 @@ def _without(design: Design, against: References, i: int) -> dict[str, float]:
 
 
 def _scores(design: Design, i: int, found: Found, without: dict[str, float]) -> dict[str, float]:
-    """The scores of one cell, beside what the target scores without activations."""
+    """Scores of one cell, with the target's scores that need no activations."""
     target, true = design.targets[i], design.test_values[:, i]
     controls = [name for name in ("shuffled", "control_task") if name in found.wrong]
     mine: dict[str, float] = {
@@ -149,7 +149,7 @@ def _scores(design: Design, i: int, found: Found, without: dict[str, float]) -> 
 
 
 def _control_score(design: Design, i: int, name: str, said: Floats) -> float:
-    """On the held-out rows where its labels can be known; NaN where these are too few."""
+    """Score of a control on the held-out rows with learnable labels; NaN if these are too few."""
     rows = design.test_scored(name)[:, i]
     if rows.mean() < ENOUGH_TYPES:
         return float("nan")
@@ -157,7 +157,7 @@ def _control_score(design: Design, i: int, name: str, said: Floats) -> float:
 
 
 def shown_values(target: Target, predicted: Floats) -> npt.NDArray[np.float32]:
-    """Predictions [n, 1 or 2] as people read them: numbers, classes, or residues of an angle."""
+    """Predictions [n, 1 or 2] as displayed: numbers, classes, or residues of an angle."""
     if target.kind == "angle":
         assert target.modulus is not None
         return read_circle(predicted, target.modulus).astype(np.float32)

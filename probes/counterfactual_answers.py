@@ -1,8 +1,8 @@
-"""The answer that arithmetic gives when one intermediate has another value, without any model.
+"""Counterfactual answers: arithmetic with one intermediate set to another value. Uses no model.
 
-Everything above the changed intermediate is done again by the schoolbook algorithm; what stands
-beside or below it stays. A signed sum is computed as larger minus smaller, as it was: which of
-the two is the larger, and so the sign, stays too, and with r = carry − borrow
+The schoolbook algorithm recomputes everything above the changed intermediate; everything beside or
+below it is kept. A signed sum is computed as larger minus smaller: which operand is the larger, and
+so the sign, is kept too. With r = carry − borrow
 
     ĉ_k = s_k + carry_{k-1} − borrow_{k-1}      c_k = ĉ_k mod 10      r_k = floor(ĉ_k / 10)
 """
@@ -31,11 +31,12 @@ def answer_if(problems: Problems, name: str, values: npt.NDArray[np.floating]) -
     """Answer digits [n, answer_digits] if the target `name` had `values` [n] instead.
 
     product[i,j] and product_last[i,j] change the column sum they stand in; column_sum[k],
-    running_sum[k], carry[k] and borrow[k] what comes out of column k (of carry and borrow, the
-    other stays); c[k] that digit alone; an operand digit the operand.
+    running_sum[k], carry[k] and borrow[k] change the output of column k (with carry the borrow is
+    kept, with borrow the carry); c[k] changes that digit alone; an operand digit changes the
+    operand.
 
-    Raises InputError for targets from which no answer follows; `keeps_sign` says in which rows the
-    digits are an answer of the same sign.
+    Raises InputError for targets that determine no answer. `keeps_sign` gives the rows in which
+    the answer keeps its sign.
     """
     task, new = problems.task, np.rint(values).astype(np.int64)
     _check_follows(task, name)
@@ -50,10 +51,11 @@ def answer_if(problems: Problems, name: str, values: npt.NDArray[np.floating]) -
 def keeps_sign(
     problems: Problems, name: str, values: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.bool_]:
-    """Rows [n] in which a signed answer keeps its sign: nothing would be borrowed that no column
-    has (in 52 − 50 with a borrow out of the units and no tens to take it from), no other operand
-    digit makes the smaller number the larger, and no minus is left before a zero. All rows of an
-    unsigned task.
+    """Mask [n] of rows in which a signed answer keeps its sign; all rows of an unsigned task.
+
+    A row loses its sign if a borrow exceeds what the columns hold (52 − 50 with a borrow out of the
+    units and no tens to take it from), if the new operand digit makes the smaller number the
+    larger, or if a minus would stand before a zero.
 
     Raises InputError as `answer_if`.
     """
@@ -70,7 +72,7 @@ def keeps_sign(
 
 
 def _columns(problems: Problems, name: str, new: Ints) -> tuple[Ints, Ints]:
-    """Digits [n, columns] of a sum or product, and what is left over above the highest [n]."""
+    """Digits [n, columns] of a sum or product, and the carry out of the highest column [n]."""
     family, index = _split(name)
     sums = problems.columns("column_sum").T.astype(np.int64)
     if family.startswith("product"):
@@ -82,9 +84,9 @@ def _columns(problems: Problems, name: str, new: Ints) -> tuple[Ints, Ints]:
 
 
 def value_range(task: Task, name: str) -> tuple[int, int]:
-    """The least and the largest value that a target takes in the task.
+    """Minimum and maximum of a target in the task.
 
-    Raises InputError for targets from which no answer follows.
+    Raises InputError for targets that determine no answer.
     """
     _check_follows(task, name)
     family, index = _split(name)
@@ -101,10 +103,10 @@ def value_range(task: Task, name: str) -> tuple[int, int]:
 
 
 def _signed_range(task: Task, family: str, k: int) -> tuple[int, int]:
-    """Of larger minus smaller, under every choice of operators.
+    """Minimum and maximum for larger minus smaller, over all choices of operators.
 
-    Below the operands' highest column whatever a column lacks can be made up for above it; from
-    there on nothing can, and no running sum is negative.
+    Below the operands' highest column a deficit can be borrowed from a higher column. From that
+    column on it cannot, so no running sum is negative there.
     """
     count, width = len(task.operand_digits), max(task.operand_digits)
     minuses = {written for written in range(count) if _can_write(task, written)}
@@ -130,7 +132,7 @@ def _signed_range(task: Task, family: str, k: int) -> tuple[int, int]:
 
 
 def _can_write(task: Task, minuses: int) -> bool:
-    """Whether the task's operators can be so many minus signs."""
+    """Whether the task's operators can contain this many minus signs."""
     forced = sum(set(gap) == {"-"} for gap in task.operators)
     return forced <= minuses <= sum("-" in gap for gap in task.operators)
 
@@ -140,10 +142,10 @@ _ABOVE = ("product", "product_last", "column_sum", "running_sum", "carry", "borr
 
 
 def answer_follows(task: Task, name: str) -> bool:
-    """Whether another value of the target gives another answer, worked out beforehand.
+    """Whether a new value of the target determines a new answer.
 
-    Not of facts about a whole number (magnitude, parity, residue, near), which many numbers share;
-    nor of what only describes a problem (its operator, sign, classes, cascades).
+    False for facts about a whole number (magnitude, parity, residue, near), which many numbers
+    share, and for descriptions of a problem (its operator, sign, classes, cascades).
     """
     family, index = _split(name)
     known = _RESIDUES if task.arithmetic == "modular" else _ABOVE
@@ -173,7 +175,7 @@ def named_digit(name: str) -> str | None:
 
 
 def _work_out(sums: Ints, family: str, column: int, new: Ints) -> tuple[Ints, Ints]:
-    """Digits [n, columns] of column sums [columns, n] with one intermediate given, and what comes
+    """Digits [n, columns] from column sums [columns, n] with one intermediate set, and the carry
     out of the highest column [n]."""
     digits = np.empty_like(sums)
     incoming = np.zeros(sums.shape[1], dtype=np.int64)
@@ -212,7 +214,7 @@ def _split(name: str) -> tuple[str, tuple[int, ...]]:
 
 
 def named_role(problems: Problems, target: str, roles: Sequence[str]) -> str:
-    """The role among `roles` that holds the answer digit a target names, '' where none does."""
+    """Role in `roles` of the answer digit that a target names; '' if there is none."""
     digit = named_digit(target)
     for role in roles:
         held = digits_in(role)
@@ -231,13 +233,14 @@ def new_values(
     named: str,
     seed: int,
 ) -> tuple[Floats, Mask]:
-    """A new value for each problem, and the rows in which it changes the named answer digit (or,
-    where no digit is named, the answer) and leaves the answer's sign.
+    """New target values [n], and a mask of the rows that they change.
 
-    Drawn values are those of other problems, so that each is one that the target takes.
+    The mask holds rows in which the named answer digit (the answer, if no digit is named) changes
+    and the answer keeps its sign. Random values are those of other problems, so the target takes
+    them.
 
-    Raises InputError for values of another number than the problems, and values that the target
-    does not take in the task.
+    Raises InputError if the number of values differs from the number of problems, and for values
+    outside the target's range in the task.
     """
     if to is None:
         return _drawn(problems, target, values, named, seed)
@@ -252,7 +255,7 @@ def new_values(
 def _check_possible(problems: Problems, target: Target, new: Floats) -> None:
     if not np.isfinite(new).all():
         raise InputError("to= holds NaN or infinity: give a value that the target takes")
-    if target.kind == "class":  # a class without a prompt is refused where its reading is looked up
+    if target.kind == "class":  # `wanted_reading` rejects a class without a prompt
         return
     least, most = value_range(problems.task, target.name)
     wrong = new[(new != np.rint(new)) | (new < least) | (new > most)]

@@ -1,11 +1,11 @@
-"""Targets, values, splits and controls that all probes at one role share.
+"""Targets, values, splits and controls shared by all probes at one role.
 
-Targets with the same split share one factorisation of every site, and the controls are further
-targets: labels shuffled over the rows, and Hewitt and Liang's control task (1909.03368), a random
-label for each input type. An input type is a value of the digits that the target is made from. A
-probe can learn the labels of types that it was fitted on and of no others, so the control is scored
-on the held-out rows whose type is among the training rows, and says nothing where a split holds the
-types out: split="combination" always does, and the default one for facts about a whole number.
+Targets with the same split share one factorisation of every site. Controls are additional targets:
+shuffled labels, and Hewitt and Liang's control task (1909.03368), a random label for each input
+type. An input type is a value of the digits that determine the target. A probe can learn labels
+only of types in its training rows, so the control task is scored on held-out rows whose type occurs
+in training. It is undefined if the split holds out whole types: split="combination" always does,
+and so does the default split for facts about a whole number.
 """
 
 from __future__ import annotations
@@ -31,40 +31,38 @@ Ints = npt.NDArray[np.int64]
 
 
 def type_digits(problems: Problems, target: Target) -> tuple[str, ...]:
-    """The digits whose values are the input types; none where a target needs none."""
+    """Digits whose values define the input types; empty for a target that needs no digit."""
     digits = own_digits(problems.task, target.name)
     return digits or tuple(sorted(name for name in target.needs if not name.startswith("op")))
 
 
 def input_types(problems: Problems, target: Target, values: Floats) -> Ints:
-    """A number for the input type of each problem, [n]; the target's own `values` where it needs
-    no digit."""
+    """Input type of each problem as a number, [n]; the target's `values` if it needs no digit."""
     digits = type_digits(problems, target)
     keys = as_keys(digit_values(problems, digits)) if digits else values
     return np.asarray(np.unique(keys, return_inverse=True)[1].ravel(), dtype=np.int64)
 
 
 def control_labels(types: Ints, values: Floats, seed: int) -> Floats:
-    """A value of the target, drawn at random, for each type, [n]."""
+    """Control-task labels [n]: a random value of the target for each input type."""
     rng = np.random.default_rng([seed, 2])
     return np.asarray(rng.choice(values, size=int(types.max()) + 1)[types])
 
 
 def recurring(types: Ints, split: Split) -> npt.NDArray[np.bool_]:
-    """Held-out rows whose type the training rows have, [held-out rows]."""
+    """Mask of held-out rows whose input type occurs in training, [held-out rows]."""
     return np.isin(types[split.test], types[split.train])
 
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Targets with one split at one place; where rows are held out in turns, the first of them.
+    """Targets with one split at one place, for one turn of holding rows out.
 
     values   [n, targets]; rows outside the split do not count
-    wrong    the same under each control that is asked for
-    scored   under each control, the held-out rows of this turn that it can be scored on, [rows,
-             targets]: of the control task those whose input type recurs
-    later    the designs of the further turns, which hold out other rows; what is called `test…`
-             is of all turns
+    wrong    [n, targets] wrong labels of each requested control
+    scored   mask [held-out rows of this turn, targets] of the rows on which each control is scored:
+             for the control task, rows whose input type occurs in training
+    later    designs of the later turns, which hold out other rows; `test…` covers all turns
     """
 
     place: str
@@ -77,12 +75,12 @@ class Design:
 
     @cached_property
     def turns(self) -> tuple[Design, ...]:
-        """A design each."""
+        """One Design per turn."""
         return (replace(self, later=()), *self.later)
 
     @cached_property
     def test(self) -> Ints:
-        """The held-out rows, turn after turn, as all that is said of held-out rows."""
+        """Held-out rows of all turns, concatenated in the order that all held-out arrays share."""
         return np.concatenate([turn.split.test for turn in self.turns])
 
     @cached_property
@@ -92,26 +90,26 @@ class Design:
 
     @property
     def n_train(self) -> int:
-        """Training rows of a turn, on the average."""
+        """Mean number of training rows per turn."""
         return round(float(np.mean([len(turn.split.train) for turn in self.turns])))
 
     def test_wrong(self, name: str) -> Floats:
-        """What a control calls them, [held-out rows, targets]."""
+        """Labels of a control on the held-out rows, [held-out rows, targets]."""
         return np.concatenate([turn.wrong[name][turn.split.test] for turn in self.turns])
 
     def test_scored(self, name: str) -> npt.NDArray[np.bool_]:
-        """Which of them a control can be scored on, [held-out rows, targets]."""
+        """Mask of held-out rows on which a control is scored, [held-out rows, targets]."""
         return np.concatenate([turn.scored[name] for turn in self.turns])
 
     def without_controls(self) -> Design:
-        """The same targets alone."""
+        """The same Design without controls."""
         later = tuple(turn.without_controls() for turn in self.later)
         return replace(self, wrong={}, scored={}, later=later)
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How rows are held out, in how many turns, and which controls with wrong labels are wanted."""
+    """How rows are held out, the number of turns, and the label controls to fit."""
 
     by: str | Split = "operand"
     test: float = 0.25
@@ -128,10 +126,11 @@ class Scheme:
 def designs(
     batch: PromptBatch, place: str, targets: Sequence[Target], scheme: Scheme
 ) -> tuple[Design, ...]:
-    """One Design for each split among the targets that can be known at `place` and vary among the
-    prompts that have it.
+    """Group the targets by split, one Design each.
 
-    Raises InputError for a target that has fewer rows than classes.
+    Skips targets that cannot be known at `place` or that are constant over the prompts with it.
+
+    Raises InputError for a target with fewer rows than classes.
     """
     present = positions(batch, place) >= 0
     problems = batch.problems[present]
@@ -146,7 +145,7 @@ def designs_of(
     place: str = "the question",
     present: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Design, ...]:
-    """The same for problems, of which those `present` [n] count (all)."""
+    """`designs` for problems; `present` [n] selects rows (default: all)."""
     groups: dict[str, list[Target]] = {}
     for target in targets:
         groups.setdefault(split_name(scheme.by, target), []).append(target)
@@ -154,7 +153,7 @@ def designs_of(
     out = []
     for mine in groups.values():
         turns = [_split(problems, mine, scheme, here, turn) for turn in range(scheme.turns)]
-        # Some prompts may lack the place: a turn may hold out none that has it.
+        # Prompts may lack the place, so a turn may hold out no prompt that has it.
         first, *later = (
             _design(problems, place, mine, scheme, one)
             for one in [one for one in turns if len(one.test)] or turns[:1]
@@ -183,7 +182,7 @@ def _split(
 
 
 def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Target]) -> None:
-    """Raise RoleError for a target that no place can know: its digits were not all seen by then."""
+    """Raise RoleError for a target whose digits are not all seen at any of the places."""
     for target in targets:
         if not any(target.known_at(batch, place) for place in places):
             good = [role for role in batch.roles if target.known_at(batch, role)]
@@ -198,7 +197,7 @@ def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Tar
 def check_varying(
     problems: Problems, targets: Sequence[Target], found: Sequence[Sequence[Design]]
 ) -> None:
-    """Raise InputError for a target that varies at none of the places."""
+    """Raise InputError for a target that is constant at every place."""
     probed = {target.name for mine in found for design in mine for target in design.targets}
     for target in targets:
         if target.name not in probed:
@@ -206,7 +205,7 @@ def check_varying(
 
 
 def varying(problems: Problems, targets: Sequence[Target]) -> tuple[Target, ...]:
-    """Those targets that have more than one value among the problems."""
+    """Targets with more than one value among the problems."""
     return tuple(target for target in targets if np.ptp(target.values(problems)) > 0)
 
 
@@ -268,7 +267,7 @@ def _constant(target: Target, value: float) -> InputError:
 
 
 def _shuffled(values: Floats, mine: Split, seed: int) -> Floats:
-    """Every target's values over the rows of the split in a random order."""
+    """Values of every target, permuted over the rows of the split."""
     rng = np.random.default_rng([seed, 1])
     rows = np.concatenate([mine.train, mine.test])
     out = values.copy()

@@ -1,7 +1,7 @@
-"""A probe of one target at one place, bound to the model, hook, role and format it was fitted on.
+"""A fitted probe, bound to its model, hook, role and format.
 
-A probe fitted on one model and scored on another's activations measures nothing, and has been
-published as a finding; so a FittedProbe refuses anything but its own.
+A probe fitted on one model and scored on another's activations measures nothing, yet has been
+published as a finding. A FittedProbe therefore rejects activations of any other source.
 """
 
 from collections.abc import Mapping
@@ -36,17 +36,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class FittedProbe:
-    """What reads `target` from `hook` at `role`, and the only activations it may be given.
+    """A linear map that reads `target` from `hook` at `role`.
 
-    model, hook, role, format   what it is bound to, as it is to the task of `held_out`
+    model, hook, role, format   the source of its activations, with the task of `held_out`
     bos        the token ids that the prompts began with
     map        the linear map of the activation [d]
     pattern    [outputs, d], the step that the training rows take with the reading, (WᵀΣW)⁺·WᵀΣ
-    typical    for each class, the mean reading of the training rows that have it
+    typical    the mean reading of each class's training rows
     score      R² or accuracy on `held_out`, problems that it was not fitted on
-    constant, one_hot, shown   what needs no model has on the same problems: the training mean or
-               majority; probes of the one-hot operand digits seen by then; and of these with the
-               printed answer and every other token that differs. An operand digit they have whole
+    constant, one_hot, shown   baseline scores on the same problems, without a model: the training
+               mean or majority; a probe of the one-hot operand digits seen by then; and of these
+               with the printed answer and every other varying token. Both determine operand digits
     settings   how it was fitted, as JSON values
     """
 
@@ -67,7 +67,7 @@ class FittedProbe:
     settings: Mapping[str, Any] = field(repr=False)
 
     def predict(self, model: Model, problems: Problems, *, memory: int = 2**30) -> Floats:
-        """The target's value as read from `model` for each problem, [n].
+        """Predicted value of the target for each problem, [n], read from `model`.
 
         Raises InputError for another model or task, and RoleError for prompts without the role.
         """
@@ -76,8 +76,11 @@ class FittedProbe:
         return said.astype(np.float64)
 
     def prompts(self, model: Model, problems: Problems) -> PromptBatch:
-        """Problems as the prompts that the probe reads; InputError for another model or task, or
-        a model whose prompts begin with other tokens."""
+        """Prompts of the problems in the probe's format.
+
+        Raises InputError for another model or task, or a model whose prompts begin with other
+        tokens.
+        """
         if model.hash != self.model.hash:
             raise InputError(
                 f"this probe was fitted on {self.model.name} ({self.model.hash[:12]}), not on "
@@ -90,7 +93,7 @@ class FittedProbe:
     def activations(
         self, model: Model, batch: PromptBatch, *, memory: int = 2**30, cancel: Cancel | None = None
     ) -> npt.NDArray[np.float32]:
-        """[n, d] at the probe's own hook and role.
+        """Activations [n, d] at the probe's hook and role.
 
         Raises InputError for prompts of another model, task or format, or that begin with other
         tokens, or where a row lacks the role.
@@ -106,7 +109,7 @@ class FittedProbe:
             return np.array(found.at(self.hook, self.role))
 
     def _check(self, batch: PromptBatch) -> None:
-        """Raise InputError for prompts unlike those that the probe was fitted on."""
+        """Raise InputError if the prompts' task, format or first tokens are not the probe's."""
         task, own = batch.problems.task.name, self.held_out.task.name
         if task != own:
             raise InputError(
@@ -126,18 +129,21 @@ class FittedProbe:
             )
 
     def reading(self, X: npt.NDArray[np.floating]) -> Floats:
-        """What the map says of activations [n, d]: [n, 1], an angle's points [n, 2], or of classes
-        their logits [n, classes], less their mean, which no softmax sees."""
+        """Outputs of the map for activations [n, d].
+
+        Shape [n, 1], for an angle its points [n, 2], for classes their logits [n, classes] minus
+        the mean, to which softmax is invariant.
+        """
         return _read(self.map, X)
 
     @property
     def weights(self) -> Floats:
-        """[d, outputs] of `reading`."""
+        """Weights [d, outputs] of `reading`."""
         return _weights(self.map)
 
     @property
     def directions(self) -> Floats:
-        """An orthonormal basis [k, d] of what is read."""
+        """Orthonormal basis [k, d] of the subspace that the probe reads."""
         _, sizes, rows = np.linalg.svd(self.weights.T, full_matrices=False)
         return np.asarray(rows[sizes > 1e-6 * sizes[0]])
 
@@ -165,8 +171,8 @@ def fit(
 ) -> FittedProbe:
     """Fit the probe of one cell of a sweep, with the same rows held out.
 
-    Arguments as `probes.probe`. Raises InputError and RoleError as it does, and InputError where
-    the activations do not vary at all.
+    Arguments as `probes.probe`. Raises InputError and RoleError as it does, and InputError for
+    constant activations.
     """
     drawn, format, sampled = drawn_for(model, asked, n, seed, format, held_out)
     batch = model.prompts(each_once(drawn, split), format=format)

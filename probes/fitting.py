@@ -1,4 +1,4 @@
-"""The probes of one site at one role: fitted on one half, with what they say of the other."""
+"""Fit the probes of one site at one role, and predict the held-out rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the probe of one target says, or those of all turns.
+    """Held-out predictions of one target's probe, or of its probes in all turns.
 
     predicted  [held-out rows, 1], of an angle [rows, 2], its point
     cv         mean score of the training folds at the chosen penalty
     alpha      that penalty; of several turns the median
-    wrong      held-out predictions of the same probe fitted to each control's labels
-    map        the fitted map; None where the activations do not vary, and of several turns
+    wrong      held-out predictions of the probe fitted to each control's labels
+    map        the fitted map; None if the activations are constant or there are several turns
     """
 
     predicted: Floats
@@ -39,10 +39,9 @@ class Found:
 
 
 def fit_design(X: Any, design: Design, *, memory: int = 2**31) -> list[Found]:
-    """A probe for each target of the design, in each of its turns, from activations X [n, d].
+    """Fit a probe of each target of the design, in each turn, to activations X [n, d].
 
-    Raises InputError for activations that are not finite, and for more features than `memory` has
-    room for.
+    Raises InputError for non-finite activations, and for more features than fit into `memory`.
     """
     every = [_fit_turn(X, turn, memory) for turn in design.turns]
     if len(every) == 1:
@@ -81,7 +80,7 @@ def _fit_turn(X: Any, design: Design, memory: int) -> list[Found]:
 
 
 def _ridge(train: Any, test: Any, design: Design, which: Sequence[int], memory: int) -> list[Found]:
-    """Real targets and angles, all columns and all controls at once."""
+    """Ridge probes of real targets and angles, all columns and controls at once."""
     sets = {"": design.values, **design.wrong}
     columns, owner = [], []
     for name, values in sets.items():
@@ -113,7 +112,7 @@ def _ridge(train: Any, test: Any, design: Design, which: Sequence[int], memory: 
 def _logistic(
     train: Any, test: Any, design: Design, which: Sequence[int], memory: int
 ) -> list[Found]:
-    """Class targets; a control is fitted with the penalty of the target it is a control of."""
+    """Logistic probes of class targets; a control is fitted with its target's penalty."""
     shared = SharedLogistic(train, design.split.fold, memory=memory)
     alphas = shared.scale * np.logspace(-5, 1, 4)
     labels = design.values[design.split.train][:, which]
@@ -136,7 +135,7 @@ def _logistic(
 
 
 def _constant(design: Design, i: int) -> Found:
-    """What can be said where activations do not vary: the training mean, or the majority."""
+    """Predictions from constant activations: the training mean or majority."""
     target, rows = design.targets[i], len(design.split.test)
 
     def guess(values: Floats) -> Floats:
@@ -147,12 +146,11 @@ def _constant(design: Design, i: int) -> Found:
 
 
 def constants(design: Design, i: int) -> tuple[Floats, Floats]:
-    """What the best constant of a target's training rows says of the held-out rows, as `predicted`
-    of a Found, and their median, [rows, 1].
+    """Held-out predictions of the best training constant, shaped as `Found.predicted`, and of the
+    training median, [rows, 1].
 
-    Where rows are held out in turns it is that of the held-out rows themselves. Values that a turn
-    holds out are missing from its training rows, whose majority is then wrong more often than not,
-    and whose mean is off to the other side.
+    With several turns the constant is that of the held-out rows. A turn's training rows lack the
+    values that it holds out, so their majority is usually wrong and their mean is biased away.
     """
     rows = len(design.test)
     known = design.test_values[:, i] if design.later else design.values[design.split.train, i]
@@ -161,7 +159,7 @@ def constants(design: Design, i: int) -> tuple[Floats, Floats]:
 
 
 def _best_constant(target: Target, values: Floats) -> Floats:
-    """[1] or [2]: mean, mean point, or majority class."""
+    """The best constant prediction: mean [1], mean point [2], or majority class [1]."""
     if target.kind == "class":
         found, counts = np.unique(values, return_counts=True)
         return found[[np.argmax(counts)]]
@@ -169,7 +167,7 @@ def _best_constant(target: Target, values: Floats) -> Floats:
 
 
 def as_columns(target: Target, values: Floats) -> Floats:
-    """Values [n] in the shape that probes predict them in: [n, 1], an angle's points [n, 2]."""
+    """Values [n] in the shape of predictions: [n, 1], for an angle its points [n, 2]."""
     if target.kind != "angle":
         return values[:, None]
     assert target.modulus is not None

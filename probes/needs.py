@@ -1,7 +1,7 @@
-"""From which digits of the question arithmetic works a target out.
+"""The digits of the question that determine a target.
 
-Some targets can be read from one input token without any model: at the token c_k the running sum
-ĉ_k mod 10 is no discovery, nor is a carry at the answer's top digit, which is that carry.
+One input token alone can show a target without any model: the token c_k shows the running sum
+ĉ_k mod 10, and the answer's top digit shows the carry that it is.
 """
 
 import re
@@ -15,8 +15,8 @@ _OWN_COLUMN = ("column_sum", "sum_is_nine", "difference_is_zero")
 def column_needs(task: Task, name: str) -> frozenset[str]:
     """The operand digits (`a0`) that a target depends on, and `op` where operators vary.
 
-    Never too few; where a digit alone decides (the parity of a number), only that one. A signed
-    result is worked out as larger minus smaller, so every column needs every digit.
+    Never too few; if one digit decides (the parity of a number), only that one. A signed result is
+    computed as larger minus smaller, so every column needs every digit.
     """
     operators = {f"op{gap + 1 if gap else ''}" for gap, choices in enumerate(task.operators)
                  if len(choices) > 1}  # fmt: skip
@@ -49,7 +49,7 @@ def answer_digit_of(task: Task, name: str) -> str | None:
 
 
 def own_digits(task: Task, name: str) -> tuple[str, ...]:
-    """At most two digits that the target leans on most: those of its own column.
+    """At most two digits of the target's own column, those on which it depends most.
 
     They are the input types of the control task, and what split="combination" holds out. In a
     product's column k it is the pair a_i, b_j with i + j = k in the middle of the column.
@@ -71,7 +71,7 @@ def own_digits(task: Task, name: str) -> tuple[str, ...]:
 
 
 def _below(task: Task, family: str, k: int) -> frozenset[str]:
-    """Unsigned sums and products: the digits of columns up to k, or of column k alone."""
+    """Digits of columns up to k, or of column k alone, for unsigned sums and products."""
     if task.arithmetic == "product":
         m, n = task.operand_digits
         pairs = [(i, j) for i in range(m) for j in range(n)
@@ -118,8 +118,10 @@ _ABOUT_ANSWER = re.compile(r"(?:magnitude|parity|residue|near)\(c(?:,(\d+))?\)")
 
 
 def told_by(task: Task, name: str, held: set[str]) -> Visible:
-    """What digits (`a0`, `c2`), `op` and `sign` of one token tell of the target `name`: all of it,
-    its last digit, or neither of these."""
+    """How much of the target `name` one token shows: all, its last digit, or neither.
+
+    `held` are the digits (`a0`, `c2`), `op` and `sign` of the token.
+    """
     family, top = re.split(r"[\[(]", name)[0], task.answer_digits - 1
     if column_needs(task, name) <= held or name in held:
         return "whole"
@@ -151,7 +153,7 @@ def _answer(task: Task) -> set[str]:
 
 
 def _columns(task: Task) -> int:
-    """How many columns hold operand digits or their products."""
+    """Number of columns that hold operand digits or their products."""
     if task.arithmetic == "product":
         return sum(task.operand_digits) - 1
     return max(task.operand_digits)

@@ -1,7 +1,7 @@
-"""What the answer digits became, counted: to the predicted digit, still the original, or right.
+"""Shares of answer digits after an edit: predicted, original or right.
 
-Of an answer that is only disturbed one in nine changes is to the predicted digit. How often that
-happens is counted too: `mismatched` is the share that becomes what was predicted for another row.
+If an edit only disturbs the answer, one change in nine gives the predicted digit. `mismatched`
+measures this chance rate: the share that becomes the digit predicted for another row.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,13 +37,13 @@ class Arms:
 
     @property
     def counted(self) -> npt.NDArray[np.bool_]:
-        """[n, roles]: rows that have the role and, where the answer is moved, whose predicted
-        token is not the one that the model says anyway."""
+        """Mask [n, roles] of counted rows: they have the role and, if the answer is moved, their
+        predicted token differs from the model's own."""
         here = self.right >= 0
         return here & (self.wanted != self.original) if self.moved else here
 
     def of(self, arm: Floats) -> dict[str, Floats]:
-        """Each of SHARES [n, roles], random draws averaged; NaN where it is not defined."""
+        """Each of SHARES [n, roles], averaged over random draws; NaN where undefined."""
         choice = np.rint(arm[..., 0]).astype(np.int64)
         found = {
             "predicted": (choice == self.wanted).astype(float),
@@ -61,8 +61,8 @@ class Arms:
         return {k: v.mean(axis=0) if v.ndim == 3 else v for k, v in found.items()}
 
     def _mismatched(self, choice: Ints) -> Floats:
-        """How often `choice` [..., n, roles] is the prediction of another row, expected over those
-        other rows whose prediction is not this row's own digit; `predicted` where there is none."""
+        """Expected share of `choice` [..., n, roles] that equals another row's prediction, over the
+        other rows whose prediction is not this row's own digit; `predicted` if there are none."""
         out = np.zeros(choice.shape)
         for k in range(choice.shape[-1]):
             said, own, wanted = choice[..., k], self.original[:, k], self.wanted[:, k]
@@ -73,14 +73,14 @@ class Arms:
         return out
 
     def compared(self, k: int) -> int:
-        """How many counted rows some other row's prediction tells apart: it is neither this row's
-        own digit nor its prediction. With none, every change is as predicted."""
+        """Number of counted rows for which another row's prediction is neither this row's own digit
+        nor its prediction. If it is 0, every change is as predicted."""
         mine, others = self.counted[:, k], self._predictions(k)
         either = others(self.original[:, k]) + others(self.wanted[:, k])
         return int((mine & (mine.sum() > either)).sum())
 
     def _predictions(self, k: int) -> Callable[[Ints], Ints]:
-        """For tokens of any shape, of how many counted rows each is the prediction."""
+        """A function from tokens of any shape to the number of counted rows that predict each."""
         tokens, counts = np.unique(self.wanted[self.counted[:, k], k], return_counts=True)
 
         def of(wanted: Ints) -> Ints:
@@ -95,7 +95,7 @@ class Arms:
 def outcomes(
     arms: Arms, roles: Sequence[str], groups: npt.NDArray[np.int64], seed: int
 ) -> pd.DataFrame:
-    """One row for each arm and answer digit, with bounds."""
+    """Table of outcomes with bounds, one row per arm and answer digit."""
     again = resamples(groups, seed=seed)
     rows = []
     for name, arm in (("clean", arms.clean), ("probe", arms.probe), ("random", arms.random)):
@@ -106,9 +106,9 @@ def outcomes(
 def differences(
     arms: Arms, roles: Sequence[str], groups: npt.NDArray[np.int64], seed: int
 ) -> pd.DataFrame:
-    """Row by row and for each answer digit: probe minus random; `followed`, the probe's predicted
-    minus its mismatched; `p`, the larger of the one-sided p-values of predicted and followed; and
-    `compared` (`Arms.compared`)."""
+    """Paired differences, one row per answer digit: probe minus random; `followed`, the probe's
+    predicted minus mismatched; `p`, the larger of the one-sided p-values of predicted and followed;
+    and `compared` (`Arms.compared`)."""
     probe, random = arms.of(arms.probe), arms.of(arms.random)
     paired = {name: probe[name] - random[name] for name in SHARES if name != "mismatched"}
     paired["followed"] = probe["predicted"] - probe["mismatched"]
@@ -142,6 +142,6 @@ def _table(
 
 
 def _mean(arms: Arms, values: Floats, k: int, again: Resamples) -> Estimate:
-    """Of values [n, roles] over the counted rows of one role."""
+    """Mean of values [n, roles] over the counted rows of one role."""
     mine = arms.counted[:, k]
     return again.ratio(np.where(mine, values[:, k], 0.0)[:, None], mine[:, None].astype(float))

@@ -1,8 +1,8 @@
-"""Where a probe reads: a token by its role, or the position whose logits give that role's token.
+"""Positions that a probe reads: a token by its role, or the position that predicts the token.
 
-`"c2"` is the token c2 itself, which the model has then been given; `"predicts(c2)"` the position
-before it, where c2 is only about to be written. Both are resolved row by row, so prompts of several
-lengths can be probed together.
+`"c2"` is the token c2 itself, part of the input; `"predicts(c2)"` is the position before it, whose
+logits give c2. Both are resolved row by row, so prompts of different lengths can be probed
+together.
 """
 
 import re
@@ -46,15 +46,15 @@ def predicted_role(batch: PromptBatch, place: str) -> str:
 
 
 def is_thought(role: str) -> bool:
-    """Whether it is a token of a chain of thought: `t0`, `t1`, …"""
+    """Whether a role is a token of a chain of thought: `t0`, `t1`, …"""
     return re.fullmatch(r"t\d+(\.\d+)?", role) is not None
 
 
 def digits_seen(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool_]]:
     """Which digits (`a0`, `c2`), operators (`op`) and `sign` stand at or before `place`, by row.
 
-    A digit that a number is too short to have counts as seen once something follows the number: it
-    is then known to be zero.
+    A leading digit that a short number lacks counts as seen once a token follows the number: it is
+    then known to be zero.
     """
     task = batch.problems.task
     widths = dict(zip(task.operand_names, task.operand_digits, strict=True))
@@ -67,8 +67,8 @@ def digits_held(batch: PromptBatch, place: str) -> dict[str, npt.NDArray[np.bool
 
 
 def other_tokens(batch: PromptBatch, place: str) -> list[npt.NDArray[np.int64]]:
-    """For each role that holds no digit, operator or sign of the problem, its token at or before
-    `place` in each row, [n]; -1 where there is none. Only those that differ from row to row."""
+    """Token ids [n] of each role that holds no digit, operator or sign of the problem, at or before
+    `place`; -1 in rows without one. Constant roles are left out."""
     names, where = batch.problems.task.operand_names, positions(batch, place)
     found = []
     for role in batch.roles[:-1]:  # not "last", which is another name for one of them
@@ -84,7 +84,7 @@ def other_tokens(batch: PromptBatch, place: str) -> list[npt.NDArray[np.int64]]:
 
 
 def check_places(batch: PromptBatch, places: Sequence[str]) -> tuple[str, ...]:
-    """The places, each once. Raises RoleError for one that no prompt has."""
+    """The places without duplicates. Raises RoleError for a place that no prompt has."""
     for place in places:
         if (positions(batch, place) < 0).all():
             raise RoleError(

@@ -1,4 +1,4 @@
-"""A run of probes as a small YAML file.
+"""Read a run of probes from a small YAML file.
 
 model: add5                      # what interp.load takes
 task: add:5                      # default: the model's own
@@ -39,7 +39,7 @@ _GIVEN = {"model", "problems", "n", "seed", "resume", "shard", "jobs", "progress
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does; see the module text for the file it is read from.
+    """Parsed plan of a run; the module text shows the file.
 
     Raises InputError for arguments that the functions do not take.
     """
@@ -64,7 +64,7 @@ class Plan:
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
-        """Raises InputError for a file that is missing, no YAML, or names what is not known."""
+        """Read a plan. Raises InputError for a missing file, invalid YAML or an unknown key."""
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
@@ -83,15 +83,16 @@ class Plan:
 
 
 def fit_arguments(plan: Plan, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What says which cell a `use` entry fits, and on which prompts: its own arguments, and for
-    the rest those of the sweep, so that both are of one cell."""
+    """Arguments of `probes.fit` for a `use` entry: its own, else those of the sweep, so that both
+    measure the same cell."""
     swept = {name: plan.probe[name] for name in ("format", *_SPLIT) if name in plan.probe}
     own = {name: value for name, value in wanted.items() if name in _arguments(fit)}
     return {"n": plan.n, "seed": plan.seed} | swept | own
 
 
 def baseline_arguments(plan: Plan) -> dict[str, Any]:
-    """The sweep's own targets, prompts and split: the baseline is its one-hot column then."""
+    """Arguments of the baseline: the sweep's targets, prompts and split, so that it equals the
+    sweep's one-hot column."""
     usual = signature(probe).parameters
     return {
         "targets": plan.probe.get("targets"), "n": plan.n, "seed": plan.seed,
@@ -100,7 +101,7 @@ def baseline_arguments(plan: Plan) -> dict[str, Any]:
 
 
 def use_arguments(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that say what is done with it, `n` the prompts that are edited."""
+    """Arguments of the causal test; `n` is the number of edited prompts."""
     return {name: value for name, value in wanted.items() if name in {"n"} | _arguments(intervene)}
 
 

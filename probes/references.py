@@ -1,7 +1,7 @@
-"""What every cell at one place is compared with: one-hot features of the question, and the token.
+"""References of every cell at one place: probes of the one-hot question and of the token.
 
-One-hot digits make every function linear that is a sum over single digits, whatever the digits'
-own coding. A probe of a model must beat that before anything counts as computed.
+Every sum of functions of single digits is linear in the one-hot digits, whatever the digits' own
+coding. A model computes a target only if its probe beats that reference.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _ABSENT = 10
 
 
 def one_hot_operands(problems: Problems) -> npt.NDArray[np.float64]:
-    """Ten columns for each operand digit, and two for each operator that varies, [n, columns]."""
+    """One-hot operands [n, columns]: ten columns per operand digit, two per varying operator."""
     codes = [digits for operand in problems.operands for digits in operand.T]
     codes += [
         (problems.operators[:, gap] == "-").astype(np.uint8)
@@ -39,9 +39,8 @@ def one_hot_question(
 ) -> npt.NDArray[np.float64]:
     """One-hot digits that stand at or before `place`, [n, columns].
 
-    what   "one_hot", the operand digits (and operators that vary); "shown", also the answer digits
-           and the sign that were printed by then, and every other token that varies, such as those
-           of a chain of thought
+    what   "one_hot": the operand digits and varying operators; "shown": also the answer digits and
+           the sign printed by then, and every other varying token, such as a chain of thought
     """
     problems, columns = batch.problems, []
     for name, rows in digits_seen(batch, place).items():
@@ -59,7 +58,7 @@ def one_hot_question(
 
 
 def one_hot(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """Codes [n, digits] as indicator columns, those that never or always occur left out."""
+    """Indicator columns of codes [n, digits], without those that never or always occur."""
     values = np.arange(int(codes.max()) + 1)
     wide = (codes[:, :, None] == values).reshape(len(codes), -1)
     varies = wide.any(axis=0) & ~wide.all(axis=0)
@@ -85,20 +84,21 @@ def _operand(problems: Problems, name: str) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """For one design, a probe of each target from each kind of input that is no model's work."""
+    """Reference probes of each target of one design, fitted to inputs that no layer computed."""
 
     one_hot: list[Found]
     shown: list[Found]
     embedding: list[Found] | None
 
     def of(self, design: Design, i: int) -> tuple[Reference, Floats]:
-        """What a target of the design must beat, and what that says of the held-out rows: the
-        digits shown, the token's embedding or the best constant, whichever tells more of it there;
-        of what the question says outright, which the digits have whole, one of the latter two.
+        """The strongest reference of a target, and its predictions on the held-out rows.
 
-        A token that is a whole number may code any fact about it without a layer of the model, and
-        digits tell only what is a sum over them. To take the best after looking at all makes a gain
-        smaller, never larger.
+        Candidates are the digits shown, the token's embedding and the best constant; for targets
+        that the question states outright, which the digits determine, only the latter two.
+
+        The embedding of a token that is a whole number may code any fact about it, and the one-hot
+        digits only sums over single digits. Choosing the best on the held-out rows can only lower
+        the gain.
         """
         target, true = design.targets[i], design.test_values[:, i]
         said: dict[Reference, Floats] = {"shown": self.shown[i].predicted}

@@ -1,7 +1,7 @@
-"""Intervals of many scores, and of their differences, from one set of resamples.
+"""Bootstrap intervals of many scores and their differences, from one set of resamples.
 
-Scores of all cells are on the same held-out prompts, so one matrix of resampling weights serves
-them all, and a probe and its baseline are compared within each resample.
+All cells are scored on the same held-out prompts, so they share one matrix of resampling weights,
+and a probe and its baseline are compared within each resample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLOCK = 100  # resamples that are worked with at once
 
 
 class Estimate(NamedTuple):
-    """A value with its bounds, and the one-sided p of its being 0 or less; each [cells]."""
+    """A value with its bounds, and the one-sided p-value against 0; each [cells]."""
 
     value: Floats
     low: Floats
@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """How often each row counts in each resample, [resamples, rows]; see `resamples`."""
+    """Weight of each row in each resample, [resamples, rows]; see `resamples`."""
 
     weights: npt.NDArray[np.uint16]
 
@@ -52,7 +52,7 @@ class Resamples:
 
 @dataclass(frozen=True, eq=False)
 class Ratios:
-    """What many numerators are divided by: [rows, cells], and its sums [resamples, cells]."""
+    """A common denominator [rows, cells] of many ratios, and its sums [resamples, cells]."""
 
     resamples: Resamples
     denominator: Floats

@@ -1,4 +1,4 @@
-"""A scripted run: every Result saved, its figures and tables, and one HTML report.
+"""Run a plan: save every Result with its figures and tables, and write one HTML report.
 
 OUT/parts/            finished hooks, from which a stopped run goes on
 OUT/sweep/            result.json, table.parquet, data/ and the figures; likewise the others
@@ -41,12 +41,12 @@ def run_file(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Path:
-    """Do what a YAML file says (`probes.plan`) and write it all to the folder `out`.
+    """Run the plan of a YAML file (`probes.plan`) and write all Results to the folder `out`.
 
     Args:
         resume: keep finished hooks in `out`/parts and use those that are there.
-        shard: (i, of): only that part of the sweep. The rest is done by the call that finds every
-            other shard finished.
+        shard: (i, of): only that part of the sweep. The call that finds every other shard finished
+            merges the sweep and runs the rest.
         jobs: of joblib, over hooks; -1 is one a core.
         load: opens a model by name; `interp.load`.
 
@@ -112,7 +112,7 @@ def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list
 
 
 def write(result: Result, folder: Path) -> None:
-    """The Result itself, its table as CSV too, and every figure of it."""
+    """Write a Result to a folder, with its table as CSV and all its figures."""
     result.save(folder)
     result.frame.to_csv(folder / "table.csv", index=False)
     from interp.figures.export import write_closer, write_figure

@@ -1,8 +1,8 @@
-"""The running-sum figure again: each model probed on its own activations, with its baselines.
+"""Replication of the running-sum figure: each model probed on its own activations.
 
 Fig. 3 of "Why can't transformers learn multiplication?" (arXiv 2510.00184) reads ĉ_k off the stream
 after the second layer's attention at the token c_k. Its errors for plain fine-tuning are 1.6 to 3.4
-times those of a constant, which a probe fitted to the activations it is scored on cannot have.
+times those of a constant, which is impossible for a probe scored on the model it was fitted on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -170,7 +170,7 @@ def _cells(
     digits: Sequence[int],
     seed: int,
 ) -> list[Row]:
-    """One row a digit and moment, with its true and predicted sums."""
+    """Rows of one model, one per digit and moment, with true and predicted sums."""
     frame = sweep.frame
     published = next((known for kind, known in PUBLISHED.items() if kind in name.lower()), {})
     out = []

@@ -1,4 +1,4 @@
-"""Scores as sums over held-out rows, so that any two can be compared on the same resamples.
+"""Scores as ratios of sums over held-out rows, so that any two share the same resamples.
 
     score = Σ quality / Σ size
 
@@ -16,14 +16,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def quality(target: Target, true: Floats, predicted: Floats) -> Floats:
-    """[n] of values [n] and predictions [n, 1 or 2]."""
+    """Quality [n] of predictions [n, 1 or 2] for values [n]."""
     if target.kind == "class":
         return (predicted[:, 0] == true).astype(np.float64)
     return size(target, true) - ((as_columns(target, true) - predicted) ** 2).sum(axis=1)
 
 
 def size(target: Target, true: Floats) -> Floats:
-    """[n] of values [n]."""
+    """Size [n] of values [n]."""
     if target.kind == "class":
         return np.ones(len(true))
     columns = as_columns(target, true)
@@ -31,7 +31,7 @@ def size(target: Target, true: Floats) -> Floats:
 
 
 def score(target: Target, true: Floats, predicted: Floats) -> float:
-    """R² or accuracy; NaN where the held-out values do not vary and R² is not defined."""
+    """R² or accuracy; NaN if the held-out values are constant, where R² is undefined."""
     total = size(target, true).sum()
     return float(quality(target, true, predicted).sum() / total) if total > 0 else float("nan")
 

@@ -1,9 +1,9 @@
-"""Which prompts a probe is fitted on, and which it is scored on.
+"""Train/test splits of the prompts, and cross-validation folds.
 
-A probe that has seen 37 + 45 knows something of 37 + 46. Held-out rows therefore share no operand
-value with training rows (`operand`), or at least no problem (`problem`), or, where a space is too
-small for either to mean much, no combination of the digits that the target is made from
-(`combination`). The penalty is chosen in folds that are cut the same way.
+A probe fitted on 37 + 45 has information about 37 + 46. Held-out rows therefore share no operand
+value with training rows (`operand`), or at least no problem (`problem`), or, in a space too small
+for either, no combination of the digits that determine the target (`combination`). The folds that
+choose the penalty are cut the same way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 class Split:
     """Row numbers of the training and the held-out problems, and a fold for each training row.
 
-    `by` says what they do not share. Raises InputError where both share a row.
+    `by` names what the two parts do not share. Raises InputError if they share a row.
     """
 
     by: str
@@ -43,7 +43,7 @@ class Split:
             raise InputError(f"{len(self.train)} training rows need a fold each")
 
     def among(self, present: npt.NDArray[np.bool_]) -> Split:
-        """The split of those rows that are present [n] (that have the role, say)."""
+        """The split restricted to the rows in `present` [n], such as those with a role."""
         kept = present[self.train]
         return Split(self.by, self.train[kept], self.test[present[self.test]], self.fold[kept])
 
@@ -104,7 +104,7 @@ def split(
 
 
 def split_name(by: str | Split, target: Target | None) -> str:
-    """A key under which two targets have the same split: only then can they share a fit."""
+    """Key of a split: targets with equal keys have the same split and can share a fit."""
     if isinstance(by, Split):
         return by.by
     if by == "combination" and target is not None:
@@ -115,7 +115,7 @@ def split_name(by: str | Split, target: Target | None) -> str:
 
 
 def split_settings(by: str | Split) -> dict[str, Any]:
-    """What a Result keeps of a split: its name, and the rows of one that was given."""
+    """Settings of a split for a Result: its name, and the rows of a given Split."""
     if not isinstance(by, Split):
         return {"split": by, "split_rows": None}
     rows = {name: getattr(by, name).tolist() for name in ("train", "test", "fold")}
@@ -123,12 +123,12 @@ def split_settings(by: str | Split) -> dict[str, Any]:
 
 
 def turns_setting(turns: int) -> dict[str, int]:
-    """What a Result keeps of the turns: nothing of a single one, as before there were more."""
+    """Settings of the turns for a Result; empty for a single turn, as in older Results."""
     return {} if turns == 1 else {"turns": turns}
 
 
 def each_once(problems: Problems, by: str | Split) -> Problems:
-    """Each problem once, in order of first appearance: a repeated one is no new evidence.
+    """Distinct problems in order of first appearance: a repeated one is no new evidence.
 
     Raises InputError for repeated problems under a given Split, whose row numbers would shift.
     """
@@ -142,7 +142,7 @@ def each_once(problems: Problems, by: str | Split) -> Problems:
 
 
 def _keys(problems: Problems, by: str, target: Target | None) -> tuple[str, npt.NDArray[np.void]]:
-    """What is held out, in words, and a label a row."""
+    """Description of the held-out unit, and the label of each row."""
     names = problems.task.operand_names
     if by == "problem":
         return "problems", as_keys(_unordered(problems))
@@ -177,7 +177,7 @@ def digit_values(problems: Problems, digits: tuple[str, ...]) -> npt.NDArray[np.
 
 
 def _unordered(problems: Problems) -> npt.NDArray[np.uint8]:
-    """Rows of bytes in which a + b and b + a, or a · b and b · a, are one problem."""
+    """Bytes of each problem, equal for a + b and b + a, and for a · b and b · a."""
     first, last = problems.operands[0], problems.operands[-1]
     minus = (problems.operators == "-").any()
     if len(problems.operands) != 2 or first.shape != last.shape or minus:

@@ -1,4 +1,4 @@
-"""The measurement behind a sweep: one pass of the model, then the probes of hook after hook."""
+"""Run a probe sweep: one pass of the model, then the probes of each hook."""
 
 import hashlib
 import io
@@ -31,10 +31,10 @@ from probes.targets import Target, trained_in
 
 
 class FinishedHooks:
-    """The finished hooks of one sweep: in a folder, or without one in memory."""
+    """Store of a sweep's finished hooks, in a folder or in memory."""
 
     def __init__(self, folder: Path | None, what: Mapping[str, Any]) -> None:
-        """`what` says which sweep it is: model hash, problems and settings, as JSON values. Other
+        """`what` identifies the sweep: model hash, problems and settings, as JSON values. Several
         sweeps may share the folder."""
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = None if folder is None else folder / key
@@ -44,7 +44,7 @@ class FinishedHooks:
         return hook in self._held or (self.folder is not None and self._path(hook).is_file())
 
     def write(self, hook: Hook, found: list[ProbeCell]) -> None:
-        """Raises StorageError where it cannot be written; nothing half-written is left."""
+        """Write atomically. Raises StorageError on failure and leaves no partial file."""
         if self.folder is None:
             self._held[hook] = found
             return
@@ -72,7 +72,7 @@ class FinishedHooks:
         return self.folder / f"{hook.site}-{hook.layer}-{hook.head}.npz"
 
 
-FORM = 4  # of finished hooks on disk; those of another form are made again
+FORM = 4  # format version of finished hooks on disk; other versions are recomputed
 
 Step = Callable[[], None]
 Designs = Mapping[str, Sequence[Design]]
@@ -81,7 +81,7 @@ Probes = dict[str, list[list[Found]]]  # place → design → target
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What is probed, and how much may be spent on it; see `probes.probe`."""
+    """Inputs and resource limits of a sweep; see `probes.probe`."""
 
     model: Model
     batch: PromptBatch
@@ -104,7 +104,7 @@ def measure(
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> list[ProbeCell]:
-    """The cells of every hook of the study, those found in the folder `resume` not made again."""
+    """Cells of every hook of the study; hooks found in the folder `resume` are not recomputed."""
     what = {**settings, "shard": None, "model": study.model.hash, "seed": study.seed}
     what |= {
         "form": FORM,
@@ -147,15 +147,15 @@ def _make(
 
 
 def _with_embedding(study: Study) -> bool:
-    """Whether the token's embedding is read: as a control, or as what a fact about a whole number
-    must beat, which one token may hold."""
+    """Whether the token's embedding is read: as a control, or as the reference of a fact about a
+    whole number, which a single token may hold."""
     return "embedding" in study.controls or any(target.about for target in study.targets)
 
 
 def _untrained_scores(
     study: Study, missing: Sequence[Hook], step: Step, cancel: Cancel | None
 ) -> dict[tuple[Hook, str, str], float]:
-    """The score of the same probes on the same architecture with random weights."""
+    """Scores of the same probes on the same architecture with random weights."""
     plain = {
         place: [design.without_controls() for design in mine]
         for place, mine in study.designs.items()
@@ -178,7 +178,7 @@ def _untrained_scores(
 
 
 def _frames(study: Study, activations: Activations | None) -> dict[str, list[Frame]]:
-    """What the cells of each place are compared with."""
+    """References and resamples of each place."""
     weights: dict[bytes, Resamples] = {}
     trained = trained_in(study.model.card, study.targets, study.batch.problems.task)
     out = {}
@@ -203,7 +203,7 @@ def _fit(
     step: Step,
     cancel: Cancel | None,
 ) -> Iterator[tuple[Hook, Probes]]:
-    """Hook after hook, in `study.jobs` processes or threads of joblib's."""
+    """Fit and yield the probes of each hook, in `study.jobs` joblib processes or threads."""
     jobs = _jobs(study, designs, activations, wanted)
     calls = (
         joblib.delayed(_fit_hook)(
@@ -214,8 +214,8 @@ def _fit(
         for hook in wanted
     )
     workers = joblib.Parallel(n_jobs=jobs, backend=study.backend, return_as="generator")
-    # One thread of BLAS a job: at these sizes more of them wait for each other. Processes of their
-    # own have joblib's limit.
+    # One BLAS thread per job: at these sizes several would contend. joblib limits the threads of
+    # its processes.
     with threadpool_limits(1, user_api="blas"):
         for hook, found in zip(wanted, workers(calls), strict=True):
             if cancel is not None:
@@ -225,8 +225,8 @@ def _fit(
 
 
 def _jobs(study: Study, designs: Designs, activations: Activations, wanted: Sequence[Hook]) -> int:
-    """As many jobs as were asked for, or as fit into the memory: each holds a matrix a fold and a
-    few more, [features, features], and its rows in float64."""
+    """The requested number of jobs, or as many as fit into memory. Each job holds one matrix per
+    fold and a few more, [features, features], and its rows in float64."""
     with joblib.parallel_config(backend=study.backend):  # processes may be forbidden, threads not
         asked = joblib.effective_n_jobs(study.jobs)
     width = max(activations.at(hook, study.places[0]).shape[1] for hook in wanted)
@@ -239,7 +239,7 @@ def _jobs(study: Study, designs: Designs, activations: Activations, wanted: Sequ
 def _fit_hook(
     arrays: Mapping[str, npt.NDArray[np.float32]], designs: Designs, memory: int
 ) -> Probes:
-    """All probes of one hook; the maps themselves are not kept."""
+    """Fit all probes of one hook; the maps are discarded."""
     return {
         place: [
             [replace(found, map=None) for found in fit_design(arrays[place], design, memory=memory)]
@@ -250,7 +250,7 @@ def _fit_hook(
 
 
 def _steps(study: Study, missing: Sequence[Hook], twice: bool, progress: Progress | None) -> Step:
-    """Calls `progress` once a minibatch and once a hook, of a total that is known beforehand."""
+    """Progress callback, called once per minibatch and once per hook, with a known total."""
     n = len(study.batch)
     total = 0
     for wanted in [[*missing, EMBEDDING] if _with_embedding(study) else missing,

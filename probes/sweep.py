@@ -55,7 +55,7 @@ def probe(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> ProbeSweep:
-    """What linear probes read at every site, beside what they read in the question alone.
+    """Fit linear probes at every site, and score them beside probes of the question alone.
 
     Args:
         asked: a task's name, a Task, Problems or a PromptBatch; of prompts the problems and the
@@ -80,9 +80,9 @@ def probe(
             "multiprocessing". The numbers are the same to rounding.
 
     Returns:
-        The sweep; a target is skipped at roles where arithmetic cannot know it yet.
+        The sweep; a target is skipped at roles before its digits are seen.
 
-    Does not show: whether the model uses what is found (`probes.intervene`).
+    Does not show: whether the model uses what a probe reads (`probes.intervene`).
 
     Raises:
         InputError: for a constant target, fewer prompts than classes, NaN activations, more

@@ -1,7 +1,7 @@
-"""What a probe may look for: a column of the truth table, or a fact about a whole number.
+"""Probe targets: columns of the truth table and facts about a whole number.
 
-A target knows from which digits arithmetic works it out, and so at which roles it can be known at
-all, and where the input shows it: at the token c_k, say, ĉ_k mod 10 is no discovery.
+A target lists the digits that determine it, hence the roles at which it can be known and those at
+which the input token shows it: at the token c_k, ĉ_k mod 10 is part of the input.
 """
 
 import math
@@ -26,7 +26,7 @@ from probes.places import digits_held, digits_seen, is_thought, positions, roles
 Kind = Literal["real", "class", "angle"]
 
 _COMPUTED = ("product", "column_sum", "carry", "running_sum", "borrow", "c", "c_value", "wrap")
-_ROWS = 20_000  # every value of a running sum comes up many times, with every carry below it
+_ROWS = 20_000  # every value of a running sum occurs many times, with every carry below it
 _CLASSES = frozenset(
     {"c", "borrow", "sum_is_nine", "difference_is_zero", "lookahead", "class", "sign", "operator",
      "wrap", "product_last", "parity", "near"}
@@ -36,7 +36,7 @@ _WHOLE = re.compile(r"(magnitude|parity|residue|near)\(([a-i])(?:,(\d+))?\)")
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to look for.
+    """A probe target.
 
     Args:
         name: a truth column, `product_last[i,j]` (a_i·b_j mod 10), or `magnitude(a)` (log₁₀(1+a)),
@@ -58,7 +58,7 @@ class Target:
     answer_digit: str | None = None
 
     def values(self, problems: Problems) -> npt.NDArray[np.float64]:
-        """The target's value for each problem, [n]; classes as numbers, texts by their place in
+        """The target's value for each problem, [n]; classes as numbers, names by their index in
         `labels`."""
         raw = _compute(self.name, problems.task)(problems)
         if raw.dtype.kind in "US" or raw.dtype == object:
@@ -67,7 +67,7 @@ class Target:
         return np.asarray(raw, dtype=np.float64)
 
     def labels(self, task: Task) -> tuple[str, ...] | None:
-        """The names of the classes where they are no numbers."""
+        """Class names; None for numeric classes."""
         family = _family(self.name)
         if family == "class":
             return tuple(CLASSES)
@@ -76,15 +76,15 @@ class Target:
         return None
 
     def known_at(self, batch: PromptBatch, place: str) -> bool:
-        """Whether arithmetic can know it there: every digit it needs was seen, in every row."""
+        """Whether every digit that the target needs is seen at or before `place`, in every row."""
         seen, here = digits_seen(batch, place), positions(batch, place) >= 0
         return bool(here.any()) and all(
             name in seen and bool(seen[name][here].all()) for name in self.needs
         )
 
     def visible_at(self, batch: PromptBatch, place: str) -> Visible:
-        """What the token that is read there tells of the target by itself: "chain" where it is of
-        a chain of thought, of which only the reference `shown` knows what it tells."""
+        """What the token at `place` alone shows of the target. "chain" for a token of a chain of
+        thought: only the reference `shown` measures what such a token shows."""
         if any(is_thought(role) for role in roles_at(batch, place)):
             return "chain"
         held = {name for name, rows in digits_held(batch, place).items() if rows.any()}
@@ -92,11 +92,11 @@ class Target:
 
     @property
     def copied(self) -> bool:
-        """Whether it is an operand digit, or another thing that the question says outright."""
+        """Whether the question states the target outright, such as an operand digit."""
         return len(self.needs) == 1 and self.answer_digit is None and self.about is None
 
     def spec(self, task: Task) -> str:
-        """What `target` makes it from again: its name, and its kind where that is not the usual."""
+        """The string from which `target` rebuilds it: the name, and any kind but the default."""
         return self.name if self.kind == _usual(self.name, task)[0] else f"{self.name}:{self.kind}"
 
     @property
@@ -105,15 +105,16 @@ class Target:
 
 
 def target(task: Task | str, name: str, kind: Kind | None = None) -> Target:
-    """A target of a task, by name; `kind` overrides what its column is usually read as, and so
-    does a name such as "carry[1]:real".
+    """Return a target of a task by name.
+
+    `kind` overrides the column's default kind, and so does a name such as "carry[1]:real".
 
     Raises InputError for a name that the task does not have, with those it has, and for a kind that
     makes no sense for it.
     """
     task = task_named(task)
     clean, _, told = re.sub(r"\s", "", name).partition(":")
-    _compute(clean, task)  # refuses unknown names
+    _compute(clean, task)  # raises on unknown names
     usual, modulus = _usual(clean, task)
     chosen = kind or told or usual
     if chosen not in get_args(Kind):
@@ -134,8 +135,8 @@ def target(task: Task | str, name: str, kind: Kind | None = None) -> Target:
 
 
 def target_names(task: Task | str) -> tuple[str, ...]:
-    """The names of every column of the task that can be probed, and of the whole-number targets
-    that StreetMath asks for (arXiv 2510.25776)."""
+    """Names of all probe targets of the task: truth columns, and the whole-number targets of
+    StreetMath (arXiv 2510.25776)."""
     task = task_named(task)
     names = [name for family in truth.families(task) for name in truth.column_names(task, family)]
     if task.arithmetic == "product":
@@ -147,13 +148,13 @@ def target_names(task: Task | str) -> tuple[str, ...]:
 
 
 def computed(task: Task) -> tuple[str, ...]:
-    """The columns that have to be worked out: products, sums, carries and answer digits."""
+    """Columns that must be computed: products, sums, carries and answer digits."""
     found = [family for family in truth.families(task) if family in _COMPUTED]
     return tuple(name for family in found for name in truth.column_names(task, family))
 
 
 def resolve(task: Task, wanted: Sequence[str | Target]) -> tuple[Target, ...]:
-    """Targets by name, each once; InputError for none."""
+    """Targets by name, without duplicates. Raises InputError for an empty list."""
     chosen = [item if isinstance(item, Target) else target(task, item) for item in wanted]
     if not chosen:
         raise InputError("there is no target: name some, such as 'carry[1]'")
@@ -168,7 +169,7 @@ def _family(name: str) -> str:
 
 
 def _usual(name: str, task: Task) -> tuple[Kind, int | None]:
-    """How a target is read where nobody says otherwise, and the modulus of its angle."""
+    """Default kind of a target, and the modulus of its angle."""
     family = _family(name)
     if family == "residue":
         return "angle", int(name.rstrip(")").split(",")[1])
@@ -182,7 +183,7 @@ def _usual(name: str, task: Task) -> tuple[Kind, int | None]:
 
 
 def _compute(name: str, task: Task) -> Callable[[Problems], npt.NDArray[Any]]:
-    """What gives the values of a target; InputError for a name that the task does not have."""
+    """The function that computes a target's values. Raises InputError for an unknown name."""
     if whole := _WHOLE.fullmatch(name):
         return _whole(task, *whole.groups())
     if name.startswith("product_last["):
@@ -231,14 +232,14 @@ def _whole(
 def trained_in(
     card: Mapping[str, Any] | None, targets: Sequence[Target], task: Task
 ) -> frozenset[str]:
-    """The names of those targets that are a function of ONE running sum which the auxiliary loss
-    of the model's training asked for (`interp.training.objectives.RunningSumLoss`).
+    """Names of the targets that are a function of ONE running sum with an auxiliary training loss
+    (`interp.training.objectives.RunningSumLoss`).
 
-    With ĉ_k trained in, carry[k] = floor(ĉ_k / 10) and c[k] = ĉ_k mod 10 are no discoveries either,
-    nor is product[0,0] = column_sum[0] = ĉ_0. Which targets these are is read off the truth table:
-    among 20,000 problems of the task, those that agree in ĉ_k agree in the target. A target that
-    takes both sums of two trained columns to work out (column_sum[2] = ĉ_2 − floor(ĉ_1 / 10)) is
-    not among them, though a model that holds both could be read for it.
+    If ĉ_k was trained in, then so were carry[k] = floor(ĉ_k / 10), c[k] = ĉ_k mod 10 and
+    product[0,0] = column_sum[0] = ĉ_0. The truth table decides: among 20,000 problems of the task,
+    those with equal ĉ_k have equal values of the target. A target that needs the sums of two
+    trained columns (column_sum[2] = ĉ_2 − floor(ĉ_1 / 10)) is not included, though a probe could
+    read it from a model that holds both.
     """
     objective = ((card or {}).get("recipe") or {}).get("objective") or {}
     if objective.get("kind") != "running-sum" or "running_sum" not in truth.families(task):
@@ -256,7 +257,7 @@ def trained_in(
 
 
 def _decides(known: npt.NDArray[Any], values: npt.NDArray[np.float64]) -> bool:
-    """Whether rows that agree in `known` [n] agree in `values` [n]."""
+    """Whether `known` [n] determines `values` [n]."""
     of = np.unique(known, return_inverse=True)[1].ravel()
     example = np.empty(int(of.max()) + 1)
     example[of] = values

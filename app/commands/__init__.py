@@ -1,1 +1,1 @@
-"""One file a command of ``arithmoscope``: flags in, one library call, files out."""
+"""Commands of ``arithmoscope``, one file each: flags, one library call, output files."""

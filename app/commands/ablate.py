@@ -155,7 +155,7 @@ def ablate(
 
 
 def _closer(result: Result, out: Path) -> None:
-    """Figures beyond the main one: a grid has one of each answer token."""
+    """Write the other figures: a grid has one per answer token."""
     from interp.figures.export import write_figure
     from interp.figures.registry import gallery
 

@@ -24,7 +24,7 @@ Load = Callable[[str], "Model"]
 
 @dataclass(frozen=True)
 class Flags:
-    """The flags of one method or another; None where one was left out."""
+    """Flags of all methods; None for an omitted flag."""
 
     wait: int | None = None
     transfer: str | None = None
@@ -42,16 +42,16 @@ class Flags:
 
     @property
     def drawn(self) -> bool:
-        """Whether they draw a schedule."""
+        """Whether the flags specify a schedule."""
         return bool({"wait", "transfer", "compute"} & set(self.given))
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Those that were not left out, in order."""
+        """Names of the given flags, in order."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) not in (None, []))
 
     def chosen(self, *names: str, **renamed: str) -> dict[str, Any]:
-        """These as options of a library call, without those left out; renamed: option=flag."""
+        """Given flags among `names` as options of a library call; renamed: option=flag."""
         options = {name: name for name in names} | renamed
         return {
             option: getattr(self, flag) for option, flag in options.items() if flag in self.given
@@ -59,9 +59,10 @@ class Flags:
 
 
 def schedule_of(flags: Flags, n_layers: int, *, wait: int = 0, transfer: str = "none") -> Schedule:
-    """The schedule that --wait, --transfer, --compute and --mask draw; `wait` and `transfer` are
-    what it is where they are left out. Layers behind the transfer compute unless --compute says
-    otherwise; without transfer they stay as they are."""
+    """Schedule of --wait, --transfer, --compute and --mask; `wait` and `transfer` are the defaults.
+
+    Layers after the transfer compute unless --compute differs; without transfer they are unchanged.
+    """
     from interp.ablation.schedule import Schedule
 
     waits = wait if flags.wait is None else flags.wait
@@ -100,8 +101,7 @@ def layers(
 
 
 def replaced(flags: Flags, seed: int) -> dict[str, Any]:
-    """--replacement and --table-n as the option of a library call; nothing where both are left
-    out."""
+    """--replacement and --table-n as an option of a library call; empty if both are omitted."""
     if flags.replacement is None and flags.table_n is None:
         return {}
     return {"replacement": _with_table(flags.replacement or "cama", flags.table_n, seed)}
@@ -135,7 +135,7 @@ def _removal(model: Model, sample: Sample, flags: Flags) -> Options:
 
 
 def _compare(model: Model, sample: Sample, flags: Flags) -> Options:
-    """The schedule drawn under each alternative, or a search under each where none is drawn."""
+    """Options to score the given schedule under each alternative, or else search under each."""
     from interp.ablation._compare import replacements_for
 
     plain = Flags(wait=flags.wait, transfer=flags.transfer, compute=flags.compute)
@@ -162,8 +162,11 @@ def _table(model: Model, sample: Sample, flags: Flags) -> Options:
 
 
 def transferred(model: Model, sample: Sample, flags: Flags, load: Load, **job: Any) -> Result:
-    """The schedule drawn, or else the one of a search on the prompts of the sample, on the prompts
-    of every other style, task and model. `load` opens a model by name."""
+    """Score a schedule on the prompts of every other style, task and model.
+
+    The schedule is the given one, or else that of a search on the sample's prompts. `load` opens a
+    model by name.
+    """
     import interp
 
     targets: dict[str, Any] = {}
@@ -206,7 +209,7 @@ METHODS: dict[str, tuple[str, MakeOptions | None, tuple[str, ...]]] = {
 
 
 def check(method: str, flags: Flags) -> None:
-    """Raises InputError for an unknown method, and for a flag that the method does not take."""
+    """Raise InputError for an unknown method, or a flag that the method does not take."""
     if method not in METHODS:
         raise InputError(f"there is no ablate {method}: choose one of {', '.join(METHODS)}")
     for name in flags.given:
@@ -219,7 +222,7 @@ def check(method: str, flags: Flags) -> None:
 def ablated(
     method: str, model: Model, sample: Sample, flags: Flags, load: Load, **job: Any
 ) -> Result:
-    """The Result of a method on a loaded model."""
+    """Run a method on a loaded model."""
     name, options, _ = METHODS[method]
     if options is None:
         return transferred(model, sample, flags, load, **job)

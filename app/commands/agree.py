@@ -86,13 +86,12 @@ def agree(
     finish(result, out)
 
 
-_FLAGS = {"held_out": "--no-held-out"}  # of an argument, where it is not its name
+_FLAGS = {"held_out": "--no-held-out"}  # flag of an argument, if it differs from the name
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The flags that are for the analysis. One that it has no argument for is refused, but a seed
-    that was left at 0."""
+    """Flags for the analysis. A flag without a matching argument raises, except a seed of 0."""
 
     task: str | None
     n: int | None
@@ -102,11 +101,11 @@ class Asked:
     held_out: bool
 
     def problems(self, analysis: Analysis, model: Model) -> Problems | None:
-        """What all models are asked, `model` deciding where no task is named; None for an analysis
+        """Problems for all models; `model` gives the task if none is named. None for an analysis
         that draws its own.
 
         Raises:
-            InputError: for a task or sampler where the analysis draws its own problems.
+            InputError: for a task or sampler if the analysis draws its own problems.
         """
         from app.calls import problems, task_of
         from interp.catalogue import entry_of
@@ -127,10 +126,10 @@ class Asked:
         return None
 
     def options(self, analysis: Analysis) -> dict[str, Any]:
-        """The flags as arguments of the analysis; a seed of 0 only where it has one.
+        """The flags as arguments of the analysis; a seed of 0 only if it takes a seed.
 
         Raises:
-            InputError: for a flag that it has no argument for.
+            InputError: for a flag without a matching argument.
         """
         from interp.many.calling import declares, takes_problems, title
 
@@ -146,7 +145,7 @@ class Asked:
         return chosen
 
     def changes(self, analysis: Analysis, texts: list[str] | None) -> dict[str, Any]:
-        """The arguments that `--set` gives.
+        """Arguments given by `--set`.
 
         Raises:
             InputError: for one that draws the problems, which are drawn before the call by flags.

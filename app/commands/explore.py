@@ -33,10 +33,10 @@ def explore(
     # -P: the folder that it is started from may hold an app.py, a probes.py or an interp/.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(ENTRY), *server, "--", *study]
     with subprocess.Popen(command) as process:
-        # Who stops this command stops the server.
+        # Stopping this command stops the server.
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             code = process.wait()
-        except KeyboardInterrupt:  # the server got it too and is closing its sessions
+        except KeyboardInterrupt:  # the server received it too and closes its sessions
             code = process.wait()
     raise Exit(0 if code in (0, 130, -2) else code)

@@ -1,4 +1,4 @@
-"""How a command ends: the headlines on the screen, and everything else in the folder asked for."""
+"""Final output of a command: headlines on the screen, all files in the `--out` folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def finish(result: Result, out: Path | None) -> None:
-    """Print caption, verdict and headlines; save the Result and its figure where `out` is given.
+    """Print caption, verdict and headlines; save the Result and its figure if `out` is given.
 
     Raises:
         StorageError: where `out` cannot be written.

@@ -1,4 +1,4 @@
-"""Commands made from the catalogue: flags from a function's signature, help from its docstring."""
+"""Generate commands from the catalogue: flags from the signature, help from the docstring."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ ASKED = {"prompts": 2, "problems": 2, "task": 1, "model": 1}  # leading argument
 
 
 def entries(first: str) -> dict[str, Entry]:
-    """Second word → entry of the commands that begin with `first`; the one without a second word
-    goes by its function's name."""
+    """Second word → entry, for commands that begin with `first`; a command without a second word is
+    keyed by its function's name."""
     found = {}
     for entry in catalogue.CATALOGUE:
         word, _, second = entry.command.partition(" ")
@@ -42,7 +42,7 @@ def entries(first: str) -> dict[str, Entry]:
 
 
 def chosen(first: str, second: str) -> Entry:
-    """The entry of two words.
+    """Catalogue entry of a two-word command.
 
     Raises InputError with the nearest names.
     """
@@ -54,10 +54,10 @@ def chosen(first: str, second: str) -> Entry:
 
 
 class Commands(TyperGroup):
-    """The hand-written commands, and one for every other command of the catalogue."""
+    """Command group: hand-written commands, and a generated one for every other catalogue entry."""
 
     def list_commands(self, ctx: Any = None) -> list[str]:
-        """Hand-written and generated; not the methods that another command takes by name."""
+        """Names of all commands, without methods that another command takes by name."""
         words = [entry.command.split() for entry in catalogue.CATALOGUE if entry.command]
         known = {*self.commands, *(first for first, *second in words if not second)}
         names = [*self.commands]
@@ -71,7 +71,7 @@ class Commands(TyperGroup):
         return list(dict.fromkeys(names))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The hand-written command of this name, or the generated one, or a group of them."""
+        """The hand-written command, the generated one, or a group of that name."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         first, _, second = cmd_name.partition(" ")
@@ -89,7 +89,7 @@ class Commands(TyperGroup):
         )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Two words lead to the entry of both, unless a hand-written command takes the second."""
+        """Resolve two words to one entry, unless a hand-written command takes the second."""
         both = tuple(args[:2])
         if len(both) == 2 and not both[1].startswith("-") and both not in WRITTEN:
             command = self.get_command(ctx, " ".join(both))
@@ -99,8 +99,8 @@ class Commands(TyperGroup):
 
 
 class Generated(TyperCommand):
-    """The command of an entry, and of the methods beside it. Its flags are made on first use, since
-    reading a signature imports torch."""
+    """Command of an entry and its sibling methods. Flags are built on first use, since reading a
+    signature imports torch."""
 
     def __init__(self, name: str, methods: Sequence[Entry]) -> None:
         self._methods = methods
@@ -109,7 +109,7 @@ class Generated(TyperCommand):
 
     @property
     def params(self) -> Any:
-        """The flags, from the signatures."""
+        """Flags built from the signatures."""
         if self._made is None:
             info = CommandInfo(name=self.name, callback=_callback(self._methods))
             made: Any = get_command_from_info(
@@ -124,7 +124,7 @@ class Generated(TyperCommand):
 
 
 def _callback(methods: Sequence[Entry]) -> Callable[..., None]:
-    """A function whose signature is the flags, as Typer reads them."""
+    """Function whose signature gives the flags to Typer."""
     plain: dict[str, Parameter] = {}
     for entry in methods:
         plain = {**{p.name: p for p in plain_options(entry)}, **plain}
@@ -156,7 +156,7 @@ def _said(context: Context, name: str) -> bool:
 
 
 def run(entry: Entry, given: Mapping[str, Any], texts: Mapping[str, Any]) -> Any:
-    """The Result for flags: `given` holds model, task, n, …; `texts` the function's own options."""
+    """Run an entry: `given` holds model, task, n, …; `texts` the function's own options."""
     model = given.get("model")
     with Watch(f"loading {model}" if model else entry.question) as watch:
         from app import calls
@@ -179,9 +179,9 @@ def run(entry: Entry, given: Mapping[str, Any], texts: Mapping[str, Any]) -> Any
 
 
 def converted(entry: Entry, texts: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags as the function takes them.
+    """Convert flag texts to the function's argument types.
 
-    Raises InputError for one that it has no argument for, or a text that is no such value.
+    Raises InputError for a flag without an argument, or a text of the wrong type.
     """
     kinds = _kinds(entry)
     if unknown := [name for name in texts if name not in kinds]:
@@ -207,7 +207,7 @@ def _value(entry: Entry, name: str, kind: Any, value: Any) -> Any:
 
 
 def plain_options(entry: Entry) -> list[Parameter]:
-    """The function's own options as flags; those that a flag cannot say are left out."""
+    """The function's own options as flags, without those of types that flags cannot express."""
     takes, helps = signature(entry.load()).parameters, _helps(getdoc(entry.load()) or "")
     found = []
     for name, kind in _kinds(entry).items():
@@ -237,7 +237,7 @@ def _kinds(entry: Entry) -> dict[str, Any]:
             try:
                 written = takes[name].annotation
                 kind = _plain(eval(written, dict(space)) if isinstance(written, str) else written)
-            except NameError:  # a type that only mypy reads
+            except NameError:  # a type imported for mypy only
                 kind = None
             if kind is not None:
                 kinds[name] = kind
@@ -245,7 +245,7 @@ def _kinds(entry: Entry) -> dict[str, Any]:
 
 
 def _plain(annotation: Any) -> Any:
-    """What a flag can say of a type; None for nothing."""
+    """The type as a flag type; None if a flag cannot express it."""
     if get_origin(annotation) in (Union, UnionType):
         found = [_plain(one) for one in get_args(annotation) if one is not NoneType]
         return next((one for one in found if one is not None), None)
@@ -259,7 +259,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _helps(doc: str) -> dict[str, str]:
-    """Argument → its sentence in a docstring's section Args."""
+    """Argument → its text in a docstring's Args section."""
     part = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", doc, re.DOTALL | re.MULTILINE)
     found: dict[str, str] = {}
     names: list[str] = []
@@ -273,7 +273,7 @@ def _helps(doc: str) -> dict[str, str]:
 
 
 def _before(methods: Sequence[Entry]) -> Iterable[Parameter]:
-    """Model, method and sample."""
+    """Flags of model, method and sample."""
     entry = methods[0]
     takes = signature(entry.load()).parameters
     if entry.asks in ("prompts", "problems", "model"):

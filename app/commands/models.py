@@ -1,4 +1,4 @@
-"""``arithmoscope models``: what can be loaded by name."""
+"""``arithmoscope models``: list the models that can be loaded by name."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def models(out: Out = None) -> None:
 
 
 def as_table(frame: pd.DataFrame) -> Table:
-    """A DataFrame as people read it in a terminal: numbers right, nothing for what is not known,
-    and in full the first column, which names the rows."""
+    """Format a DataFrame for a terminal: numbers right-aligned, unknown values blank, the first
+    column (row names) untruncated."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for at, (name, dtype) in enumerate(frame.dtypes.items()):
         right = getattr(dtype, "kind", "O") in "iuf"

@@ -1,4 +1,4 @@
-"""The flags that the commands share, each said once."""
+"""Flags shared by the commands."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def assignments(
     such: str = "steps=2000",
     form: str = "NAME=VALUE",
 ) -> dict[str, Any]:
-    """NAME=VALUE texts as a mapping; a value that is JSON is read as JSON.
+    """Parse NAME=VALUE texts into a mapping; values that are valid JSON are parsed as JSON.
 
-    `form` is what the help of `flag` calls such a text.
+    `form` is the name of such a text in the help of `flag`.
 
     Raises:
         InputError: for a text without `=`.

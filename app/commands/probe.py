@@ -180,7 +180,7 @@ def probe(
 
 
 def _check_beside(context: Context, way: str) -> None:
-    """Raise InputError for a flag that a plan or a merge would not look at."""
+    """Raise InputError for a flag that a plan or a merge ignores."""
     beside = {"plan": ("out", "shard", "jobs"), "merge": ("out",)}.get(way)
     if beside is None:
         return
@@ -197,8 +197,8 @@ def _check_beside(context: Context, way: str) -> None:
 
 
 def report(result: ProbeSweep, out: Path | None) -> None:
-    """The headlines on the screen; in `out` what every command writes, closer figures of each
-    target, and report.html.
+    """Print the headlines; write the usual files, the figures of each target and report.html to
+    `out`.
 
     Raises:
         StorageError: where `out` cannot be written.
@@ -209,7 +209,7 @@ def report(result: ProbeSweep, out: Path | None) -> None:
     from interp.figures.export import write_closer
     from interp.figures.report import Section, write_report
 
-    write_closer(result, out)  # where a browser is missing, finish has said so
+    write_closer(result, out)  # `finish` has reported a missing browser
     name = result.model.name if result.model else result.task
     section = Section("Every target, at every site", result)
     write_report([section], out / "report.html", title=f"Probes of {name}, {result.task}")
@@ -244,7 +244,7 @@ def _merged(folders: list[Path]) -> ProbeSweep:
 
 
 def _unfinished(resume: Path | None, out: Path | None) -> Path | None:
-    """Where finished sites are kept until the sweep is whole."""
+    """Folder of finished sites until the sweep is complete."""
     return resume if resume is not None or out is None else out / UNFINISHED
 
 
@@ -270,7 +270,7 @@ def target_names(problems: Problems, text: str) -> tuple[str, ...]:
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
-    """`i/n` as a pair; None where the flag was left out.
+    """Parse `i/n` into a pair; None if the flag is omitted.
 
     Raises:
         InputError: for anything else.

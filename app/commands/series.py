@@ -35,7 +35,7 @@ def series(
         sample = asked.problems(function, found.load(found.steps[-1]))
         watch.step(f"{analysis} of {len(found)} checkpoints")
         options = asked.options(function) | asked.changes(function, changes)
-        # Before it has learnt its format a model's answers cannot be read, and are wrong.
+        # Before it learns its format, a model's answers are unreadable and count as wrong.
         options = ({"strict": False} if analysis == "behaviour.accuracy" else {}) | options
         result = interp.over_checkpoints(
             found, function, sample, progress=watch.progress, cancel=watch.cancel, **options

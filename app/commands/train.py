@@ -70,6 +70,6 @@ def train(
 
 
 def standing(validation: Validation) -> str:
-    """How it stands, in a line: whole problems that are right, and each digit (or task)."""
+    """One-line status: accuracy on whole problems, and by digit (or task)."""
     parts = " ".join(f"{name} {share:.0%}" for name, share in validation.by_digit.items())
     return f"{validation.exact:.2%} exact ({parts})"

@@ -1,4 +1,4 @@
-"""What a person sees and does while a command computes: a bar after two seconds, and Ctrl-C."""
+"""Progress bar (after two seconds) and Ctrl-C handling of a running command."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
 
-PATIENCE = 2.0  # seconds without a bar
+PATIENCE = 2.0  # seconds before the bar appears
 
 
 class Watch:
     """A progress bar on standard error and a cancellation token that the first Ctrl-C sets.
 
-    The computation ends between two batches and raises `Cancelled`. A second Ctrl-C does not wait
-    for that. Use it as a context manager, from the main thread.
+    The computation ends between two batches and raises `Cancelled`. A second Ctrl-C stops at once.
+    Use it as a context manager, from the main thread.
     """
 
     def __init__(self, label: str) -> None:
@@ -38,11 +38,11 @@ class Watch:
         self._cancel: Cancel | None = None
 
     def step(self, label: str) -> None:
-        """Say what is computed from here on; the count starts again."""
+        """Start a new step with this label; reset the count."""
         self._bar.reset(self._task, total=None, description=label)
 
     def describe(self, label: str) -> None:
-        """Say more about what is being computed; the count goes on."""
+        """Change the label of the current step; keep the count."""
         self._bar.update(self._task, description=label)
 
     def progress(self, done: int, total: int) -> None:

@@ -1,1 +1,1 @@
-"""One file a page of the explorer: widgets in, one library call, one figure out."""
+"""Pages of the explorer, one file each: widgets, one library call, one figure."""

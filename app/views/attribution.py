@@ -62,7 +62,7 @@ def _follow(
     prefix: str,
     clicked: tuple[str, ...] | None,
 ) -> None:
-    """The panel below: one prompt before and after the swap that was clicked, or the logit lens."""
+    """Show one prompt before and after the clicked swap, or the logit lens."""
     with st.container(border=True):
         shown = st.segmented_control(
             "Look closer",
@@ -120,7 +120,7 @@ def _example(
 def _cell(
     result: CounterfactualAttribution, clicked: tuple[str, ...] | None
 ) -> tuple[str, str] | None:
-    """The cell clicked last, as long as this figure has it."""
+    """The cell clicked last, or None if this figure lacks it."""
     if clicked is not None:
         _keep((clicked[0], clicked[1]))
     cell = cast("tuple[str, str] | None", st.session_state.get(CELL))

@@ -30,7 +30,7 @@ def page() -> None:
     views = {ANSWERS: _answers, DOCTOR: _doctor, **OF_ANY}
     views |= {SEARCH: _search, **OF_LANGUAGE_MODELS} if speaks else {}
     views |= OF_OTHERS
-    if st.session_state.get("asked") not in views:  # kept from a model that could be asked more
+    if st.session_state.get("asked") not in views:  # kept from a model with more analyses
         st.session_state["asked"] = ANSWERS
     shown = st.segmented_control(
         "What to ask",

@@ -37,7 +37,7 @@ def _follow(
     result: ProbeSweep,
     clicked: tuple[str, ...] | None,
 ) -> None:
-    """The panel below: whatever was asked of the cell that was clicked."""
+    """Show the chosen analysis of the clicked cell."""
     row = _cell(result, asked.target, clicked)
     if row is None:
         text, button = st.columns([4, 1], vertical_alignment="center")
@@ -63,7 +63,7 @@ def _follow(
 
 
 def _cell(result: ProbeSweep, target: str, clicked: tuple[str, ...] | None) -> pd.Series | None:
-    """The row of the cell clicked last, as long as this sweep has it."""
+    """The row of the cell clicked last, or None if this sweep lacks it."""
     if clicked is not None:
         _keep((clicked[0], clicked[1]))
     if CELL not in st.session_state:

@@ -1,8 +1,8 @@
-"""Which answer digits of a small model can wait: the schedule over its digit roles.
+"""All-for-one ablation by digit role: the answer digits of a small model that can wait.
 
-Waiting alone, and waiting before transfer, by answer digit. No token is a sink here, for the first
-one is a digit. Each digit is told on the prompts where the full model has it right, after the true
-digits before it.
+Waiting alone, and waiting before transfer, by answer digit. There is no sink token, since the
+first one is a digit. Each digit is scored on prompts where the full model has it right, after the
+true digits before it.
 
     python -m bench.proofs.af1_small --model mul4x4-aux
 """

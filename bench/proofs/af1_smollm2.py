@@ -1,11 +1,11 @@
-"""Where and when a language model adds: the all-for-one question put to SmolLM2.
+"""All-for-one ablation of SmolLM2: where and when a language model adds.
 
 For `smollm2-arith`, or plain `smollm2` with examples in front and `--sink shots`, on prompts whose
-sink is the same for (nearly) all, so that it tells nothing of the problem: the wait × transfer
-grid, the search on one half with the removals on the other, the same search under every replacement
-and mask, and the schedule that was found on the other styles, operators and ranges. Everything is
-told with the number of distinct right prompts, intervals and the best constant's score; where the
-search says that there is no such subgraph, or nothing, that is the result.
+sink is the same for (nearly) all, so that it carries no information about the problem: the wait ×
+transfer grid, the search on one half with the removals on the other, the same search under every
+replacement and mask, and the schedule that was found on the other styles, operators and ranges.
+Every number has the count of distinct right prompts, intervals and the best constant's score. If
+the search finds no such subgraph, or is inconclusive, that is the result.
 
 What the search found is saved whole beside the numbers (`…_search`, for `Result.load`): `transfer`
 leaves out the problems that it saw, whichever run it was.
@@ -33,7 +33,7 @@ OTHERS = ("sub:{d}", "add:1", "add:2", "add:3", "expr:A+B+C:{d}", "expr:A-B-C:{d
 
 
 def main() -> None:
-    """Run the parts that are asked for; each is written as it ends, beside those of before."""
+    """Run the requested parts; write each on completion, beside earlier ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-arith")
     parser.add_argument("--task", default="add:2")
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def named(options: Any) -> str:
-    """What the files of these options are called."""
+    """File name of these options."""
     return f"af1_{options.model.replace('/', '_')}_{options.task.replace(':', '')}"
 
 
@@ -102,7 +102,7 @@ def grid(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[st
 
 
 def search(model: Any, batch: Any, options: Any, _body: dict[str, Any]) -> dict[str, Any]:
-    """The sparsest schedule, found on one half and told of the other, and its layers' removals."""
+    """The sparsest schedule, found on one half and scored on the other, and its removals."""
     found = interp.ablation.af1(model, batch, target=options.target, **_common(options))
     found.save(saved(options))
     schedule = Schedule.of(spec) if (spec := found.settings["schedule"]) else None
@@ -147,13 +147,15 @@ def transfer(model: Any, _batch: Any, options: Any, body: dict[str, Any]) -> dic
 
 
 def saved(options: Any) -> Path:
-    """Where what the search found is kept."""
+    """Folder of the saved search."""
     return RESULTS / f"{named(options)}_search"
 
 
 def searched(options: Any, body: dict[str, Any]) -> AllForOne:
-    """What the search of these prompts found, in this run or an earlier one. Raises InputError
-    where nothing was searched, or the saved search is another than that of `body`."""
+    """Search result of these prompts, from this run or an earlier one.
+
+    Raises InputError if there is none, or if the saved search differs from that of `body`.
+    """
     folder = saved(options)
     found = AllForOne.load(folder) if folder.exists() else None
     if found is None or found.code != body.get("search", {}).get("code"):

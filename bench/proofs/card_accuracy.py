@@ -1,4 +1,4 @@
-"""Every shipped card's accuracy, measured again by asking the model: greedy answers, read as text.
+"""Replicate the accuracy on every shipped card from greedy answers, read as text.
 
 Claim: `arithmoscope behaviour --model NAME --n 10000 --seed 1` gives the card's accuracy within its
 interval. Both are estimates: of two samples of one size, one lies outside the other's interval in
@@ -29,7 +29,7 @@ LEVEL = 0.05  # of the test that a card is held to where the new estimate is out
 
 
 def reproduce(name: str, n: int, seed: int) -> dict[str, Any]:
-    """The card's accuracy of a shipped model beside the one measured here."""
+    """Measure a shipped model's accuracy beside its card's."""
     card = (read_card(fixture_folders()[name]) or {})["accuracy"]
     model = interp.load(name)
     found = interp.behaviour.accuracy(model, model.task or "", n=n, seed=seed)
@@ -53,7 +53,7 @@ def reproduce(name: str, n: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Ask every shipped model, write what it said, and fail where one contradicts its card."""
+    """Measure every shipped model, write the results, and fail if one contradicts its card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)

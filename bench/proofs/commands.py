@@ -1,4 +1,4 @@
-"""Every command in a process of its own, through to figures that are pictures.
+"""Run every command in its own process, including PNG and SVG figures.
 
     python -m bench.proofs.commands
 
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def pictures(*arguments: str, cwd: Path | None = None) -> None:
-    """Run a command; raises AssertionError where it fails or leaves no PNG and SVG."""
+    """Run a command. Raises AssertionError if it fails or writes no PNG and SVG."""
     with TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         # No folder of the caller's comes before the installed packages.

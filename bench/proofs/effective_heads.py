@@ -1,4 +1,4 @@
-"""SmolLM2's most effective heads, by which the recipe `smollm2-arith-heads` trains.
+"""SmolLM2's most effective heads, the ones that the recipe `smollm2-arith-heads` trains.
 
 First-order mean ablation on training problems of `smollm2-arith`'s tasks and styles
 (`interp.training.adapters.head_scores`). Claim: the heads of the recipe are those with the highest

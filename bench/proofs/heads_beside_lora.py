@@ -24,7 +24,7 @@ OTHER = {"name", "heads", "shared_kv", "rank", "alpha", "projections", "learning
 
 
 def told(card: Any) -> dict[str, Any]:
-    """What is compared of a card."""
+    """Compared fields of a card."""
     return {
         "hash": card["weight_hash"],
         "parameters": card["parameters"],
@@ -36,7 +36,7 @@ def told(card: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compare the cards, after a look that nothing but what is trained and its rate differs."""
+    """Compare the cards, after checking that only the trained parameters and the rate differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lora", default="runs/smollm2-arith-start", help="its folder")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What a language model's stream holds of a number, layer by layer, beside what its tokens show.
+"""Probes of a number in a language model's stream, by layer, beside what its tokens show.
 
 Near-multiples of 5 and 10 (StreetMath, 2510.25776), parity and magnitude of the first number, and
 the carries of a two-digit sum, on values of that number that no probe has seen, each held out once

@@ -2,10 +2,10 @@
 
 Every product is probed at every layer, site and answer position, twice: on held-out values of b,
 and on held-out pairs (a_i, b_j), which no probe has seen multiplied. What the one-hot digits give
-is subtracted. The cell that the training folds like best is then edited: the product is moved to
+is subtracted. The cell with the best cross-validated score is then edited: the product is moved to
 another prompt's value, and the answer compared with the one that follows, beside those predicted
-for other prompts and beside random edits. So many products are so many chances to be wrong: they
-count as used at a false-discovery rate q of at most 0.05 over all of them.
+for other prompts and beside random edits. To correct for the number of products, they count
+as used at a false-discovery rate q of at most 0.05 over all of them.
 
     python -m bench.proofs.probe_partial_products mul3x3-aux
 """

@@ -1,8 +1,8 @@
-"""Has the causal test the power to find what is surely used?
+"""Positive control of the causal test: does it detect a representation that is surely used?
 
-The test that finds no partial product used (`probe_partial_products`) is asked about the one thing
-that must be: the answer digit, in the last layer's stream where it is predicted, from which the
-vocabulary is read. It is asked one layer below as well, where nothing is certain.
+The test finds no partial product used (`probe_partial_products`). Here it edits the one thing that
+must be used: the answer digit in the last layer's stream at the position that predicts it, from
+which the unembedding reads. It also edits one layer below, where use is not certain.
 
     python -m bench.proofs.probe_power mul4x4-aux mul4x4-sft
 """
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _moved(model: Model, layer: int, options: argparse.Namespace) -> list[dict[str, object]]:
-    """One row an answer digit: was the stream moved to another digit, and did the answer follow?"""
+    """Rows, one per answer digit: did the stream move to another digit, did the answer follow?"""
     assert model.task is not None
     rows = []
     for k in range(model.task.answer_digits):

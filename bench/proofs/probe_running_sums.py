@@ -1,8 +1,8 @@
 """The running sums of 2510.00184 (Fig. 3) in models trained here, each on its own activations.
 
 The paper's errors for plain fine-tuning (94, 113, 74, 79, 28) are 1.6 to 3.4 times a constant's.
-Asked here: does a model trained on answers alone read worse than a constant when its probe is
-fitted to its own activations, and does any model hold ĉ_k beyond the one-hot digits?
+Questions: is a probe of a model trained on answers alone worse than a constant when fitted to that
+model's activations, and does any model hold ĉ_k beyond the one-hot digits?
 
     python -m bench.proofs.probe_running_sums aux=mul3x3-aux sft=mul3x3-sft icot=mul3x3-icot
 """
@@ -19,13 +19,13 @@ KINDS, SIZES = ("aux", "sft", "icot"), ("3x3", "4x4")
 
 
 def shipped(size: str) -> dict[str, str]:
-    """The models of products of that size that are there, by the way they were trained."""
+    """Available multiplication models of that size, by training method."""
     known = set(interp.list_models()["name"])
     return {kind: name for kind in KINDS if (name := f"mul{size}-{kind}") in known}
 
 
 def all_shipped() -> list[str]:
-    """The models of products that are there, of every size and way."""
+    """Available multiplication models of all sizes and training methods."""
     return [name for size in SIZES for name in shipped(size).values()]
 
 

@@ -48,7 +48,7 @@ def errors_of(expressions: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Print each expression with what mypy says; exit with 1 where it says anything else."""
+    """Print each expression with mypy's error; exit with 1 if an error is not the expected one."""
     found = errors_of(list(CALLS))
     wrong = 0
     for (expression, expected), code in zip(CALLS.items(), found, strict=True):

@@ -68,7 +68,7 @@ class Place(NamedTuple):
         return (self.kept / name / "failed.json").is_file()
 
     def done(self, name: str) -> bool:
-        """Whether there is nothing left to train."""
+        """Whether the run has finished training."""
         return self.failed(name) or self.card(name) is not None
 
 
@@ -92,7 +92,7 @@ def best_rate(place: Place, search: Mapping[str, Recipe]) -> str | None:
 
 
 def planned(place: Place) -> list[Recipe]:
-    """All runs in their order: the search, and once it has ended the two designs."""
+    """All runs in order: the search and, once it has ended, the two designs."""
     search = design.search()
     rate = best_rate(place, search)
     later = () if rate is None else (*design.three_digits(rate), *design.four_digits(rate))
@@ -101,7 +101,7 @@ def planned(place: Place) -> list[Recipe]:
 
 
 def outstanding(place: Place, recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Those not done, without what would start from a run that broke off."""
+    """Runs not done, without those that start from a run that broke off."""
     return [
         recipe
         for recipe in recipes
@@ -126,8 +126,7 @@ def _git(*words: str) -> str:
 
 
 def run_one(recipe: Recipe, place: Place, commit: str, cancel: Cancel | None = None) -> bool:
-    """Train a run, or go on with it, and keep its card and log. False where it was cancelled, with
-    a checkpoint."""
+    """Train or resume a run, and keep its card and log. False if cancelled, with a checkpoint."""
     out = place.runs / recipe.name
     _note_commit(out, commit)
 
@@ -209,7 +208,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 class Effect(NamedTuple):
-    """Mean of the runs at + less mean of those at −, with a 95 % interval; NaN without replicas."""
+    """Mean of runs at + minus mean of runs at −, with a 95 % interval; NaN without replicas."""
 
     name: str
     effect: float
@@ -316,7 +315,7 @@ def _points(found: Effect) -> str:
 def run_outstanding(
     place: Place, only: str, most: int | None, cancel: Cancel | None = None
 ) -> None:
-    """Train what is outstanding, at most that many runs; each run may add to what is planned."""
+    """Train outstanding runs, at most `most`; each run may add to the plan."""
     commit = code_commit()
     count = 0
     while most is None or count < most:
@@ -331,7 +330,7 @@ def run_outstanding(
 
 
 def main() -> None:
-    """Run what is asked for; without an option print the table."""
+    """Run the requested parts; without an option print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--table", action="store_true", help="the table, from cards (the default)")

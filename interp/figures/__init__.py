@@ -1,4 +1,4 @@
-"""The kit of every figure: theme, heat map, export, report.
+"""Base of every figure: theme, heat map, export, report.
 
 Computes nothing. Each family keeps its own figures in its `figures/`.
 """

@@ -1,4 +1,4 @@
-"""Figures as files: always HTML that needs no network; PNG and SVG where a browser is found."""
+"""Write figures as offline HTML, and as PNG and SVG if a browser is found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from interp.results.atomic import write_atomic
 from interp.results.result import Result
 
 Kind = Literal["html", "png", "svg"]
-SCALE = 2  # pixels of a PNG for each pixel of the screen
+SCALE = 2  # PNG pixels per screen pixel
 
 _importing = Lock()
 
@@ -31,7 +31,7 @@ NO_BROWSER = (
 
 
 class Export(NamedTuple):
-    """What was written, and a line for each thing that could not be."""
+    """Written files, and one line for each file that could not be written."""
 
     files: tuple[Path, ...]
     missing: tuple[str, ...]
@@ -76,7 +76,7 @@ def write_figure(
 def write_closer(result: Result, folder: str | Path) -> Export:
     """Write the further figures of a Result to `folder`, as PNG and SVG.
 
-    As `write_figure`, it never fails for want of a browser.
+    As with `write_figure`, a missing browser never fails the call.
 
     Raises:
         StorageError: where the folder cannot be written.
@@ -93,16 +93,16 @@ def write_closer(result: Result, folder: str | Path) -> Export:
 
 
 def file_name(*words: object) -> str:
-    """Words as a file name: `("layers", "product[0,1]")` gives `layers-product-0-1`."""
+    """Join words into a file name: `("layers", "product[0,1]")` gives `layers-product-0-1`."""
     return "-".join(re.sub(r"[^\w.]+", "-", str(word)).strip("-") for word in words)
 
 
 class BrowserError(RuntimeError):
-    """A picture could not be drawn; the message says why and what to do."""
+    """A picture could not be drawn; the message gives the cause and the remedy."""
 
 
 def page(figure: go.Figure) -> bytes:
-    """The figure as one HTML file that needs no network: Plotly's script is inside."""
+    """The figure as one offline HTML file with Plotly's script included."""
     return str(figure.to_html(include_plotlyjs=True, full_html=True)).encode()
 
 
@@ -119,7 +119,7 @@ def pictures(figure: go.Figure, formats: Sequence[str]) -> dict[str, bytes]:
 def every_picture(
     figures: Mapping[str, go.Figure], formats: Sequence[str] = ("png", "svg")
 ) -> dict[str, bytes]:
-    """Named figures as pictures, by file name, in one start of the browser.
+    """Pictures of named figures, by file name, with a single browser start.
 
     Raises:
         BrowserError: without a browser, or where it fails.
@@ -128,7 +128,7 @@ def every_picture(
     if path is None:
         raise BrowserError(NO_BROWSER)
     os.environ.setdefault("BROWSER_PATH", path)  # where plotly's renderer looks first
-    from asyncio import InvalidStateError  # of the renderer, where a browser ends as it starts
+    from asyncio import InvalidStateError  # raised by the renderer if the browser exits on start
 
     with no_command_line():
         from kaleido.errors import KaleidoError
@@ -147,7 +147,7 @@ def every_picture(
 
 
 def browser() -> str | None:
-    """The Chromium or Chrome that draws pictures: BROWSER_PATH, an installed one, Playwright's."""
+    """Path of the Chromium or Chrome to use: BROWSER_PATH, an installed one, or Playwright's."""
     with no_command_line():
         from choreographer.browsers import Chromium
 
@@ -164,9 +164,9 @@ def browser() -> str | None:
 def no_command_line() -> Iterator[None]:
     """Hide the arguments of the process while kaleido, choreographer and logistro are imported.
 
-    logistro, below the other two, parses `sys.argv` when it is imported, and takes `--log FILE` of
-    ours for an abbreviation of two options of its own: it ends the process with exit code 2.
-    Once imported it does not look again, and nothing is hidden.
+    logistro, a dependency of the other two, parses `sys.argv` on import and takes our `--log FILE`
+    for an abbreviation of two of its own options: it ends the process with exit code 2. After the
+    first import it does not parse again, and nothing is hidden.
     """
     with _importing:
         if "logistro" in sys.modules:

@@ -1,4 +1,4 @@
-"""Heat maps with named cells, shared by the figures."""
+"""Heat maps with labelled cells, shared by all figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from interp.figures.theme import INK
 
-_MAX_LABELLED = 160  # cells; beyond that their numbers would not be legible
+_MAX_LABELLED = 160  # cells; above it the numbers are illegible
 _MAX_TICKS = 16
 
 
@@ -25,7 +25,7 @@ def heatmap(
     text: npt.NDArray[np.object_] | None = None,
     hover: npt.NDArray[np.object_] | None = None,
 ) -> go.Heatmap:
-    """A heat map with a number in each cell where there is room, and details on hover."""
+    """Heat map with a number in each cell if there is room, and details on hover."""
     labelled = text is not None and values.size <= _MAX_LABELLED
     return go.Heatmap(
         z=values,
@@ -44,7 +44,7 @@ def heatmap(
 
 
 def count_axis(labels: Sequence[str], most: int = _MAX_TICKS) -> dict[str, Any]:
-    """An axis of categories, no more of them named than `most`."""
+    """Category axis with at most `most` labels."""
     return {
         "type": "category",
         "range": [-0.5, len(labels) - 0.5],
@@ -54,7 +54,7 @@ def count_axis(labels: Sequence[str], most: int = _MAX_TICKS) -> dict[str, Any]:
 
 
 def most_first(labels: Sequence[str]) -> list[str]:
-    """Each number's digits, most significant first, the numbers in order, a sign before all."""
+    """Sort labels: a sign first, then the numbers in order, most significant digit first."""
     signs = [label for label in labels if label == "sign"]
     digits = [label for label in labels if label != "sign"]
     names = dict.fromkeys(label[0] for label in digits)
@@ -70,19 +70,19 @@ def outline(figure: go.Figure, cells: npt.NDArray[np.bool_], *, row: int = 1, co
         "xref": panel.xaxis.plotly_name.replace("axis", ""),
         "yref": panel.yaxis.plotly_name.replace("axis", ""),
     }
-    # On an axis of categories a shape's coordinates count them from 0.
+    # On a category axis a shape's coordinates are category indices from 0.
     frames = [
         {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5, **style}
         for y, x in zip(*np.nonzero(cells), strict=True)
     ]
-    # All at once: Plotly checks every shape again for each one that is added.
+    # Add all at once: Plotly revalidates every shape on each addition.
     figure.update_layout(shapes=[*figure.layout.shapes, *frames])
 
 
 def signed_text(
     values: npt.NDArray[np.float64], half: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.object_]:
-    """Numbers for cells, with a small ± below where there is an interval; '' where unknown."""
+    """Cell texts: the number, with a small ± below if there is an interval; '' if unknown."""
     shown = np.vectorize(_short, otypes=[object])(values)
     return shown if half is None else shown + np.vectorize(_width, otypes=[object])(half)
 
@@ -94,7 +94,7 @@ def _width(half: float) -> str:
 
 
 def _short(value: float) -> str:
-    """Two or three digits; a value that is not 0 but too small for them says so."""
+    """Format to two or three digits; a nonzero value too small for them is marked as such."""
     if np.isnan(value):
         return ""
     if value == 0:

@@ -1,4 +1,4 @@
-"""Renderers: the function that draws each type of Result, registered by decorators."""
+"""Registry of renderers, the functions that draw each type of Result; filled by decorators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOSER: dict[type[Result], Callable[[Any], Figures]] = {}
 
 
 def renders(kind: type[R]) -> Callable[[Callable[[R], go.Figure]], Callable[[R], go.Figure]]:
-    """Decorator: the function draws the main figure of this Result type and its subclasses."""
+    """Decorator that registers the main figure of a Result type and its subclasses."""
 
     def register(function: Callable[[R], go.Figure]) -> Callable[[R], go.Figure]:
         _RENDERERS[kind] = function
@@ -30,7 +30,7 @@ def renders(kind: type[R]) -> Callable[[Callable[[R], go.Figure]], Callable[[R],
 
 
 def shows(kind: type[R]) -> Callable[[Callable[[R], Figures]], Callable[[R], Figures]]:
-    """Decorator: the function draws every further figure of this Result type, by name."""
+    """Decorator that registers the other figures of a Result type, by name."""
 
     def register(function: Callable[[R], Figures]) -> Callable[[R], Figures]:
         _CLOSER[kind] = function
@@ -40,19 +40,19 @@ def shows(kind: type[R]) -> Callable[[Callable[[R], Figures]], Callable[[R], Fig
 
 
 def has_renderer(kind: type[Result]) -> bool:
-    """Whether some function draws Results of this type."""
+    """Whether a renderer is registered for this type."""
     kinds.import_figures(kind.analysis)
     return any(base in _RENDERERS for base in kind.__mro__)
 
 
 def _of_type(result: Result, known: Mapping[type[Result], Callable[[Any], Any]]) -> Any:
-    """What is registered for the type of a Result or the nearest above it; None for none."""
+    """The function registered for a Result's type or its nearest base; None if there is none."""
     kinds.import_figures(getattr(result, "analysis", ""))
     return next((known[base] for base in type(result).__mro__ if base in known), None)
 
 
 def draw(result: Result, name: str | None = None) -> go.Figure:
-    """The main figure of a Result, or the further one called `name`.
+    """Draw the main figure of a Result, or the one called `name`.
 
     Raises:
         InputError: if its type has no figure, or none of that name.
@@ -74,7 +74,7 @@ def draw(result: Result, name: str | None = None) -> go.Figure:
 
 
 def closer(result: Result) -> Figures:
-    """The figures beyond the main one, by name; empty where there are none."""
+    """All figures but the main one, by name; may be empty."""
     function = _of_type(result, _CLOSER)
     return {} if function is None else function(result)
 

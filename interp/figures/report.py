@@ -1,4 +1,4 @@
-"""One HTML report of a run: figures, tables, calls and limits.
+"""HTML report of a run: figures, tables, calls and limits.
 
 Plotly's script is inside, once, so the file opens without a network.
 """
@@ -22,7 +22,7 @@ from interp.results.atomic import write_atomic
 from interp.results.display import number
 from interp.results.result import Result
 
-_MAX_ROWS = 400  # of a table; the rest is in the files beside the report
+_MAX_ROWS = 400  # per table; the files beside the report have all rows
 _CONFIG = {"displaylogo": False, "responsive": False}
 _STYLE = f"""
 body {{ font: 15px/1.5 {FONT}; color: {INK}; max-width: 940px; margin: 2rem auto; padding: 0 1rem }}
@@ -57,7 +57,7 @@ class Section:
 def write_report(
     sections: Sequence[Section], path: str | Path, *, title: str, lead: str = "", script: str = ""
 ) -> Path:
-    """Write `report` to `path`, whole or not at all.
+    """Write `report` to `path` atomically.
 
     Raises:
         InputError: without a section, or for a Result that has no figure.
@@ -67,8 +67,8 @@ def write_report(
 
 
 def report(sections: Sequence[Section], *, title: str, lead: str = "", script: str = "") -> bytes:
-    """The sections as one HTML page: the findings first, then each Result with its figures, table,
-    call, and what it does not show.
+    """Render the sections as one HTML page: findings first, then each Result with its figures,
+    table, call and limits ("Does not show").
 
     Args:
         lead: a paragraph under the title.
@@ -93,7 +93,7 @@ def report(sections: Sequence[Section], *, title: str, lead: str = "", script: s
 
 
 def _findings(sections: Sequence[Section]) -> str:
-    """A line a section, with the verdict or why there is none."""
+    """One line per section, with the verdict or the reason why there is none."""
     items = "".join(
         f"<li><a href='#s{i}'>{escape(section.title)}</a>: {escape(_found(section.result))}</li>"
         for i, section in enumerate(sections)
@@ -141,7 +141,7 @@ def _headlines(result: Result) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """The tidy table, folded away; numbers to four digits, the exact ones are in table.parquet."""
+    """The tidy table, collapsed; four digits, with exact numbers in table.parquet."""
     shown = frame.head(_MAX_ROWS)
     head = "".join(f"<th>{escape(str(name))}</th>" for name in shown)
     rows = "".join(
@@ -163,7 +163,7 @@ def _cell(value: object) -> str:
 
 
 def _ending(sections: Sequence[Section], script: str) -> str:
-    """Which models, which versions, and what the run was started with."""
+    """Models, versions and the script of the run."""
     ids = dict.fromkeys(s.result.model for s in sections if s.result.model is not None)
     models = "; ".join(f"{escape(model.name)} <code>{model.hash[:16]}</code>" for model in ids)
     versions = ", ".join(

@@ -77,7 +77,7 @@ def frame(
     height: int = 420,
     legend: bool = False,
 ) -> go.Figure:
-    """Put the question above the figure and, below it, verdict, caption and what it does not show.
+    """Put the question above the figure; verdict, caption and limits ("Does not show") below.
 
     `height` is that of the plot itself, in pixels; text adds to it. `legend` lays the legend out in
     a line of its own under the title. Returns the same figure.
@@ -115,13 +115,13 @@ def frame(
 
 
 def signed_range(values: npt.NDArray[np.float64]) -> dict[str, object]:
-    """The colour axis of signed effects: red–blue, zero in the middle."""
+    """Colour axis of signed effects: red–blue, centred at zero."""
     largest = _largest(np.abs(values))
     return {"colorscale": SIGNED, "zmin": -largest, "zmax": largest}
 
 
 def magnitude_range(values: npt.NDArray[np.float64], top: float | None = None) -> dict[str, object]:
-    """The colour axis of magnitudes: cividis from 0 to the largest, or to `top`."""
+    """Colour axis of magnitudes: cividis from 0 to the maximum, or to `top`."""
     return {"colorscale": MAGNITUDE, "zmin": 0.0, "zmax": _largest(values) if top is None else top}
 
 
@@ -142,7 +142,7 @@ def error_bars(
 
 
 def translucent(colour: str, alpha: float) -> str:
-    """A hex colour as rgba, for bands."""
+    """Convert a hex colour to rgba, for bands."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
 

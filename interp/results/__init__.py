@@ -1,4 +1,4 @@
-"""The kit of every Result: the contract, named-axis arrays, intervals, storage, captions, calls.
+"""Base of every Result: the contract, named-axis arrays, intervals, storage, captions, calls.
 
 numpy, pandas and pyarrow only. Each family keeps its own Result types in its `results/`.
 """

@@ -1,4 +1,4 @@
-"""Atomic writes: a reader finds the old file or the new one, never half of either.
+"""Atomic writes: a reader sees the old file or the new one, never a partial one.
 
 A file is written under a temporary name beside its target, flushed to the disk and renamed over it;
 a folder is filled beside its target and renamed, or emptied into it file by file. When the disk
@@ -36,7 +36,7 @@ _REMEDIES = {
 
 
 def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], None]) -> Path:
-    """Write a file whole or not at all, and return its path.
+    """Write a file atomically and return its path.
 
     Args:
         path: the file; missing folders above it are made.
@@ -63,7 +63,7 @@ def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], None]) 
 
 @contextmanager
 def folder_atomic(path: str | Path) -> Iterator[Path]:
-    """Fill a folder whole or not at all: `with folder_atomic("out") as folder: …`.
+    """Fill a folder atomically: `with folder_atomic("out") as folder: …`.
 
     Yields an empty temporary folder beside `path`. When the block ends well, it takes the place of
     `path`; where `path` already holds files, those of the same name are replaced and the others are
@@ -88,7 +88,7 @@ def folder_atomic(path: str | Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    # On the same file system as the target, or the rename would be a copy.
+    # On the target's file system: across file systems a rename is a copy.
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
 
 
@@ -137,7 +137,7 @@ def _refusing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = _REMEDIES.get(error.errno or 0)
-        if reason is None:  # not the disk's doing: whoever filled the folder has to explain it
+        if reason is None:  # not a disk error: the caller's exception explains it
             raise
         raise StorageError(
             error.errno, f"cannot save {path}: {reason} (nothing was left half-written)"

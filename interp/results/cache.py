@@ -1,4 +1,4 @@
-"""The user's cache folder, for data that can be computed again."""
+"""The user's cache folder, for data that can be recomputed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python that makes a Result again: the parts of `.code`."""
+"""Build Python code that reproduces a Result: the parts of `.code`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SAMPLERS = ("uniform", "carries", "cascades", "lengths")
 
 
 def problems_call(problems: Problems, seeds: tuple[int, ...] = (0,)) -> str:
-    """An expression that makes exactly these problems.
+    """Expression that makes exactly these problems.
 
-    The short form, `interp.task("add:5").sample(512, seed=0)` or `.grid()`, where the problems know
-    how they were drawn, or where a sampler with one of the seeds gives the same ones; the operands
-    written out otherwise.
+    The short form, `interp.task("add:5").sample(512, seed=0)` or `.grid()`, if the problems record
+    how they were drawn, or if a sampler with one of the seeds gives the same ones; otherwise the
+    operands in full.
     """
     prefix = f"interp.task({problems.task.name!r})"
     found = origin_of(problems, seeds)
@@ -38,8 +38,8 @@ def problems_call(problems: Problems, seeds: tuple[int, ...] = (0,)) -> str:
 
 
 def origin_of(problems: Problems, seeds: tuple[int, ...] = (0,)) -> Origin | None:
-    """How the problems were drawn from the whole of their task, from memory or by drawing with each
-    of the seeds; None where neither tells."""
+    """How the problems were drawn from their whole task: as recorded, or found by drawing with each
+    of the seeds; None if unknown."""
     task, n = problems.task, len(problems)
     if problems.origin is not None:
         return problems.origin
@@ -57,7 +57,7 @@ def origin_of(problems: Problems, seeds: tuple[int, ...] = (0,)) -> Origin | Non
 
 
 class Expression(str):
-    """Python that `call` writes as it is, where an option is more than a value."""
+    """Python code that `call` inserts verbatim."""
 
     __slots__ = ()
 
@@ -66,7 +66,7 @@ class Expression(str):
 
 
 def call(function: str, *positional: str, **options: Any) -> str:
-    """`function(positional, name=value, …)`, options that are None left out."""
+    """`function(positional, name=value, …)` without the options that are None."""
     named = [f"{name}={_literal(value)}" for name, value in options.items() if value is not None]
     return f"{function}({', '.join([*positional, *named])})"
 
@@ -85,8 +85,8 @@ ASKED = ("problems", "held_out", "draws_from", "starting_with", "wanted")
 
 
 def asked_of(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What an analysis is asked with, as Python, and the options that draw it: the task's name
-    where the analysis draws these problems of it, else an expression that makes them."""
+    """The prompts argument of an analysis as Python, and the options that draw it: the task's name
+    if the analysis draws these problems from it, else an expression that makes them."""
     draw = settings.get("draws_from")
     if draw is None:
         return str(settings.get("problems", "problems")), {}
@@ -121,7 +121,7 @@ def function_code(function: str, last: str) -> str:
 
 
 def model_call(name: str, starting_with: str | None = None) -> str:
-    """An expression that loads a model, its prompts begun as they were where that was changed."""
+    """Expression that loads a model, with `starting_with` if the prompts' start was changed."""
     start = "" if starting_with is None else f".starting_with({starting_with!r})"
     if not name.startswith(WRAPPED):
         return f"interp.load({name!r}){start}"

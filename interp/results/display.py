@@ -1,4 +1,4 @@
-"""How numbers and sentences of a Result are worded."""
+"""Wording of a Result's numbers and sentences."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 
 def number(value: float) -> str:
-    """A headline as people read it: 4 significant digits, a dash where it is not defined."""
+    """Text of a headline: 4 significant digits, a dash if undefined."""
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     return f"{value:.4g}".replace("-", "−")
 
 
 def unread_formats(names: Sequence[str]) -> str:
-    """A sentence on the formats of which no answer could be read, with a blank before it; "" for
-    none."""
+    """Sentence on formats without a readable answer, with a leading blank; "" for none."""
     if not names:
         return ""
     return (

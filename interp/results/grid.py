@@ -1,4 +1,4 @@
-"""Arrays with named axes and cells, from which figures are drawn and tables made."""
+"""Arrays with named axes and labels, the source of figures and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis of a `Grid`: what it runs over, and the name of each place on it.
+    """One axis of a `Grid`: its name and labels.
 
     >>> Axis("answer_digit", ("c0", "c1", "c2"))
     Axis(name='answer_digit', labels=('c0', 'c1', 'c2'))
@@ -34,10 +34,10 @@ class Axis:
             raise InputError(f"axis {self.name!r} names a place twice: {self.labels}")
 
     def index(self, label: object) -> int:
-        """Where `label` lies on the axis.
+        """Index of `label` on the axis.
 
         Raises:
-            InputError: if it does not, with the labels there are.
+            InputError: for an unknown label; the message lists the labels.
         """
         try:
             return self.labels.index(str(label))
@@ -51,7 +51,7 @@ class Grid:
     """Values with named axes and, where they were estimated, an interval for each.
 
     Args:
-        values: float64, one dimension for each axis; NaN where a cell could not be measured.
+        values: float64, one dimension for each axis; NaN in unmeasured cells.
         axes: in the order of the dimensions; labels as long as each dimension.
         low, high: bounds of the same shape, both or neither.
 
@@ -86,11 +86,11 @@ class Grid:
         return self.values.shape
 
     def axis(self, name: str) -> Axis:
-        """The axis of that name; InputError with the names there are if there is none."""
+        """The axis of that name. Raises InputError with the known names."""
         return self.axes[self._dimension(name)]
 
     def at(self, **labels: object) -> float | Grid:
-        """The cell, or the slice, at the named places: `grid.at(answer_digit="c2")`."""
+        """The cell or slice at the given labels: `grid.at(answer_digit="c2")`."""
         index: list[int | slice] = [slice(None)] * len(self.axes)
         for name, label in labels.items():
             dimension = self._dimension(name)
@@ -103,8 +103,8 @@ class Grid:
         return Grid(self.values[place], kept, low, high)
 
     def frame(self, value: str = "value") -> pd.DataFrame:
-        """Tidy: one row a cell, a column for each axis, then `value`, and `value_low` and
-        `value_high` where there is an interval."""
+        """Tidy table, one row per cell: a column per axis, then `value`, and `value_low` and
+        `value_high` if there is an interval."""
         places = np.indices(self.shape).reshape(len(self.axes), -1)
         columns: dict[str, object] = {
             axis.name: np.asarray(axis.labels, dtype=object)[place]
@@ -164,7 +164,7 @@ class Grid:
 
 
 def stack(axis: Axis, grids: Sequence[Grid]) -> Grid:
-    """Grids with the same axes, one behind the other along a new first axis."""
+    """Stack grids with the same axes along a new first axis."""
     if len(grids) != len(axis.labels) or len({grid.axes for grid in grids}) != 1:
         raise InputError("stacked grids need equal axes, and a label each on the new one")
     low = [grid.low for grid in grids if grid.low is not None]

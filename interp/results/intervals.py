@@ -20,7 +20,7 @@ from interp.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
-_BLOCK = 2**22  # weights drawn at a time: 32 MiB of float64
+_BLOCK = 2**22  # weights per block: 32 MiB of float64
 
 
 def mean_interval(
@@ -141,9 +141,9 @@ def benjamini_hochberg(p: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Rows gathered into the smallest units that are always resampled together.
+    """Rows aggregated into the smallest units that are resampled together.
 
-    sums, counts   [units, cells], over the rows of a unit that are known
+    sums, counts   [units, cells], over the non-NaN rows of a unit
     kinds          [units, kinds], the group of each kind that a unit belongs to
     alone          [cells], whether a cell has values in fewer than two groups of some kind
     """
@@ -170,7 +170,7 @@ class _Sample:
         return cls(sums, counts, units, np.min(reached, axis=0) < 2)
 
     def resampled_means(self, rng: np.random.Generator, resamples: int) -> Floats:
-        """The mean of each cell in each resample, [resamples, cells]; NaN where none was drawn."""
+        """Mean of each cell in each resample, [resamples, cells]; NaN if no value was drawn."""
         means = np.empty((resamples, self.sums.shape[1]))
         step = max(1, _BLOCK // len(self.sums))
         for start in range(0, resamples, step):
@@ -181,8 +181,7 @@ class _Sample:
         return means
 
     def _weights(self, rng: np.random.Generator, resamples: int) -> Floats:
-        """How often each unit counts, [resamples, units]: the product over kinds of how often its
-        group was drawn."""
+        """Weight of each unit, [resamples, units]: the product over kinds of its group's draws."""
         weights = np.ones((resamples, len(self.sums)))
         for kind in self.kinds.T:
             n_groups = int(kind.max()) + 1
@@ -196,14 +195,14 @@ class _Sample:
 def _groups_reached(
     known: npt.NDArray[np.bool_], kind: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.int64]:
-    """How many groups of a kind have a known value, in each cell; `known` is [units, cells]."""
+    """Number of groups of a kind with a known value, per cell; `known` is [units, cells]."""
     seen = np.zeros((int(kind.max()) + 1, known.shape[1]), dtype=bool)
     np.logical_or.at(seen, kind, known)
     return np.asarray(seen.sum(axis=0))
 
 
 def _percentiles(means: Floats, q: float) -> Floats:
-    # A resample that missed every value of a sparse cell has no mean there: leave it out.
+    # Skip resamples that drew no value of a sparse cell.
     if not np.isnan(means).any():
         return np.percentile(means, q, axis=0)
     bounds = np.full(means.shape[1], np.nan)

@@ -1,6 +1,6 @@
-"""Modules that define and draw each kind of Result, as the catalogue registers them.
+"""Registry of the modules that define and draw each kind of Result; the catalogue fills it.
 
-`analysis` in a saved result.json names the kind. Nothing is imported before it is asked for.
+`analysis` in a saved result.json names the kind. Modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Kind(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """What draws a Result, or its further figure of a name; and whether a type is drawn."""
+    """Functions that draw a Result (or its named extra figure) and say whether a type is drawn."""
 
     draw: Callable[[Any, str | None], Any]
     draws: Callable[[type], bool]
@@ -30,28 +30,28 @@ _DRAWING: list[Drawing] = []
 
 
 def register(analysis: str, result: str, figures: str = "") -> None:
-    """Name the Result type of an analysis and the module of its figures."""
+    """Register the Result type of an analysis and the module of its figures."""
     _KINDS[analysis] = Kind(result, figures)
 
 
 def import_result(analysis: str) -> None:
-    """Import the module that defines the Result type of `analysis`, where one is registered."""
+    """Import the module that defines the Result type of `analysis`, if registered."""
     if analysis in _KINDS:
         faces.found(_KINDS[analysis].result.partition(":")[0])
 
 
 def import_figures(analysis: str) -> None:
-    """Import the module that draws `analysis`, where one is registered."""
+    """Import the module that draws `analysis`, if registered."""
     if analysis in _KINDS and _KINDS[analysis].figures:
         faces.found(_KINDS[analysis].figures)
 
 
 def draw_by(draw: Callable[[Any, str | None], Any], draws: Callable[[type], bool]) -> None:
-    """Set what draws Results; the registry of figures does so when it is imported."""
+    """Set the functions that draw Results; the figure registry calls this on import."""
     _DRAWING[:] = [Drawing(draw, draws)]
 
 
 def drawing(analysis: str) -> Drawing | None:
-    """What draws the Results of `analysis`; None where no figures were ever imported."""
+    """Functions that draw the Results of `analysis`; None if no figures were imported."""
     import_figures(analysis)
     return _DRAWING[0] if _DRAWING else None

@@ -19,11 +19,11 @@ class Resampling(NamedTuple):
 
 
 def resampling(problems: Problems) -> Resampling:
-    """Groups of problems that are not independent evidence.
+    """Return the groups of dependent problems that a bootstrap resamples.
 
-    An operand whose values come twice or more on average makes its problems alike, and its values
-    are resampled (each such operand is a kind of its own, and they cross). Where no operand does,
-    as with five random digits, equal problems are one group.
+    If an operand's values occur twice or more on average, its values are resampled (each such
+    operand is a kind of its own, and kinds cross). If there is no such operand, as with five random
+    digits, equal problems form one group.
     """
     problem = _labels(problems.rows)
     kinds = [_labels(operand) for operand in problems.operands]

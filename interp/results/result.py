@@ -21,8 +21,8 @@ from interp.results.display import number
 from interp.results.identity import ModelId
 from interp.results.versions import installed_versions
 
-MIN_DISTINCT = 30  # distinct prompts below which a Result gives its numbers and no verdict
-_ROWS = 8  # of the table in a notebook's card
+MIN_DISTINCT = 30  # fewest distinct prompts for a verdict
+_ROWS = 8  # table rows in a notebook's card
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -34,12 +34,12 @@ class Result(ABC):
     Args:
         model: name and weight hash; None where no model took part.
         task: the task's name, "add:5".
-        n: prompts that were measured.
+        n: number of measured prompts.
         n_distinct: distinct prompts among them; a repeated prompt is no new evidence.
         seed: of every random choice; None where nothing was drawn.
-        settings: what the analysis was called with, as JSON values.
-        versions: of Python and the packages that can move a number; of this installation if left
-            out.
+        settings: arguments of the analysis, as JSON values.
+        versions: of Python and the packages that can change a number; defaults to this
+            installation's.
 
     Raises:
         InputError: for an empty sample, or more distinct prompts than prompts.
@@ -81,35 +81,35 @@ class Result(ABC):
     @property
     @abstractmethod
     def frame(self) -> pd.DataFrame:
-        """The numbers as a tidy table, one row a measurement."""
+        """Tidy table of the numbers, one row per measurement."""
 
     @property
     @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """The headlines, by name; NaN where one is not defined (null in result.json)."""
+        """Headline numbers by name; NaN if undefined (null in result.json)."""
 
     @property
     @abstractmethod
     def code(self) -> str:
-        """The call that makes this Result again."""
+        """Python code that reproduces this Result."""
 
     @property
     def interval(self) -> str:
-        """What the interval beside each number is, for the caption; empty where there is none."""
+        """Description of the intervals for the caption; empty if there are none."""
         return ""
 
     @property
     def enough(self) -> bool:
-        """Whether there are prompts enough for a verdict."""
+        """Whether there are enough distinct prompts for a verdict."""
         return self.n_distinct >= MIN_DISTINCT
 
     @property
     def verdict(self) -> str | None:
-        """The conclusion in a sentence, None where there is none or too few distinct prompts."""
+        """The conclusion in a sentence; None without one or with too few distinct prompts."""
         return self.conclusion() if self.enough else None
 
     def conclusion(self) -> str | None:
-        """The conclusion in a sentence, however few the prompts; `verdict` leaves it out then."""
+        """The conclusion in a sentence, for any number of prompts (unlike `verdict`)."""
         return None
 
     @property
@@ -130,7 +130,7 @@ class Result(ABC):
 
     @classmethod
     def meaning(cls, metric: str) -> str:
-        """What a metric is, in a sentence with its unit; "" where its type says nothing of it."""
+        """One-sentence definition of a metric, with its unit; "" if the type defines none."""
         if metric in cls.meanings:
             return cls.meanings[metric]
         for name, sentence in cls.meanings.items():
@@ -140,7 +140,7 @@ class Result(ABC):
         return ""
 
     def describe(self) -> str:
-        """Caption, verdict, and each metric with its value and what it is, a line each."""
+        """Caption, verdict, and each metric with its value and definition, one per line."""
         lines = [self.caption, *filter(None, [self.verdict])]
         for name, value in self.metrics.items():
             meaning = self.meaning(name)
@@ -149,7 +149,7 @@ class Result(ABC):
         return "\n".join(lines)
 
     def figure(self, name: str | None = None) -> Any:
-        """The main Plotly figure of this Result, or a further one by its name.
+        """The main Plotly figure of this Result, or another one by name.
 
         Raises:
             InputError: if its type has no figure, or none of that name (the message lists them).
@@ -163,10 +163,10 @@ class Result(ABC):
         return drawing.draw(self, name)
 
     def save(self, folder: str | Path) -> Path:
-        """Write result.json, table.parquet and data/ to `folder`, whole or not at all.
+        """Write result.json, table.parquet and data/ to `folder` atomically.
 
-        Other files in the folder stay. Raises StorageError where it cannot be written, with what to
-        do, and then nothing half-written is left.
+        Other files in the folder stay. Raises StorageError with the remedy if it cannot be written,
+        and leaves no partial file.
         """
         fields = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         return storage.write_folder(
@@ -175,7 +175,7 @@ class Result(ABC):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """The Result that was saved in `folder`, equal to it in every field.
+        """Load the Result saved in `folder`; every field equals the saved one.
 
         Raises:
             StorageError: if there is none or it is damaged.
@@ -225,7 +225,7 @@ class Result(ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _repr_html_(self) -> str:
-        """A card: caption, verdict, headlines, the first rows, what it does not show, the call."""
+        """HTML card: caption, verdict, headlines, first rows, limits ("Does not show"), call."""
         metrics = "".join(
             f"<tr title='{escape(self.meaning(name))}'><td>{escape(name)}</td>"
             f"<td style='text-align:right'>{number(value)}</td></tr>"
@@ -244,7 +244,7 @@ class Result(ABC):
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Text and card always, and the Plotly figure where a renderer is registered."""
+        """Text and card, and the Plotly figure if a renderer is registered."""
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
         drawing = kinds.drawing(self.analysis)
         if drawing is not None and drawing.draws(type(self)):
@@ -253,5 +253,5 @@ class Result(ABC):
 
 
 def load_result(folder: str | Path) -> Result:
-    """The Result that was saved in `folder`, of whatever type. Raises as `Result.load`."""
+    """Load a Result of any type from `folder`. Raises as `Result.load`."""
     return Result.load(folder)

@@ -1,4 +1,4 @@
-"""Arguments of an analysis as an immutable value that JSON can hold exactly."""
+"""Immutable, exactly JSON-serialisable arguments of an analysis."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Settings(Mapping[str, Any]):
     """A read-only mapping of JSON values: text, numbers, booleans, None, tuples and mappings of
     them.
 
-    Lists become tuples, mappings become Settings, so that what is loaded equals what was saved.
-    Two are equal when their content is, hashable, and they pickle (a cache may hold them).
+    Lists become tuples and mappings become Settings, so that loaded equals saved. Equality is by
+    content; Settings are hashable and can be pickled (a cache may hold them).
 
     Raises:
         InputError: for a value that JSON cannot hold exactly, with its path.
@@ -52,7 +52,7 @@ class Settings(Mapping[str, Any]):
         return hash(json.dumps(self.plain(), sort_keys=True))
 
     def plain(self) -> dict[str, Any]:
-        """As nested dicts and lists, ready for `json.dumps`."""
+        """Nested dicts and lists for `json.dumps`."""
         return {key: thaw(value) for key, value in self._items.items()}
 
 

@@ -1,4 +1,4 @@
-"""A Result's fields as files and back, exactly and without pickle.
+"""Write and read a Result's fields as files, exactly and without pickle.
 
     result.json          what a script reads: analysis, model, task, n, n_distinct, seed, settings,
                          metrics, versions
@@ -7,8 +7,7 @@
     data/arrays.npz      its arrays
     data/NAME.parquet    its tables
 
-The checksums tell a folder in which two saves were mixed, or a file was cut short, from a whole
-one.
+The checksums detect mixed saves and truncated files.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ _LAYOUT = 1
 
 @dataclass
 class Parts:
-    """Fields taken apart: arrays and tables by name, and the rest as JSON that names them."""
+    """Fields split into named arrays and tables, and JSON that refers to them."""
 
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def take(self, name: str, value: Any) -> Any:
-        """`value` as JSON, its arrays and tables put aside under `name`."""
+        """Encode `value` as JSON; store its arrays and tables under `name`."""
         if isinstance(value, np.ndarray):
             if value.dtype.hasobject:
                 raise InputError(f"{name} holds Python objects; save numbers or text (dtype str)")
@@ -92,7 +91,7 @@ def write_folder(
     summary: Mapping[str, Any],
     table: pd.DataFrame,
 ) -> Path:
-    """Write the folder of one Result, whole or not at all.
+    """Write the folder of one Result atomically.
 
     Raises:
         StorageError: as `folder_atomic`.
@@ -120,7 +119,7 @@ def write_folder(
 
 
 def read_folder(path: Path) -> tuple[str, dict[str, Any]]:
-    """The type's name and the fields of the Result saved in a folder.
+    """Return the type name and the fields of the Result saved in a folder.
 
     Raises:
         StorageError: if there is none, a file is missing or differs from what was saved.
@@ -175,7 +174,7 @@ def _parquet(frame: pd.DataFrame, name: str) -> bytes:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Whether two fields hold the same, NaN equal to NaN and dtypes included."""
+    """Whether two fields are equal, dtypes included; NaN equals NaN."""
     if type(a) is not type(b):
         return False
     if isinstance(a, np.ndarray):
@@ -189,7 +188,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def frozen(value: Any, name: str) -> Any:
-    """A copy that nobody can change: arrays read-only, lists as tuples, dicts as Settings."""
+    """Immutable copy: arrays read-only, lists as tuples, dicts as Settings."""
     if isinstance(value, np.ndarray):
         value = value.copy()
         value.setflags(write=False)

@@ -22,8 +22,8 @@ _PACKAGES = (
 
 @cache
 def installed_versions() -> Settings:
-    """Versions of Python and of the installed packages that can change a number, from their
-    metadata; imports none of them."""
+    """Versions of Python and of installed packages that can change a number, read from metadata
+    without importing them."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Probes as scikit-learn estimators, and what all probes of one site share."""
+"""Probes as scikit-learn estimators, and solvers shared by all probes of one site."""
 
 from interp.faces import face
 

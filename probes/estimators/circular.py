@@ -1,4 +1,4 @@
-"""The circular probe: a residue read as an angle."""
+"""The circular probe: predicts a residue as an angle."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class CircularProbe(ClassifierMixin, BaseEstimator):
         if self.modulus is not None:
             self.classes_, residues = np.arange(self.modulus), labels
         points = on_circle(residues, len(self.classes_), self.frequency)
-        varying = np.ptp(points, axis=0) > 1e-9  # the sines of a modulus of 2 are all 0
+        varying = np.ptp(points, axis=0) > 1e-9  # modulus 2 has sines of 0
         fitted = SharedRidge(rows).fit(points[:, varying], self.alpha)
         self.coef_, self.intercept_ = np.zeros((2, rows.shape[1])), points.mean(axis=0)
         self.coef_[varying], self.intercept_[varying] = fitted.coef.T, fitted.intercept
         return self
 
     def points(self, X: ArrayLike) -> Floats:
-        """Predicted (cos θ, sin θ) [m, 2], not brought to length 1."""
+        """Predicted (cos θ, sin θ) [m, 2], not normalised to length 1."""
         return np.asarray(unseen(self, X) @ self.coef_.T + self.intercept_)
 
     def angle(self, X: ArrayLike) -> Floats:

@@ -1,7 +1,7 @@
-"""A ridge seen from its rows: the kernel matrix XXᵀ [n, n], for more features than rows.
+"""Dual form of ridge: the kernel matrix XXᵀ [n, n], for more features than rows.
 
-(XᵀX + α)⁻¹XᵀY = Xᵀ(XXᵀ + α)⁻¹Y, so that nothing of size d × d is ever made. The questions are
-those that `Primal` answers.
+(XᵀX + α)⁻¹XᵀY = Xᵀ(XXᵀ + α)⁻¹Y, so no d × d matrix is formed. The methods are those of
+`Primal`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Dual:
         return kernel
 
     def forget(self) -> None:
-        """Nothing to let go: predictions need the kernel."""
+        """Do nothing: predictions need the kernel."""
 
     def rights(self, Y: Floats, folds: list[int | None]) -> Iterator[Floats]:
         """Y [rows, targets] of each fold's training rows, centred."""

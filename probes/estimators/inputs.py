@@ -48,7 +48,7 @@ def unseen(estimator: Any, X: ArrayLike) -> Any:
 
 @contextmanager
 def _remedies() -> Iterator[None]:
-    """scikit-learn's refusals become an InputError, with a remedy where it gives none."""
+    """Convert scikit-learn's validation errors to InputError, adding a remedy if there is none."""
     try:
         yield
     except ValueError as error:
@@ -57,7 +57,7 @@ def _remedies() -> Iterator[None]:
 
 
 def matrix(X: Any) -> Any:
-    """`X` as a float matrix [n, d] that is not copied where it is one already (a memmap too)."""
+    """`X` as a float matrix [n, d], without a copy if it already is one (memmaps included)."""
     X = X if hasattr(X, "dtype") and hasattr(X, "ndim") else np.asarray(X)
     if X.ndim != 2 or 0 in X.shape:
         raise InputError(
@@ -70,7 +70,7 @@ def matrix(X: Any) -> Any:
 
 
 def targets(Y: ArrayLike, n: int) -> Floats:
-    """`Y` as float64 [n, targets], a column of finite, varying numbers each."""
+    """`Y` as float64 [n, targets]; every column must be finite and not constant."""
     Y = np.asarray(Y, dtype=np.float64)
     Y = Y[:, None] if Y.ndim == 1 else Y
     if Y.ndim != 2 or len(Y) != n:
@@ -119,12 +119,12 @@ def within(memory: int, entries: int, what: str) -> None:
 
 
 def block_size(width: int) -> int:
-    """Rows (or columns) of `width` numbers that a block holds."""
+    """Number of rows (or columns) of `width` numbers per block."""
     return max(1, BLOCK // width)
 
 
 def blocks(rows: Rows, width: int) -> Iterator[Rows]:
-    """`rows` in runs whose float64 copy of `width` columns stays within a block."""
+    """Split `rows` into runs whose float64 copy of `width` columns fits into a block."""
     step = block_size(width)
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
@@ -142,13 +142,13 @@ class Watch:
         self.check()
 
     def step(self) -> None:
-        """One more step is done."""
+        """Count one finished step."""
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
         self.check()
 
     def check(self) -> None:
-        """Raise Cancelled if that was asked for."""
+        """Raise Cancelled if cancellation was requested."""
         if self._cancel is not None:
             self._cancel.check()

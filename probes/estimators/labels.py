@@ -1,4 +1,4 @@
-"""Class labels of one or several targets, as numbers."""
+"""Integer codes of the class labels of one or several targets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from interp.errors import InputError
 
 @dataclass(frozen=True)
 class Labels:
-    """Each target's labels in ascending order, and the place in it of every row's label."""
+    """Each target's labels in ascending order, and the index of every row's label."""
 
     classes: tuple[NDArray[Any], ...]
     codes: NDArray[np.intp]  # [targets, n]
 
     @classmethod
     def of(cls, labels: ArrayLike, n: int) -> Labels:
-        """From [n] or [n, targets]; InputError for one class only, or no more rows than classes."""
+        """Code labels [n] or [n, targets]. InputError for a single class, or too few rows."""
         labels = np.asarray(labels)
         labels = labels[:, None] if labels.ndim == 1 else labels
         if labels.ndim != 2 or len(labels) != n:
@@ -40,11 +40,11 @@ class Labels:
 
     @property
     def widest(self) -> int:
-        """Number of classes of the target that has most."""
+        """Largest number of classes of any target."""
         return int(self.sizes.max())
 
     def in_every_fold(self, learns: NDArray[np.bool_]) -> None:
-        """InputError unless the rows [folds, n] that each fold learns from hold every class."""
+        """Raise InputError unless each fold's training rows [folds, n] hold every class."""
         for rows in learns:
             for index, classes in enumerate(self.classes):
                 missing = np.setdiff1d(np.arange(len(classes)), self.codes[index, rows])
@@ -57,7 +57,7 @@ class Labels:
 
 
 def at_least_two(target: int, classes: NDArray[Any]) -> None:
-    """InputError for a target that has one class only."""
+    """Raise InputError for a target with a single class."""
     if len(classes) < 2:
         raise InputError(
             f"target {target} has 1 class, {classes[0]}, in every row: nothing can be probed. "

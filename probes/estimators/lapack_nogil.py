@@ -1,8 +1,7 @@
-"""Three routines of LAPACK, called without Python's lock.
+"""Three LAPACK routines called without the GIL.
 
-SciPy's wrappers hold the lock for the whole of a call, so that threads which fit other sites stand
-still. Its function pointers, which it exports for Cython, can be called from `ctypes`, which lets
-the lock go.
+SciPy's wrappers hold the GIL during the call, which blocks threads that fit other sites. `ctypes`
+releases the GIL, and can call the function pointers that SciPy exports for Cython.
 """
 
 import ctypes
@@ -14,11 +13,11 @@ from scipy.linalg import cython_lapack
 
 from probes.estimators.inputs import Floats
 
-_BLOCK = 64  # columns that blocked reflections work on at once
+_BLOCK = 64  # columns per block of reflections
 
 
 def _routine(name: str) -> Callable[..., None]:
-    """The subroutine of that name; all its arguments are pointers."""
+    """The LAPACK subroutine of that name; all its arguments are pointers."""
     capsule, api = cython_lapack.__pyx_capi__[name], ctypes.pythonapi
     api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = (
         ctypes.c_char_p, [ctypes.py_object],
@@ -69,10 +68,10 @@ def solve_positive(matrix: Floats, right: Floats) -> Floats:
 
 
 def _call(routine: Callable[..., None], *arguments: Any) -> None:
-    """With pointers to everything, and one more for what LAPACK says of its arguments."""
+    """Call `routine` with pointers to all arguments and to LAPACK's `info`; raise on failure."""
     info = ctypes.c_int(0)
     routine(*map(_pointer, arguments), ctypes.byref(info))
-    if info.value:  # below 0 it is a wrong argument, above 0 a matrix that is not definite
+    if info.value:  # below 0: invalid argument; above 0: matrix not positive definite
         raise np.linalg.LinAlgError(f"LAPACK says info = {info.value}")
 
 

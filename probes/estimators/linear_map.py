@@ -1,4 +1,4 @@
-"""A linear map that was fitted, and the scores of its predictions."""
+"""A fitted linear map, and the scores of its predictions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -56,11 +56,11 @@ class LinearMap:
         return self.coef.T, self.intercept
 
     def r2(self, X: Any, Y: ArrayLike) -> Floats:
-        """R² [targets] on rows that the map may not have seen."""
+        """R² [targets] on the given rows, which may be new."""
         return r2(self._column(Y), self.predict(X))
 
     def mae(self, X: Any, Y: ArrayLike) -> Floats:
-        """Mean absolute error [targets], in the targets' units; says little beside no R²."""
+        """Mean absolute error [targets], in the targets' units; report R² beside it."""
         return np.abs(self._column(Y) - self.predict(X)).mean(axis=0)
 
     def _column(self, Y: ArrayLike) -> Floats:

@@ -28,8 +28,8 @@ class LogisticProbe(ClassifierMixin, BaseEstimator):
     Attributes: classes_, coef_ [classes, d] ([1, d] for two), intercept_, n_iter_ (passes over
     the rows), n_features_in_.
 
-    Raises InputError for NaN or infinity, one class only, or no more rows than classes. What its
-    accuracy does not show: more than the majority class gives, unless that is set beside it.
+    Raises InputError for NaN or infinity, one class only, or no more rows than classes. Does not
+    show, by accuracy alone: more than the majority class gives; report that beside it.
     """
 
     def __init__(

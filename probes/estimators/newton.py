@@ -1,7 +1,7 @@
-"""Newton's steps for many convex problems in lockstep, by conjugate gradients.
+"""Batched Newton–CG: Newton steps of many convex problems, by conjugate gradients.
 
-One product with the Hessians serves all problems that are not done; each stops at its own
-tolerance and is then left alone. Vectors are [problems, classes, r] throughout.
+One product with the Hessians serves all unfinished problems; each stops at its own tolerance.
+Vectors are [problems, classes, r] throughout.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,14 @@ def dot(a: Floats, b: Floats) -> Floats:
 
 
 def spread(numbers: Floats) -> Floats:
-    """[problems] so that it multiplies [problems, classes, d]."""
+    """Reshape [problems] to broadcast against [problems, classes, d]."""
     return numbers[:, None, None]
 
 
 @dataclass(frozen=True)
 class NewtonStep:
-    """Where the problems should go: weights [problems, classes, r], the intercepts that follow
-    [problems, classes], how fast the losses fall that way [problems], and products taken.
+    """Newton direction: weights [problems, classes, r], the intercepts that follow
+    [problems, classes], the directional derivative of the losses [problems], and products used.
     """
 
     weights: Floats
@@ -49,7 +49,7 @@ def newton_step(
     most: int,
     check: Callable[[], None],
 ) -> NewtonStep:
-    """−H⁻¹·gradient, nearly.
+    """Approximate −H⁻¹·gradient by conjugate gradients.
 
     `product` gives H·V of the problems it is asked for, and the intercepts that follow V; `inverse`
     is nearly that of H's diagonal M, 0 for classes that a problem does not have. A problem is done
@@ -82,7 +82,7 @@ def newton_step(
         even = _even(left, inverse)
         before, size = size, dot(left, even)
         along = even + spread(size / before) * along
-        size = np.where(share > 0, size, 0)  # no further where rounding leaves no curvature
+        size = np.where(share > 0, size, 0)  # stop if rounding leaves no curvature
     return NewtonStep(found, follow, dot(found, gradient), taken)
 
 

@@ -1,4 +1,4 @@
-"""A ridge seen from its features: Gram matrices [d, d], for at least as many rows as features.
+"""Primal form of ridge: Gram matrices [d, d], for at least as many rows as features.
 
 `Primal` and `Dual` have the same methods: the matrix to factorise, the right-hand sides,
 predictions on a fold's rows, and XᵀY. A fold is a number, its training rows are all the others;
@@ -18,14 +18,14 @@ from probes.estimators.inputs import REMEDY, Floats, Progress, Rows, Watch, bloc
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
 
-SAMPLE = 256  # rows whose mean is taken off before any product
+SAMPLE = 256  # rows whose mean is subtracted before any product
 
 
 class Shifted:
-    """Rows of `X` in float64, less a point near the mean, read a block at a time.
+    """Rows of `X` in float64, shifted by a point near the mean, read in blocks.
 
-    Gram − n·m·mᵀ loses as many digits as the mean is longer than the spread; a residual stream's
-    mean is often a hundred times longer. Taking off the mean of a few rows first restores them.
+    Gram − n·m·mᵀ loses precision by cancellation as the ratio of mean to spread grows; in a
+    residual stream it is often 100. Subtracting the mean of a few rows first avoids it.
     """
 
     def __init__(self, X: Any, *, centre: bool) -> None:
@@ -47,13 +47,13 @@ class Shifted:
 
 
 def finite(sums: Floats) -> None:
-    """Refuse what cannot be summed: a sum is finite only where everything in it was."""
+    """Raise InputError unless `sums` is finite; NaN or infinity in any row makes it non-finite."""
     if not np.isfinite(sums).all():
         raise InputError(f"activations hold NaN or infinity. {REMEDY}")
 
 
 class Primal:
-    """Gram matrices of each fold's rows; those of its training rows by subtraction."""
+    """Gram matrices of each fold's rows; subtraction gives those of its training rows."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Primal:
         return total, gram
 
     def _count_and_mean(self, fold: int | None) -> tuple[int, Floats]:
-        """Number of training rows and their mean, after the shift; 0 where nothing is centred."""
+        """Number of training rows and their mean after the shift; mean 0 without centring."""
         kept = np.arange(len(self.parts)) != fold if fold is not None else slice(None)
         n = int(self.counts[kept].sum())
         return n, self.sums[kept].sum(axis=0) / n * self.rows.centre
@@ -104,7 +104,7 @@ class Primal:
         return gram
 
     def forget(self) -> None:
-        """Let the folds' own Gram matrices go: their spectra are known."""
+        """Free the folds' Gram matrices once their factorisations are known."""
         self._grams = []
 
     def rights(self, Y: Floats, folds: list[int | None]) -> Iterator[Floats]:
@@ -117,8 +117,10 @@ class Primal:
             yield sum(each[index] for index in kept) - np.outer(mean, total)
 
     def _products(self, Y: Floats) -> list[Floats]:
-        """XᵀY [d, targets] of each fold's own rows. Folds and refit ask for the same one after the
-        other: the last are kept."""
+        """XᵀY [d, targets] of each fold's own rows.
+
+        The last result is cached, since folds and refit use the same one in succession.
+        """
         if self._last is None or not np.array_equal(self._last[0], Y):
             each: list[Floats] = [
                 np.asarray(sum(block.T @ Y[rows] for rows, block in self.rows.blocks(part)))
@@ -128,7 +130,7 @@ class Primal:
         return self._last[1]
 
     def predictions(self, fold: int, W: Floats) -> Iterator[tuple[Rows, Floats]]:
-        """(X − training mean) W on the rows held out, a block at a time."""
+        """(X − training mean) W on the held-out rows, in blocks."""
         offset = self._count_and_mean(fold)[1] @ W
         for rows, block in self.rows.blocks(self.parts[fold]):
             said = block @ W
@@ -136,7 +138,7 @@ class Primal:
             yield rows, said
 
     def coefficients(self, W: Floats) -> Floats:
-        """A solution on all rows is already one on the features."""
+        """Weights of the features: `W` itself."""
         return W
 
     def products(self, Y: Floats) -> Floats:

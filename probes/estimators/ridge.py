@@ -1,4 +1,4 @@
-"""Ridge regression, of full and of reduced rank: the linear probes of numbers."""
+"""Ridge regression of full and reduced rank: the linear probes of numbers."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 Newton's method, each step by conjugate gradients. In the coordinates of the centred Gram matrix's
 eigenvectors a softmax's Hessian is nearly diagonal (at zero weights it is that matrix, divided by
 the number of classes), so that the ill-conditioned features of a residual stream take few
-products. Of float32 rows these are taken in float32; what they lead to is measured in float64, and
-every problem goes on until a bound on its distance from the minimum is small enough, whatever else
-is in its batch. Each solution starts from the one at the next higher penalty.
+products. Products of float32 rows are taken in float32; convergence is measured in float64, and
+each problem iterates until a bound on its distance from the minimum is small enough, independently
+of its batch. Each solution starts from the one at the next higher penalty.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from probes.estimators.spectrum import Spectrum
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel
 
-WORKSPACE = 2**23  # numbers that the search keeps for one batch of problems: 64 MiB
+WORKSPACE = 2**23  # float64 workspace entries for one batch of problems: 64 MiB
 FAR = 100.0  # |mean|² over the spread's above which float32 products need centred rows
 
 
 @dataclass(frozen=True)
 class LogisticScores:
-    """What cross-validation found on each held-out fold, and the choice it led to."""
+    """Cross-validation scores on each held-out fold, and the chosen penalties."""
 
     alphas: Floats  # [a]
     accuracy: Floats  # [folds, a, targets]
@@ -51,7 +51,7 @@ class LogisticScores:
 
 
 class SharedLogistic:
-    """The rows of one site [n, d] and the coordinates in which every softmax on them is round."""
+    """Batched multinomial logistic regression on the rows [n, d] of one site, whitened."""
 
     def __init__(
         self,
@@ -176,14 +176,14 @@ class SharedLogistic:
         return ended
 
     def _batches(self, target: NDArray[np.intp], known: Labels) -> list[NDArray[np.intp]]:
-        """Problem numbers, so many together as the workspace holds."""
+        """Batches of problem numbers that fit into the workspace."""
         each = known.widest * (10 * (len(self._rows.values) + 1) + 6 * self.n)
         step = max(1, WORKSPACE // each)
         return [np.arange(at, min(at + step, len(target))) for at in range(0, len(target), step)]
 
 
 def _chosen(accuracy: Floats, loss: Floats) -> NDArray[np.intp]:
-    """Of [folds, a, targets]: the penalty of the highest mean accuracy, ties by log-loss."""
+    """Index [targets] of the penalty with the highest mean accuracy, ties by log-loss."""
     right = accuracy.mean(axis=0)
     tied = right >= right.max(axis=0) - 1e-12
     chosen: NDArray[np.intp] = np.argmin(np.where(tied, loss.mean(axis=0), np.inf), axis=0)
@@ -191,7 +191,7 @@ def _chosen(accuracy: Floats, loss: Floats) -> NDArray[np.intp]:
 
 
 def near(X: Any, mean: Floats, spread: float) -> tuple[Any, Floats]:
-    """Rows, and the mean still to be taken off them.
+    """Return rows and the mean that remains to be subtracted from them.
 
     float32 products of rows far from the origin lose the digits that differ between rows. Where
     |mean|² is more than FAR times the mean square distance from it, the rows are copied, centred.

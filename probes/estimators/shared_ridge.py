@@ -1,8 +1,8 @@
 """Ridge regression at one site: one factorisation for all targets, folds and penalties.
 
 The solution B = (XᵀX + α)⁻¹XᵀY needs, for every fold, the Gram matrix of its training rows (all
-rows' less the fold's) or, where there are more features than rows, their kernel matrix. Made
-tridiagonal once, a penalty costs a pass along its diagonals and a target a column.
+rows' less the fold's) or, where there are more features than rows, their kernel matrix. Once
+it is tridiagonal, each penalty costs an O(m) solve per target.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def penalties(scale: float) -> Floats:
 
 @dataclass(frozen=True)
 class RidgeScores:
-    """What cross-validation found: R² on each held-out fold, and the choice it led to.
+    """Cross-validated R² on each held-out fold, and the chosen penalties.
 
-    The R² of the chosen penalty is that of the best of several, and so a little too high: report
-    the refit's on other rows.
+    The R² of the chosen penalty is a maximum over penalties, hence biased upwards: report the
+    refit's R² on other rows.
     """
 
     alphas: Floats  # [a]
@@ -50,7 +50,7 @@ class RidgeScores:
 
     @property
     def mean_r2(self) -> Floats:
-        """Mean over folds [a, targets], which the choice goes by."""
+        """Mean over folds [a, targets], the criterion of the choice."""
         return self.r2.mean(axis=0)
 
     @property
@@ -73,7 +73,7 @@ def choose(scores: Floats, together: ArrayLike | None) -> NDArray[np.intp]:
 
 
 class SharedRidge:
-    """The rows of one site [n, d] and, once they are asked for, their tridiagonal forms."""
+    """Ridge regression on the rows [n, d] of one site; tridiagonal forms are made on demand."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class SharedRidge:
         return RidgeScores(alphas, scores, choose(scores.mean(axis=0), together))
 
     def _take_apart(self, watch: Watch) -> None:
-        """The tridiagonal form without each fold, once."""
+        """Compute the tridiagonal form of each fold's training rows, once."""
         for fold in range(len(self._parts)):
             if len(self._forms) == fold:
                 self._forms.append(Tridiagonal.of(self._side.matrix(fold), max(self.n, self.d)))

@@ -1,4 +1,4 @@
-"""Softmax problems solved side by side, each to a certificate of its own."""
+"""Batched multinomial logistic regression in whitened coordinates, with certified gaps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from probes.estimators.inputs import Floats
 from probes.estimators.newton import NewtonStep, dot, newton_step, shorten, spread
 from probes.estimators.softmax_loss import Curvature, SoftmaxLoss
 
-PRODUCTS = 1000  # with the Hessian at most a step; the next step goes on from there
+PRODUCTS = 1000  # maximum Hessian products per step; the next step continues from there
 FAR = 200  # the bound on logits is that much wider than tol: it takes every row for the worst one
 LEAST = 1e-250  # of a preconditioner's entries
 
@@ -24,7 +24,7 @@ class Whitened:
     """
 
     X: Any
-    mean: Floats  # [d], still to be taken off X
+    mean: Floats  # [d], to be subtracted from X
     centre: Floats  # [d], the mean of the rows as they were given
     values: Floats  # [r]
     basis: Floats
@@ -33,8 +33,8 @@ class Whitened:
 
 @dataclass
 class Convergence:
-    """How each problem's search ended: passes over the rows, a bound on its objective above the
-    minimum in nats, and whether that is as small as was asked for. All [problems].
+    """Convergence of each problem: passes over the rows, a bound in nats on its objective minus the
+    minimum, and whether the bound meets the tolerance. All [problems].
     """
 
     passes: NDArray[np.intp]
@@ -63,7 +63,7 @@ class SoftmaxBatch:
     def solve(
         self, alphas: Floats, *, max_iter: int, tol: float, check: Callable[[], None]
     ) -> Convergence:
-        """Minimise at those penalties [problems], from where A and b are.
+        """Minimise at the penalties `alphas` [problems], starting from the current A and b.
 
         With the intercepts minimised out, a problem's objective F is as convex as its penalty, so
         F − min F ≤ ‖∇F‖² / 2α (which is its duality gap too). And Σᵢ KL(p*ᵢ ‖ pᵢ) ≤ F − min F, so
@@ -105,7 +105,7 @@ class SoftmaxBatch:
         return ended
 
     def _slopes(self, alphas: Floats, live: NDArray[np.intp]) -> tuple[Curvature, Floats, Floats]:
-        """Curvature, gradient in the basis and objective of the problems that are not done."""
+        """Curvature, gradient in the basis, and objective of the unfinished problems."""
         at, slopes = self.loss.at(self.Z[live], self.b[live], live)
         A = self.A[live]
         gradient = (slopes.reshape(-1, slopes.shape[2]) @ self.rows.basis).reshape(A.shape)
@@ -113,11 +113,11 @@ class SoftmaxBatch:
         return at, gradient, at.loss + alphas[live] / 2 * dot(A, A)
 
     def _weak(self, alphas: Floats) -> NDArray[np.bool_]:
-        """Where the penalty cannot be told from 0."""
+        """Mask of problems whose penalty is at rounding level."""
         return alphas <= np.finfo(np.float64).eps * self.rows.values.max(initial=0)
 
     def _wanted(self, alphas: Floats, tol: float) -> Floats:
-        """The largest gap [problems] by which probabilities and logits are near enough."""
+        """The largest gap [problems] at which probabilities and logits meet the tolerance."""
         square = self.rows.values.sum() / len(self.rows.X)
         far = alphas * (FAR * tol) ** 2 / (2 * max(square, LEAST))
         return 2 * np.where(self._weak(alphas), tol**2, np.minimum(tol**2, far / 2))
@@ -125,7 +125,7 @@ class SoftmaxBatch:
     def _bound(
         self, gradient: Floats, at: Curvature, lost: Floats, alphas: Floats
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """The gap [problems], and where the penalty cannot be told from 0."""
+        """The gap [problems], and a mask of problems whose penalty is at rounding level."""
         weak = self._weak(alphas)
         square = dot(gradient, gradient)
         gap = np.divide(square, 2 * alphas, out=np.full_like(square, np.inf), where=~weak)
@@ -142,7 +142,7 @@ class SoftmaxBatch:
         tol: float,
         only: NDArray[np.bool_] | None = None,
     ) -> None:
-        """What the gap is now, of all or `only` some problems, and who is done."""
+        """Record the current gap of all or `only` some problems, and which have converged."""
         near = (gap <= wanted) & (weak | (gap <= tol * (lost - gap)))
         mine = np.ones(len(live), dtype=bool) if only is None else only
         ended.gap[live[mine]] = gap[mine]
@@ -156,7 +156,7 @@ class SoftmaxBatch:
         wanted: Floats,
         check: Callable[[], None],
     ) -> NewtonStep:
-        """The next step, as exact as it has to be."""
+        """The next Newton step, as accurate as the gap requires."""
         classes = self.sizes[at.which, None]
         curved = (at.mean * classes / (classes - 1))[:, :, None] * self.rows.values
         inverse = 1 / np.maximum(curved + spread(alphas), LEAST)
@@ -179,7 +179,7 @@ class SoftmaxBatch:
     def _move(
         self, at: Curvature, step: NewtonStep, lost: Floats, alphas: Floats
     ) -> NDArray[np.bool_]:
-        """Go as far along the step as lowers the losses; who moved."""
+        """Line search along the step; returns the mask of problems that moved."""
         live = at.which
         Z, b, A = self.Z[live], self.b[live], self.A[live]
         change = self.loss.products(self._weights(step.weights))
@@ -205,7 +205,7 @@ class SoftmaxBatch:
         return flat.reshape(*A.shape[:2], -1)
 
     def coefficients(self) -> tuple[Floats, Floats]:
-        """Weights [problems, classes, d] and intercepts for rows as they were given."""
+        """Weights [problems, classes, d] and intercepts for the original rows."""
         W = self._weights(self.A)
         b = self.b - W @ self.rows.centre
         b -= np.where(self.loss.absent, 0, b).sum(axis=1, keepdims=True) / self.sizes[:, None]

@@ -1,9 +1,9 @@
-"""Many multinomial logistic regressions on the same rows: their losses, slopes and curvature.
+"""Losses, gradients and Hessians of many multinomial logistic regressions on the same rows.
 
-A problem p is a target and the rows that it may learn from. All problems share the products with
-X, which is what makes twenty targets and five folds cheap. Logits without intercepts, here Z, are
-kept [problems, classes, n]; the unpenalised intercepts b are minimised out, so that what is left
-is a function of the weights alone, as convex as its penalty.
+A problem p is a target and its training rows. All problems share the products with X, so twenty
+targets and five folds are cheap. Logits without intercepts, Z, are kept [problems, classes, n].
+The unpenalised intercepts b are minimised out, which leaves a function of the weights alone, as
+convex as its penalty.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from probes.estimators.inputs import BLOCK, Floats
 
 ROWS = 1024  # of a block at most: the products run at full speed and the block stays in cache
-SHIFTS = 50  # Newton steps of the intercepts at most; what they leave is part of the gap
-STILL = 1e-13  # nats that a step of the intercepts must promise for another one to be taken
+SHIFTS = 50  # maximum Newton steps of the intercepts; the remainder is part of the gap
+STILL = 1e-13  # minimum predicted decrease, in nats, for another step of the intercepts
 
 
 @dataclass(frozen=True)
 class Curvature:
-    """Where the problems `which` stand: their losses, and the second derivatives by the logits."""
+    """Losses of the problems `which`, and their second derivatives by the logits."""
 
     which: NDArray[np.intp]
     loss: Floats  # [problems]
@@ -34,7 +34,7 @@ class Curvature:
     mean: Floats  # [problems, classes], of p(1 − p) over all rows
 
     def only(self, kept: NDArray[np.bool_]) -> Curvature:
-        """Of some of the problems."""
+        """Select the problems in the mask `kept`."""
         if kept.all():
             return self
         return Curvature(
@@ -48,7 +48,7 @@ class SoftmaxLoss:
     """Σᵢ −log pᵢ(yᵢ) over the rows that count, for every problem; sums over rows in float64."""
 
     X: Any  # [n, d], float32 or float64, array or memmap
-    mean: Floats  # [d], taken off every row
+    mean: Floats  # [d], subtracted from every row
     codes: NDArray[np.intp]  # [problems, n], class of each row
     counts: NDArray[np.bool_]  # [problems, n], whether a row counts
     absent: NDArray[np.bool_]  # [problems, classes], padding where a target has fewer classes
@@ -75,7 +75,7 @@ class SoftmaxLoss:
         return flat.reshape(*wrong.shape[:2], -1)
 
     def losses(self, Z: Floats, b: Floats, which: NDArray[np.intp]) -> Floats:
-        """Of the problems `which`, whose logits are Z + b."""
+        """Losses of the problems `which` at logits Z + b."""
         lost = np.zeros(len(Z))
         for rows in self.blocks(Z.shape[0] * Z.shape[1]):
             _, missed = self._probabilities(Z[:, :, rows], b, which, rows)
@@ -149,7 +149,7 @@ class SoftmaxLoss:
         return out, shift
 
     def _by_intercept(self, Z: Floats, b: Floats, which: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Slope [problems, classes] and Hessian of the losses by the intercepts."""
+        """Gradient [problems, classes] and Hessian of the losses by the intercepts."""
         sums, hessian = np.zeros(b.shape), np.zeros((*b.shape, b.shape[1]))
         for rows in self.blocks(Z.shape[0] * Z.shape[1]):
             p, _ = self._probabilities(Z[:, :, rows], b, which, rows)
@@ -187,7 +187,7 @@ def _outer(p: Floats) -> Floats:
 
 def _inverse(hessian: Floats) -> Floats:
     """The pseudo-inverse of Hessians by intercepts, of which only differences between classes
-    count; a class of no probability left is let alone.
+    count; classes with vanishing probability are skipped.
     """
     each = np.einsum("pkk->pk", hessian)
     scale = np.sqrt(np.where(each > 0, each, 1))
@@ -206,11 +206,11 @@ def _apply(matrices: Floats, vectors: Floats) -> Floats:
 
 
 def _spread(P: Any, change: Any, out: Any) -> None:
-    """P·(change − Σ P·change): how probabilities follow logits."""
+    """P·(change − Σ P·change): the softmax Jacobian times a change of the logits."""
     np.multiply(P, change, out=out)
     out -= P * out.sum(axis=1, keepdims=True)
 
 
 def _shifted(P: Any, shift: Any) -> Any:
-    """The same, of a shift [problems, classes] that all rows share."""
+    """The softmax Jacobian times a shift [problems, classes] shared by all rows."""
     return P * (shift[:, :, None] - np.einsum("pkn,pk->pn", P, shift)[:, None])

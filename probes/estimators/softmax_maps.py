@@ -1,4 +1,4 @@
-"""Softmax classifiers that were fitted to the same features, and their scores."""
+"""Fitted softmax classifiers on the same features, and their scores."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class SoftmaxMaps:
         return np.stack(columns, axis=1)
 
     def accuracy(self, X: Any, labels: ArrayLike) -> Floats:
-        """Share of rows whose label is predicted [targets]; says nothing beside no majority's."""
+        """Accuracy [targets]. Compare with the majority class: alone it shows nothing."""
         return (self.predict(X) == self._labels(labels)).mean(axis=0)
 
     def log_loss(self, X: Any, labels: ArrayLike) -> Floats:
@@ -94,6 +94,6 @@ def log_softmax(logits: Floats) -> Floats:
 
 
 def _code(known: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
-    """Index of each label among those known, −1 where it is not."""
+    """Index of each label in `known`; −1 for unknown labels."""
     at = np.clip(np.searchsorted(known, labels), 0, len(known) - 1)
     return np.where(known[at] == labels, at, -1)

@@ -1,4 +1,4 @@
-"""A symmetric matrix taken apart once, so that every penalty is a division."""
+"""Eigendecomposition of a symmetric matrix, so that each penalty costs one division."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probes.estimators.lapack_nogil import solve_positive
 
 
 def resolution(largest: float, size: int) -> float:
-    """What cannot be told from rounding in a matrix of products with that largest eigenvalue."""
+    """Rounding level of eigenvalues of a matrix of products with that largest eigenvalue."""
     return size * float(np.finfo(np.float64).eps) * max(largest, 0.0)
 
 
@@ -19,8 +19,8 @@ def resolution(largest: float, size: int) -> float:
 class Spectrum:
     """Eigenvalues [r] ≥ 0 and eigenvectors [m, r] of a Gram or kernel matrix.
 
-    An eigenvalue of at most `noise` cannot be told from 0, and neither can such a penalty: where
-    both are that small the direction counts as absent. With penalty 0 that gives the solution of
+    Eigenvalues and penalties of at most `noise` are rounding: if both are that small, the direction
+    counts as absent. With penalty 0 that gives the solution of
     least norm, so that constant or collinear columns need no special case; it also means that a
     direction whose spread is below about 10⁻⁶ of the widest is then never read.
     """
@@ -31,12 +31,12 @@ class Spectrum:
 
     @classmethod
     def of(cls, symmetric: Floats, size: int) -> Spectrum:
-        """Of a positive semi-definite matrix made from at most `size` rows or features."""
+        """Decompose a positive semi-definite matrix made from at most `size` rows or features."""
         values, vectors = np.linalg.eigh(symmetric)
         return cls(np.maximum(values, 0), vectors, resolution(values[-1], size))
 
     def present(self) -> Spectrum:
-        """Without the directions that cannot be told from nothing."""
+        """The spectrum without directions at rounding level."""
         kept = self.values > self.noise
         return Spectrum(self.values[kept], self.vectors[:, kept], self.noise)
 

@@ -1,4 +1,4 @@
-"""A symmetric matrix made tridiagonal once, so that every penalty is a pass along its diagonals.
+"""Tridiagonal form of a symmetric matrix: each penalty costs one O(m) solve.
 
 S = Q T Qᵀ by Householder reflections is the first third of the work of a spectrum, and all that
 ridge needs of it: (S + α)⁻¹ = Q (T + α)⁻¹ Qᵀ, and a tridiagonal system is solved in O(m).
@@ -19,10 +19,10 @@ from probes.estimators.spectrum import Spectrum, resolution
 
 @dataclass(frozen=True)
 class Tridiagonal:
-    """T's diagonal [m] and the one beside it [m − 1], and Q as m − 1 reflections.
+    """T's diagonal [m] and off-diagonal [m − 1], and Q as m − 1 reflections.
 
-    Where a penalty cannot be told from 0 (`noise`), T + α may be singular, and the spectrum of T
-    takes its place, with the same answer.
+    For a penalty at rounding level (`noise`) T + α may be singular; the spectrum of T then gives
+    the same solution.
     """
 
     diagonal: Floats
@@ -34,7 +34,7 @@ class Tridiagonal:
 
     @classmethod
     def of(cls, symmetric: Floats, size: int) -> Tridiagonal:
-        """Of a positive semi-definite matrix made from at most `size` rows or features."""
+        """Reduce a positive semi-definite matrix made from at most `size` rows or features."""
         reflections, diagonal, beside, scales = lapack_nogil.tridiagonal(symmetric)
         noise = resolution(float(np.trace(symmetric)), size)
         return cls(diagonal, beside, reflections, scales, noise, size)
@@ -44,7 +44,7 @@ class Tridiagonal:
         if alphas.min() <= self.noise:
             return self._spectrum().solve(right, alphas)
         turned = self._turn(right, back=True)
-        # Column after column, as LAPACK wants them: no copy is turned about on the way.
+        # Column-major, so LAPACK makes no copy.
         inside = np.concatenate([self._inner(turned, alpha).T for alpha in alphas]).T
         return self._turn(inside).reshape(len(right), len(alphas), -1)
 
@@ -59,7 +59,7 @@ class Tridiagonal:
         return self._turn(inside)
 
     def _inner(self, right: Floats, alpha: float) -> Floats:
-        """(T + α)⁻¹ right."""
+        """Return (T + α)⁻¹ right."""
         if not len(self.beside):  # LAPACK takes no empty diagonal
             return right / (self.diagonal + alpha)
         return np.asarray(lapack.dptsv(self.diagonal + alpha, self.beside, right)[2])

@@ -14,7 +14,7 @@ _ROW = 21  # pixels
 
 @renders(OneHotBaseline)
 def one_hot_baseline(result: OneHotBaseline) -> go.Figure:
-    """Score by target with its interval, and for numbers the mean absolute error, each beside
+    """Plot score by target with its interval, and for numbers the mean absolute error, each beside
     the constant's."""
     table = result.cells
     errors = table[table["mae"].notna()]

@@ -1,4 +1,4 @@
-"""Figure of a causal test: what the answer does after an edit along a probe's direction."""
+"""Figure of a causal test: the answer after an edit along a probe's direction."""
 
 import re
 from typing import Any
@@ -28,10 +28,11 @@ _PANELS = {
 
 @renders(ProbeUse)
 def probe_use(result: ProbeUse) -> go.Figure:
-    """Shares of prompts by answer digit: predicted, original (removing: original, right), for the
-    probe's step, random steps and none, and beside predicted how often the probe's step leads to
-    what was predicted for another prompt; the digit that the target names is shaded. A digit that
-    no edit is to change is left out."""
+    """Plot shares of prompts by answer digit after the probe's step, random steps and no step.
+
+    Shows predicted and original (removing: original and right) and, beside predicted, how often the
+    probe's step gives the digit predicted for another prompt. The digit that the target names is
+    shaded. Digits that no edit should change are left out."""
     table = result.outcomes
     panels = ("predicted", "original") if result.mode == "move" else ("original", "right")
     counted = table[table["n"] > 0] if table["n"].any() else table
@@ -81,7 +82,7 @@ def probe_use(result: ProbeUse) -> go.Figure:
 
 
 def _index(role: str) -> int:
-    """The place of the lowest digit of a role; a sign has none and comes first."""
+    """Position of a role's lowest digit; a sign has none and comes first."""
     found = re.search(r"\d+", role)
     return int(found[0]) if found else -1
 

@@ -1,4 +1,4 @@
-"""One cell of a probe sweep: true against predicted, and the score beside its controls."""
+"""Figure of one probe-sweep cell: true against predicted, and the score beside its controls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,11 +28,11 @@ _MAX_CLASSES = 24  # of a confusion matrix
 
 
 def probe_cell(result: ProbeSweep, cell: int) -> go.Figure:
-    """True against predicted on held-out prompts, with y = x (classes: their counts), and the
-    score beside each control.
+    """Plot true against predicted on held-out prompts, with y = x (classes: a confusion matrix),
+    and the score beside each control.
 
     Raises:
-        InputError: for a cell that is not there.
+        InputError: for a cell that does not exist.
     """
     points, row = result.scatter(cell), result.frame.iloc[cell].to_dict()
     figure = make_subplots(
@@ -64,7 +64,7 @@ def probe_cell(result: ProbeSweep, cell: int) -> go.Figure:
 def scatter_with_diagonal(
     figure: go.Figure, points: pd.DataFrame, *, row: int, col: int, colour: str = ACCENT
 ) -> None:
-    """`true` along x, `predicted` along y, and the line y = x."""
+    """Add a scatter of `predicted` over `true` and the line y = x."""
     ends = [float(points["true"].min()), float(points["true"].max())]
     figure.add_trace(
         go.Scatter(
@@ -96,8 +96,8 @@ def scatter_with_diagonal(
 
 
 def measured(cell: Mapping[Any, Any]) -> str:
-    """Score, and for numbers the mean absolute error beside that of a constant and of the digits
-    alone."""
+    """Text of the score; for numbers also the mean absolute error beside that of a constant and of
+    the digits alone."""
     if cell["metric"] != "r2":
         return f"accuracy {number(cell['score'])} (majority {number(cell['constant'])})"
     told = f"R² {number(cell['score'])} (one-hot digits {number(cell['one_hot'])})"

@@ -1,4 +1,4 @@
-"""A probe's score by layer, with every control as a line of its own."""
+"""Figure of probe score by layer, one line per control."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from probes.figures.cell import CONTROLS
 from probes.results.sweep import ASKED_FOR, ProbeSweep, split_words
 
 _MAX_ROLES = 9
-_LOWEST = -0.5  # an R² below it is off the page
+_LOWEST = -0.5  # lower limit of the R² axis
 _STYLE = {  # colour, dash, and a symbol where lines meet
     "shown": (INK, "solid", SYMBOLS[1]),
     "one_hot": (CATEGORIES[1], "dash", SYMBOLS[2]),
@@ -28,10 +28,10 @@ _STYLE = {  # colour, dash, and a symbol where lines meet
 def score_by_layer(
     result: ProbeSweep, target: str, site: str | None = None, head: int | None = None
 ) -> go.Figure:
-    """Held-out score by layer with its controls, a panel a role.
+    """Plot held-out score by layer with its controls, one panel per role.
 
-    The band is the interval of the gain, drawn from the reference. `site` is the first that was
-    probed where it is left out; `head` of `z`.
+    The band is the interval of the gain, drawn from the reference. `site` defaults to the first
+    probed site; `head` applies to `z`.
 
     Raises:
         InputError: for a target, site or head that was not probed.
@@ -80,7 +80,7 @@ def score_by_layer(
 
 
 def _lines(part: pd.DataFrame, legend: bool) -> list[go.Scatter]:
-    """The band, every control that was measured, and the probe on top."""
+    """Traces in drawing order: the band, every measured control, the probe."""
     colour = CATEGORIES[0]
     reference = part["score"] - part["gain"]
     low, high = ((reference + part[f"gain_{end}"]).to_numpy() for end in ("low", "high"))

@@ -1,5 +1,5 @@
-"""The running-sum figure: true against predicted ĉ_k of each model, and the errors beside what a
-constant, the digits alone and the publication have (Fig. 3 of arXiv 2510.00184)."""
+"""The running-sum figure: true against predicted ĉ_k of each model, and errors beside those of a
+constant, of the digits alone and of the publication (Fig. 3 of arXiv 2510.00184)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,24 +32,24 @@ _BESIDE = {  # columns of `cells` that are the same for every model, with colour
 
 @renders(RunningSums)
 def running_sums_after(result: RunningSums) -> go.Figure:
-    """The figure as it was published: at the token c_k."""
+    """The published figure: sums read at the token c_k."""
     known = list(dict.fromkeys(result.cells["when"]))
     return running_sums(result, "after" if "after" in known else known[0])
 
 
 @shows(RunningSums)
 def closer(result: RunningSums) -> Mapping[str, go.Figure]:
-    """The same before the digit is written, where its value is no part of the input."""
+    """The figure before the digit is written, when its value is not part of the input."""
     known = set(result.cells["when"])
     return {"before": running_sums(result, "before")} if known == set(_WHEN) else {}
 
 
 def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
-    """True against predicted sums, a row a model and a column a digit, y = x dashed; below them
-    the mean absolute errors by digit.
+    """Plot true against predicted sums, one row per model and one column per digit, y = x dashed;
+    below them the mean absolute errors by digit.
 
     Raises:
-        InputError: where nothing was read at that moment.
+        InputError: if no sums were read at that moment.
     """
     cells = result.cells[result.cells["when"] == when]
     if cells.empty:
@@ -107,7 +107,7 @@ def running_sums(result: RunningSums, when: str = "after") -> go.Figure:
 
 
 def _legend(rows: int) -> dict[str, Any]:
-    """Beside the lowest panel, the only one that needs one."""
+    """Layout of the legend, beside the lowest panel."""
     top = 1.5 / (rows + 0.5) - 0.04
     return {
         "x": _NARROW + 0.02,
@@ -125,7 +125,7 @@ def _title(cells: pd.DataFrame, model: str, digit: int, stacked: bool) -> str:
 
 
 def _errors(cells: pd.DataFrame, models: list[str]) -> list[go.Scatter]:
-    """Each model with its interval, its published error, and what any model must beat."""
+    """Error traces: each model with its interval, its published error, and the references."""
     traces = []
     for number_of, model in enumerate(models):
         mine = cells[cells["model"] == model]

@@ -23,7 +23,7 @@ FLOW = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid
 """Sites in the order in which a block computes them."""
 
 _MAX_PANELS, _MAX_CLOSER = 24, 12
-_MAX_LABELLED = 400  # cells; more have no numbers, and a dot instead of a frame
+_MAX_LABELLED = 400  # cells; above it no numbers, and dots instead of frames
 _ROW, _WIDE = 30, 42  # pixels of a cell, where there is room
 _NUMBER, _TALL = 34, 17  # pixels across and down that a number needs
 _LEAST = 0.1  # gain; smaller ones are pale
@@ -34,7 +34,7 @@ _HEAD, _FOOT = 30, 62  # pixels of a panel's title, and of its axis
 
 @renders(ProbeSweep)
 def probe_sweep(result: ProbeSweep) -> go.Figure:
-    """Gain of every target over its reference: at every site for one target, else at one site."""
+    """Plot the gain of every target over its reference: all sites for one target, else one site."""
     if len(result.names) == 1:
         return gain_maps(result)
     sites = set(result.cells["site"])
@@ -43,8 +43,8 @@ def probe_sweep(result: ProbeSweep) -> go.Figure:
 
 @shows(ProbeSweep)
 def closer(result: ProbeSweep) -> Mapping[str, go.Figure]:
-    """For each target: every site's gain, scores by layer, and the cell that the training folds
-    like best."""
+    """Figures of each target: gain at every site, scores by layer, and the cell with the best
+    cross-validated score."""
     figures = {}
     for target in islice(result.names, _MAX_CLOSER):
         best = result.best(target)
@@ -59,7 +59,7 @@ def closer(result: ProbeSweep) -> Mapping[str, go.Figure]:
 def gain_maps(
     result: ProbeSweep, targets: Sequence[str] | None = None, site: str | None = None
 ) -> go.Figure:
-    """Gain by layer and role, a panel a target; the cells called represented are framed.
+    """Plot gain by layer and role, one panel per target; represented cells are framed.
 
     Raises:
         InputError: for a target or site that was not probed.
@@ -104,8 +104,8 @@ def gain_maps(
 
 
 def cells_of(result: ProbeSweep, target: str, site: str | None = None) -> pd.DataFrame:
-    """The rows of `frame` for a target (at one site), by their place in `frame`, with `row`: the
-    label that the heat map gives their layer, head and site.
+    """Rows of `frame` for a target (at one site), with their index in `frame` and a column `row`:
+    the heat map's label of layer, head and site.
 
     Raises:
         InputError: for a target or site that was not probed.
@@ -136,10 +136,10 @@ def _row(layer: int, head: int, site: str) -> str:
 
 
 def _scale(panels: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """One red–blue scale for all panels, as wide as the largest gain, and at least ±_LEAST.
+    """One red–blue scale for all panels, symmetric to the largest gain, at least ±_LEAST.
 
-    How far below its reference a probe falls says how few the prompts were; what falls below the
-    scale has its last colour, so that it does not pale what is there to be seen.
+    A score far below the reference reflects few prompts. Such values take the scale's last colour,
+    so that they do not wash out the gains.
     """
     top = max(_LEAST, *(float(panel["gain"].max()) for panel in panels))
     return {"colorscale": SIGNED, "zmin": -top, "zmax": top}
@@ -202,7 +202,7 @@ def _or_nothing(hover: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
 
 
 def _hover(cell: Mapping[Any, Any]) -> str:
-    """Everything that was measured in a cell."""
+    """Hover text with all measurements of a cell."""
     shows = "as a chain of thought does" if cell["visible"] == "chain" else cell["visible"]
     seen = f"<br>the token shows it: {shows}" if shows else ""
     asked = f"<br>{ASKED_FOR}" if cell["trained_in"] else ""
@@ -214,7 +214,7 @@ def _hover(cell: Mapping[Any, Any]) -> str:
 
 
 def _rows_are(panels: Sequence[pd.DataFrame]) -> str:
-    """What the rows are called: the layer, and whatever else tells them apart."""
+    """Title of the row axis: the layer, and site or head if they vary."""
     heads = any((panel["head"] >= 0).any() for panel in panels)
     sites = any(panel["site"].nunique() > 1 for panel in panels)
     return "layer" + ", head" * heads + ", site" * sites

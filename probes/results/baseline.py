@@ -1,4 +1,4 @@
-"""What a linear map finds in the question itself, and the running-sum figure beside it."""
+"""Results of the one-hot baseline and of the running-sum figure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from probes.results.sweep import FALSE_DISCOVERIES, probe_code, split_option, wi
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class OneHotBaseline(Result):
-    """Linear probes of the one-hot operand digits, and of nothing else: no model took part.
+    """Scores of linear probes of the one-hot operand digits alone, without a model.
 
     x has ten columns for each operand digit, and y = w·x + w_0 is fitted by ridge (classes: by
-    softmax regression), so every function that is a sum over single digits is found whole, and of a
-    product a·b what the two digits say each on its own: R² = 2·20.25·8.25 / 402.19 = 0.83.
+    softmax regression), so it finds every sum of functions of single digits in full, and of a
+    product a·b only the additive part: R² = 2·20.25·8.25 / 402.19 = 0.83.
 
     Args:
         cells: one row a target: `target, kind, metric, score, low, high, mae, constant,
@@ -167,7 +167,7 @@ class RunningSums(Result):
         return " ".join([*told, _against_constant(frame)]) if told else None
 
     def scatter(self, model: str, digit: int, when: str = "before") -> pd.DataFrame:
-        """`true` and `predicted` sums of one model, digit and moment; InputError if not there."""
+        """`true` and `predicted` sums of a model, digit and moment. InputError if missing."""
         cells = self.cells
         here = (cells["model"] == model) & (cells["digit"] == digit) & (cells["when"] == when)
         if not here.any():
@@ -180,7 +180,7 @@ class RunningSums(Result):
 
 
 def _held(name: str, mine: pd.DataFrame) -> str:
-    """What one model holds before the digits are written, beside what needs no model."""
+    """Sentence on one model's probe scores before the digits are written, beside the baselines."""
     asked = mine[mine["trained_in"]]
     which = "" if len(asked) == len(mine) else f" at {', '.join(map(str, asked['digit']))}"
     trained = f" (trained in{which})" if len(asked) else ""
@@ -195,7 +195,7 @@ def _held(name: str, mine: pd.DataFrame) -> str:
 
 
 def _against_constant(frame: pd.DataFrame) -> str:
-    """Whether any error exceeds a constant's, as the publication has them for fine-tuning."""
+    """Sentence on whether an error exceeds a constant's, as the published fine-tuning errors do."""
     ratio = frame["mae"] / frame["constant_mae"]
     worse = frame["mae_low"] > frame["constant_mae"]
     counts = worse.groupby(frame["model"], sort=False).agg(["sum", "count"])
@@ -213,6 +213,6 @@ def _against_constant(frame: pd.DataFrame) -> str:
 
 
 def _spread(values: pd.Series) -> str:
-    """The least and the largest, as people read them."""
+    """Text of the minimum and maximum."""
     ends = [number(float(f"{x:.3g}")) for x in (values.min(), values.max())]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)

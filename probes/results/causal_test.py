@@ -1,8 +1,8 @@
-"""What the answer does when what a probe reads is changed: use, not only presence.
+"""Result of a causal test: whether the answer uses what a probe reads.
 
-The answer is said to use what is read where it comes to the predicted digit more often than (1) to
-the digits predicted for other prompts, so that it follows the step and is not only disturbed, and
-(2) after random steps as long; both by intervals that lie above 0.
+The answer uses the reading if the edit gives the predicted digit more often than (1) the digits
+predicted for other prompts, so that the answer follows the step and is not only disturbed, and
+than (2) random edits of equal length do; both by intervals above 0.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ from probes.results.sweep import probe_code, split_option
 class ProbeUse(Result):
     """The answer after an edit along a probe's direction, beside an equally long random edit.
 
-    The edit x ← x + δ is computed before the run, and so is the answer that arithmetic gives when
-    the target has its new value and everything above it is worked out again. `mode` "move" gives
+    The edit x ← x + δ is computed before the run, and so is the counterfactual answer: arithmetic
+    with the target's new value and everything above it recomputed. `mode` "move" gives
     the probe's reading the new value, by the step that the data take with the reading (`along`
     "pattern") or by the shortest one ("probe"); "remove" takes the reading to its mean, where no
     answer is predicted and `predicted` is NaN. The random edits have the norm of δ in each row and
@@ -39,8 +39,8 @@ class ProbeUse(Result):
             role.
         outcomes: one row for each `arm` ("clean", "probe", "random") and `answer_digit`: `n`, the
             rows counted (under "move" those whose predicted digit differs from the model's own);
-            shares of rows whose first choice is then the `predicted` digit, one predicted for
-            another row (`mismatched`), the model's `original` one, the `right` one, each with
+            shares of rows whose first choice after the edit is the `predicted` digit, one predicted
+            for another row (`mismatched`), the model's `original` one, the `right` one, each with
             `_low` and `_high`; and `logit`, the mean of logit(predicted) − logit(original),
             likewise.
         difference: one row an `answer_digit`: probe minus random, paired by row, for `predicted`,
@@ -182,7 +182,7 @@ class ProbeUse(Result):
         )
 
     def _came(self) -> str:
-        """How often the predicted digit came, beside what chance has of it."""
+        """Sentence on the share of the predicted digit, beside chance."""
         probe = self.outcome("probe")
         return (
             f"{self.named} becomes the predicted digit in {self._shares('predicted')}, and a digit "

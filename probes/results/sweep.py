@@ -1,4 +1,4 @@
-"""What linear probes find at every site, beside what they would find in the question alone."""
+"""Result of a probe sweep: scores at every site beside those of probes of the question alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def probe_code(model: ModelId | None, last: str, starting_with: str | None = Non
 
 
 def with_represented(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells with q over all of them and `represented`: interval of the gain above 0 and q small."""
+    """Add q over all cells, and `represented`: interval of the gain above 0 and small q."""
     q = benjamini_hochberg(cells["p"].to_numpy())
     above = cells["gain_low"].to_numpy() > 0
     return cells.assign(q=q, represented=above & (q <= FALSE_DISCOVERIES))
@@ -70,10 +70,9 @@ class ProbeSweep(Result):
     """A probe for each target at each site, layer, head and role, with its controls.
 
     The score of a cell is R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)² (real targets; for angles summed over
-    cosine and sine) or the share of right classes, on rows that the probe which scores them was not
-    fitted on. `gain` is the score less that of the reference on the same rows, which is the
-    strongest of three there (of operand digits and operators, which the digits shown have whole, of
-    the last two):
+    cosine and sine) or accuracy, on rows outside that probe's training rows. `gain` is the score
+    minus that of the reference on the same rows. The reference is the strongest of three baselines
+    (for operand digits and operators, which the digits shown determine, of the last two):
 
     - `shown`, a linear probe of the one-hot operand digits seen by then, the answer digits printed
       by then and every other token by then that differs from prompt to prompt (a chain of thought);
@@ -82,8 +81,8 @@ class ProbeSweep(Result):
     - `constant`, the best constant of the training rows; where rows are held out in turns, that of
       the held-out rows themselves.
 
-    A fact about a number that a later position has copied whole from the number's own token is a
-    gain there, as a copied digit is.
+    A fact about a number that a later position copied whole from the number's token counts as a
+    gain there, as a copied digit does.
 
     A target is called represented where the gain's interval lies above 0 and q ≤ 0.05 (Benjamini
     and Hochberg over all cells of the sweep).
@@ -100,7 +99,7 @@ class ProbeSweep(Result):
         rows: int [targets, m], the prompts that were held out; -1 pads.
         true: float [targets, m], the target there; NaN pads. Classes by their number, or by their
             place in `labels`.
-        predicted: float [cells, m], what each probe says of them; angles as residues.
+        predicted: float [cells, m], each probe's predictions; angles as residues.
         resampled: what the intervals resample.
     """
 
@@ -192,7 +191,7 @@ class ProbeSweep(Result):
 
     @property
     def unmeasured(self) -> dict[str, str]:
-        """Controls that were asked for and could not be measured, each with the reason."""
+        """Requested controls that could not be measured, each with the reason."""
         asked, found = self.settings.get("controls") or (), {}
         if "untrained" in asked and bool(self.cells["untrained"].isna().all()):
             found["untrained"] = (
@@ -241,9 +240,10 @@ class ProbeSweep(Result):
         )
 
     def best(self, target: str) -> pd.Series:
-        """The row of a target's cell that the folds of the training rows like best; its score was
-        not looked at to choose it (where rows are held out in turns, those of one turn are
-        training rows of the others).
+        """The row of a target's cell with the best cross-validated score on training rows.
+
+        The choice does not use the held-out score (with several turns, held-out rows of one turn
+        are training rows of the others).
 
         Raises InputError for a target that was not probed.
         """
@@ -278,8 +278,10 @@ class ProbeSweep(Result):
 
     @property
     def grids(self) -> dict[str, Grid]:
-        """What is compared between models, cell by cell: the gain as [target, site, layer, head,
-        role], NaN where not measured; head -1 where the site has none."""
+        """The gain as [target, site, layer, head, role], for comparing models cell by cell.
+
+        NaN where not measured; head -1 if the site has none.
+        """
         names = ("target", "site", "layer", "head", "role")
         axes = [Axis(name, tuple(self.cells[name].unique().tolist())) for name in names]
         values = np.full([len(axis.labels) for axis in axes], np.nan)
