@@ -12,7 +12,7 @@ from app.calls import Sample
 from app.commands.ablations import Flags, ablated, check
 from app.commands.finish import finish
 from app.commands.options import (
-    Count,
+    CountOrNone,
     Device,
     Dtype,
     FormatName,
@@ -101,7 +101,7 @@ def ablate(
     method: Method,
     model: ModelName,
     task: TaskName = None,
-    n: Count = 256,
+    n: CountOrNone = None,
     seed: Seed = 0,
     format: FormatName = None,
     sampler: SamplerName = "uniform",
@@ -146,7 +146,7 @@ def ablate(
 
         load = partial(interp.load, device=device, dtype=dtype)
         loaded = load(model)
-        watch.step(f"{method} on {n:,} problems")
+        watch.step(f"{method} of {model}")
         job = {"progress": watch.progress, "cancel": watch.cancel}
         result = ablated(method, loaded, sample, flags, load, **job)
     finish(result, out)

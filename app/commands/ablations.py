@@ -222,8 +222,9 @@ def check(method: str, flags: Flags) -> None:
 def ablated(
     method: str, model: Model, sample: Sample, flags: Flags, load: Load, **job: Any
 ) -> Result:
-    """Run a method on a loaded model."""
+    """Run a method on a loaded model; without an n, on as many problems as the catalogue says."""
     name, options, _ = METHODS[method]
+    sample = replace(sample, n=entry(name).n) if sample.n is None else sample
     if options is None:
         return transferred(model, sample, flags, load, **job)
     result: Result = calls.run(entry(name), model, sample, options(model, sample, flags), **job)

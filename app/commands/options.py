@@ -26,6 +26,9 @@ TaskName = Annotated[
     ),
 ]
 Count = Annotated[int, Option("--n", "-n", help="How many problems to draw.")]
+CountOrNone = Annotated[
+    int | None, Option("--n", "-n", help="How many problems to draw; the analysis's own number.")
+]
 Seed = Annotated[int, Option("--seed", help="Of every random choice.")]
 FormatName = Annotated[
     str | None,
