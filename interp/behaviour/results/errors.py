@@ -18,8 +18,48 @@ _TOLD = 3  # kinds in the verdict
 GROUPS = ("all", "longer answer", "as long as an operand")
 
 
+class OfWrongAnswers(Result):
+    """Base of Results about wrong answers, of a model or of a published file."""
+
+    of_model: ClassVar[str]
+    of_published: ClassVar[str]
+    """The functions that return it."""
+    shuffled: ClassVar[str]
+    """What the control shuffles among problems."""
+
+    source: str
+
+    @property
+    def enough(self) -> bool:
+        """True if there are wrong answers to enough problems for a verdict."""
+        return self.metrics["wrong_distinct"] >= MIN_DISTINCT
+
+    @property
+    def interval(self) -> str:
+        found = self.metrics
+        return (
+            f"{self.source} · {found['wrong']:.0f} wrong answers to "
+            f"{found['wrong_distinct']:.0f} problems · 95 % Wilson intervals · "
+            f"chance: {self.shuffled} shuffled among problems"
+        )
+
+    @property
+    def code(self) -> str:
+        shuffles = self.settings.get("shuffles")
+        if self.model is None:
+            options = {"path": self.settings.get("path"), "where": self.settings.get("where")}
+            last = call(self.of_published, **options, seed=self.seed,
+                        shuffles=shuffles)  # fmt: skip
+            return model_code(None, {}, last)
+        strict = False if self.settings.get("strict") is False else None
+        return asked_code(
+            self.model, self.settings, self.of_model, format=self.source,
+            seed=self.seed, strict=strict, shuffles=shuffles,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class ErrorTaxonomy(Result):
+class ErrorTaxonomy(OfWrongAnswers):
     """The share of wrong answers of each kind of error, compared with shuffled answers.
 
     Of a model's answers, or of a published result file ("Tokenization counts", arXiv 2402.14903).
@@ -43,6 +83,9 @@ class ErrorTaxonomy(Result):
     """
 
     analysis: ClassVar[str] = "error_taxonomy"
+    of_model: ClassVar[str] = "interp.behaviour.error_taxonomy"
+    of_published: ClassVar[str] = "interp.behaviour.published_errors"
+    shuffled: ClassVar[str] = "answers"
     notes: ClassVar[tuple[str, ...]] = (
         "why a model errs: a kind far above chance says what its errors look like",
         "independent answers, where one problem was asked in several ways: its intervals are then "
@@ -113,34 +156,6 @@ class ErrorTaxonomy(Result):
         kinds = self.group("all")
         named = kinds[kinds["kind"] != "other"]
         return named.loc[(named["share"] - named["chance"]).idxmax()]
-
-    @property
-    def enough(self) -> bool:
-        """True if there are wrong answers to enough problems for a verdict."""
-        return self.metrics["wrong_distinct"] >= MIN_DISTINCT
-
-    @property
-    def interval(self) -> str:
-        found = self.metrics
-        return (
-            f"{self.source} · {found['wrong']:.0f} wrong answers to "
-            f"{found['wrong_distinct']:.0f} problems · 95 % Wilson intervals · "
-            f"chance: answers shuffled among problems"
-        )
-
-    @property
-    def code(self) -> str:
-        shuffles = self.settings.get("shuffles")
-        if self.model is None:
-            options = {"path": self.settings.get("path"), "where": self.settings.get("where")}
-            last = call("interp.behaviour.published_errors", **options, seed=self.seed,
-                        shuffles=shuffles)  # fmt: skip
-            return model_code(None, {}, last)
-        strict = False if self.settings.get("strict") is False else None
-        return asked_code(
-            self.model, self.settings, "interp.behaviour.error_taxonomy", format=self.source,
-            seed=self.seed, strict=strict, shuffles=shuffles,
-        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         kinds = self.group("all")

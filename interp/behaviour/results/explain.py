@@ -9,13 +9,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from interp.results.calls import asked_code, call, model_code
+from interp.behaviour.results.errors import OfWrongAnswers
 from interp.results.display import number, unread_formats
-from interp.results.result import MIN_DISTINCT, Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class ErrorExplanation(Result):
+class ErrorExplanation(OfWrongAnswers):
     """The share of wrong answers that each simulator predicts exactly, against chance.
 
     Args:
@@ -30,6 +29,9 @@ class ErrorExplanation(Result):
     """
 
     analysis: ClassVar[str] = "error_explanation"
+    of_model: ClassVar[str] = "interp.behaviour.explain_errors"
+    of_published: ClassVar[str] = "interp.behaviour.explain_published"
+    shuffled: ClassVar[str] = "wrong answers"
     notes: ClassVar[tuple[str, ...]] = (
         "that the model computes this way: two rules can give the same wrong answer",
         "what it does on problems it was not asked",
@@ -79,34 +81,6 @@ class ErrorExplanation(Result):
             "unreadable": float("nan") if self.read is None else 1 - self.read / self.n,
             "never_read": float(len(self.never_read)),
         }
-
-    @property
-    def enough(self) -> bool:
-        """True if there are wrong answers to enough problems for a verdict."""
-        return self.metrics["wrong_distinct"] >= MIN_DISTINCT
-
-    @property
-    def interval(self) -> str:
-        found = self.metrics
-        return (
-            f"{self.source} · {found['wrong']:.0f} wrong answers to "
-            f"{found['wrong_distinct']:.0f} problems · 95 % Wilson intervals · "
-            f"chance: wrong answers shuffled among problems"
-        )
-
-    @property
-    def code(self) -> str:
-        shuffles = self.settings.get("shuffles")
-        if self.model is None:
-            options = {"path": self.settings.get("path"), "where": self.settings.get("where")}
-            last = call("interp.behaviour.explain_published", **options, seed=self.seed,
-                        shuffles=shuffles)  # fmt: skip
-            return model_code(None, {}, last)
-        strict = False if self.settings.get("strict") is False else None
-        return asked_code(
-            self.model, self.settings, "interp.behaviour.explain_errors", format=self.source,
-            seed=self.seed, strict=strict, shuffles=shuffles,
-        )  # fmt: skip
 
     def conclusion(self) -> str | None:
         found = self.metrics
