@@ -125,7 +125,7 @@ def _make(
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> None:
-    with_other = "untrained" in study.controls and not study.model.adapter.whole
+    with_other = "untrained" in study.controls and not study.model.wrapped
     step = _steps(study, missing, with_other, progress)
     scores = _untrained_scores(study, missing, step, cancel) if with_other else {}
     with_embedding = _with_embedding(study)

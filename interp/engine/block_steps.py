@@ -18,9 +18,11 @@ import numpy.typing as npt
 import torch
 
 from interp.engine.requests import Cancel
-from interp.errors import ModelError
+from interp.errors import InputError, ModelError
 from interp.models.adapter import Adapter
+from interp.models.decoder import DecoderAdapter
 from interp.models.model import Model
+from interp.models.wrapped import WrappedAdapter
 
 Ints = npt.NDArray[np.int64]
 
@@ -57,13 +59,19 @@ class _Seen:
         return (k, v) if self.seen is None else KeysValues.beside([self.seen, self.own])
 
 
-def own_blocks(model: Model) -> Adapter:
-    """The adapter of a model with separately runnable blocks; ModelError for a wrapped module."""
-    if isinstance(model.adapter, Adapter):
+def own_blocks(model: Model) -> Adapter | DecoderAdapter:
+    """The adapter of a model with separately runnable blocks; ModelError for one without."""
+    if not isinstance(model.adapter, WrappedAdapter):
         return model.adapter
+    if model.wrapped:
+        raise ModelError(
+            f"the attention of {model.name!r} cannot be masked: a wrapped module shows no pattern, "
+            f"keys or values. Convert it to a standard folder with interp.convert, and load that."
+        )
     raise ModelError(
-        f"the attention of {model.name!r} cannot be masked: a wrapped module shows no pattern, "
-        f"keys or values. Convert it to a standard folder with interp.convert, and load that."
+        f"the attention of {model.name!r} cannot be masked: the blocks of the family "
+        f"{model.family!r} do not run one by one, and show no pattern, keys or values. Use "
+        f"interp.attribution or probes on it, or a family of the route 'blocks' (docs/models.md)."
     )
 
 
@@ -86,13 +94,19 @@ def step(
     """Run one block on independent rows: [m, P, d_model] → the same, and their keys and values.
 
     Args:
-        positions: int64 [m, P], positions in the prompt.
+        positions: int64 [m, P], positions in the prompt. InputError beyond a sliding window: which
+            of `seen` it would hide is not known here.
         seen: keys and values besides their own, [m, heads, S, d_head].
         mask: bool, [m or 1, heads or 1, P, S + P], True where a query may attend; None: to all of
             `seen`, and causally to one another. Every query needs at least one key.
     """
     adapter = own_blocks(model)
     m, width = positions.shape
+    if adapter.window is not None and positions.numel() and int(positions.max()) >= adapter.window:
+        raise InputError(
+            f"{model.name} has layers that see {adapter.window} positions, and a prompt is longer: "
+            f"this analysis runs its blocks with full attention. Use shorter prompts."
+        )
     if mask is None:
         seen_keys = 0 if seen is None else seen.k.shape[2]
         causal = torch.ones(width, seen_keys + width, dtype=torch.bool).tril(seen_keys)
@@ -112,7 +126,7 @@ def step(
                     layer,
                     resid[rows],
                     mask=added if len(added) == 1 else added[rows],
-                    rotation=_rotation(adapter, resid, positions[rows]),
+                    rotation=adapter.rotation(resid, positions[rows].to(resid.device)),
                     store=store,
                 )
             )
@@ -123,14 +137,6 @@ def step(
     return torch.cat(parts), KeysValues(
         torch.cat([x.k for x in made]), torch.cat([x.v for x in made])
     )
-
-
-def _rotation(adapter: Adapter, resid: torch.Tensor, positions: torch.Tensor) -> Any:
-    """Rotary cosines and sines [m, P, …] of each row's positions."""
-    found = adapter.rotation(resid, positions.reshape(-1).to(resid.device))
-    if found is None:
-        return None
-    return tuple(x.reshape(*positions.shape, x.shape[-1]) for x in found)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def block_flops(model: Model, queries: int, keys: int) -> float:
     """Operations of one block for one row: `queries` positions attend over `keys` positions."""
     s = model.shape
     attention = 4 * s.n_heads * s.d_head * keys
-    if model.adapter.whole:  # whatever its projections are called, each weight is used once
+    if model.adapter.by_structure:  # whatever its projections are called, each weight is used once
         return float(queries * (2 * model.adapter.block_weights + attention))
     projections = 2 * s.d_model * s.d_head * (2 * s.n_heads + 2 * s.n_kv_heads)
     matrices = 3 if model.family in ("llama", "qwen2") else 2  # the gated MLP has a third

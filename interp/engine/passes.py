@@ -15,6 +15,7 @@ import torch
 
 from interp.engine.edits import NO_LAYER, Edit, Window, apply_edit
 from interp.models.adapter import Adapter
+from interp.models.decoder import DecoderAdapter
 from interp.models.wrapped import WrappedAdapter
 
 Key = tuple[str, int]  # (site, layer)
@@ -84,7 +85,7 @@ class Outcome:
     on_path: dict[Key, torch.Tensor] = field(default_factory=dict)  # with grad
 
 
-def forward(adapter: Adapter | WrappedAdapter, job: Job) -> Outcome:
+def forward(adapter: Adapter | DecoderAdapter | WrappedAdapter, job: Job) -> Outcome:
     """Run `job`. The caller holds the model's lock. All hooks are removed, also after an error."""
     window = Window(job.rows, job.start)
     total = job.tokens.shape[1]
@@ -113,7 +114,7 @@ def _run_whole(adapter: WrappedAdapter, job: Job, out: Outcome) -> None:
             out.logits = adapter.head(normed[rows, index])
 
 
-def _run_blocks(adapter: Adapter, job: Job, store: Store, out: Outcome) -> None:
+def _run_blocks(adapter: Adapter | DecoderAdapter, job: Job, store: Store, out: Outcome) -> None:
     total = job.tokens.shape[1]
     positions = torch.arange(job.start, total, device=adapter.device)
     adapter.width = max(job.width, total)
@@ -133,7 +134,7 @@ def _run_blocks(adapter: Adapter, job: Job, store: Store, out: Outcome) -> None:
         _read_out(adapter, job, resid, out)
 
 
-def _read_out(adapter: Adapter, job: Job, resid: torch.Tensor, out: Outcome) -> None:
+def _read_out(adapter: Adapter | DecoderAdapter, job: Job, resid: torch.Tensor, out: Outcome) -> None:
     hooked = ("ln_final", NO_LAYER) in job.want or any(e.site == "ln_final" for e in job.edits)
     if job.logit_positions is None:
         if hooked:
@@ -158,7 +159,7 @@ class _Recorder:
     """Builds the hooks of one job; at each site the edits come before the recording."""
 
     def __init__(
-        self, adapter: Adapter | WrappedAdapter, job: Job, window: Window, out: Outcome
+        self, adapter: Adapter | DecoderAdapter | WrappedAdapter, job: Job, window: Window, out: Outcome
     ) -> None:
         self.adapter, self.job, self.window, self.out = adapter, job, window, out
         self._resid_pre: dict[int, torch.Tensor] = {}

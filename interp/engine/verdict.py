@@ -35,7 +35,7 @@ def unusable_sites(model: Model) -> dict[str, str]:
 
     Raises ModelError as `selfcheck` does.
     """
-    if model.adapter.whole or not model.hash:
+    if model.wrapped or not model.hash:
         return _checked(model)
     key = _key(model)
     path = _place(key)

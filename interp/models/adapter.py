@@ -29,6 +29,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.errors import SiteError
+from interp.models.structure import context
 from interp.models.weights import count_parameters
 
 _BLOCK_HOOKS = {
@@ -48,6 +49,14 @@ SITES = (*_BLOCK_HOOKS, "ln_final")
 FAMILIES = ("gpt2", "llama", "gpt_neox", "qwen2")
 
 
+def bridged(config: Any) -> bool:
+    """True for the models that run over TransformerLens: four families, but for sliding windows
+    and a GPT-NeoX without attention bias, which its blocks lack."""
+    sliding = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+    bare = config.model_type == "gpt_neox" and not getattr(config, "attention_bias", True)
+    return config.model_type in FAMILIES and not sliding and not bare
+
+
 class KeyValues(Protocol):
     """Key/value cache of a block: the keys and values it attends to besides its own."""
 
@@ -60,6 +69,8 @@ class Adapter:
     """Adapter of one transformer. Not thread-safe: a run must hold the model's lock."""
 
     whole: Literal[False] = False  # its blocks run one by one, from any position on
+    by_structure: Literal[False] = False  # where its sites lie is known, not found
+    window: None = None  # no sliding attention
 
     def __init__(self, module: Any, tokenizer: Any, family: str) -> None:
         dtype = next(module.parameters()).dtype
@@ -68,7 +79,7 @@ class Adapter:
         self.n_parameters = count_parameters(module)  # before the bridge adds copies
         self.family = family
         self.module: nn.Module = module
-        self.probe = _probe(module)
+        self.probe = probe_tokens(module)
         with torch.no_grad():  # before the bridge replaces the submodules with its own
             self.probe_logits = torch.as_tensor(module(self.probe).logits)
         self.bridge = TransformerBridge.boot_transformers(
@@ -148,10 +159,11 @@ class Adapter:
         return torch.as_tensor(resid)
 
     def rotation(self, resid: torch.Tensor, positions: torch.Tensor) -> Any:
-        """Cosines and sines of the rotary embedding at `positions`; None without one."""
+        """Cosines and sines of the rotary embedding at `positions`, [P] or [n, P]; None without
+        one."""
         if self.family == "gpt2":
             return None
-        return self.bridge.rotary_emb(resid, positions[None])
+        return self.bridge.rotary_emb(resid, positions[None] if positions.ndim == 1 else positions)
 
     def mask(self, queries: int, keys: int) -> torch.Tensor:
         """Additive causal mask [1, 1, queries, keys]; the queries are the last of the keys."""
@@ -184,9 +196,9 @@ class Adapter:
         return torch.as_tensor(self.bridge.unembed(normed))
 
 
-def _probe(module: Any) -> torch.Tensor:
+def probe_tokens(module: Any) -> torch.Tensor:
     """Fixed random tokens [2, 6] for the comparison of engine and module."""
-    length = min(6, int(module.config.max_position_embeddings))
+    length = min(6, context(module.config))
+    words = int(module.get_input_embeddings().weight.shape[0])
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(0, int(module.config.vocab_size), (2, length), generator=generator)
-    return tokens.to(module.device)
+    return torch.randint(0, words, (2, length), generator=generator).to(module.device)

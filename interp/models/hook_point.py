@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -20,14 +21,52 @@ class Handle:
         self.hook = hook
 
 
-class Point:
-    """A hook point: the input or output of a submodule.
+@dataclass(frozen=True)
+class View:
+    """What a hook sees of an activation [..., width].
 
-    With `heads`, a hook sees the last axis [n_heads · d_head] as two, [n_heads, d_head].
+    heads: sees the last axis as two, [heads, d_head]
+    part: sees columns `part[0]` to `part[1]` only (of a fused projection, [q | k | v])
+    third: sees the `third` of three of each head's columns (of a fused projection that keeps
+        [q | k | v] of each head together)
+    scale: sees the activation times this (what is added to the stream, where a multiplier follows)
     """
 
-    def __init__(self, module: nn.Module, side: Side, heads: int | None = None) -> None:
-        self._module, self._side, self._heads = module, side, heads
+    heads: int | None = None
+    part: tuple[int, int] | None = None
+    third: int | None = None
+    scale: float = 1.0
+
+    def read(self, x: torch.Tensor) -> torch.Tensor:
+        """The activation as a hook sees it."""
+        if self.part is not None:
+            x = x[..., slice(*self.part)]
+        if self.heads is not None:
+            x = x.unflatten(-1, (self.heads, -1))
+        if self.third is not None:
+            x = x.chunk(3, dim=-1)[self.third]
+        return x if self.scale == 1.0 else x * self.scale
+
+    def write(self, x: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+        """`x` with the seen part replaced by `new`."""
+        if self.scale != 1.0:
+            new = new / self.scale
+        if self.third is not None:
+            parts = list(x.unflatten(-1, (self.heads or 1, -1)).chunk(3, dim=-1))
+            parts[self.third] = new
+            return torch.cat(parts, dim=-1).flatten(-2)
+        if self.heads is not None:
+            new = new.flatten(-2)
+        if self.part is None:
+            return new
+        return torch.cat([x[..., : self.part[0]], new, x[..., self.part[1] :]], dim=-1)
+
+
+class Point:
+    """A hook point: the input or output of a submodule, as `view` shows it."""
+
+    def __init__(self, module: nn.Module, side: Side, view: View | None = None) -> None:
+        self._module, self._side, self._view = module, side, view or View()
         self.fwd_hooks: list[Handle] = []
 
     def add_hook(self, function: Hook) -> Handle:
@@ -63,10 +102,8 @@ class Point:
         self.fwd_hooks.clear()
 
     def _call(self, function: Hook, x: torch.Tensor) -> torch.Tensor | None:
-        if self._heads is None:
-            return function(x, None)
-        new = function(x.unflatten(-1, (self._heads, -1)), None)
-        return None if new is None else new.flatten(-2)
+        new = function(self._view.read(x), None)
+        return None if new is None else self._view.write(x, new)
 
 
 def first_given(args: Any, kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import torch
 
 from interp.errors import InputError, ModelError
 from interp.models import adapted, unpacked
-from interp.models.adapter import FAMILIES, Adapter
+from interp.models.adapter import Adapter, bridged, probe_tokens
+from interp.models.decoder import DecoderAdapter, Unsteppable
 from interp.models.fixtures import read_card
 from interp.models.model import Model, Shape
 from interp.models.sources import Source, check_folder, check_gguf, resolve
+from interp.models.structure import Readout, context, find_sites
 from interp.models.tokens import Tokens
 from interp.models.weights import weight_hash
+from interp.models.wrapped import WrappedAdapter
 
 DTYPES = {
     "float32": torch.float32,
@@ -80,27 +84,18 @@ def _base_of(source: Source) -> Source:
 
 
 def assemble(name: str, digest: str, module: Any, tokenizer: Any, *, card: Any = None) -> Model:
-    """A Model around an opened Hugging Face module. Raises ModelError for an unknown family."""
-    family = str(module.config.model_type)
-    if family not in FAMILIES:
-        raise ModelError(
-            f"{name} is a {family!r} model; the families that work are {', '.join(FAMILIES)}. "
-            f"Convert it to one of them, or wrap the module."
-        )
+    """A Model around an opened Hugging Face module, by one of three routes: TransformerLens'
+    blocks, the module's own blocks run one by one, or the module as a whole.
+
+    Raises ModelError for a module that none of them can open.
+    """
     with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
-        try:
-            adapter = Adapter(module, tokenizer, family)
-        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError) as error:
-            raise ModelError(
-                f"{name} is a {family!r} model of a kind that cannot be opened up "
-                f"({_first_line(error)}). Its config.json differs from those of its family; "
-                f"convert it to another of {', '.join(FAMILIES)}."
-            ) from error
-    shape = _shape(adapter)
+        adapter = _adapter(name, module, tokenizer)
+    shape = _bridged_shape(adapter) if isinstance(adapter, Adapter) else _shape(adapter)
     return Model(
         name=name,
         hash=digest,
-        family=family,
+        family=adapter.family,
         shape=shape,
         adapter=adapter,
         tokens=Tokens(tokenizer, shape.d_vocab),
@@ -110,7 +105,32 @@ def assemble(name: str, digest: str, module: Any, tokenizer: Any, *, card: Any =
     )
 
 
-def _shape(adapter: Adapter) -> Shape:
+def _adapter(
+    name: str, module: Any, tokenizer: Any
+) -> Adapter | DecoderAdapter | WrappedAdapter:
+    family = str(module.config.model_type)
+    try:
+        if bridged(module.config):
+            return Adapter(module, tokenizer, family)
+        module.eval()
+        tokens = probe_tokens(module)
+        sites = find_sites(module, tokens)
+        readout = Readout.of(module.config)
+        try:
+            return DecoderAdapter(module, sites, tokens, readout)
+        except Unsteppable:
+            module.config.use_cache = False
+            ids = range(int(module.get_input_embeddings().weight.shape[0]))
+            return WrappedAdapter(module, sites, ids, family=family, readout=readout)
+    except (AssertionError, AttributeError, InputError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"{name} is a {family!r} model of a kind that cannot be opened up "
+            f"({_first_line(error)}). Open it with transformers, and give its parts by hand: "
+            f"interp.wrap(module, tokenizer, sites=interp.SiteMap(…))."
+        ) from error
+
+
+def _bridged_shape(adapter: Adapter) -> Shape:
     cfg = adapter.bridge.cfg
     heads = int(cfg.n_heads)
     head = adapter.bridge.unembed.original_component
@@ -122,34 +142,38 @@ def _shape(adapter: Adapter) -> Shape:
         d_head=int(cfg.d_head),
         d_mlp=int(cfg.d_mlp),
         d_vocab=int(head.weight.shape[0]),
-        n_ctx=_context(adapter.module.config),
+        n_ctx=context(adapter.module.config),
     )
 
 
-def _context(config: Any) -> int:
-    """The longest prompt with full attention and unchanged rotary positions in every layer.
-
-    Sliding windows, and the changed rotation beyond the original context of "longrope", are not
-    implemented.
-    """
-    sizes = [int(config.max_position_embeddings)]
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        sizes.append(int(config.sliding_window))
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") == "longrope":
-        sizes.append(int(rope.get("original_max_position_embeddings") or sizes[0]))
-    return min(sizes)
+def _shape(adapter: DecoderAdapter | WrappedAdapter) -> Shape:
+    return Shape(
+        n_layers=adapter.n_layers,
+        n_heads=adapter.n_heads,
+        n_kv_heads=adapter.n_kv_heads,
+        d_model=adapter.widths.d_model,
+        d_head=adapter.widths.d_head,
+        d_mlp=adapter.widths.d_mlp,
+        d_vocab=int(adapter.probe_logits.shape[-1]),
+        n_ctx=adapter.n_ctx,
+    )
 
 
 def _open_folder(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
-    config = check_folder(source.path)
-    family = str(config.get("model_type"))
-    if family not in FAMILIES:
-        raise ModelError(
-            f"{source.name} is a {family!r} model; the families that work are "
-            f"{', '.join(FAMILIES)}. Convert it to one of them, or wrap the module."
-        )
+    _require_causal_family(source.name, str(check_folder(source.path).get("model_type")))
     return _from_pretrained(str(source.path), source.name, dtype, use_safetensors=True)
+
+
+def _require_causal_family(name: str, family: str) -> None:
+    """Raise ModelError unless transformers knows a causal language model of this family."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelError(
+            f"{name} is a {family!r} model, and transformers {version('transformers')} has no "
+            f"causal language model of that name. Convert it to one (docs/models.md lists those "
+            f"that were tried), or wrap the module."
+        )
 
 
 def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -162,8 +186,7 @@ def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
     module, tokenizer = _from_pretrained(
         str(path.parent), path.name, torch.float32, gguf_file=path.name
     )
-    if module.config.model_type in FAMILIES:
-        unpacked.keep(digest, module, tokenizer)
+    unpacked.keep(digest, module, tokenizer)
     return _cast(module, dtype), tokenizer
 
 

@@ -18,6 +18,7 @@ from interp.arithmetic.tasks import Task
 from interp.arithmetic.tasks import task as as_task
 from interp.errors import InputError, SiteError
 from interp.models.adapter import Adapter
+from interp.models.decoder import DecoderAdapter
 from interp.models.fixtures import SMOLLM2
 from interp.models.prompts import PromptBatch
 from interp.models.tokenisation import report
@@ -63,7 +64,7 @@ class Model:
     hash: str
     family: str
     shape: Shape
-    adapter: Adapter | WrappedAdapter
+    adapter: Adapter | DecoderAdapter | WrappedAdapter
     tokens: Tokens
     dtype: torch.dtype
     device: torch.device
@@ -72,9 +73,14 @@ class Model:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
+    def wrapped(self) -> bool:
+        """True for a module given to `interp.wrap`, which no name opens again."""
+        return self.family == "wrapped"
+
+    @property
     def id(self) -> ModelId:
         """The name that loads the model again, and the hash of its weights."""
-        return ModelId(f"{WRAPPED}{self.name}" if self.adapter.whole else self.name, self.hash)
+        return ModelId(f"{WRAPPED}{self.name}" if self.wrapped else self.name, self.hash)
 
     @property
     def tokenizer(self) -> Tokens:

@@ -16,14 +16,17 @@ class SiteMap:
 
     Args:
         blocks: the list of blocks, in execution order.
-        attn, mlp: a block's sublayers. Their outputs are added to the residual stream.
+        attn, mlp: the modules of a block whose outputs are added to the residual stream: its
+            sublayers, or the normalisations behind them (Gemma 2, OLMo 2).
         attn_out_projection, mlp_out_projection: the output projections, which read the
             concatenated heads (head 0 first) and the neurons.
         final_norm, head: the last normalisation, and the unembedding of its output; an
             `nn.Embedding` as head stands for its transposed weights.
         n_heads, n_ctx: a number, or the path of an attribute.
+        n_kv_heads: likewise, the key/value heads of grouped queries; None: as many as `n_heads`.
+        added: the factor between the outputs of `attn` and `mlp` and what is added (Granite).
 
-    `blocks`, `final_norm`, `head`, `n_heads` and `n_ctx` are paths from the module, the others from
+    `blocks`, `final_norm`, `head` and the numbers are paths from the module, the others from
     each block. None for `mlp` or a projection means that it does not exist; nor do its sites then.
     """
 
@@ -36,6 +39,8 @@ class SiteMap:
     head: str = "lm_head"
     n_heads: int | str = "config.n_head"
     n_ctx: int | str = "config.block_size"
+    n_kv_heads: int | str | None = None
+    added: float = 1.0
 
     def blocks_of(self, module: nn.Module) -> list[nn.Module]:
         """The blocks of `module`; InputError if the path is no list of modules."""
@@ -62,8 +67,11 @@ class SiteMap:
         return found
 
     def number(self, module: nn.Module, field: str) -> int:
-        """`n_heads` or `n_ctx`, given or looked up; InputError unless it is a positive integer."""
+        """`n_heads`, `n_kv_heads` or `n_ctx`, given or looked up; InputError unless it is a
+        positive integer."""
         value = getattr(self, field)
+        if field == "n_kv_heads" and value is None:
+            return self.number(module, "n_heads")
         found = self._at(module, field, value) if isinstance(value, str) else value
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise InputError(

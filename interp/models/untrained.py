@@ -31,7 +31,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
 
     Raises InputError for a wrapped module, whose initialisation is unknown.
     """
-    if model.adapter.whole:
+    if model.wrapped:
         raise InputError(
             f"{model.name} is a wrapped module, and how its weights are drawn is not known here: "
             "build an untrained one, wrap it and look at it as a model of its own"

@@ -1,5 +1,7 @@
 """The adapter over a plain `nn.Module`, which runs as a whole under hooks.
 
+It serves `interp.wrap`, and `interp.load` for families whose blocks cannot be run one by one.
+
 Hooks see the inputs and outputs of submodules, nothing inside them, so the sites are
 
     resid_pre  resid_mid  resid_post  attn_out  mlp_out  ln_final      [n, P, d_model]
@@ -13,6 +15,7 @@ the first block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -20,8 +23,9 @@ from torch import nn
 
 from interp.errors import InputError, SiteError
 from interp.models.adapter import SITES
-from interp.models.hook_point import Point, Side, first_given, first_of
+from interp.models.hook_point import Point, Side, View, first_given, first_of
 from interp.models.site_map import SiteMap
+from interp.models.structure import Readout
 from interp.models.trial_run import measure
 from interp.models.weights import count_parameters
 
@@ -47,19 +51,32 @@ class _Enough(BaseException):
 class WrappedAdapter:
     """Adapter of one plain module. Not thread-safe: a run must hold the model's lock.
 
-    `ids` are the token ids that it must know. Raises InputError if the sites do not fit the module.
+    `ids` are the token ids that it must know, `readout` what the module does to the output of its
+    head. Raises InputError if the sites do not fit the module.
     """
 
     whole: Literal[True] = True
+    by_structure: Literal[True] = True
     rounds_by_width: Literal[False] = False
-    family = "wrapped"
 
-    def __init__(self, module: nn.Module, sites: SiteMap, ids: list[int]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        sites: SiteMap,
+        ids: Sequence[int],
+        *,
+        family: str = "wrapped",
+        readout: Readout | None = None,
+    ) -> None:
+        self.family = family
+        self._readout = readout or Readout()
+        self._added = sites.added
         self.module = module.eval().requires_grad_(False)
         self.n_parameters = count_parameters(module)
         parameter = next(module.parameters())
         self.dtype, self.device = parameter.dtype, parameter.device
         self.n_heads = sites.number(module, "n_heads")
+        self.n_kv_heads = sites.number(module, "n_kv_heads")
         self.n_ctx = sites.number(module, "n_ctx")
         blocks = sites.blocks_of(module)
         self.n_layers = len(blocks)
@@ -67,7 +84,7 @@ class WrappedAdapter:
         self.block_weights = weights / self.n_layers
         self._norm = sites.module(module, "final_norm")
         self._head = sites.module(module, "head")
-        parts = _parts(blocks, sites) | {("final_norm", -1): self._norm}
+        parts = module_parts(blocks, sites) | {("final_norm", -1): self._norm}
         self.probe = _probe(ids, min(_PROBE_LENGTH, self.n_ctx)).to(self.device)
         self.widths = measure(module, sites, parts, self.probe, self.n_heads)
         self._points = self._make_points(parts)
@@ -84,8 +101,9 @@ class WrappedAdapter:
                 if site in _INSIDE
                 else ""
             )
+            kind = "wrapped module" if self.family == "wrapped" else f"{self.family} model"
             raise SiteError(
-                f"this wrapped module has no site {site!r}{why}. It has: {', '.join(self.sites)}."
+                f"this {kind} has no site {site!r}{why}. It has: {', '.join(self.sites)}."
             )
 
     def take_hooks_off(self) -> None:
@@ -151,8 +169,8 @@ class WrappedAdapter:
     def head(self, normed: torch.Tensor) -> torch.Tensor:
         """The unembedding, [..., d_model] → [..., d_vocab]."""
         if isinstance(self._head, nn.Embedding):
-            return normed @ self._head.weight.T
-        return torch.as_tensor(self._head(normed))
+            return self._readout(normed @ self._head.weight.T)
+        return self._readout(torch.as_tensor(self._head(normed)))
 
     def _make_points(self, parts: dict[tuple[str, int], nn.Module]) -> dict[Any, Point]:
         points = {("ln_final", -1): Point(self._norm, "out")}
@@ -161,9 +179,13 @@ class WrappedAdapter:
                 if site == "resid_mid" and ("mlp", layer) not in parts:
                     continue  # without an MLP the block has no middle
                 if (part := parts.get((field, layer))) is not None:
-                    heads = self.n_heads if site == "z" else None
-                    points[site, layer] = Point(part, side, heads)
+                    points[site, layer] = Point(part, side, self._view(site, field))
         return points
+
+    def _view(self, site: str, field: str) -> View:
+        if site == "z":
+            return View(heads=self.n_heads)
+        return View(scale=self._added) if field in ("attn", "mlp") else View()
 
     def _plain_logits(self) -> torch.Tensor:
         """The module's own logits on the probe [n, P, d_vocab]: the last ones of every prefix,
@@ -174,7 +196,8 @@ class WrappedAdapter:
         return torch.stack(last, dim=1)
 
 
-def _parts(blocks: list[nn.Module], sites: SiteMap) -> dict[tuple[str, int], nn.Module]:
+def module_parts(blocks: list[nn.Module], sites: SiteMap) -> dict[tuple[str, int], nn.Module]:
+    """(field, layer) → the submodule at that path of each block, and the blocks themselves."""
     parts: dict[tuple[str, int], nn.Module] = {}
     for layer, block in enumerate(blocks):
         parts["block", layer] = block
@@ -194,7 +217,7 @@ def _last_logits(output: Any) -> torch.Tensor:
     return logits[:, -1] if logits.ndim == 3 else logits
 
 
-def _probe(ids: list[int], length: int) -> torch.Tensor:
+def _probe(ids: Sequence[int], length: int) -> torch.Tensor:
     """Fixed random tokens [2, length] from `ids`, including the largest id."""
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(0, len(ids), (2, length), generator=generator)

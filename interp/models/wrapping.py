@@ -48,7 +48,7 @@ def wrap_module(
         shape=Shape(
             n_layers=adapter.n_layers,
             n_heads=adapter.n_heads,
-            n_kv_heads=adapter.n_heads,
+            n_kv_heads=adapter.n_kv_heads,
             d_model=adapter.widths.d_model,
             d_head=adapter.widths.d_head,
             d_mlp=adapter.widths.d_mlp,
