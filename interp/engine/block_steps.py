@@ -198,7 +198,7 @@ def _prefixes(model: Model, tokens: torch.Tensor) -> Prefixes:
 
 
 class TokenLogits:
-    """Unembedding restricted to a few tokens."""
+    """Unembedding restricted to a few tokens. A cap on the logits comes after it."""
 
     def __init__(self, model: Model, tokens: torch.Tensor) -> None:
         self._model = model
@@ -206,11 +206,12 @@ class TokenLogits:
         with model.lock, torch.no_grad():
             width = model.shape.d_model
             unit = torch.eye(width, dtype=model.dtype, device=model.device)
-            self._bias = adapter.head(torch.zeros_like(unit[:1]))[0, tokens]
-            columns = [adapter.head(part)[:, tokens] for part in unit.split(64)]
+            self._bias = adapter.linear_head(torch.zeros_like(unit[:1]))[0, tokens]
+            columns = [adapter.linear_head(part)[:, tokens] for part in unit.split(64)]
             self._weight = torch.cat(columns) - self._bias  # [d_model, tokens]
 
     def __call__(self, stream: torch.Tensor) -> torch.Tensor:
         """[..., d_model] after the last block → [..., tokens], equal to `unembed` there."""
         with self._model.lock, torch.no_grad():
-            return self._model.adapter.final_norm(stream) @ self._weight + self._bias
+            linear = self._model.adapter.final_norm(stream) @ self._weight + self._bias
+            return self._model.adapter.readout(linear)

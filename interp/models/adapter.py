@@ -29,7 +29,7 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
 from interp.errors import SiteError
-from interp.models.structure import context
+from interp.models.structure import Readout, context
 from interp.models.weights import count_parameters
 
 _BLOCK_HOOKS = {
@@ -78,6 +78,7 @@ class Adapter:
         module.eval().requires_grad_(False)
         self.n_parameters = count_parameters(module)  # before the bridge adds copies
         self.family = family
+        self.readout = Readout()  # these families change no logit after the unembedding
         self.module: nn.Module = module
         self.probe = probe_tokens(module)
         with torch.no_grad():  # before the bridge replaces the submodules with its own
@@ -194,6 +195,8 @@ class Adapter:
     def head(self, normed: torch.Tensor) -> torch.Tensor:
         """The unembedding, [..., d_model] → [..., d_vocab]."""
         return torch.as_tensor(self.bridge.unembed(normed))
+
+    linear_head = head
 
 
 def probe_tokens(module: Any) -> torch.Tensor:

@@ -342,7 +342,11 @@ class DecoderAdapter:
 
     def head(self, normed: torch.Tensor) -> torch.Tensor:
         """The unembedding, [..., d_model] → [..., d_vocab]."""
-        return self.readout(torch.as_tensor(self._head(normed)))
+        return self.readout(self.linear_head(normed))
+
+    def linear_head(self, normed: torch.Tensor) -> torch.Tensor:
+        """The unembedding before `readout`."""
+        return torch.as_tensor(self._head(normed))
 
 
 class _Kept:

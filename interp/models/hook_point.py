@@ -30,15 +30,22 @@ class View:
     third: sees the `third` of three of each head's columns (of a fused projection that keeps
         [q | k | v] of each head together)
     scale: sees the activation times this (what is added to the stream, where a multiplier follows)
+    flat: the activation has rows and positions on one axis (OPT); holds the number of rows
+    copied: sees a copy, since the module goes on to write into the activation (Falcon)
     """
 
     heads: int | None = None
     part: tuple[int, int] | None = None
     third: int | None = None
     scale: float = 1.0
+    flat: dict[str, int] | None = None
+    copied: bool = False
 
     def read(self, x: torch.Tensor) -> torch.Tensor:
         """The activation as a hook sees it."""
+        x = x.clone() if self.copied else x
+        if self.flat is not None:
+            x = x.unflatten(0, (self.flat["rows"], -1))
         if self.part is not None:
             x = x[..., slice(*self.part)]
         if self.heads is not None:
@@ -57,6 +64,8 @@ class View:
             return torch.cat(parts, dim=-1).flatten(-2)
         if self.heads is not None:
             new = new.flatten(-2)
+        if self.flat is not None:
+            new = new.flatten(0, 1)
         if self.part is None:
             return new
         return torch.cat([x[..., : self.part[0]], new, x[..., self.part[1] :]], dim=-1)

@@ -113,16 +113,21 @@ def _adapter(
         if bridged(module.config):
             return Adapter(module, tokenizer, family)
         module.eval()
+        if hasattr(module, "set_experts_implementation"):
+            module.set_experts_implementation("eager")  # the others know no float64
         tokens = probe_tokens(module)
         sites = find_sites(module, tokens)
         readout = Readout.of(module.config)
         try:
             return DecoderAdapter(module, sites, tokens, readout)
-        except Unsteppable:
+        except (InputError, Unsteppable):
             module.config.use_cache = False
             ids = range(int(module.get_input_embeddings().weight.shape[0]))
             return WrappedAdapter(module, sites, ids, family=family, readout=readout)
-    except (AssertionError, AttributeError, InputError, KeyError, RuntimeError, TypeError) as error:
+    except (
+        AssertionError, AttributeError, IndexError, InputError, KeyError, RuntimeError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{name} is a {family!r} model of a kind that cannot be opened up "
             f"({_first_line(error)}). Open it with transformers, and give its parts by hand: "

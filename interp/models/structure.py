@@ -172,7 +172,7 @@ def _trial(
 
     def note(key: tuple[int, str]) -> Any:
         def hook(part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            seen[key] = first_of(output)
+            seen[key] = first_of(output).clone()  # the block may write into it
             if key[1] == "out":
                 seen[key[0], "in"] = first_given(args, kwargs)
 
@@ -201,9 +201,10 @@ def _adds_up(
         return False
     before, after = seen[layer, "in"], seen[layer, "out"]
     parts = [seen[layer, name] for name in names]
-    if any(part.shape != after.shape for part in (before, *parts)):
+    if any(part.numel() != after.numel() for part in (before, *parts)):
         return False
-    gap = (after.double() - before.double() - factor * sum(p.double() for p in parts)).abs().max()
+    total = sum(part.double().reshape(after.shape) for part in parts)
+    gap = (after.double() - before.double() - factor * total).abs().max()
     bound = 1e-4 if torch.finfo(after.dtype).eps < 1e-6 else 3e-2
     return bool(gap <= bound * after.abs().max())
 

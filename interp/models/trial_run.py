@@ -31,11 +31,13 @@ Parts = Mapping[tuple[str, int], nn.Module]  # (field, layer); final_norm has la
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths measured by a trial run; `d_mlp` is 0 if the neurons are not mapped."""
+    """Widths measured by a trial run; `d_mlp` is 0 if the neurons are not mapped. `flat`: the
+    parts that have rows and positions on one axis."""
 
     d_model: int
     d_head: int
     d_mlp: int
+    flat: frozenset[str] = frozenset()
 
 
 def measure(
@@ -60,7 +62,8 @@ def measure(
                 f"the width {heads} of layer {layer}. Give the right number of heads."
             )
     heads = trial.width("attn_out_projection", 0) or d_model
-    return Widths(d_model, heads // n_heads, trial.width("mlp_out_projection", 0))
+    d_mlp = trial.width("mlp_out_projection", 0)
+    return Widths(d_model, heads // n_heads, d_mlp, frozenset(trial.flat))
 
 
 class _Trial:
@@ -68,6 +71,7 @@ class _Trial:
         self._sites, self._parts = sites, parts
         self.n_layers = 1 + max(layer for _, layer in parts)
         self._runs: list[tuple[str, int]] = []
+        self.flat: set[str] = set()
         self._shapes: dict[tuple[str, int], list[torch.Size]] = {}
 
     def width(self, field: str, layer: int) -> int:
@@ -120,7 +124,9 @@ class _Trial:
     def check_shapes(self, tokens: tuple[int, ...]) -> None:
         for key, shapes in self._shapes.items():
             for shape in shapes:
-                if len(shape) != 3 or tuple(shape[:2]) != tokens:
+                if len(shape) == 2 and shape[0] == tokens[0] * tokens[1] and key[0] in _OPTIONAL:
+                    self.flat.add(key[0])
+                elif len(shape) != 3 or tuple(shape[:2]) != tokens:
                     raise InputError(
                         f"{self._told(key)} passes on {list(shape)} for tokens {list(tokens)}: a "
                         f"wrapped module must keep [rows, positions, width]."

@@ -69,8 +69,9 @@ class WrappedAdapter:
         readout: Readout | None = None,
     ) -> None:
         self.family = family
-        self._readout = readout or Readout()
+        self.readout = readout or Readout()
         self._added = sites.added
+        self._rows = {"rows": 0}  # of the current pass
         self.module = module.eval().requires_grad_(False)
         self.n_parameters = count_parameters(module)
         parameter = next(module.parameters())
@@ -133,6 +134,7 @@ class WrappedAdapter:
             seen.append(x)
             raise _Enough
 
+        self._rows["rows"] = len(tokens)
         self.hooked.append(self._points[end])
         handle = self._points[end].add_hook(stop)  # the last one there: edits come before it
         try:
@@ -169,8 +171,8 @@ class WrappedAdapter:
     def head(self, normed: torch.Tensor) -> torch.Tensor:
         """The unembedding, [..., d_model] → [..., d_vocab]."""
         if isinstance(self._head, nn.Embedding):
-            return self._readout(normed @ self._head.weight.T)
-        return self._readout(torch.as_tensor(self._head(normed)))
+            return self.readout(normed @ self._head.weight.T)
+        return self.readout(torch.as_tensor(self._head(normed)))
 
     def _make_points(self, parts: dict[tuple[str, int], nn.Module]) -> dict[Any, Point]:
         points = {("ln_final", -1): Point(self._norm, "out")}
@@ -183,13 +185,19 @@ class WrappedAdapter:
         return points
 
     def _view(self, site: str, field: str) -> View:
+        flat = self._rows if field in self.widths.flat else None
         if site == "z":
-            return View(heads=self.n_heads)
-        return View(scale=self._added) if field in ("attn", "mlp") else View()
+            return View(heads=self.n_heads, flat=flat)
+        if field in ("attn", "mlp"):
+            return View(scale=self._added, flat=flat, copied=True)
+        return View(flat=flat)
 
     def _plain_logits(self) -> torch.Tensor:
-        """The module's own logits on the probe [n, P, d_vocab]: the last ones of every prefix,
-        since some modules return only the last position."""
+        """The module's own logits on the probe [n, P, d_vocab]; of a module of unknown habits the
+        last ones of every prefix, since some return only the last position."""
+        if self.family != "wrapped":
+            with torch.no_grad():
+                return torch.as_tensor(self.module(self.probe).logits)
         ends = range(1, self.probe.shape[1] + 1)
         with torch.no_grad():
             last = [_last_logits(self.module(self.probe[:, :end])) for end in ends]
