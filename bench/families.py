@@ -170,15 +170,17 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def characters() -> Any:
-    """A tokenizer of one token a character."""
+def characters(known: str = CHARACTERS, *, special: bool = True) -> Any:
+    """A tokenizer of one token a character, with tokens for padding and the unknown if `special`."""
     from transformers import PreTrainedTokenizerFast
 
-    pieces = ["<pad>", "<unk>", *CHARACTERS]
-    core = Tokenizer(WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
+    named = {"pad_token": "<pad>", "unk_token": "<unk>"} if special else {}
+    pieces = [*named.values(), *known]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    core = Tokenizer(WordLevel(vocabulary, unk_token=named.get("unk_token", pieces[0])))
     core.pre_tokenizer = pre_tokenizers.Split(Regex("(?m:.)"), "isolated")
     core.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", unk_token="<unk>")
+    return PreTrainedTokenizerFast(tokenizer_object=core, **named)
 
 
 def save(family: str, folder: Path, *, seed: int = 0, words: Any = None, **changed: Any) -> Path:
@@ -201,3 +203,14 @@ def save(family: str, folder: Path, *, seed: int = 0, words: Any = None, **chang
     module.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+def plain(folder: Path, dtype: torch.dtype) -> Any:
+    """The Hugging Face module alone: what the engine is compared with."""
+    from transformers import AutoModelForCausalLM
+
+    module = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="eager", local_files_only=True
+    ).eval()
+    module.set_experts_implementation("eager")  # the others know no float64
+    return module

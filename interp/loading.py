@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def load(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32") -> Model:
     """Open a model by a fixture's name, a folder, a .gguf file or a Hub id, and self-check it.
 
+    Any causal language model of transformers with attention in every block, by one of two routes:
+    its blocks run one by one, with every site and no work done twice; or, for families whose blocks
+    cannot, the module runs as a whole (no q, k, v, pattern). docs/models.md lists those tried.
+
     The self-check compares the engine with the model's own forward and edits every activation site
     once; sites where an edit has no effect are refused from then on (`model.unusable`). Its verdict
     is cached in the user's folder (ARITHMOSCOPE_CACHE), by weight hash, config, dtype, device,
@@ -46,7 +50,8 @@ def wrap(
         tokenizer: a fast tokenizer of transformers; or the characters in the order of their ids,
             "0123456789+="; or {"0": 0, …}.
         name: the name in Results; default: the class's name.
-        sites: the paths of its parts (`interp.SiteMap`); default: those of nanoGPT.
+        sites: the paths of its parts (`interp.SiteMap`); default: found by structure in a module
+            of transformers, else those of nanoGPT.
         task, format: the task and format of its training ("add:5", "reversed"), if known.
 
     The module runs as a whole: the inside of its attention is hidden (no q, k, v, pattern), and a

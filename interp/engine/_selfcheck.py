@@ -229,7 +229,9 @@ def _not_added(
         stream = kept["resid_post", layer]
         if not (stream - sum(parts)).abs().max() <= bound * stream.abs().max():
             return f"the stream after layer {layer} is not resid_pre + attn_out + mlp_out."
-    if site == "resid_mid" and model.adapter.by_structure:  # of the known families, which do is known
+    if (
+        site == "resid_mid" and model.adapter.by_structure
+    ):  # of the known families, which do is known
         before, after = (outcome.kept["mlp_out", layer] for outcome in (clean, edited))
         if before.any() and not (after - before).abs().max() > bound * before.abs().max():
             return f"the MLP of layer {layer} does not read the stream after attention."

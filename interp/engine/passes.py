@@ -134,7 +134,9 @@ def _run_blocks(adapter: Adapter | DecoderAdapter, job: Job, store: Store, out: 
         _read_out(adapter, job, resid, out)
 
 
-def _read_out(adapter: Adapter | DecoderAdapter, job: Job, resid: torch.Tensor, out: Outcome) -> None:
+def _read_out(
+    adapter: Adapter | DecoderAdapter, job: Job, resid: torch.Tensor, out: Outcome
+) -> None:
     hooked = ("ln_final", NO_LAYER) in job.want or any(e.site == "ln_final" for e in job.edits)
     if job.logit_positions is None:
         if hooked:
@@ -159,7 +161,11 @@ class _Recorder:
     """Builds the hooks of one job; at each site the edits come before the recording."""
 
     def __init__(
-        self, adapter: Adapter | DecoderAdapter | WrappedAdapter, job: Job, window: Window, out: Outcome
+        self,
+        adapter: Adapter | DecoderAdapter | WrappedAdapter,
+        job: Job,
+        window: Window,
+        out: Outcome,
     ) -> None:
         self.adapter, self.job, self.window, self.out = adapter, job, window, out
         self._resid_pre: dict[int, torch.Tensor] = {}

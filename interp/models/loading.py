@@ -105,9 +105,7 @@ def assemble(name: str, digest: str, module: Any, tokenizer: Any, *, card: Any =
     )
 
 
-def _adapter(
-    name: str, module: Any, tokenizer: Any
-) -> Adapter | DecoderAdapter | WrappedAdapter:
+def _adapter(name: str, module: Any, tokenizer: Any) -> Adapter | DecoderAdapter | WrappedAdapter:
     family = str(module.config.model_type)
     try:
         if bridged(module.config):

@@ -159,7 +159,9 @@ def _added(
     others: list[str | None] = [mlp, *norms, *([mlp_out] if mlp_out else [])] if mlp else [None]
     seen = _trial(module, tokens, blocks, {*ones, *(o for o in others if o)})
     for one, other in product(ones, others):
-        if one != other and all(_adds_up(seen, la, one, other, factor) for la in range(len(blocks))):
+        if one != other and all(
+            _adds_up(seen, la, one, other, factor) for la in range(len(blocks))
+        ):
             return one, other
     return attention, mlp
 
@@ -194,7 +196,11 @@ def _trial(
 
 
 def _adds_up(
-    seen: dict[tuple[int, str], torch.Tensor], layer: int, one: str, other: str | None, factor: float
+    seen: dict[tuple[int, str], torch.Tensor],
+    layer: int,
+    one: str,
+    other: str | None,
+    factor: float,
 ) -> bool:
     names = [name for name in (one, other) if name is not None]
     if any((layer, name) not in seen for name in ("in", "out", *names)):

@@ -11,9 +11,11 @@ from torch import nn
 from interp.arithmetic import formats
 from interp.arithmetic.tasks import task as task_named
 from interp.errors import InputError
+from interp.models.adapter import probe_tokens
 from interp.models.characters import character_tokenizer
 from interp.models.model import Model, Shape
 from interp.models.site_map import SiteMap
+from interp.models.structure import Readout, find_sites
 from interp.models.tokens import Tokens
 from interp.models.weights import weight_hash
 from interp.models.wrapped import WrappedAdapter
@@ -30,11 +32,13 @@ def wrap_module(
     """A Model around a copy of `module`, without the self-check; `interp.wrap` adds it."""
     plain = _copied(module)
     words = _fast(tokenizer)
-    sites = SiteMap() if sites is None else sites
+    readout = None
+    if sites is None:
+        sites, readout = _found_sites(plain)
     if not isinstance(sites, SiteMap):
         raise InputError(f"sites must be a SiteMap, not {type(sites).__name__}.")
     ids = fed_ids(words)
-    adapter = WrappedAdapter(plain, sites, ids)
+    adapter = WrappedAdapter(plain, sites, ids, readout=readout)
     d_vocab = int(adapter.probe_logits.shape[-1])
     if ids[-1] >= d_vocab:
         raise InputError(
@@ -61,6 +65,14 @@ def wrap_module(
         device=adapter.device,
         card=card,
     )
+
+
+def _found_sites(module: Any) -> tuple[SiteMap, Readout | None]:
+    """The map of a module of transformers, found by structure; else that of a nanoGPT."""
+    if not hasattr(module, "get_output_embeddings") or not hasattr(module, "config"):
+        return SiteMap(), None
+    sites = find_sites(module.eval(), probe_tokens(module))
+    return sites, Readout.of(module.config)
 
 
 def trained_on(task: str | None, format: str | None) -> dict[str, str] | None:

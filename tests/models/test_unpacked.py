@@ -153,10 +153,3 @@ def test_a_cache_that_may_not_be_looked_into_counts_as_none(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "is_dir", refuse)
         assert unpacked.kept(first[-1]) is None
-
-
-def test_a_family_that_cannot_be_studied_is_not_kept(
-    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loading, "FAMILIES", ("gpt2",))
-    assert unpacked.kept(opened(source)[-1]) is None
