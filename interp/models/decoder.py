@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -251,7 +252,7 @@ class DecoderAdapter:
         for parts in ((0, total), (0, total // 2, total)):
             stores = _Kept()
             found = []
-            for start, end in zip(parts, parts[1:], strict=False):
+            for start, end in pairwise(parts):
                 found.append(self._logits(self.probe[:, :end], start, stores))
             gap = float((torch.cat(found, dim=1) - plain).abs().max() / plain.abs().max())
             if not gap <= bound:

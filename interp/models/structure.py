@@ -198,11 +198,10 @@ def _trial(
 def _adds_up(
     seen: dict[tuple[int, str], torch.Tensor],
     layer: int,
-    one: str,
-    other: str | None,
+    paths: tuple[str, str | None],
     factor: float,
 ) -> bool:
-    names = [name for name in (one, other) if name is not None]
+    names = [name for name in paths if name is not None]
     if any((layer, name) not in seen for name in ("in", "out", *names)):
         return False
     before, after = seen[layer, "in"], seen[layer, "out"]

@@ -289,7 +289,8 @@ def test_masks_by_rows_are_refused_beyond_a_window(gemma: Any) -> None:
     short, states = next(block_steps.prefix_states(gemma, batch.tokens[:, :5], memory=2**20))
     read = engine.run(gemma, batch, reads=[Read("resid_post", 2, None)], logits=None)
     want = read.activations["resid_post", 2][short, 4]
-    assert (states.states[-1][states.index[:, 4]] - want).abs().max() <= 1e-9 * want.abs().max()
+    gap = (states.states[-1][states.index[:, 4]] - want).abs().max()
+    assert gap <= 1e-6 * want.abs().max()  # softmax in float32, over fewer keys
 
 
 def test_a_cap_on_the_logits_is_kept_where_a_few_are_computed(gemma: Any) -> None:

@@ -133,7 +133,7 @@ def test_unknown_family(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     config["model_type"] = "t5"
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="'t5' model, and transformers .* has no causal language"):
+    with pytest.raises(ModelError, match=r"'t5' model, and transformers .* has no causal language"):
         interp.load(str(copy))
 
 
