@@ -68,7 +68,7 @@ def af1(
     Does not show: that no other subgraph exists; the search is greedy.
 
     Raises:
-        InputError: where the model answers no prompt correctly, and as `evaluate`.
+        InputError: for fewer than four distinct prompts, and as `evaluate`.
     """
     if not 0 < target <= 1:
         raise InputError(f"target={target}: a faithfulness lies above 0 and is at most 1.")
@@ -119,7 +119,7 @@ class Attempt:
 def split(setting: Setting) -> Split:
     """Two halves of the distinct prompts, drawn with the seed; equal prompts stay together.
 
-    Raises InputError where the model answers no prompt correctly.
+    Raises InputError for fewer than four distinct prompts.
     """
     if setting.batch.n_distinct < 4:
         raise InputError(
@@ -136,8 +136,8 @@ def split(setting: Setting) -> Split:
     if min(counts) < MIN_DISTINCT:
         why = (
             f"the model answers {counts[0]} distinct prompts of one half rightly and {counts[1]} "
-            f"of the other; below {MIN_DISTINCT} nothing can be said. Take more prompts, or a "
-            f"prompt that it reads better."
+            f"of the other; below {MIN_DISTINCT} nothing can be said. Take more prompts, or "
+            f"prompts that it reads better (interp.behaviour.search_prompts finds some)."
         )
     rows = [np.flatnonzero(half) for half in (first, ~first)]
     return Split(setting.rows(rows[0]), setting.rows(rows[1]), right[rows[1]], why)

@@ -121,6 +121,31 @@ class Places:
         return tuple(role for role in self.batch.roles if role in found)
 
 
+def beginning_alike(batch: PromptBatch, sink: str) -> PromptBatch:
+    """The prompts whose sink has the same roles as most of these prompts' sinks: all of them in a
+    format of fixed width, and in one that begins with a word.
+
+    Operands of different lengths begin with different roles (`a1`, `a0`); of such prompts those
+    with the commonest beginning stay, the first of equally common ones.
+    """
+    if sink == "none" or sink not in SINKS:
+        return batch
+    found = np.unique(batch.layout_of)
+    sinks = [_sink_roles(batch.layouts[int(i)], sink) for i in found]
+    if len(set(sinks)) == 1:
+        return batch
+    counts = dict.fromkeys(sinks, 0)
+    for roles, number in zip(sinks, found, strict=True):
+        counts[roles] += int((batch.layout_of == number).sum())
+    most = max(counts, key=lambda roles: counts[roles])
+    kept = [int(i) for i, roles in zip(found, sinks, strict=True) if roles == most]
+    return batch[np.flatnonzero(np.isin(batch.layout_of, kept))]
+
+
+def _sink_roles(layout: tuple[str, ...], sink: str) -> tuple[str, ...]:
+    return layout[: max(_leading(layout, sink == "shots"), 1)]
+
+
 def _sink_length(batch: PromptBatch, sink: str) -> int:
     if sink == "none":
         return 0

@@ -13,15 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from interp.ablation.keys import Key, keys
+from interp.ablation.conditions import conditions, donors
 from interp.ablation.own_states import OwnStates
 from interp.ablation.places import Places
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
-from interp.ablation.tables import Table, build_table, members, table_problems
+from interp.ablation.tables import Table, build_table, table_problems
 from interp.engine.block_steps import embed, step
 from interp.engine.requests import Cancel
-from interp.errors import InputError
 from interp.models.model import Model
 
 Ints = npt.NDArray[np.int64]
@@ -70,10 +69,10 @@ def replacement_states(
     cancel: Cancel | None = None,
 ) -> ReplacementStates:
     """The replacement states of a batch. `table` comes from `table_for`; without `known`, a token
-    whose key is not in the table gets zeros.
+    after a wrong answer token whose key is not in the table gets zeros. A token whose key no other
+    prompt has is conditioned on less (`interp.ablation.conditions`).
 
-    Raises InputError for a key that is not in the table, or there only from the evaluated prompt,
-    and for `resample` where no other prompt has the role and key.
+    Raises InputError for a role that no other prompt has.
     """
     name = replacement.name
     if name == "resample":
@@ -176,22 +175,17 @@ def _conditional(
     cancel: Cancel | None,
 ) -> ReplacementStates:
     """Conditional means, leaving out the evaluated prompt if it is in the table."""
-    means = np.full(places.roles.shape, -1, dtype=np.int64)
-    for row, column, key in keys(places, table.given):
-        if known or key in table.index:
-            means[row, column] = table.number(key, model)
-    held = np.array([prompt in table.members for prompt in members(places)])[:, None]
-    inside = held & (np.ones_like(means, dtype=bool) if known else _as_in_table(model, places))
-    variant = np.where(inside, len(table.counts) + np.arange(len(means))[:, None], means)
+    true = np.ones(places.roles.shape, dtype=bool) if known else _as_in_table(model, places)
+    means = conditions(places, table, true)
+    variant = np.where(means.inside, len(means.pools) + np.arange(len(true))[:, None], means.pool)
     numbered = _Numbered.of(places, sink, variant)
-    which = torch.from_numpy(means[numbered.rows, numbered.columns])
-    out = torch.from_numpy(inside[numbered.rows, numbered.columns])
-    count = table.counts[which.clamp(min=0)] - out.long()
-    _check_others(places, numbered, count, which)
-    own = OwnStates(model, places, memory, cancel) if inside.any() else None
+    which = torch.from_numpy(means.pool[numbered.rows, numbered.columns])
+    out = torch.from_numpy(means.inside[numbered.rows, numbered.columns])
+    count = means.pooled(table.counts)[which.clamp(min=0)] - out.long()
+    own = OwnStates(model, places, memory, cancel) if means.inside.any() else None
 
     def fill(depth: int) -> torch.Tensor:
-        total = table.sums[depth - 1][which.clamp(min=0)]
+        total = means.pooled(table.sums[depth - 1])[which.clamp(min=0)]
         if own is not None:
             rows, columns = numbered.rows[out.numpy()], numbered.columns[out.numpy()]
             total[out] -= own.at(depth, rows, columns).double()
@@ -209,20 +203,6 @@ def _as_in_table(model: Model, places: Places) -> npt.NDArray[np.bool_]:
     return np.asarray(same[:, places.sink :].numpy())
 
 
-def _check_others(
-    places: Places, numbered: _Numbered, count: torch.Tensor, which: torch.Tensor
-) -> None:
-    alone = torch.nonzero((count < 1) & (which >= 0))
-    if len(alone):
-        row, column = (int(x[int(alone[0])]) for x in (numbered.rows, numbered.columns))
-        raise InputError(
-            f"no other prompt of the table has what {places.batch.texts[row]!r} has at "
-            f"{str(places.roles[row, column])!r}, so nothing is left when it is left out: "
-            f"condition on less (given='token' or 'nothing') or take more prompts for the table: "
-            f"replacement=Replacement(n=…), on the command line --table-n."
-        )
-
-
 def _resampled(
     model: Model,
     places: Places,
@@ -233,28 +213,8 @@ def _resampled(
 ) -> ReplacementStates:
     """States of the same role (and key) in another prompt of the batch, drawn anew for each
     token."""
-    rng = np.random.default_rng(replacement.seed)
-    found: dict[Key, list[tuple[int, int]]] = {}
-    for row, column, key in keys(places, replacement.given or "nothing"):  # type: ignore[arg-type]
-        found.setdefault(key, []).append((row, column))
-    same = _same_prompt(places)
-    donor = np.full(places.roles.shape, -1, dtype=np.int64)
-    for key, where in found.items():
-        rows = np.array([row for row, _ in where])
-        for row, column in where:
-            others = rows[same[rows] != same[row]]
-            if not len(others):
-                raise InputError(
-                    f"no other prompt has what {places.batch.texts[row]!r} has at {key.role!r}: "
-                    f"take more prompts, or resample given less."
-                )
-            donor[row, column] = rng.choice(others)
-    numbered = _Numbered.of(places, sink, donor)
+    donor = donors(places, replacement)
+    numbered = _Numbered.of(places, sink, donor[0] * donor.shape[2] + donor[1])
     own = OwnStates(model, places, memory, cancel)
-    donors = donor[numbered.rows, numbered.columns]
-    return numbered.states(model, lambda depth: own.at(depth, donors, numbered.columns))
-
-
-def _same_prompt(places: Places) -> Ints:
-    tokens = places.batch.tokens.numpy()
-    return np.unique(tokens, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+    rows, columns = donor[:, numbered.rows, numbered.columns]
+    return numbered.states(model, lambda depth: own.at(depth, rows, columns))

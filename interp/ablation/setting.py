@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from interp.ablation.answers import Answers, Truth, best_constant
 from interp.ablation.complete import StagedResources
-from interp.ablation.places import Places
+from interp.ablation.conditions import relaxed
+from interp.ablation.places import Places, beginning_alike
 from interp.ablation.replacement_states import ReplacementStates, replacement_states, table_for
 from interp.ablation.replacements import Replacement
 from interp.ablation.sink import Sink
 from interp.ablation.tables import Table
-from interp.errors import InputError
+from interp.arithmetic.problems import Problems
 from interp.models.asking import Asked, check_model, prompts, settings_of
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -47,6 +48,8 @@ class Setting:
     replacement: Replacement
     resources: StagedResources
     seed: int
+    asked_for: Problems  # those of the analysis, with the prompts that are left out
+    other_sinks: int = 0  # prompts left out, since they begin with another role
 
     @classmethod
     def asked(
@@ -72,13 +75,17 @@ class Setting:
         seed: int,
         resources: StagedResources,
     ) -> Setting:
-        """The setting of a prompt batch. Raises as `Places.of`, `Truth.of`, `Replacement.of` and
-        `Sink.of`."""
+        """The setting of a prompt batch, without the prompts that have another sink than most
+        (`beginning_alike`). Raises as `Places.of`, `Truth.of`, `Replacement.of` and `Sink.of`."""
         check_model(model, batch)
-        places = Places.of(batch, sink)
+        kept = beginning_alike(batch, sink)
+        places = Places.of(kept, sink)
         what = Replacement.of(replacement, seed)
         found = Sink.of(model, places)
-        return cls(model, places, Truth.of(batch), sink, found, what, resources, seed)
+        return cls(
+            model, places, Truth.of(kept), sink, found, what, resources, seed,
+            batch.problems, len(batch) - len(kept),
+        )  # fmt: skip
 
     @property
     def batch(self) -> PromptBatch:
@@ -104,10 +111,11 @@ class Setting:
 
     def rows(self, rows: Ints) -> Setting:
         """The setting restricted to some of the prompts."""
-        return Setting.of(
+        found = Setting.of(
             self.model, self.batch[rows], self.replacement, self.sink_name, self.seed,
             self.resources,
         )  # fmt: skip
+        return replace(found, asked_for=self.asked_for, other_sinks=self.other_sinks)
 
     def common(self, *, table: bool = False, **more: Any) -> dict[str, Any]:
         """The fields and settings shared by every Result of ablation; with `table`, also the
@@ -117,12 +125,13 @@ class Setting:
         batch = self.batch
         settings = {
             "format": batch.format,
-            **settings_of(self.model, batch.problems, self.seed),
+            **settings_of(self.model, self.asked_for, self.seed),
             "replacement": self.replacement.label,
             "table_prompts": self.replacement.n,
             "table_seed": self.replacement.seed,
             "sink": self.sink_name,
             "sink_differs": self.places.tells,
+            **({"other_sinks": self.other_sinks} if self.other_sinks else {}),
         }
         return {
             "model": batch.model,
@@ -135,26 +144,21 @@ class Setting:
 
     def _of_table(self) -> dict[str, Any]:
         """`table_error`, the largest error of a mean (`Table.error`; None if unknown, such as where
-        a key occurs once), and `table_fewest`, the prompts behind the rarest key."""
+        a key occurs once), `table_fewest`, the prompts behind the rarest key, and `given_less`, the
+        tokens conditioned on less by step (`interp.ablation.conditions`), if any."""
+        less = dict(relaxed(self.places, self.replacement, self.table))
+        told: dict[str, Any] = {"given_less": less} if less else {}
         if self.table is None:
-            return {}
+            return told
         error = self.table.largest_error()
-        return {
+        return told | {
             "table_error": error if np.isfinite(error) else None,
             "table_fewest": int(self.table.counts.min()),
         }
 
     def right(self, full: Answers) -> Bools:
-        """True for prompts that the full model answers correctly, bool [n]. Raises InputError if
-        there are none."""
-        right = full.all_right
-        if not right.any():
-            raise InputError(
-                f"{self.model.name} answers none of these {len(self.batch)} prompts rightly, so "
-                f"there is nothing to be faithful to. Find the prompts that it reads best with "
-                f"interp.behaviour.search_prompts, or take easier problems."
-            )
-        return right
+        """True for prompts that the full model answers correctly, bool [n]."""
+        return full.all_right
 
     def beside(self, right: Bools) -> dict[str, Any]:
         """The baselines reported with every faithfulness."""

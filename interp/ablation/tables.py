@@ -24,7 +24,6 @@ from interp.ablation.replacements import Given
 from interp.arithmetic.problems import Problems
 from interp.engine.block_steps import own_blocks, prefix_states
 from interp.engine.requests import Cancel, Progress
-from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 
@@ -52,12 +51,6 @@ class Table:
     members: frozenset[bytes]
     exact: bool
     format: str
-
-    def number(self, key: Key, model: Model) -> int:
-        """The number of a key's mean. Raises InputError for a key that is not in the table."""
-        if key in self.index:
-            return self.index[key]
-        raise InputError(self._unseen(key, model))
 
     def largest_error(self) -> float:
         """The largest `error` over roles and depths: 0 for an exact table, NaN where a key occurs
@@ -93,24 +86,6 @@ class Table:
         for key, number in self.index.items():
             found.setdefault((key.role, key.position), []).append(number)
         return {place: torch.tensor(numbers) for place, numbers in found.items()}
-
-    def _unseen(self, key: Key, model: Model) -> str:
-        same_role = {k.position for k in self.index if k.role == key.role}
-        text = "".join(model.pieces(key.given))
-        remedy = (
-            "build the table from more prompts: replacement=Replacement(n=…), on the command line "
-            "--table-n"
-        )
-        if not same_role:
-            return (
-                f"the table has no role {key.role!r}: it was built in the format {self.format!r}."
-            )
-        if key.position not in same_role:
-            return (
-                f"the table has {key.role!r} at position {min(same_role)}, not at {key.position}: "
-                f"its numbers have other lengths. Use a format of fixed width, or {remedy}."
-            )
-        return f"no prompt of the table has {text!r} at {key.role!r}: {remedy}."
 
 
 def members(places: Places) -> list[bytes]:

@@ -104,6 +104,11 @@ class Result(ABC):
         return self.n_distinct >= MIN_DISTINCT
 
     @property
+    def too_few(self) -> str:
+        """The reason for no verdict, where there are not enough distinct prompts."""
+        return "too few distinct prompts for a verdict"
+
+    @property
     def verdict(self) -> str | None:
         """The conclusion in a sentence; None without one or with too few distinct prompts."""
         return self.conclusion() if self.enough else None
@@ -125,7 +130,7 @@ class Result(ABC):
         parts += [] if self.seed is None else [f"seed {self.seed}"]
         parts += [self.interval] if self.interval else []
         if not self.enough and self.conclusion() is not None:
-            parts.append("too few distinct prompts for a verdict")
+            parts.append(self.too_few)
         return " · ".join(parts)
 
     @classmethod

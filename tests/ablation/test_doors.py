@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import interp
 from interp import ablation
 from interp.ablation import Replacement, Schedule
 from interp.ablation.complete import StagedResources
+from interp.ablation.conditions import conditions
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
 from interp.errors import InputError, ModelError, RoleError
@@ -40,26 +42,49 @@ def test_a_wait_past_the_last_layer(planted: Any, batch: Any) -> None:
         ablation.grid(planted[0], batch, waits=[4])
 
 
-def test_a_token_that_the_table_has_never_seen(tiny_model: Callable[..., Any]) -> None:
-    model, _ = tiny_model("gpt2")
+def written(result: Any) -> str:
+    """The text below a Result's figure, on one line."""
+    texts = [note.text for note in result.figure().layout.annotations]
+    return max(texts, key=len).replace("<br>", " ")
+
+
+def held(model: Any, given: str, *problems: Any) -> tuple[Any, Any]:
+    """A table of four sums, 1+1 to 4+4, and the conditions of other prompts in it."""
     task = interp.Addition(1)
     small = model.prompts(task.problems([1, 2, 3, 4], [1, 2, 3, 4]), format="padded")
-    table = build_table(model, small, "token", memory=2**30)
-    batch = model.prompts(task.problems([7, 2], [1, 2]), format="padded")
-    here = Setting.of(model, batch, Replacement(), "first", 0, StagedResources())
-    with pytest.raises(
-        InputError, match=r"no prompt of the table has '7' at 'a0': build .* --table-n"
-    ):
-        here.replacement_states(table=table)
-    alone = model.prompts(task.problems([4, 4], [4, 4]), format="padded")
-    here = Setting.of(model, alone, Replacement(), "first", 0, StagedResources())
-    with pytest.raises(InputError, match=r"no other prompt .* at 'a0', .* condition on less"):
-        here.replacement_states(table=table)
+    table = build_table(model, small, given, memory=2**30)  # type: ignore[arg-type]
+    batch = model.prompts(task.problems(*problems), format="padded")
+    return table, Setting.of(model, batch, Replacement(), "first", 0, StagedResources())
+
+
+def test_a_token_whose_key_no_other_prompt_has_is_given_less(
+    tiny_model: Callable[..., Any],
+) -> None:
+    model, _ = tiny_model("gpt2")
+    # 7 is in no prompt of the table: the mean of all four at a0, and of the three others for 2+2,
+    # whose 2 no other prompt has.
+    table, here = held(model, "token", [7, 2], [1, 2])
+    found = conditions(here.places, table)
+    assert found.relaxed == {"position": 3}  # 7; the two 2s of 2+2
+    column = here.places.roles[0].tolist().index("a0")
+    at = {key.given: number for key, number in table.index.items() if key.role == "a0"}
+    states = here.replacement_states(table=table).rows(2)[:, column].double()
+    of_a0 = [table.sums[1, number] for number in at.values()]  # each of one prompt
+    torch.testing.assert_close(states[0], sum(of_a0) / 4)
+    torch.testing.assert_close(states[1], (sum(of_a0) - of_a0[1]) / 3)
+
+
+def test_a_role_that_no_other_prompt_has(tiny_model: Callable[..., Any]) -> None:
+    model, _ = tiny_model("gpt2")
+    table, _ = held(model, "token", [1, 2], [1, 2])
     longer = model.prompts(interp.Addition(2).problems([12], [34]), format="padded")
     longer = longer[np.array([0, 0])]
     here = Setting.of(model, longer, Replacement(), "first", 0, StagedResources())
-    with pytest.raises(InputError, match="has no role 'a1'"):
+    with pytest.raises(InputError, match=r"of the table has a token 'a1', .* 'zero' or 'own'"):
         here.replacement_states(table=table)
+    for name in ("zero", "own"):  # the remedy
+        found = ablation.evaluate(model, longer, Schedule(1), replacement=name)
+        assert np.isfinite(found.metrics["kl"])
 
 
 def test_a_prompt_without_the_role(planted: Any, batch: Any) -> None:
@@ -73,16 +98,41 @@ def test_a_prompt_without_the_role(planted: Any, batch: Any) -> None:
         ablation.evaluate(model, bare, Schedule(1))
 
 
-def test_no_prompt_answered_rightly(tiny_model: Callable[..., Any]) -> None:
+def test_no_prompt_answered_rightly_gives_figures_without_a_verdict(
+    tiny_model: Callable[..., Any],
+) -> None:
     model, _ = tiny_model("gpt2")
     batch = model.prompts(interp.Addition(2).sample(8, seed=0), format="padded")
-    for call in (
-        lambda: ablation.compare(model, batch, Schedule(1)),
-        lambda: ablation.af1(model, batch, replacement="zero"),
-        lambda: ablation.removal(model, batch),
+    for found in (
+        ablation.compare(model, batch, Schedule(1)),
+        ablation.compare(model, batch, masks=("full-peek",)),
+        ablation.af1(model, batch),
+        ablation.removal(model, batch),
+        ablation.grid(model, batch),
+        ablation.evaluate(model, batch, Schedule(1)),
     ):
-        with pytest.raises(InputError, match=r"none of these 8 prompts rightly.*search_prompts"):
-            call()
+        said = written(found)
+        assert found.metrics["base_accuracy"] == 0
+        assert found.verdict is None or "0 distinct prompts right, too few" in found.verdict
+        assert "0 distinct" in said and "nan" not in said
+    assert "answers 0 distinct prompts of one half rightly" in ablation.af1(model, batch).reason
+
+
+def test_prompts_with_another_sink_are_left_out_and_counted(
+    tiny_model: Callable[..., Any],
+) -> None:
+    bare = interp.load(str(tiny_model("gpt2")[1]), dtype="float64")
+    problems = interp.Addition(2).problems([12, 34, 5, 56, 78, 90], [1, 22, 33, 44, 5, 60])
+    found = ablation.evaluate(bare, problems, Schedule(1, (1,)), format="plain", replacement="zero")
+    assert (found.n, found.settings["other_sinks"]) == (5, 1)
+    assert "(1 more prompts, which begin with another role, left out)" in written(found)
+    alone = ablation.evaluate(
+        bare, problems[np.array([0, 1, 3, 4, 5])], Schedule(1, (1,)), format="plain",
+        replacement="zero",
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.kl, alone.kl)
+    again = eval(found.code.splitlines()[-1], {"interp": interp, "model": bare})
+    np.testing.assert_array_equal(again.kl, found.kl)
 
 
 def test_a_model_whose_attention_cannot_be_masked() -> None:

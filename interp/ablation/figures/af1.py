@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from interp.ablation.figures.masks import add_strip
 from interp.ablation.figures.removal import add_removal, constant_line, curve, grid_points
-from interp.ablation.figures.rows import basis
+from interp.ablation.figures.rows import basis, percent
 from interp.ablation.results.af1 import AllForOne
 from interp.ablation.results.evaluate import about_replacement
 from interp.figures.matrix import count_axis, heatmap, outline
@@ -45,7 +46,7 @@ def all_for_one(result: AllForOne) -> go.Figure:
         figure,
         title="Where and when is the answer computed?",
         caption=f"{result.caption} · {basis(result)} · {halves or 'on the search half'} · "
-        f"dashed: the best constant answer, {result.constant:.1%}; dotted: the target, "
+        f"dashed: the best constant answer, {percent(result.constant)}; dotted: the target, "
         f"{result.target:.0%} · {about_replacement(result.settings)}",
         notes=result.notes,
         verdict=result.verdict,
@@ -81,7 +82,7 @@ def _beginning(result: AllForOne, heights: Sequence[int], total: int) -> go.Figu
 def _waits(figure: go.Figure, result: AllForOne, row: int) -> None:
     points = grid_points(result.waits, "wait")
     if not len(points):
-        _say(figure, _NOT_REACHED, row, 1)
+        _say(figure, "<br>".join(textwrap.wrap(result.reason, 52)) or _NOT_REACHED, row, 1)
         return
     figure.add_trace(curve(points, "waiting alone", ACCENT, "square", legend=False), row=row, col=1)
     if result.wait >= 0:

@@ -17,6 +17,7 @@ from interp.ablation.figures.rows import (
     dots,
     error_of_row,
     label_rows,
+    percent,
     texts_beside,
     worst_error,
 )
@@ -36,7 +37,9 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
         cols=2, shared_yaxes=True, column_widths=[0.6, 0.4], horizontal_spacing=0.06
     )
     figure.add_trace(dots(table, labels, hover=[_story(row) for row in table.itertuples()]))
-    figure.add_vline(x=result.constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, col=1)
+    if not pd.isna(result.constant):  # NaN: no prompt is answered rightly
+        line = {"color": GREY, "width": 1.5, "dash": "dash"}
+        figure.add_vline(x=result.constant, line=line, col=1)
     figure.add_trace(_difference(table, labels), row=1, col=2)
     texts = [_found(row) for row in table.itertuples()]
     texts_beside(figure, labels, texts, [row.status in KNOWN for row in table.itertuples()])
@@ -45,7 +48,7 @@ def ablation_comparison(result: AblationComparison) -> go.Figure:
     reach = [min(-0.1, known.min() - 0.1), max(1.1, known.max() + 0.1)] if len(known) else [0, 1]
     figure.update_xaxes(title="logit difference (full model: 1)", range=reach, row=1, col=2)
     label_rows(figure, labels)
-    dashed = f"dashed: the best constant answer, {result.constant:.1%}"
+    dashed = f"dashed: the best constant answer, {percent(result.constant)}"
     figure = frame(
         figure,
         title="How much does the replacement, and the mask, decide?",

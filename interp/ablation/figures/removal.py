@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.ablation.figures.rows import basis
+from interp.ablation.figures.rows import basis, percent
 from interp.ablation.results.evaluate import about_replacement
 from interp.ablation.results.removal import LayerRemoval
 from interp.figures.registry import renders
@@ -46,7 +46,7 @@ def layer_removal(result: LayerRemoval) -> go.Figure:
         figure,
         title="In which layers must information move?",
         caption=f"{result.caption} · {basis(result)} · dashed: the best constant answer, "
-        f"{result.constant:.1%} · {about_replacement(result.settings)}",
+        f"{percent(result.constant)} · {about_replacement(result.settings)}",
         notes=result.notes,
         verdict=result.verdict,
         height=320,
@@ -111,7 +111,9 @@ def curve(
 def constant_line(
     figure: go.Figure, constant: float, *, row: int | None = None, col: int | None = None
 ) -> None:
-    """Add a dashed line at the best constant answer's faithfulness."""
+    """Add a dashed line at the best constant answer's faithfulness; none for NaN."""
+    if np.isnan(constant):
+        return
     figure.add_hline(
         y=constant, line={"color": GREY, "width": 1.5, "dash": "dash"}, row=row, col=col
     )

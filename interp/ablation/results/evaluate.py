@@ -96,7 +96,20 @@ def about_replacement(settings: Mapping[str, Any]) -> str:
     told = f"replacement: {settings['replacement']}"
     if "table_error" in settings:
         told += f" ({about_error(error_of(settings))})"
-    return f"{told}, sink: {settings['sink']}"
+    return f"{told}{_given_less(settings)}, sink: {settings['sink']}{_other_sinks(settings)}"
+
+
+def _given_less(settings: Mapping[str, Any]) -> str:
+    """The number of tokens conditioned on less than their key, as text for a caption."""
+    count = sum((settings.get("given_less") or {}).values())
+    tokens = "1 token" if count == 1 else f"{count:,} tokens"
+    return f", {tokens} given less, as no other prompt has their key" if count else ""
+
+
+def _other_sinks(settings: Mapping[str, Any]) -> str:
+    """The number of prompts left out for their sink, as text for a caption."""
+    count = settings.get("other_sinks")
+    return f" ({count:,} more prompts, which begin with another role, left out)" if count else ""
 
 
 def about_masks(settings: Mapping[str, Any]) -> str:
@@ -138,6 +151,11 @@ class OfRightAnswers(Result):
     @property
     def enough(self) -> bool:
         return self.n_right_distinct >= MIN_DISTINCT
+
+    @property
+    def too_few(self) -> str:
+        count = self.n_right_distinct
+        return f"no verdict: {count} distinct prompts answered rightly, fewer than {MIN_DISTINCT}"
 
     @property
     def interval(self) -> str:

@@ -17,6 +17,7 @@ from interp.ablation.results.evaluate import (
     replacement_code,
     schedule_code,
 )
+from interp.ablation.results.margin import few_right
 from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.grid import Grid
@@ -72,6 +73,13 @@ class LayerRemoval(OfRightAnswers):
         1), the least faithfulness with its interval, and the number of layers whose interval lies
         below 1."""
         low, high = self._bounds
+        if np.isnan(self.full.values).all():  # no prompt is answered rightly
+            named = ("layer", "faithfulness", "faithfulness_low", "faithfulness_high")
+            return {
+                **{f"worst_{name}": float("nan") for name in named},
+                "needed_layers": float("nan"),
+                **self.beside,
+            }
         worst = self._worst
         return {
             "worst_layer": float(worst if high[worst] < 1 else -1),
@@ -107,6 +115,8 @@ class LayerRemoval(OfRightAnswers):
 
     def conclusion(self) -> str | None:
         m = self.metrics
+        if np.isnan(m["worst_faithfulness"]):
+            return few_right(self.n_right_distinct)
         low, high = (100 * m[f"worst_faithfulness_{end}"] for end in ("low", "high"))
         kept = (
             f"Without the transfer of layer {self._worst} alone, the one that costs most of "
