@@ -39,7 +39,8 @@ DIGITS = tuple(_sample(cyclical.Phase, [i / 10 for i in range(10)]))
 WIDTH = 900
 _TITLE, _SMALL, _TINY = 17, 12, 11
 _LINE, _LEGEND = 15, 26  # pixels of a small line of text, and of a line of legend
-_CHARACTERS = 140  # of small text on a line of WIDTH pixels
+_LEFT, _RIGHT = 70, 24  # margins in pixels, before the labels of rows
+_CHARACTER = 5.75  # pixels of a character of small text, on average; bold takes an eighth more
 
 _AXIS = {
     "showgrid": False,
@@ -82,16 +83,18 @@ def frame(
     `height` is that of the plot itself, in pixels; text adds to it. `legend` lays the legend out in
     a line of its own under the title. Returns the same figure.
     """
-    lines = _wrapped(f"<b>{verdict}</b>" if verdict else "") + _wrapped(caption)
+    left = _left(figure)
+    width = WIDTH - left - _RIGHT
+    lines = _wrapped(f"<b>{verdict}</b>" if verdict else "", width) + _wrapped(caption, width)
     if notes:
-        lines += _wrapped(f"Does not show {'; nor '.join(notes)}.")
+        lines += _wrapped(f"Does not show {'; nor '.join(notes)}.", width)
     top, bottom = 60 + _LEGEND * legend, 70 + _LINE * len(lines)
     figure.update_layout(
         template=TEMPLATE,
         title={"text": title, "font": {"size": _TITLE}, "y": 1, "yref": "container"},
         width=WIDTH,
         height=height + top + bottom,
-        margin={"t": top, "b": bottom, "l": 70, "r": 24},
+        margin={"t": top, "b": bottom, "l": left, "r": _RIGHT},
     )
     figure.update_layout(title={"pad": {"t": 16}, "yanchor": "top"})
     if legend:
@@ -152,9 +155,26 @@ def _largest(values: npt.NDArray[np.float64]) -> float:
     return float(known.max()) if known.size and known.max() > 0 else 1.0
 
 
-def _wrapped(text: str) -> list[str]:
+def _left(figure: go.Figure) -> int:
+    """The left margin in pixels, with room for the row labels of the first y-axis: plotly would
+    widen it by itself, and push the text below the figure out of its right edge."""
+    labels = [
+        str(label)
+        for trace in figure.data
+        if getattr(trace, "yaxis", None) in (None, "y") and getattr(trace, "y", None) is not None
+        for label in trace.y
+        if isinstance(label, str)
+    ]
+    labels += [str(label) for label in figure.layout.yaxis.ticktext or ()]
+    lines = [line for label in labels for line in label.split("<br>")]
+    size = figure.layout.yaxis.tickfont.size or 13
+    title = 24 if figure.layout.yaxis.title.text else 0
+    return max(_LEFT, round(0.61 * size * max(map(len, lines), default=0)) + 12 + title)
+
+
+def _wrapped(text: str, width: float) -> list[str]:
     bold = text.startswith("<b>")
     plain = text.removeprefix("<b>").removesuffix("</b>")
-    lines = textwrap.wrap(plain, _CHARACTERS - 16 * bold)
+    lines = textwrap.wrap(plain, int(width / (_CHARACTER * (1 + bold / 8))))
     ink = f"<b style='color:{INK}'>"
     return [f"{ink}{line}</b>" for line in lines] if bold else lines
