@@ -7,6 +7,9 @@ of this package still treats them rightly.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class ArithmoscopeError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -14,6 +17,13 @@ class ArithmoscopeError(Exception):
 
 class InputError(ArithmoscopeError, ValueError):
     """An argument has a value that makes no sense here."""
+
+
+class MissingError(InputError, KeyError):
+    """A key that a mapping lacks; a KeyError too, which `in` and `get` need."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class RowError(InputError, IndexError):
@@ -46,3 +56,11 @@ class Cancelled(ArithmoscopeError):
 
 class StorageError(ArithmoscopeError, OSError):
     """A file could not be read or written; an interrupted write leaves nothing behind."""
+
+
+def nearest(given: object, known: Iterable[str]) -> str:
+    """The three known names nearest to an unknown one, as text for its error: "a, b or c"."""
+    names = list(dict.fromkeys(known))
+    found = get_close_matches(str(given), names, n=3, cutoff=0.3)
+    found = [*found, *(name for name in names if name not in found)][:3]
+    return " or ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))

@@ -12,11 +12,11 @@ import torch
 from interp.engine._run import DEFAULT_MEMORY
 from interp.engine.cost import pass_flops, plain_flops, rows_in_memory
 from interp.engine.gather import Collected, gather
-from interp.engine.interventions import Intervention
+from interp.engine.interventions import Intervention, as_interventions
 from interp.engine.passes import Job, Outcome, forward
-from interp.engine.plan import Logits, Plan, make_plan
+from interp.engine.plan import Logits, Plan, check_subject, make_plan
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Cost, Progress, Read, ReadLike, Run, Savings
+from interp.engine.requests import Cancel, Cost, Progress, ReadLike, Run, Savings, as_reads
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -49,11 +49,13 @@ def gradients(
     """
     if of != "true" and not callable(of):
         raise InputError(f"of={of!r} is no metric: give 'true' or a function of logits and batch.")
+    check_subject(model, batch)
+    reads = as_reads(reads)
     if not reads:
         raise InputError("gradients of what with respect to what? Give at least one Read.")
     everything = Savings(prefix=False, layers=False, logits=True, early_stop=True)
     plan = make_plan(
-        model, batch, interventions, [Read.of(read) for read in reads], logits, everything
+        model, batch, as_interventions(interventions), reads, logits, everything
     )
     if plan.logit_positions is None:
         raise InputError("gradients need logits: name the roles that the metric reads.")

@@ -11,10 +11,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from interp.engine.edits import Edit
-from interp.engine.interventions import Intervention
-from interp.engine.plan import Logits, Plan, last_position, make_plan
+from interp.engine.interventions import Intervention, as_interventions, kind
+from interp.engine.plan import Logits, Plan, check_subject, last_position, make_plan
 from interp.engine.progress import shows_progress
-from interp.engine.requests import Cancel, Progress, Read, ReadLike, Run, Savings, Variant
+from interp.engine.requests import (
+    Cancel,
+    Progress,
+    Read,
+    ReadLike,
+    Run,
+    Savings,
+    Variant,
+    as_reads,
+)
 from interp.engine.sweep import CleanPass, Reduce, Sweep
 from interp.errors import InputError
 from interp.models.model import Model
@@ -47,7 +56,7 @@ def run(
     lacks (or the self-check refused), RoleError for a role that no prompt has, Cancelled on
     request.
     """
-    variant = Variant("run", tuple(interventions))
+    variant = Variant("run", as_interventions(interventions))
     return run_variants(
         model,
         batch,
@@ -82,15 +91,16 @@ def run_variants(
     The first Run's cost includes the clean pass. Numbers equal those of separate complete forwards
     within `tolerance`.
     """
-    if not isinstance(batch, PromptBatch):
+    check_subject(model, batch)
+    if isinstance(variants, Variant | str) or not all(isinstance(v, Variant) for v in variants):
         raise InputError(
-            f"the engine runs prompts, not a {type(batch).__name__}: make some with "
-            "model.prompts(problems)"
+            f"variants is a list of Variant, not a {kind(variants)} of anything else: write "
+            f"[Variant(name, [Replace(site, source)])]."
         )
     if not variants:
         raise InputError("there is nothing to run: give at least one Variant.")
     savings = _possible(model, savings or Savings())
-    wanted = tuple(Read.of(read) for read in reads)
+    wanted = as_reads(reads)
     base = make_plan(model, batch, (), wanted, logits, savings)
     plans = [_variant_plan(model, base, v, wanted, savings, memory, cancel) for v in variants]
     # The clean run must reach every position that a variant starts from or is held at.

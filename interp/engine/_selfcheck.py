@@ -45,8 +45,8 @@ def selfcheck(model: Model) -> SelfCheck:
 
     (else the stream is computed outside the blocks, and `resid_post`, `resid_pre` are unusable).
 
-    Raises ModelError if the engine's logits differ from the model's, or later tokens change
-    earlier logits.
+    Raises ModelError if the engine's logits differ from the model's, differ from run to run, or
+    later tokens change earlier logits.
     """
     tokens, plain = model.adapter.probe, model.adapter.probe_logits
     stream = [site for site in STREAM if site in model.adapter.sites]
@@ -80,7 +80,17 @@ def selfcheck(model: Model) -> SelfCheck:
 
 
 def _require_causal(model: Model, tokens: torch.Tensor, logits: torch.Tensor, bound: float) -> None:
-    """Change the later half of the tokens: the logits of the earlier half must stay."""
+    """Run the same tokens again: the logits must stay. Then change the later half of the tokens:
+    those of the earlier half must stay."""
+    again = _pass(model, tokens, ()).logits
+    assert again is not None
+    random = float((again - logits).abs().max())
+    if not random <= bound:
+        raise ModelError(
+            f"{model.name} is random: the same tokens give logits that differ by {random:.2e} from "
+            f"run to run. Switch off what draws at random, such as dropout: module.eval(), and "
+            f"functional dropout with training=self.training or p=0."
+        )
     half = tokens.shape[1] // 2
     other = tokens.clone()
     other[:, half:] = tokens.flip(0)[:, half:]

@@ -91,6 +91,9 @@ def compile_edit(
     `clean`: the prompts of the run without interventions, if they differ.
     """
     layers = site_layers(model, what.site, what.layers)
+    if what.roles is None and isinstance(getattr(what, "source", None), Mean):
+        every = tuple(role for role in batch.roles if role != "last")  # another name for one
+        what = replace(what, roles=every)
     if what.heads is not None:
         _check_heads(model, what)
     positions = None if what.roles is None else role_positions(batch, what.roles)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
+from numbers import Real
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -49,7 +50,8 @@ class Zero:
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean over all rows of the batch at the same site, layer and role, from a first pass."""
+    """Mean over all rows of the batch at the same site, layer and role, from a first pass; an
+    intervention without roles takes the mean at every role."""
 
     def spec(self) -> dict[str, Any]:
         return {"kind": "mean"}
@@ -71,7 +73,7 @@ class Constant:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        value = self.value.detach().clone()
+        value = check_tensor("a Constant", self.value).detach().clone()
         if not torch.isfinite(value).all():
             raise InputError("a Constant source must be finite: it holds NaN or infinity.")
         object.__setattr__(self, "value", value)
@@ -98,8 +100,16 @@ class Rows:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, Mapping):
+            raise InputError(
+                f"a Rows source maps layers to tensors, it is no {kind(self.values)}: write "
+                f"Rows({{layer: tensor}}), or Rows.of(run, site)."
+            )
         if not self.values:
             raise InputError("a Rows source needs values for at least one layer.")
+        for layer, value in self.values.items():
+            selection("the layers of a Rows source", layer)
+            check_tensor(f"a Rows source at layer {layer}", value)
         held = {int(layer): value.detach().clone() for layer, value in self.values.items()}
         digest = hashlib.sha256(
             " ".join(f"{layer}:{tensor_hash(held[layer])}" for layer in sorted(held)).encode()
@@ -110,6 +120,11 @@ class Rows:
     @classmethod
     def of(cls, run: Any, site: str) -> Rows:
         """Activations that another Run read at `site`, row by row."""
+        if not hasattr(run, "activations"):
+            raise InputError(
+                f"Rows.of takes a Run, as engine.run gives it, not a {kind(run)}: "
+                f"Rows.of(engine.run(model, batch, reads=[{site!r}]), {site!r})."
+            )
         found = {layer: value for (name, layer), value in run.activations.items() if name == site}
         if not found:
             raise InputError(f"that run did not read {site!r}: add Read({site!r}, …) to its reads.")
@@ -126,6 +141,43 @@ class Rows:
 
 
 Source = Zero | Mean | Clean | Constant | Rows
+_REMEDIES = {Rows: "Rows.of(run, site)", Constant: "Constant(tensor)"}
+
+
+def kind(value: object) -> str:
+    """The type of a value as text, for an error: "numpy.ndarray", "str", "class Zero"."""
+    if isinstance(value, type):
+        return f"class {value.__name__}"
+    of = type(value)
+    return of.__name__ if of.__module__ == "builtins" else f"{of.__module__}.{of.__name__}"
+
+
+def check_tensor(what: str, value: object) -> torch.Tensor:
+    """The value; InputError unless it is a tensor of real numbers."""
+    if not isinstance(value, torch.Tensor):
+        raise InputError(
+            f"{what} holds a torch tensor, not a {kind(value)}: write torch.as_tensor(value)."
+        )
+    if value.is_complex() or value.dtype == torch.bool:
+        raise InputError(f"{what} holds real numbers, not {value.dtype}: write value.float().")
+    return value
+
+
+def _check_source(what: object, name: str, kinds: tuple[type, ...]) -> None:
+    """Raise InputError unless the field `name` is one of these sources."""
+    given = getattr(what, name)
+    if isinstance(given, kinds):
+        return
+    known = ", ".join(_REMEDIES.get(one, f"{one.__name__}()") for one in kinds)
+    raise InputError(
+        f"the {name} of {type(what).__name__} is {known}, not a {kind(given)}."
+    )
+
+
+def check_site(site: object) -> None:
+    """Raise InputError unless a site is named by text."""
+    if not isinstance(site, str):
+        raise InputError(f"a site is named by text such as 'resid_post', not by {site!r}.")
 
 
 def selection(name: str, value: Any) -> tuple[Any, ...] | None:
@@ -145,13 +197,22 @@ def selection(name: str, value: Any) -> tuple[Any, ...] | None:
             raise InputError(f"{name} are named by text such as 'a0', not by {wrong[0]!r}.")
         return items
     try:
+        if any(isinstance(item, bool) for item in items):
+            raise TypeError
         return tuple(operator.index(item) for item in items)
     except TypeError as error:
         raise InputError(f"{name} must be whole numbers, not {items!r}.") from error
 
 
-def _finite(name: str, value: float | None) -> None:
-    if value is not None and not math.isfinite(value):
+def _finite(name: str, value: float | None, *, optional: bool = False) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(
+            f"{name} is one number for all places, not a {kind(value)}: write float(value), or one "
+            f"intervention for each number."
+        )
+    if not math.isfinite(value):
         raise InputError(f"{name} must be a finite number, not {value!r}.")
 
 
@@ -162,6 +223,7 @@ class _Edit:
     heads: Heads = None
 
     def __post_init__(self) -> None:
+        check_site(getattr(self, "site", None))
         for name in ("layers", "roles", "heads"):
             object.__setattr__(self, name, selection(name, getattr(self, name)))
 
@@ -184,6 +246,10 @@ class Replace(_Edit):
     site: str
     source: Source
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_source(self, "source", (Zero, Mean, Clean, Constant, Rows))
+
 
 @dataclass(frozen=True)
 class Add(_Edit):
@@ -195,6 +261,7 @@ class Add(_Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_source(self, "source", (Constant, Rows))
         _finite("scale", self.scale)
 
 
@@ -220,7 +287,8 @@ class Project(_Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _finite("value", self.value)
+        _finite("value", self.value, optional=True)
+        _check_source(self, "direction", (Constant,))
         if self.direction.value.ndim != 1 or not self.direction.value.any():
             raise InputError(
                 f"a direction is one vector [width] that is not zero; this one has shape "
@@ -268,6 +336,11 @@ class UserHook(_Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not callable(self.function):
+            raise InputError(
+                f"a UserHook applies a function of one tensor, not a {kind(self.function)}: "
+                f"UserHook('resid_post', lambda x: x)."
+            )
         if self.roles is not None or self.heads is not None:
             raise InputError(
                 "a UserHook sees the whole activation: select roles and heads inside it."
@@ -275,3 +348,24 @@ class UserHook(_Edit):
 
 
 Intervention = Replace | Add | Scale | Project | Freeze | MaskAttention | UserHook
+
+
+def as_interventions(given: object, owner: str = "interventions") -> tuple[Intervention, ...]:
+    """The interventions of a list or tuple. Raises InputError for anything else, with the remedy."""
+    if isinstance(given, _Edit):
+        name = type(given).__name__
+        raise InputError(
+            f"{owner} is a list of interventions, not one {name}: write [{name}(…)]."
+        )
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise InputError(
+            f"{owner} is a list of interventions, not a {kind(given)}: write [Replace(site, Zero())]."
+        )
+    found = tuple(given)
+    for one in found:
+        if not isinstance(one, _Edit):
+            raise InputError(
+                f"{owner} holds a {kind(one)}, which is no intervention: write "
+                f"Replace(site, source), Add, Scale, Project, Freeze, MaskAttention or UserHook."
+            )
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from interp.engine.edits import NO_LAYER, Edit, compile_edit, role_positions, site_layers
-from interp.engine.interventions import Intervention, UserHook
+from interp.engine.interventions import Intervention, UserHook, kind
 from interp.engine.requests import Read, Savings
 from interp.errors import InputError, RoleError
 from interp.models.model import Model
@@ -68,6 +68,20 @@ class Plan:
     def first_edited_layer(self, n_layers: int) -> int:
         layers = [n_layers if la == NO_LAYER else la for e in self.edits for la in e.layers]
         return min(layers, default=n_layers)
+
+
+def check_subject(model: object, batch: object) -> None:
+    """Raise InputError unless these are a loaded model and prompts."""
+    if not isinstance(model, Model):
+        raise InputError(
+            f"the engine runs a loaded model, not a {kind(model)}: give interp.load(name), or "
+            f"interp.wrap(module, …) for a module of your own."
+        )
+    if not isinstance(batch, PromptBatch):
+        raise InputError(
+            f"the engine runs prompts, not a {kind(batch)}: make some with "
+            f"model.prompts(problems)"
+        )
 
 
 def make_plan(
@@ -148,6 +162,11 @@ def logit_roles(batch: PromptBatch, logits: Logits) -> tuple[str, ...]:
         if logits == "all":
             return tuple(r for r in batch.roles if r != "last" and _emitted(batch, r))
         logits = (logits,)
+    if not isinstance(logits, Iterable) or any(not isinstance(role, str) for role in logits):
+        raise InputError(
+            f"logits={logits!r} names no roles: write 'answer', 'all', 'last', a role such as 'c0', "
+            f"a list of roles, or None."
+        )
     return tuple(predicted(role) for role in logits)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from interp.engine.interventions import selection
-from interp.errors import Cancelled, InputError
+from interp.engine.interventions import as_interventions, check_site, kind, selection
+from interp.errors import Cancelled, InputError, MissingError
 
 if TYPE_CHECKING:
     from interp.engine.interventions import Intervention
@@ -32,6 +32,7 @@ class Read:
     roles: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_site(self.site)
         object.__setattr__(self, "layers", selection("layers", self.layers))
         object.__setattr__(self, "roles", selection("roles", self.roles))
 
@@ -55,6 +56,44 @@ class Read:
 
 
 ReadLike = Read | str | tuple[Any, ...]
+
+
+def as_reads(given: object) -> tuple[Read, ...]:
+    """The reads of a list or tuple. Raises InputError for one read without the list, and for
+    anything that names no activation."""
+    if isinstance(given, Read | str) or not isinstance(given, Iterable) or isinstance(given, Mapping):
+        one = repr(given) if isinstance(given, str) else "Read(site, layers, roles)"
+        raise InputError(f"reads is a list of reads, not a {kind(given)}: write [{one}].")
+    return tuple(Read.of(read) for read in given)
+
+
+class RoleLogits(torch.Tensor):
+    """Logits [n, roles, d_vocab]; a role as index raises with the call that takes one.
+
+    Whatever is computed from them is a plain tensor.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    def __getitem__(self, index: Any) -> torch.Tensor:
+        if named := [i for i in (index if isinstance(index, tuple) else (index,)) if isinstance(i, str)]:
+            raise InputError(
+                f"logits are a tensor [prompt, role, token], which takes no name {named[0]!r}: "
+                f"run.logit({named[0]!r}) gives the logits that predict a role."
+            )
+        return self.as_subclass(torch.Tensor)[index]
+
+
+class Kept(dict[tuple[str, int], torch.Tensor]):
+    """Tensors by (site, layer); a key that was not read raises with those that were."""
+
+    def __missing__(self, key: object) -> torch.Tensor:
+        known = [f"({site!r}, {layer})" for site, layer in self]
+        shown = ", ".join(known[:6]) + (", …" if len(known) > 6 else "")
+        told = f"keys are (site, layer): {shown}." if known else "nothing was read."
+        raise MissingError(
+            f"this run holds no {key!r}; {told} Add Read(site, layers) to its reads."
+        )
 
 
 @dataclass(frozen=True)
@@ -96,12 +135,8 @@ class Variant:
     batch: PromptBatch | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.interventions, list | tuple):
-            raise InputError(
-                f"the interventions of variant {self.name!r} must be a tuple of them: "
-                f"write ({type(self.interventions).__name__}(…),)."
-            )
-        object.__setattr__(self, "interventions", tuple(self.interventions))
+        owner = f"the second argument of Variant {self.name!r}"
+        object.__setattr__(self, "interventions", as_interventions(self.interventions, owner))
 
 
 @dataclass(frozen=True)
@@ -145,6 +180,12 @@ class Run:
     changed: bool | None
     cost: Cost
 
+    def __post_init__(self) -> None:
+        if self.logits is not None:
+            object.__setattr__(self, "logits", self.logits.as_subclass(RoleLogits))
+        for name in ("activations", "gradients"):
+            object.__setattr__(self, name, Kept(getattr(self, name)))
+
     def __repr__(self) -> str:
         held = {site: "" for site, _ in self.activations}
         parts = [] if self.logits is None else [f"logits at {', '.join(self.logit_roles)}"]
@@ -158,7 +199,7 @@ class Run:
         if self.logits is None or role not in self.logit_roles:
             asked = ", ".join(self.logit_roles) or "none"
             raise InputError(f"logits for {role!r} were not asked for (logits: {asked}).")
-        return self.logits[:, self.logit_roles.index(role)]
+        return self.logits[:, self.logit_roles.index(role)]  # a plain tensor
 
 
 @dataclass

@@ -32,8 +32,6 @@ def check_source(
     NaN where a row has the role.
     """
     source = getattr(what, "source", None)
-    if isinstance(source, Mean) and what.roles is None:
-        raise InputError("a Mean source needs roles: means are taken role by role.")
     if isinstance(source, Constant):
         _check_constant(model, batch, what.site, source)
     if isinstance(what, Project):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -27,6 +28,7 @@ REMEDY = "Leave out the rows or positions that have no activation there, or read
 def training(estimator: Any, X: ArrayLike, y: ArrayLike | None, **options: Any) -> Any:
     """Rows and labels to fit to, at least two, by scikit-learn's rules."""
     options = {"dtype": (np.float64, np.float32), "ensure_min_samples": 2, **options}
+    X, y = readable("activations", X), None if y is None else readable("targets", y)
     with _remedies():
         return validate_data(estimator, X, y, **options)
 
@@ -41,9 +43,37 @@ def training_classes(estimator: Any, X: ArrayLike, y: ArrayLike | None) -> Any:
 
 def unseen(estimator: Any, X: ArrayLike) -> Any:
     """Rows to predict for, of the features that `estimator` was fitted to."""
-    check_is_fitted(estimator)
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        name = type(estimator).__name__
+        raise Unfitted(f"this {name} is not fitted yet: call fit(X, y) first.") from error
+    X = readable("activations", X)
     with _remedies():
         return validate_data(estimator, X, dtype=(np.float64, np.float32), reset=False)
+
+
+class Unfitted(InputError, NotFittedError):
+    """An estimator that was not fitted; scikit-learn's NotFittedError too."""
+
+
+def readable(what: str, values: Any) -> Any:
+    """`values` as numpy can read them. Raises InputError with the conversion for a tensor that
+    numpy has no type for, needs its gradient dropped or lies on another device, and for text."""
+    if hasattr(values, "detach") and hasattr(values, "dtype"):  # a tensor, without torch
+        try:
+            np.asarray(values)
+        except (TypeError, RuntimeError) as error:
+            dtype, device = str(values.dtype).removeprefix("torch."), values.device
+            raise InputError(
+                f"{what} are a {dtype} tensor on {device}, which numpy cannot read as it stands: "
+                f"give tensor.detach().cpu().float()."
+            ) from error
+    elif isinstance(values, str | bytes | dict | set) or values is None:
+        raise InputError(
+            f"{what} are numbers, one row an example, not a {type(values).__name__}: give an array."
+        )
+    return values
 
 
 @contextmanager
@@ -51,14 +81,15 @@ def _remedies() -> Iterator[None]:
     """Convert scikit-learn's validation errors to InputError, adding a remedy if there is none."""
     try:
         yield
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         nonfinite = any(word in str(error) for word in ("NaN", "infinity"))
         raise InputError(f"{error}\n{REMEDY}" if nonfinite else str(error)) from error
 
 
 def matrix(X: Any) -> Any:
     """`X` as a float matrix [n, d], without a copy if it already is one (memmaps included)."""
-    X = X if hasattr(X, "dtype") and hasattr(X, "ndim") else np.asarray(X)
+    X = readable("activations", X)
+    X = X if isinstance(X, np.ndarray) else np.asarray(X)
     if X.ndim != 2 or 0 in X.shape:
         raise InputError(
             f"activations have shape {tuple(X.shape)}; give a matrix [rows, features] with both, "
@@ -71,7 +102,10 @@ def matrix(X: Any) -> Any:
 
 def targets(Y: ArrayLike, n: int) -> Floats:
     """`Y` as float64 [n, targets]; every column must be finite and not constant."""
-    Y = np.asarray(Y, dtype=np.float64)
+    try:
+        Y = np.asarray(readable("targets", Y), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"targets must be numbers [rows, targets]: {error}") from error
     Y = Y[:, None] if Y.ndim == 1 else Y
     if Y.ndim != 2 or len(Y) != n:
         raise InputError(f"targets have shape {Y.shape} for {n} rows; give [rows, targets]")
