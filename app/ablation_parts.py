@@ -24,6 +24,7 @@ from interp.ablation.results.grid import AblationGrid
 from interp.ablation.results.transfer import AblationTransfer
 from interp.ablation.schedule import Schedule
 from interp.arithmetic.formats import format_names
+from interp.catalogue import entry
 from interp.figures.registry import gallery
 
 CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
@@ -56,7 +57,8 @@ def transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTr
 @st.cache_data(max_entries=16, show_spinner=False)
 def _transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTransfer:
     job, model = jobs.current(), loaded(study)
-    sample = calls.problems_of(model, calls.Sample(study.task, study.n, study.seed))
+    n = study.n or entry("ablation.transfer").n
+    sample = calls.problems_of(model, calls.Sample(study.task, n, study.seed))
     return interp.ablation.transfer(
         model,
         drawn.schedule(model.shape.n_layers),

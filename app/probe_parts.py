@@ -13,6 +13,7 @@ from app import jobs, parts, results
 from app.cells import caption, embedded
 from app.plain import plain
 from app.study import Study
+from interp.catalogue import entry
 from probes.counterfactual_answers import answer_follows
 from probes.figures.cell import measured, probe_cell
 from probes.figures.layers import score_by_layer
@@ -91,7 +92,7 @@ def _use(study: Study, target: str, split: str, place: Place, mode: str) -> Prob
         layer=place.layer,
         role=place.role,
         head=None if place.head < 0 else place.head,
-        n=study.n,
+        n=study.n or entry("probes.probe").n,
         seed=study.seed,
         format=study.format,
         split=split,

@@ -55,7 +55,7 @@ def label(analysis: Entry, study: Study) -> str:
     what = analysis.kind.replace("_", " ")
     if not study.task:
         return f"Computing {what}"
-    count = min(study.n, interp.task(study.task).n_problems)
+    count = min(study.n or analysis.n or 0, interp.task(study.task).n_problems)
     return f"Computing {what} of {count:,} problems of {study.task}"
 
 
@@ -139,4 +139,5 @@ def _result(study: Study, name: str, stamp: float, options: tuple[tuple[str, Any
 @st.cache_data(max_entries=8, show_spinner=False)
 def _answered(study: Study) -> Problems:
     """The problems of `behaviour.accuracy`."""
-    return asked_sample(loaded(study), study.task, n=study.n, seed=study.seed).problems
+    n = study.n or catalogue.entry("behaviour.accuracy").n or 0
+    return asked_sample(loaded(study), study.task, n=n, seed=study.seed).problems

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,14 @@ from app import results
 from app.plain import plain
 from app.study import Study, checkpoints
 from interp.arithmetic.formats import format_names
+from interp.errors import nearest
 
 if TYPE_CHECKING:
     from interp.models.model import Model
 
 OTHER = "Another model …"
 TASKS = ("add:1", "add:2", "add:5", "sub:2", "addsub:2", "mul:1x1", "mul:2x2", "expr:A+B-C:1")
+EACH = "as many as each analysis takes"
 SHOTS = 2  # more make SmolLM2 worse
 
 
@@ -79,6 +80,7 @@ def choose_study(name: str, model: Model) -> Study:
     _in_link("n"), _in_link("seed")
     own = [model.task.name] if model.task else []
     tasks = list(dict.fromkeys([*([wished.task] if wished.task else []), *(own or TASKS)]))
+    _follow(own[0] if own else TASKS[0])
     task = st.sidebar.selectbox(
         "Task",
         tasks,
@@ -94,18 +96,28 @@ def choose_study(name: str, model: Model) -> Study:
         min_value=1,
         max_value=100_000,
         value=wished.n,
+        placeholder="each its own",
         step=64,
         key="n",
         bind="query-params",
-        help="How many to draw. Where the task has no more than these, each is asked once. "
+        help="How many to draw; left empty, as many as each analysis takes by itself, in the "
+        "library and on the command line too. Where the task has no more than these, each is asked once. "
         "Behaviour asks only what was held out from training, where the model's card tells.",
     )
     seed = right.number_input(
         "Seed", min_value=0, value=wished.seed, key="seed", bind="query-params"
     )
-    _say_refused("sample of size", "n", str(int(n)))
+    _say_refused("sample of size", "n", EACH if n is None else str(int(n)))
     _say_refused("seed", "seed", str(int(seed)))
-    return Study(name, model.hash, str(task), form, int(n), int(seed))
+    return Study(name, model.hash, str(task), form, None if n is None else int(n), int(seed))
+
+
+def _follow(own: str) -> None:
+    """Set the task to the model's own once another model is chosen, whose task is another."""
+    before = st.session_state.get("task of the model")
+    st.session_state["task of the model"] = own
+    if before is not None and before != own:
+        st.session_state["task"] = own
 
 
 def about(model: Model) -> None:
@@ -175,7 +187,7 @@ def _say_refused(what: str, key: str, shown: str, known: Sequence[str] = ()) -> 
     if asked is None or asked == shown or shown != instead:
         st.session_state[f"{key} in the link"] = None
         return
-    near = ", ".join(get_close_matches(asked, known, n=3, cutoff=0.4))
+    near = nearest(asked, known)
     words = f"There is no {what} {asked!r}, which the link asks for. Shown instead: {shown}."
     words += f" Nearest: {near}." if near else ""
     words += f" A folder, .gguf file or Hub id goes with {OTHER!r}." if known else ""
@@ -188,7 +200,7 @@ def _started_with() -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--model")
     parser.add_argument("--task")
-    parser.add_argument("--n", type=int, default=512)
+    parser.add_argument("--n", type=int)
     parser.add_argument("--seed", type=int, default=0)
     explorer = Path(sys.argv[0]).name == "Explorer.py"
     return parser.parse_known_args(sys.argv[1:] if explorer else [])[0]

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from interp import faces
-from interp.errors import InputError
+from interp.errors import InputError, nearest
 from interp.results import kinds
 
 Asks = Literal["prompts", "problems", "task", "log", "model", "file", "models"]
@@ -415,8 +414,7 @@ def entry(name: str, among: Iterable[Entry] = CATALOGUE) -> Entry:
     new = _now(short)
     if new in names:
         raise InputError(f"no analysis {name!r}; it is now {new}")
-    near = get_close_matches(short, names, n=3, cutoff=0.3) or names[:3]
-    raise InputError(f"no analysis {name!r}; the nearest names are {', '.join(near)}")
+    raise InputError(f"no analysis {name!r}; the nearest names are {nearest(short, names)}")
 
 
 def _now(old: str) -> str | None:

@@ -58,9 +58,14 @@ class StorageError(ArithmoscopeError, OSError):
     """A file could not be read or written; an interrupted write leaves nothing behind."""
 
 
-def nearest(given: object, known: Iterable[str]) -> str:
-    """The three known names nearest to an unknown one, as text for its error: "a, b or c"."""
+def nearest_names(given: object, known: Iterable[str]) -> list[str]:
+    """The three known names nearest to an unknown one, the nearest first."""
     names = list(dict.fromkeys(known))
     found = get_close_matches(str(given), names, n=3, cutoff=0.3)
-    found = [*found, *(name for name in names if name not in found)][:3]
+    return [*found, *(name for name in names if name not in found)][:3]
+
+
+def nearest(given: object, known: Iterable[str]) -> str:
+    """The three known names nearest to an unknown one, as text for its error: "a, b or c"."""
+    found = nearest_names(given, known)
     return " or ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))

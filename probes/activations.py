@@ -74,7 +74,7 @@ def hooks(
         raise InputError(f"there is no site: name some of {', '.join(SITES)}")
     for site in sites:
         if site not in SITES:
-            raise SiteError(f"no probe reads {site!r}: choose from {', '.join(SITES)}")
+            raise SiteError(f"no probe reads {site!r}: choose {nearest(site, SITES)}")
         model.require_site(site)
     depth, width = model.shape.n_layers, model.shape.n_heads
     chosen = _within("layer", range(depth) if layers is None else layers, depth)
@@ -90,8 +90,13 @@ def hooks(
 
 
 def _within(what: str, numbers: Sequence[int], count: int) -> tuple[int, ...]:
-    if not len(numbers):
+    if isinstance(numbers, str) or not isinstance(numbers, Iterable):
+        raise InputError(f"{what}s are a list of whole numbers, not {numbers!r}: write [0, 1]")
+    numbers = tuple(numbers)
+    if not numbers:
         raise InputError(f"no {what} is named: name some, or leave them out for all")
+    if odd := [i for i in numbers if isinstance(i, bool) or not isinstance(i, Integral)]:
+        raise InputError(f"a {what} is a whole number, not {odd[0]!r}: write [0, 1]")
     if wrong := [i for i in numbers if not 0 <= i < count]:
         raise InputError(f"{what} {wrong[0]} does not exist: they go from 0 to {count - 1}")
     return tuple(dict.fromkeys(int(i) for i in numbers))

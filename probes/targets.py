@@ -155,6 +155,8 @@ def computed(task: Task) -> tuple[str, ...]:
 
 def resolve(task: Task, wanted: Sequence[str | Target]) -> tuple[Target, ...]:
     """Targets by name, without duplicates. Raises InputError for an empty list."""
+    if isinstance(wanted, str | Target) or not isinstance(wanted, Iterable):
+        raise InputError(f"targets are a list of names, not {wanted!r}: write ['carry[1]']")
     chosen = [item if isinstance(item, Target) else target(task, item) for item in wanted]
     if not chosen:
         raise InputError("there is no target: name some, such as 'carry[1]'")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app import calls
 from app.calls import Sample
 from interp.catalogue import entry
-from interp.errors import InputError
+from interp.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from interp.ablation.replacements import Replacement
@@ -211,7 +211,7 @@ METHODS: dict[str, tuple[str, MakeOptions | None, tuple[str, ...]]] = {
 def check(method: str, flags: Flags) -> None:
     """Raise InputError for an unknown method, or a flag that the method does not take."""
     if method not in METHODS:
-        raise InputError(f"there is no ablate {method}: choose one of {', '.join(METHODS)}")
+        raise InputError(f"there is no ablate {method}: choose {nearest(method, METHODS)}")
     for name in flags.given:
         if name not in METHODS[method][2]:
             owners = [other for other, (*_, names) in METHODS.items() if name in names]

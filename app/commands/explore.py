@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from app.commands.options import Count, Seed, TaskName
+from app.commands.options import CountOrNone, Seed, TaskName
+from interp.errors import InputError
 
 ENTRY = Path(__file__).resolve().parent.parent / "Explorer.py"
 
@@ -21,11 +23,13 @@ def explore(
     browser: Annotated[bool, Option(help="Open a browser window where there is a screen.")] = True,
     model: Annotated[str | None, Option("--model", "-m", help="The model to begin with.")] = None,
     task: TaskName = None,
-    n: Count = 512,
+    n: CountOrNone = None,
     seed: Seed = 0,
 ) -> None:
     """Open the explorer, on this machine only unless --host says otherwise."""
-    study = ["--n", str(n), "--seed", str(seed)]
+    check_free(host, port)
+    study = ["--seed", str(seed)]
+    study += ["--n", str(n)] if n is not None else []
     study += ["--model", model] if model else []
     study += ["--task", task] if task else []
     server = [f"--server.address={host}", f"--server.port={port}"]
@@ -40,3 +44,30 @@ def explore(
         except KeyboardInterrupt:  # the server received it too and closes its sessions
             code = process.wait()
     raise Exit(0 if code in (0, 130, -2) else code)
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise InputError unless a server can listen there, with a port that is free."""
+    if not 0 < port < 2**16:
+        raise InputError(f"--port is a number from 1 to 65535, not {port}: leave it out for 8501")
+    if (error := _listening(host, port)) is None:
+        return
+    free = next((p for p in range(port + 1, min(port + 50, 2**16)) if not _listening(host, p)), None)
+    if free is None:
+        raise InputError(f"cannot listen on {host}, port {port} ({error}): give another --host")
+    raise InputError(
+        f"cannot listen on {host}, port {port} ({error}): another program may use it, perhaps an "
+        f"explorer that is open already. --port {free} is free"
+    )
+
+
+def _listening(host: str, port: int) -> str | None:
+    """The reason that no server can listen there; None where one can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from inspect import Parameter, getdoc, signature, unwrap
 from pathlib import Path
 from types import NoneType, UnionType
@@ -21,7 +20,7 @@ from app.commands.finish import finish
 from app.commands.watch import Watch
 from interp import catalogue
 from interp.catalogue import Entry
-from interp.errors import InputError
+from interp.errors import InputError, nearest
 
 METHODS = {"attribute": "--method", "behaviour": "--analysis"}  # commands that take the second word
 WRITTEN = {("ablate", method) for method in ABLATIONS}  # second words of a hand-written command
@@ -48,8 +47,8 @@ def chosen(first: str, second: str) -> Entry:
     """
     known = entries(first)
     if second not in known:
-        near = get_close_matches(second, known, n=3, cutoff=0.4) or list(known)
-        raise InputError(f"{first} has no analysis {second!r}; the nearest: {', '.join(near)}")
+        near = nearest(second, known)
+        raise InputError(f"{first} has no analysis {second!r}; the nearest: {near}")
     return known[second]
 
 

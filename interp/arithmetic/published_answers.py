@@ -189,12 +189,24 @@ def read_published(path: str | Path) -> PublishedAnswers:
     """
     try:
         frame = pd.read_csv(path, index_col=0, dtype={"response": str, "shots": str})
-    except (OSError, ValueError) as error:
-        raise StorageError(f"cannot read {str(path)!r} as a table: {error}") from error
+    except UnicodeDecodeError as error:
+        raise StorageError(
+            f"{str(path)!r} is not written in UTF-8: read it with its own encoding and write it "
+            f"again, such as pandas.read_csv(path, encoding='utf-16').to_csv(path)."
+        ) from error
+    except (OSError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"cannot read {str(path)!r} as a table: {error}. Give the path of a CSV file."
+        ) from error
     if missing := [name for name in COLUMNS if name not in frame]:
         raise InputError(
             f"{str(path)!r} is no result file of Tokenization counts: it lacks "
-            f"{', '.join(missing)}."
+            f"{', '.join(missing)}. Give a CSV file with these columns"
+            + (
+                ": pandas.read_json(path, lines=True).to_csv(path) writes one from JSON lines."
+                if str(path).endswith((".jsonl", ".json"))
+                else f"; this one has {', '.join(map(str, frame.columns[:8])) or 'none'}."
+            )
         )
     numbers = frame[["num1", "num2"]]
     if not all(kind.kind == "i" for kind in numbers.dtypes) or (numbers < 0).any(axis=None):

@@ -16,7 +16,7 @@ import numpy as np
 from interp.arithmetic.origin import Origin
 from interp.arithmetic.problems import Problems, Task
 from interp.arithmetic.samplers import draw
-from interp.errors import InputError
+from interp.errors import InputError, nearest_names
 
 __all__ = [
     *("Addition", "Expression", "MixedAddition", "ModularAddition", "Multiplication"),
@@ -225,8 +225,8 @@ def task(name: str | Task) -> Task:
         raise InputError(f"a task's name is a string such as 'add:5', not {name!r}")
     kind, _, arguments = name.partition(":")
     if kind not in _BY_NAME:
-        known = ", ".join(example for _, _, example in _BY_NAME.values())
-        raise InputError(f"unknown task {name!r}: write one of {known}")
+        known = [_BY_NAME[near][2] for near in nearest_names(kind, _BY_NAME)]
+        raise InputError(f"unknown task {name!r}: write one such as {', '.join(known)}")
     pattern, make, example = _BY_NAME[kind]
     match = re.fullmatch(pattern, arguments)
     if match is None:

@@ -28,7 +28,7 @@ from torch import nn
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
-from interp.errors import SiteError
+from interp.errors import SiteError, nearest
 from interp.models.structure import Readout, context
 from interp.models.weights import count_parameters
 
@@ -118,7 +118,7 @@ class Adapter:
             why = " (its attention and MLP run in parallel)" if self._no_mid(site) else ""
             raise SiteError(
                 f"this {self.family} model has no site {site!r}{why}. "
-                f"It has: {', '.join(self.sites)}."
+                f"The nearest: {nearest(site, self.sites)}; model.usable_sites lists all."
             )
 
     def hook_point(self, site: str, layer: int | None) -> HookPoint:

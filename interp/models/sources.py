@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from interp.errors import ModelError
+from interp.errors import ModelError, nearest
 from interp.models.fixtures import (
     GEMMA3,
     GEMMA3_FILE,
@@ -66,15 +66,18 @@ def resolve(name: str) -> Source:
     if path.is_dir():
         return Source(name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf":
-        raise ModelError(f"there is no file or folder {name!r}. Check the path. {_what_exists()}")
+        raise ModelError(f"there is no file or folder {name!r}. Check the path. {_what_exists(path.stem)}")
     if name.count("/") != 1:
-        raise ModelError(f"unknown model {name!r}. {_what_exists()}")
+        raise ModelError(f"unknown model {name!r}. {_what_exists(name)}")
     return Source(name, "hub", _from_hub(name))
 
 
-def _what_exists() -> str:
-    known = ", ".join([*fixture_folders(), SMOLLM2, GEMMA3])
-    return f"Known names: {known}. Otherwise give a folder, a .gguf file or a Hub id 'owner/name'."
+def _what_exists(name: str = "") -> str:
+    near = nearest(name, [*fixture_folders(), SMOLLM2, GEMMA3])
+    return (
+        f"The nearest shipped: {near}; interp.list_models() lists all. Otherwise give a folder, a "
+        f".gguf file or a Hub id 'owner/name'."
+    )
 
 
 def _packaged() -> Path:

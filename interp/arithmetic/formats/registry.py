@@ -8,7 +8,7 @@ from interp.arithmetic.formats.random_spaces import RANDOM_SPACES
 from interp.arithmetic.formats.scratchpads import SCRATCHPADS
 from interp.arithmetic.formats.standard import STANDARD
 from interp.arithmetic.tasks import Task
-from interp.errors import InputError
+from interp.errors import InputError, nearest
 
 FORMATS.update((f.name, f) for f in (*STANDARD, RANDOM_SPACES, *IMPLICIT, *SCRATCHPADS, *AF1))
 
@@ -18,11 +18,14 @@ def format(name: str) -> Format:
 
     Raises InputError for an unknown name.
     """
+    if not isinstance(name, str):
+        raise InputError(f"a format is named by text such as 'padded', not by {name!r}.")
     base, at, examples = name.partition("@")
     if base not in FORMATS:
         raise InputError(
-            f"there is no format {base!r}. Formats: {', '.join(FORMATS)}; each also with examples "
-            f"in front, such as 'plain@2:0' (two, drawn with seed 0)."
+            f"there is no format {base!r}; the nearest: {nearest(base, FORMATS)}. Each also with "
+            f"examples in front, such as 'plain@2:0' (two, drawn with seed 0). All names: "
+            f"interp.arithmetic.formats.format_names()."
         )
     return few_shot_named(FORMATS[base], examples) if at else FORMATS[base]
 
