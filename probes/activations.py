@@ -6,9 +6,10 @@ small part of the budget.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from interp.engine._run import run
 from interp.engine.requests import Cancel, Read
-from interp.errors import InputError, SiteError
+from interp.errors import InputError, SiteError, nearest
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from probes.places import roles_at

@@ -6,7 +6,7 @@ which the input token shows it: at the token c_k, ĉ_k mod 10 is part of the inp
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -113,6 +113,8 @@ def target(task: Task | str, name: str, kind: Kind | None = None) -> Target:
     makes no sense for it.
     """
     task = task_named(task)
+    if not isinstance(name, str):
+        raise InputError(f"a target is named by text such as 'carry[1]', not by {name!r}")
     clean, _, told = re.sub(r"\s", "", name).partition(":")
     _compute(clean, task)  # raises on unknown names
     usual, modulus = _usual(clean, task)
@@ -155,7 +157,9 @@ def computed(task: Task) -> tuple[str, ...]:
 
 def resolve(task: Task, wanted: Sequence[str | Target]) -> tuple[Target, ...]:
     """Targets by name, without duplicates. Raises InputError for an empty list."""
-    if isinstance(wanted, str | Target) or not isinstance(wanted, Iterable):
+    if isinstance(wanted, str | Target):
+        wanted = (wanted,)
+    if not isinstance(wanted, Iterable):
         raise InputError(f"targets are a list of names, not {wanted!r}: write ['carry[1]']")
     chosen = [item if isinstance(item, Target) else target(task, item) for item in wanted]
     if not chosen:

@@ -52,7 +52,9 @@ def check_free(host: str, port: int) -> None:
         raise InputError(f"--port is a number from 1 to 65535, not {port}: leave it out for 8501")
     if (error := _listening(host, port)) is None:
         return
-    free = next((p for p in range(port + 1, min(port + 50, 2**16)) if not _listening(host, p)), None)
+    free = next(
+        (p for p in range(port + 1, min(port + 50, 2**16)) if not _listening(host, p)), None
+    )
     if free is None:
         raise InputError(f"cannot listen on {host}, port {port} ({error}): give another --host")
     raise InputError(

@@ -54,9 +54,7 @@ def gradients(
     if not reads:
         raise InputError("gradients of what with respect to what? Give at least one Read.")
     everything = Savings(prefix=False, layers=False, logits=True, early_stop=True)
-    plan = make_plan(
-        model, batch, as_interventions(interventions), reads, logits, everything
-    )
+    plan = make_plan(model, batch, as_interventions(interventions), reads, logits, everything)
     if plan.logit_positions is None:
         raise InputError("gradients need logits: name the roles that the metric reads.")
     if any(edit.needs_clean() or edit.needs_mean() for edit in plan.edits):

@@ -18,9 +18,9 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
-from numbers import Real
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 import torch
@@ -169,9 +169,7 @@ def _check_source(what: object, name: str, kinds: tuple[type, ...]) -> None:
     if isinstance(given, kinds):
         return
     known = ", ".join(_REMEDIES.get(one, f"{one.__name__}()") for one in kinds)
-    raise InputError(
-        f"the {name} of {type(what).__name__} is {known}, not a {kind(given)}."
-    )
+    raise InputError(f"the {name} of {type(what).__name__} is {known}, not a {kind(given)}.")
 
 
 def check_site(site: object) -> None:
@@ -354,9 +352,7 @@ def as_interventions(given: object, owner: str = "interventions") -> tuple[Inter
     """The interventions of a list or tuple. Raises InputError for anything else, with the remedy."""
     if isinstance(given, _Edit):
         name = type(given).__name__
-        raise InputError(
-            f"{owner} is a list of interventions, not one {name}: write [{name}(…)]."
-        )
+        raise InputError(f"{owner} is a list of interventions, not one {name}: write [{name}(…)].")
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
         raise InputError(
             f"{owner} is a list of interventions, not a {kind(given)}: write [Replace(site, Zero())]."

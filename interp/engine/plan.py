@@ -79,8 +79,7 @@ def check_subject(model: object, batch: object) -> None:
         )
     if not isinstance(batch, PromptBatch):
         raise InputError(
-            f"the engine runs prompts, not a {kind(batch)}: make some with "
-            f"model.prompts(problems)"
+            f"the engine runs prompts, not a {kind(batch)}: make some with model.prompts(problems)"
         )
 
 

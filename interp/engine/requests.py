@@ -61,7 +61,11 @@ ReadLike = Read | str | tuple[Any, ...]
 def as_reads(given: object) -> tuple[Read, ...]:
     """The reads of a list or tuple. Raises InputError for one read without the list, and for
     anything that names no activation."""
-    if isinstance(given, Read | str) or not isinstance(given, Iterable) or isinstance(given, Mapping):
+    if (
+        isinstance(given, Read | str)
+        or not isinstance(given, Iterable)
+        or isinstance(given, Mapping)
+    ):
         one = repr(given) if isinstance(given, str) else "Read(site, layers, roles)"
         raise InputError(f"reads is a list of reads, not a {kind(given)}: write [{one}].")
     return tuple(Read.of(read) for read in given)
@@ -76,7 +80,9 @@ class RoleLogits(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     def __getitem__(self, index: Any) -> torch.Tensor:
-        if named := [i for i in (index if isinstance(index, tuple) else (index,)) if isinstance(i, str)]:
+        if named := [
+            i for i in (index if isinstance(index, tuple) else (index,)) if isinstance(i, str)
+        ]:
             raise InputError(
                 f"logits are a tensor [prompt, role, token], which takes no name {named[0]!r}: "
                 f"run.logit({named[0]!r}) gives the logits that predict a role."
