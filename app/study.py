@@ -16,7 +16,8 @@ from interp.errors import ModelError
 class Study:
     """A model, a task and a sample of problems, as plain values.
 
-    `n` is None where each analysis takes its own number (`interp.catalogue`). `model` is what `interp.load` takes, `model_hash` the hash of the weights that it loaded.
+    `model` is what `interp.load` takes, `model_hash` the hash of the weights that it loaded. `n` is
+    None where each analysis takes its own number (`interp.catalogue`).
     """
 
     model: str

@@ -39,7 +39,10 @@ def window(batch: PromptBatch, width: int, layers: Layers, *, sink: str = "first
 def knock_out(batch: PromptBatch, edges: Iterable[tuple[str, str]], layers: Layers) -> Masks:
     """Cut single edges, each (query role, key role). Raises RoleError for roles no prompt has."""
     out = []
-    for query, key in edges:
+    for edge in edges:
+        if isinstance(edge, str) or len(edge) != 2:
+            raise InputError(f"an edge is a pair of roles such as ('eq', 'a0'), not {edge!r}.")
+        query, key = edge
         for role in (query, key):
             batch.position_array(role)
         out.append(MaskAttention(roles=(query,), keys=(key,), layers=tuple(layers)))

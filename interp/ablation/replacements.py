@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from interp.errors import InputError
+from interp.errors import InputError, nearest
 
 Name = Literal["zero", "mean", "role-mean", "resample", "own", "cama"]
 Given = Literal["token", "value", "nothing"]
@@ -46,7 +46,7 @@ class Replacement:
     def __post_init__(self) -> None:
         if self.name not in REPLACEMENTS:
             raise InputError(
-                f"unknown replacement {self.name!r}: choose one of {', '.join(REPLACEMENTS)}."
+                f"unknown replacement {self.name!r}: choose {nearest(self.name, REPLACEMENTS)}."
             )
         keyed = {"cama": "token", "resample": "nothing"}
         if self.name not in keyed and self.given:
@@ -63,6 +63,11 @@ class Replacement:
         """Parse a replacement: a name, or a name and a key, "resample:token"."""
         if isinstance(what, Replacement):
             return what
+        if not isinstance(what, str):
+            raise InputError(
+                f"a replacement is a name such as 'cama' or 'cama:value', or a Replacement, not "
+                f"{what!r}."
+            )
         name, _, given = what.partition(":")
         return cls(name, given, seed=seed)  # type: ignore[arg-type]
 

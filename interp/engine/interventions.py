@@ -349,13 +349,14 @@ Intervention = Replace | Add | Scale | Project | Freeze | MaskAttention | UserHo
 
 
 def as_interventions(given: object, owner: str = "interventions") -> tuple[Intervention, ...]:
-    """The interventions of a list or tuple. Raises InputError for anything else, with the remedy."""
+    """The interventions of a list or tuple. Raises InputError for anything else."""
     if isinstance(given, _Edit):
         name = type(given).__name__
         raise InputError(f"{owner} is a list of interventions, not one {name}: write [{name}(…)].")
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
         raise InputError(
-            f"{owner} is a list of interventions, not a {kind(given)}: write [Replace(site, Zero())]."
+            f"{owner} is a list of interventions, not a {kind(given)}: write "
+            f"[Replace(site, Zero())]."
         )
     found = tuple(given)
     for one in found:

@@ -163,8 +163,8 @@ def logit_roles(batch: PromptBatch, logits: Logits) -> tuple[str, ...]:
         logits = (logits,)
     if not isinstance(logits, Iterable) or any(not isinstance(role, str) for role in logits):
         raise InputError(
-            f"logits={logits!r} names no roles: write 'answer', 'all', 'last', a role such as 'c0', "
-            f"a list of roles, or None."
+            f"logits={logits!r} names no roles: write 'answer', 'all', 'last', a role such as "
+            f"'c0', a list of roles, or None."
         )
     return tuple(predicted(role) for role in logits)
 

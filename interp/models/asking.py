@@ -102,6 +102,8 @@ def asked_problems(
 ) -> Problems:
     """The problems of `asked`, given or drawn; without a model, drawn from the whole task. Raises
     InputError as `sample`."""
+    if model is not None:
+        check_loaded(model)
     if isinstance(asked, Problems):
         return asked
     if isinstance(asked, PromptBatch):
@@ -134,8 +136,18 @@ def drawn_for(
     return problems, _format(asked, format), settings_of(model, problems, seed)
 
 
+def check_loaded(model: object) -> None:
+    """Raise InputError for anything but a loaded model."""
+    if not isinstance(model, Model):
+        raise InputError(
+            f"an analysis asks a loaded model, not a {type(model).__name__}: give "
+            f"interp.load(name), or interp.wrap(module, …) for a module of your own"
+        )
+
+
 def check_model(model: Model, batch: PromptBatch) -> None:
-    """Raise InputError for prompts of another model."""
+    """Raise InputError for prompts of another model, and for anything but a loaded model."""
+    check_loaded(model)
     if batch.model.hash != model.hash:
         raise InputError(
             f"these prompts were made for {batch.model.name}, not for {model.name}. Make them "

@@ -66,7 +66,9 @@ def resolve(name: str) -> Source:
     if path.is_dir():
         return Source(name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".gguf":
-        raise ModelError(f"there is no file or folder {name!r}. Check the path. {_what_exists(path.stem)}")
+        raise ModelError(
+            f"there is no file or folder {name!r}. Check the path. {_what_exists(path.stem)}"
+        )
     if name.count("/") != 1:
         raise ModelError(f"unknown model {name!r}. {_what_exists(name)}")
     return Source(name, "hub", _from_hub(name))
