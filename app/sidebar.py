@@ -102,7 +102,8 @@ def choose_study(name: str, model: Model) -> Study:
         bind="query-params",
         help="How many to draw; left empty, as many as each analysis takes by itself, in the "
         "library and on the command line too. Where the task has no more than these, each is "
-        "asked once. Behaviour asks only what was held out from training, where the model's card tells.",
+        "asked once. Behaviour asks only what was held out from training, where the model's card "
+        "tells.",
     )
     seed = right.number_input(
         "Seed", min_value=0, value=wished.seed, key="seed", bind="query-params"

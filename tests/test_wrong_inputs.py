@@ -48,6 +48,11 @@ def R() -> Any:  # noqa: N802
 BF16 = torch.arange(8.0).reshape(4, 2).bfloat16()
 Call = Callable[[], Any]
 
+
+def probed(**options: Any) -> Any:
+    return probes.probe(M(), TASK, n=40, targets="wrap", **options)
+
+
 CALLS: dict[str, tuple[Call, str, str]] = {
     # name → the call, what was given, the remedy
     "run one": (lambda: engine.run(M(), B(), Replace("z", Zero())), "Replace", r"[Replace("),
@@ -100,9 +105,9 @@ CALLS: dict[str, tuple[Call, str, str]] = {
     "ridge text": (lambda: RidgeProbe().fit("rows", [0, 1]), "str", "array"),
     "ridge unfitted": (lambda: RidgeProbe().predict(np.eye(2)), "RidgeProbe", "fit(X, y)"),
     "probe targets": (lambda: probes.probe(M(), TASK, targets=3), "3", "['carry[1]']"),
-    "probe layers": (lambda: probes.probe(M(), TASK, n=40, targets="wrap", layers="0"), "'0'", "[0, 1]"),
-    "probe layer": (lambda: probes.probe(M(), TASK, n=40, targets="wrap", layers=[0.5]), "0.5", "[0, 1]"),
-    "probe site": (lambda: probes.probe(M(), TASK, n=40, targets="wrap", sites="resid_pos"), "resid_pos", "resid_post"),
+    "probe layers": (lambda: probed(layers="0"), "'0'", "[0, 1]"),
+    "probe layer": (lambda: probed(layers=[0.5]), "0.5", "[0, 1]"),
+    "probe site": (lambda: probed(sites="resid_pos"), "resid_pos", "resid_post"),
     "schedule": (lambda: ablation.evaluate(M(), B(), 3), "3", "Schedule("),
     "replacement": (
         lambda: ablation.evaluate(M(), B(), ablation.Schedule(1), replacement=3), "3", "'cama'",
@@ -140,7 +145,7 @@ def test_the_remedies_work() -> None:
     assert torch.equal(R().logit(R().logit_roles[0]), torch.Tensor(R().logits[:, 0]))
     assert type(R().logits * 1) is torch.Tensor
     assert RidgeProbe().fit(BF16.detach().cpu().float(), [0, 1, 2, 3]).coef_.shape == (2,)
-    swept = probes.probe(M(), TASK, n=40, targets="wrap", layers=[0], roles="last")
+    swept = probed(layers=[0], roles="last")
     assert set(swept.frame["role"]) == {"last"}
 
 
