@@ -34,41 +34,48 @@ def load(name: str, *, device: str = "cpu", dtype: str | torch.dtype = "float32"
 
 def wrap(
     module: nn.Module,
-    tokenizer: Any,
+    tokenizer: Any = None,
     *,
     name: str | None = None,
     sites: SiteMap | None = None,
     task: str | None = None,
     format: str | None = None,
 ) -> Model:
-    """A Model of a plain causal `nn.Module`, such as a nanoGPT-style class, without conversion.
+    """A Model of a plain `nn.Module`, such as a nanoGPT-style class, without conversion.
 
     Args:
         module: takes token ids [rows, positions] and returns logits, alone or first in a tuple. It
             is copied, in its dtype and on its device, so further training does not change the
             Model.
         tokenizer: a fast tokenizer of transformers; or the characters in the order of their ids,
-            "0123456789+="; or {"0": 0, …}.
+            "0123456789+="; or {"0": 0, …}; or None where the task names the tokens: the numbers of
+            `mod:p` are tokens 0 … p − 1 and `=` is p, digits and signs of `add:n` are 0 … 11.
         name: the name in Results; default: the class's name.
         sites: the paths of its parts (`interp.SiteMap`); default: found by structure in a module
-            of transformers, else those of nanoGPT.
+            of transformers, else those of TransformerLens' classes and the public grokking code,
+            hook points included, or of nanoGPT.
         task, format: the task and format of its training ("add:5", "reversed"), if known.
 
-    The module runs as a whole: the inside of its attention is hidden (no q, k, v, pattern), and a
-    pass cannot skip blocks or positions shared with another, so sweeps take longer than on a
-    converted model. The self-check is that of `interp.load`; it also refuses a module whose later
-    tokens change earlier logits, and sites whose output is not what the residual stream receives.
+    The module runs as a whole: the inside of its attention shows only where submodules put it out
+    (q, k, v, pattern), and a pass cannot skip blocks or positions shared with another, so sweeps
+    take longer than on a converted model. The self-check is that of `interp.load`; it also refuses
+    sites whose output is not what the residual stream receives.
+
+    A module whose later tokens change earlier logits has no causal mask. It opens, and takes
+    prompts of one length, read at the last position alone; padding, logits at earlier positions and
+    answers of several tokens are refused. Where attention rows do not sum to 1 they are read as
+    they are, and a mask edit keeps each row's own sum.
 
     Does not show: whether the input of the output projection concatenates the heads, head 0 first;
     this is assumed.
 
-    Raises InputError if module, tokenizer and sites do not match; ModelError for a module that is
-    not causal, or whose logits are not head(final_norm(…)).
+    Raises InputError if module, tokenizer and sites do not match, or the module is random;
+    ModelError for one whose logits are not head(final_norm(…)).
     """
-    from interp.models.wrapping import trained_on, wrap_module
+    from interp.models.wrapping import wrap_module
 
-    card = trained_on(task, format)
-    return _checked(wrap_module(module, tokenizer, name=name, sites=sites, card=card))
+    made = wrap_module(module, tokenizer, name=name, sites=sites, task=task, format=format)
+    return _checked(made)
 
 
 def _checked(model: Model) -> Model:

@@ -17,8 +17,8 @@ from interp.models.tokens import digits_in
 
 
 def default_places(batch: PromptBatch) -> tuple[str, ...]:
-    """`last`, the prompt's end, then every answer token in order of print."""
-    return ("last", *batch.answer_roles)
+    """`last`, the prompt's end, then every answer token that the model reads, in order of print."""
+    return ("last", *(role for role in batch.answer_roles if role in batch.input_roles))
 
 
 def positions(batch: PromptBatch, place: str) -> npt.NDArray[np.int64]:
@@ -84,8 +84,10 @@ def other_tokens(batch: PromptBatch, place: str) -> list[npt.NDArray[np.int64]]:
 
 
 def check_places(batch: PromptBatch, places: Sequence[str]) -> tuple[str, ...]:
-    """The places without duplicates. Raises RoleError for a place that no prompt has."""
+    """The places without duplicates. Raises RoleError for a place that no prompt has, or that the
+    model does not read."""
     for place in places:
+        batch.require_input(place)
         if (positions(batch, place) < 0).all():
             raise RoleError(
                 f"{place!r} is in none of these prompts; they have {', '.join(batch.roles)}, "

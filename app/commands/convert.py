@@ -34,7 +34,16 @@ Activation = Annotated[
     str | None, Option("--activation", help="gelu, gelu_new (the tanh formula), relu or silu.")
 ]
 Normalization = Annotated[
-    str | None, Option("--normalization", help="LNPre, for layer norms without weights.")
+    str | None,
+    Option("--normalization", help="LNPre, for layer norms without weights; none, for no norms."),
+]
+Causal = Annotated[
+    bool | None,
+    Option("--causal/--no-causal", help="Whether tokens see earlier ones alone, if no cfg tells."),
+]
+Rate = Annotated[
+    float | None,
+    Option("--attention-rate", help="a of attention rows a softmax + (1 - a), if not 1."),
 ]
 Mapping = Annotated[
     Path | None, Option("--mapping", help="For --kind mapping: the JSON of docs/my-model.md.")
@@ -58,6 +67,8 @@ def convert(
     heads: Heads = None,
     activation: Activation = None,
     normalization: Normalization = None,
+    causal: Causal = None,
+    attention_rate: Rate = None,
     mapping: Mapping = None,
     reference: Reference = None,
     task: TaskName = None,
@@ -76,6 +87,8 @@ def convert(
             heads=heads,
             activation=activation,
             normalization=normalization,
+            causal=causal,
+            attention_rate=attention_rate,
             mapping=mapping,
             reference=reference,
             task=task,

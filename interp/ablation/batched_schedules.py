@@ -201,7 +201,7 @@ class BatchedSchedules:
     def _positions(self) -> int:
         """The number of positions per full-vocabulary batch: logits, both log-probabilities and
         their products, eight bytes each."""
-        room = self.setting.resources.memory // (6 * 8 * self.model.shape.d_vocab)
+        room = self.setting.resources.memory // (6 * 8 * self.model.shape.d_vocab_out)
         return max(1, min(_UNEMBED, room))
 
     def _whether_first(self, streams: torch.Tensor) -> list[Answers]:

@@ -77,7 +77,7 @@ def logit_lens(
     shuffled = _shuffled(labels, np.random.default_rng(seed))
     layers = ("embed", *map(str, range(model.shape.n_layers)))
     found = np.full((2, len(MEASURES), len(batch), len(layers), len(chosen)), np.nan)
-    step = max(1, memory // (len(chosen) * model.shape.d_vocab * 4 * 4))
+    step = max(1, memory // (len(chosen) * model.shape.d_vocab_out * 4 * 4))
     starts = range(0, len(batch), step)
     for part, start in enumerate(starts):
         rows = slice(start, min(start + step, len(batch)))

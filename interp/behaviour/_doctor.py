@@ -227,7 +227,7 @@ class _Bench:
         self.digits_per_token = max(self.digits_per_token, *widths)
         right = answers.right_texts(question, told)
         need = int((told.lengths - question.lengths).max())
-        room = model.shape.n_ctx - int(question.lengths.max())
+        room = model.room(int(question.lengths.max()))
         if need > self.longest and format != self.model.formats[0]:
             raise InputError(
                 f"its answers take {need} tokens, more than longest={self.longest}: ask for it "

@@ -52,7 +52,9 @@ from .interventions import (
 from .interventions import (
     Zero as Zero,
 )
+from .readout import embedding as embedding
 from .readout import unembed as unembed
+from .readout import unembedding as unembedding
 from .requests import (
     Cancel as Cancel,
 )

@@ -77,7 +77,7 @@ def cache(
         site: "resid_post", "z", "pattern", … (`model.usable_sites`).
         layers: None means all; `ln_final` has the one layer -1.
         roles: "c2" for the token itself, "predicts(c2)" for the position before it; None means
-            every role.
+            every role that the model reads.
         n, seed, held_out: sampling of a task's problems (`interp.models.asking`).
         format: prompt format; None means the model's default.
         memory, cancel, progress: as in `engine.run`.
@@ -90,7 +90,7 @@ def cache(
     Activations('resid_post' of add5, prompt 4 × layer 2 × role 1 × feature 128)
     """
     batch, _ = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
-    places = selection("roles", roles) or batch.roles
+    places = selection("roles", roles) or batch.input_roles
     read = Read(site, None if layers is None else layers, places)  # type: ignore[arg-type]
     found = run(
         model, batch, reads=[read], logits=None, memory=memory, cancel=cancel, progress=progress

@@ -15,8 +15,8 @@ from interp.engine.interventions import Add, Intervention, Replace, Rows
 from interp.engine.passes import Job, forward
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
-from interp.errors import InputError
-from interp.models.model import Model
+from interp.errors import InputError, ModelError
+from interp.models.model import Model, no_padding
 from interp.models.prompts import PromptBatch
 from interp.models.text_prompts import TextPrompts
 
@@ -44,11 +44,7 @@ def generate(
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
     longest = int(batch.prompt_lengths.max())
-    if longest + max_new_tokens > model.shape.n_ctx:
-        raise InputError(
-            f"{longest} prompt tokens and {max_new_tokens} new ones do not fit the context of "
-            f"{model.name} ({model.shape.n_ctx}). Ask for fewer, or use fewer shots."
-        )
+    _check_room(model, batch, longest, max_new_tokens)
     if isinstance(batch, TextPrompts) and interventions:
         raise InputError("bare texts have no roles to edit at: make prompts of problems.")
     edits = [
@@ -71,6 +67,22 @@ def generate(
             f"prompt's own tokens are read. Name roles that come before the answer."
         )
     return out
+
+
+def _check_room(model: Model, batch: PromptBatch | TextPrompts, longest: int, new: int) -> None:
+    if new > model.room(longest) and not model.adapter.causal:
+        raise InputError(
+            f"{model.name} has no causal mask and answers with one token at the end of the "
+            f"question, not with {new}: max_new_tokens=1."
+        )
+    if new > model.room(longest):
+        raise InputError(
+            f"{longest} prompt tokens and {new} new ones do not fit the context of {model.name} "
+            f"({model.shape.n_ctx}; the last new token needs no place). Ask for fewer, or use "
+            f"fewer shots."
+        )
+    if not model.adapter.causal and len(set(batch.prompt_lengths.tolist())) > 1:
+        raise InputError(no_padding(model.name))
 
 
 def _minibatches(
@@ -135,10 +147,24 @@ def _continue(
         if bool(finished.all()):
             made += [best] * (new - len(made))
             break
-        tokens = torch.cat([tokens, best[:, None]], dim=1)
+        if step + 1 < new:
+            _check_read(model, best[~finished])
+        # A finished row is not read again: its tokens only fill the tensor.
+        following = best.masked_fill(finished, 0)
+        tokens = torch.cat([tokens, following[:, None]], dim=1)
         if not model.adapter.whole:  # else the prompt is recomputed with its edits
             earlier, start = outcome.keys_values, total
     return torch.stack(made, dim=1).cpu()
+
+
+def _check_read(model: Model, made: torch.Tensor) -> None:
+    """Raise ModelError for a generated token that the model has no embedding of."""
+    if made.numel() and int(made.max()) >= model.shape.d_vocab:
+        raise ModelError(
+            f"{model.name} wrote token {int(made.max())} and reads tokens 0 to "
+            f"{model.shape.d_vocab - 1}, so it cannot go on. Ask for answers of one token, or "
+            f"compare token ids: accuracy(…, mode='forced')."
+        )
 
 
 def _rows_of(edit: Edit, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Edit:

@@ -121,7 +121,7 @@ def _minibatch(
     job = Job(
         plan.batch.tokens[rows, : plan.end].to(model.device),
         rows,
-        plan.batch.tokens.shape[1],
+        plan.batch.n_input,
         edits=plan.edits,
         want=frozenset((r.site, layer) for r in plan.readings for layer in r.layers),
         logit_positions=positions[rows].to(model.device),

@@ -105,7 +105,7 @@ def run_variants(
     plans = [_variant_plan(model, base, v, wanted, savings, memory, cancel) for v in variants]
     # The clean run must reach every position that a variant starts from or is held at.
     ends = [p.end for p in plans if p.batch is base.batch]
-    ends += [last_position(p.held, batch.tokens.shape[1]) for p in plans]
+    ends += [last_position(p.held, batch.n_input) for p in plans]
     base = replace(base, end=max([base.end, *ends]))
     sweep = Sweep(model, base, plans, savings, reduce)
     step = sweep.rows_at_once(memory)
@@ -130,8 +130,10 @@ def run_variants(
 
 def _possible(model: Model, savings: Savings) -> Savings:
     """Savings available for this model: a wrapped module always runs from its first token and
-    block."""
-    return replace(savings, prefix=False, layers=False) if model.adapter.whole else savings
+    block, and without a causal mask every position depends on all tokens."""
+    if model.adapter.whole:
+        return replace(savings, prefix=False, layers=False)
+    return savings if model.adapter.causal else replace(savings, prefix=False)
 
 
 def _variant_plan(

@@ -69,7 +69,7 @@ def generated_texts(
     tokens = generate(
         model,
         asked,
-        max_new_tokens=min(longest, model.shape.n_ctx - int(asked.lengths.max())),
+        max_new_tokens=min(longest, model.room(int(asked.lengths.max()))),
         stop_tokens=stops(model, one_line),
         memory=resources.memory,
         cancel=resources.cancel,

@@ -22,6 +22,7 @@ from interp.errors import InputError, ModelError
 from interp.models.adapter import Adapter
 from interp.models.decoder import DecoderAdapter
 from interp.models.model import Model
+from interp.models.toy_adapter import ToyAdapter
 from interp.models.wrapped import WrappedAdapter
 
 Ints = npt.NDArray[np.int64]
@@ -59,14 +60,20 @@ class _Seen:
         return (k, v) if self.seen is None else KeysValues.beside([self.seen, self.own])
 
 
-def own_blocks(model: Model) -> Adapter | DecoderAdapter:
-    """The adapter of a model with separately runnable blocks; ModelError for one without."""
+def own_blocks(model: Model) -> Adapter | DecoderAdapter | ToyAdapter:
+    """The adapter of a causal model with separately runnable blocks; ModelError for any other."""
+    if not model.adapter.causal:
+        raise ModelError(
+            f"{model.name!r} has no causal mask: the state of a token depends on those behind it, "
+            f"so nothing can be computed token by token. Mask its attention in whole runs instead: "
+            f"interp.engine.run(model, batch, [MaskAttention(…)])."
+        )
     if not isinstance(model.adapter, WrappedAdapter):
         return model.adapter
     if model.wrapped:
         raise ModelError(
-            f"the attention of {model.name!r} cannot be masked: a wrapped module shows no pattern, "
-            f"keys or values. Convert it to a standard folder with interp.convert, and load that."
+            f"the attention of {model.name!r} cannot be masked token by token: a wrapped module "
+            f"runs as a whole. Convert it to a folder with interp.convert, and load that."
         )
     raise ModelError(
         f"the attention of {model.name!r} cannot be masked: the blocks of the family "

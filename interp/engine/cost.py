@@ -27,7 +27,7 @@ def pass_flops(
     """Operations of `rows` rows through `layers` blocks at positions start … end − 1, with
     `unembedded` positions a row taken to logits."""
     queries = max(end - start, 0)
-    head = 2 * model.shape.d_model * model.shape.d_vocab * unembedded
+    head = 2 * model.shape.d_model * model.shape.d_vocab_out * unembedded
     return rows * (layers * block_flops(model, queries, end) + head) if queries else 0.0
 
 
@@ -66,5 +66,5 @@ def rows_in_memory(
     layer = 2 * s.n_heads * length * length + length * (4 * d_mlp + 8 * s.d_model)
     numbers = length * (2 * layers * s.n_kv_heads * s.d_head + kept_resids * s.d_model)
     numbers += 2 * read_width
-    numbers += layer * (s.n_layers if grad else 1) + 3 * logit_positions * s.d_vocab
+    numbers += layer * (s.n_layers if grad else 1) + 3 * logit_positions * s.d_vocab_out
     return max(1, int(memory // (numbers * model.dtype.itemsize)))

@@ -59,9 +59,12 @@ def role_positions(
 ) -> torch.Tensor:
     """Index of each role in each row, int64 [n, roles], -1 where absent.
 
-    With `strict`, a role that no row has raises RoleError.
+    With `strict`, a role that no row has raises RoleError; so does a role whose token the model
+    does not read.
     """
     find = batch.position_array if strict else batch.find
+    for role in roles:
+        batch.require_input(role)
     return torch.stack([torch.from_numpy(find(role)) for role in roles], dim=1)
 
 
@@ -143,10 +146,13 @@ def _check_heads(model: Model, what: Intervention) -> None:
 
 @dataclass
 class Window:
-    """Rows and positions of a pass: positions `start` … of rows `rows`."""
+    """Rows and positions of a pass: positions `start` … of rows `rows`. `causal`: a query sees no
+    later key; `unit_rows`: attention rows sum to 1."""
 
     rows: slice
     start: int
+    causal: bool = True
+    unit_rows: bool = True
 
 
 def apply_edit(
@@ -169,7 +175,7 @@ def apply_edit(
     at = (rows[present], index[present])
     old = by_position[at]  # [places, …]
     new = _new_value(edit, layer, old, present, window, clean, index)
-    if what.site == "pattern":  # no value lets a query look at later keys
+    if what.site == "pattern" and window.causal:  # no value lets a query look at later keys
         keys = torch.arange(old.shape[-1], device=old.device)
         new = new.masked_fill(keys > (index[present] + window.start)[:, None, None], 0.0)
     if what.heads is not None:
@@ -245,10 +251,10 @@ def _mask_edit(edit: Edit, pattern: torch.Tensor, window: Window) -> tuple[torch
     cut = cut & by_head[None, :, None, None]
     left = pattern.masked_fill(cut, 0.0)
     total = left.sum(-1, keepdim=True)
-    causal = torch.arange(keys, device=pattern.device)[None, :] <= (
-        torch.arange(queries, device=pattern.device)[:, None] + window.start
-    )
-    if (cut | ~causal).all(-1).any():
+    seen = torch.ones(queries, keys, dtype=torch.bool, device=pattern.device)
+    if window.causal:
+        seen = seen.tril(window.start)
+    if (cut | ~seen).all(-1).any():
         raise InputError(
             "an attention mask leaves a query without any key. Keep a sink visible: its own "
             "position, or the first token."
@@ -260,8 +266,10 @@ def _mask_edit(edit: Edit, pattern: torch.Tensor, window: Window) -> tuple[torch
             f"{str(pattern.dtype).removeprefix('torch.')}: they cannot be renormalised. Leave it "
             f"another key, or load the model in float64."
         )
-    out = torch.where(touched, left / total, pattern)
-    return out, int((cut & causal).sum())
+    # Rows that do not sum to 1 keep their own sum.
+    kept = left / total if window.unit_rows else left * (pattern.sum(-1, keepdim=True) / total)
+    out = torch.where(touched, kept, pattern)
+    return out, int((cut & seen).sum())
 
 
 def _mark(flags: torch.Tensor, index: torch.Tensor) -> None:

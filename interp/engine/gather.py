@@ -52,7 +52,7 @@ def gather(plan: Plan, job: Job, outcome: Outcome, clean: Collected | None) -> C
             before = None if clean is None else clean.activations[key]
             window = outcome.kept.get(key)
             if reading.site == "pattern":  # a pass ends at the last position needed; keys are all
-                keys = plan.batch.tokens.shape[1]
+                keys = plan.batch.n_input
                 window = None if window is None else with_keys(window, keys)
                 before = None if before is None else with_keys(before, keys)
             activations[key] = _pick(key, window, reading.positions, job, outcome.start, before)

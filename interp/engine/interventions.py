@@ -8,7 +8,7 @@ a source of new values. The engine applies a list of interventions in order.
 | Add             | x ← x + scale · s                                                              |
 | Scale           | x ← factor · x                                                                 |
 | Project         | x ← x − (x·u)u, or x ← x − (x·u)u + value·u, with u the unit vector of s       |
-| MaskAttention   | pattern ← 0 on the masked edges, rows renormalised to sum 1                    |
+| MaskAttention   | pattern ← 0 on the masked edges, the rest of each row scaled to keep its sum   |
 | Freeze          | x ← the value of the run without interventions (for path patching)             |
 | UserHook        | x ← function(x): any user code; recorded in the Result                         |
 """
@@ -307,7 +307,8 @@ class Freeze(_Edit):
 
 @dataclass(frozen=True)
 class MaskAttention(_Edit):
-    """Cut attention edges and renormalise the remaining pattern.
+    """Cut attention edges and renormalise the remaining pattern to the row's sum: 1 for a softmax,
+    its own where attention rows do not sum to 1 (`model.adapter.unit_rows`).
 
     `roles` are the queries (None: all), `keys` the attended roles (None: all). `mode="block"` cuts
     those edges; `mode="only"` cuts all others of these queries. A query without any key left

@@ -16,9 +16,10 @@ import torch
 from interp.engine.edits import NO_LAYER, Edit, Window, apply_edit
 from interp.models.adapter import Adapter
 from interp.models.decoder import DecoderAdapter
+from interp.models.toy_adapter import ToyAdapter
 from interp.models.wrapped import WrappedAdapter
 
-BlockAdapter = Adapter | DecoderAdapter
+BlockAdapter = Adapter | DecoderAdapter | ToyAdapter
 AnyAdapter = BlockAdapter | WrappedAdapter
 Key = tuple[str, int]  # (site, layer)
 
@@ -89,7 +90,7 @@ class Outcome:
 
 def forward(adapter: AnyAdapter, job: Job) -> Outcome:
     """Run `job`. The caller holds the model's lock. All hooks are removed, also after an error."""
-    window = Window(job.rows, job.start)
+    window = Window(job.rows, job.start, adapter.causal, adapter.unit_rows)
     total = job.tokens.shape[1]
     store = Store(job.earlier, job.keep)
     out = Outcome(job.start, None, {}, store.made, {}, [0] * len(job.edits))

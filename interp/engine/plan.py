@@ -12,7 +12,7 @@ from interp.engine.edits import NO_LAYER, Edit, compile_edit, role_positions, si
 from interp.engine.interventions import Intervention, UserHook, kind
 from interp.engine.requests import Read, Savings
 from interp.errors import InputError, RoleError
-from interp.models.model import Model
+from interp.models.model import Model, no_padding
 from interp.models.prompts import PromptBatch, predicted
 
 Logits = str | Sequence[str] | None
@@ -104,12 +104,15 @@ def make_plan(
             f"these prompts were made for {batch.model.name}, not for {model.name}. "
             f"Make them with model.prompts(problems)."
         )
+    _check_row_lengths(model, batch)
     edits = tuple(compile_edit(model, batch, what, clean) for what in interventions)
     readings = tuple(_reading(model, batch, read, strict) for read in reads)
     _check_read_once(readings)
     roles = logit_roles(batch, logits)
     positions = _logit_positions(batch, roles, strict)
-    length = batch.tokens.shape[1]
+    if not model.adapter.causal:
+        _check_last_alone(model, batch, roles, positions)
+    length = batch.n_input
     end, stop = length, None
     if savings.early_stop:
         everything = [
@@ -117,9 +120,33 @@ def make_plan(
             *([] if positions is None else [positions]),
             *(None if isinstance(e.what, UserHook) else e.positions for e in edits),
         ]
-        end = last_position(everything, length) if everything else length
+        if everything and model.adapter.causal:  # else every position depends on the last one
+            end = last_position(everything, length)
         stop = _stop_layer(model, edits, readings, positions)
     return Plan(batch, edits, readings, roles, positions, end, stop)
+
+
+def _check_row_lengths(model: Model, batch: PromptBatch) -> None:
+    """Raise InputError for prompts of several lengths if the model would read the padding."""
+    if not model.adapter.causal and len(set(batch.prompt_lengths.tolist())) > 1:
+        raise InputError(no_padding(model.name))
+
+
+def _check_last_alone(
+    model: Model, batch: PromptBatch, roles: Sequence[str], positions: torch.Tensor | None
+) -> None:
+    """Raise RoleError for logits at any but the prompt's last position: without a causal mask an
+    earlier position has seen the token that it would predict."""
+    last = torch.from_numpy(batch.prompt_lengths - 1)[:, None]
+    if positions is None or ((positions == last) | (positions < 0)).all():
+        return
+    wrong = ((positions != last) & (positions >= 0)).any(dim=0).tolist().index(True)
+    good = [role for role in batch.roles if (batch.find(role) == batch.prompt_lengths).all()]
+    raise RoleError(
+        f"{model.name} has no causal mask and is read at its last position alone: an earlier one "
+        f"has seen the token {roles[wrong]!r} that it would predict. Ask for "
+        f"{' or '.join(map(repr, [*good, 'last']))}."
+    )
 
 
 def _reading(model: Model, batch: PromptBatch, read: Read, strict: bool) -> Reading:

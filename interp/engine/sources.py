@@ -53,7 +53,7 @@ def place_shape(model: Model, batch: PromptBatch, site: str) -> tuple[int, ...]:
         "k": (s.n_kv_heads, s.d_head),
         "v": (s.n_kv_heads, s.d_head),
         "z": (s.n_heads, s.d_head),
-        "pattern": (s.n_heads, batch.tokens.shape[1]),
+        "pattern": (s.n_heads, batch.n_input),
         "mlp_post": (s.d_mlp,),
     }
     return shapes.get(site, (s.d_model,))

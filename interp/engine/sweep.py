@@ -73,7 +73,7 @@ class Sweep:
     def clean_pass(self, rows: slice) -> CleanPass:
         """Run the clean prompts of `rows`; shared positions are computed for one row."""
         began = time.perf_counter()
-        width = self.base.batch.tokens.shape[1]
+        width = self.base.batch.n_input
         tokens = self.base.batch.tokens[rows, : self.base.end].to(self.model.device)
         shared, start, spent = None, 0, 0.0
         needed = min([self.base.first_needed(rows), *(self._start(p, rows) for p in self.plans)])
@@ -140,7 +140,7 @@ class Sweep:
         return Job(
             plan.batch.tokens[rows, : plan.end].to(self.model.device),
             rows,
-            plan.batch.tokens.shape[1],
+            plan.batch.n_input,
             start=start,
             first_layer=layer,
             stop_layer=plan.stop_layer,
@@ -179,7 +179,7 @@ class Sweep:
 
     def _rounds_otherwise(self, plan: Plan) -> bool:
         """Whether the plain forward of the variant rounds the shared positions otherwise."""
-        widths = {self.base.batch.tokens.shape[1], plan.batch.tokens.shape[1]}
+        widths = {self.base.batch.n_input, plan.batch.n_input}
         return self.model.adapter.rounds_by_width and len(widths) > 1
 
     def _first_layer(self, plan: Plan, rows: slice) -> int:

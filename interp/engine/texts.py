@@ -22,7 +22,7 @@ def fitting(model: Model, texts: Sequence[str], new: int) -> TextPrompts:
     """The texts as prompts; InputError if a text with its answer exceeds the context."""
     prompts = TextPrompts.of(model, texts)
     longest = int(prompts.prompt_lengths.max())
-    if longest + new > model.shape.n_ctx:
+    if new > model.room(longest):
         raise InputError(
             f"{longest} prompt tokens and {new} for the answer do not fit the context of "
             f"{model.name} ({model.shape.n_ctx}): ask shorter numbers, or fewer shots."

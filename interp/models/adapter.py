@@ -71,6 +71,8 @@ class Adapter:
     whole: Literal[False] = False  # its blocks run one by one, from any position on
     by_structure: Literal[False] = False  # where its sites lie is known, not found
     window: None = None  # no sliding attention
+    causal = True
+    unit_rows = True  # attention rows sum to 1
 
     def __init__(self, module: Any, tokenizer: Any, family: str) -> None:
         dtype = next(module.parameters()).dtype
@@ -158,6 +160,12 @@ class Adapter:
         if self.family == "gpt2":
             resid = resid + self.module.transformer.wpe(positions[None])  # type: ignore[union-attr,operator]
         return torch.as_tensor(resid)
+
+    def embedding(self) -> torch.Tensor:
+        """The token embedding, [d_vocab, d_model], as it is added to the stream."""
+        table: Any = self.module.get_input_embeddings()  # type: ignore[operator]
+        ids = torch.arange(int(table.weight.shape[0]), device=self.device)
+        return torch.as_tensor(self.bridge.embed(ids[None]))[0]
 
     def rotation(self, resid: torch.Tensor, positions: torch.Tensor) -> Any:
         """Cosines and sines of the rotary embedding at `positions`, [P] or [n, P]; None without

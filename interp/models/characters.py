@@ -10,6 +10,7 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
+from interp.arithmetic.tasks import task as task_named
 from interp.errors import InputError
 
 UNKNOWN = "<unk>"
@@ -30,14 +31,59 @@ def character_tokenizer(pieces: Pieces) -> PreTrainedTokenizerFast:
     Raises InputError for an empty list, a repeated piece, and ids that repeat or are negative.
     """
     ids = _ids(pieces)
+    longest = max(map(len, ids))
+    return _of_pieces(ids, longest > 1 and not any(re.search(r"\s", piece) for piece in ids))
+
+
+def names_its_tokens(task: str) -> bool:
+    """Whether `task_tokenizer` knows the tokens of models of this task."""
+    return task.partition(":")[0] in ("mod", "add")
+
+
+def task_tokenizer(card: Mapping[str, str] | None) -> PreTrainedTokenizerFast:
+    """The tokenizer that a task and its format name, {"task": "mod:113", "format": "modular"}.
+
+    The numbers of `mod:p` are tokens 0 … p − 1, written with leading zeros, and `=` is token p
+    where the format has it. Of `add:n`, digits are tokens 0 … 9, `+` is 10 and `=` is 11.
+
+    Raises InputError without a task, and for one that does not name its tokens.
+    """
+    kind, _, size = (card or {}).get("task", "").partition(":")
+    if kind == "mod":
+        task_named(f"mod:{size}")
+        width = len(str(int(size) - 1))
+        numbers = [f"{value:0{width}d}" for value in range(int(size))]
+        equals = [] if (card or {}).get("format") == "modular-pair" else ["="]
+        return _of_pieces(_ids([*numbers, *equals]), drops_blanks=True)
+    if kind == "add":
+        return character_tokenizer("0123456789+=")
+    raise InputError(
+        "say how the module reads text: its characters in the order of their ids, "
+        "tokenizer='0123456789+=', or a fast tokenizer. Only the tasks mod:p and add:n name their "
+        "tokens themselves: task='mod:113'."
+    )
+
+
+def check_named(card: Mapping[str, str] | None, named: int, d_vocab: int) -> None:
+    """Raise InputError unless a task names as many tokens as the model reads."""
+    if named != d_vocab:
+        told = " in the format ".join((card or {}).values())
+        raise InputError(
+            f"{told} names {named} tokens, and the model reads {d_vocab}: its tokens mean another "
+            f"thing (a number may have one token as a and another as b). Name them in the order of "
+            f"their ids, tokenizer=[…] (convert: characters=[…]), or wrap a module that takes "
+            f"these {named}."
+        )
+
+
+def _of_pieces(ids: Mapping[str, int], drops_blanks: bool) -> PreTrainedTokenizerFast:
     vocabulary = {**ids, UNKNOWN: max(ids.values()) + 1}
     core = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     longest_first = sorted(ids, key=len, reverse=True)
     # `(?m:.)` is any other character, a line break too, so that a message can name just that one.
     pattern = "|".join([*map(re.escape, longest_first), "(?m:.)"])
     split = pre_tokenizers.Split(Regex(pattern), "isolated")
-    numbers = len(longest_first[0]) > 1 and not any(re.search(r"\s", piece) for piece in ids)
-    blanks = [pre_tokenizers.Split(Regex(r"\s+"), "removed")] if numbers else []
+    blanks = [pre_tokenizers.Split(Regex(r"\s+"), "removed")] if drops_blanks else []
     core.pre_tokenizer = pre_tokenizers.Sequence([*blanks, split])
     core.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(

@@ -111,6 +111,8 @@ class DecoderAdapter:
 
     whole: Literal[False] = False
     by_structure: Literal[True] = True
+    causal = True
+    unit_rows = True  # attention rows sum to 1
 
     def __init__(self, module: Any, sites: SiteMap, tokens: torch.Tensor, readout: Readout) -> None:
         self.module: Any = module.eval().requires_grad_(False)
@@ -298,6 +300,11 @@ class DecoderAdapter:
         """Residual stream before block 0, [n, P, d_model]; positions come in by rotation."""
         resid = torch.as_tensor(self._embedding(tokens))
         return resid if self._embedding_scale == 1.0 else resid * self._embedding_scale
+
+    def embedding(self) -> torch.Tensor:
+        """The token embedding, [d_vocab, d_model], as it is added to the stream."""
+        ids = torch.arange(len(self._embedding.weight), device=self.device)
+        return self.embed(ids[None], ids)[0]
 
     def rotation(self, resid: torch.Tensor, positions: torch.Tensor) -> dict[str, Any]:
         """Kind of layer → cosines and sines at `positions`, [P] or [n, P]."""

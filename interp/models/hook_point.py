@@ -26,6 +26,7 @@ class View:
     """What a hook sees of an activation [..., width].
 
     heads: sees the last axis as two, [heads, d_head]
+    heads_first: the activation is [rows, heads, positions, …]; sees positions first
     part: sees columns `part[0]` to `part[1]` only (of a fused projection, [q | k | v])
     third: sees the `third` of three of each head's columns (of a fused projection that keeps
         [q | k | v] of each head together)
@@ -35,6 +36,7 @@ class View:
     """
 
     heads: int | None = None
+    heads_first: bool = False
     part: tuple[int, int] | None = None
     third: int | None = None
     scale: float = 1.0
@@ -44,6 +46,8 @@ class View:
     def read(self, x: torch.Tensor) -> torch.Tensor:
         """The activation as a hook sees it."""
         x = x.clone() if self.copied else x
+        if self.heads_first:
+            return x.transpose(1, 2)
         if self.flat is not None:
             x = x.unflatten(0, (self.flat["rows"], -1))
         if self.part is not None:
@@ -56,6 +60,8 @@ class View:
 
     def write(self, x: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
         """`x` with the seen part replaced by `new`."""
+        if self.heads_first:
+            return new.transpose(1, 2).contiguous()
         if self.scale != 1.0:
             new = new / self.scale
         if self.third is not None:

@@ -23,6 +23,8 @@ from interp.models.model import Model, Shape
 from interp.models.sources import Source, check_folder, check_gguf, resolve
 from interp.models.structure import Readout, context, find_sites
 from interp.models.tokens import Tokens
+from interp.models.toy import Toy, is_toy, open_toy
+from interp.models.toy_adapter import ToyAdapter
 from interp.models.weights import weight_hash
 from interp.models.wrapped import WrappedAdapter
 
@@ -89,6 +91,8 @@ def assemble(name: str, digest: str, module: Any, tokenizer: Any, *, card: Any =
 
     Raises ModelError for a module that none of them can open.
     """
+    if isinstance(module, Toy):
+        return _toy(name, digest, module, tokenizer, card)
     with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
         adapter = _adapter(name, module, tokenizer)
     shape = _bridged_shape(adapter) if isinstance(adapter, Adapter) else _shape(adapter)
@@ -98,7 +102,33 @@ def assemble(name: str, digest: str, module: Any, tokenizer: Any, *, card: Any =
         family=adapter.family,
         shape=shape,
         adapter=adapter,
-        tokens=Tokens(tokenizer, shape.d_vocab),
+        tokens=Tokens(tokenizer, shape.d_vocab, shape.d_vocab_out),
+        dtype=adapter.dtype,
+        device=adapter.device,
+        card=card,
+    )
+
+
+def _toy(name: str, digest: str, module: Toy, tokenizer: Any, card: Any) -> Model:
+    c = module.config
+    adapter = ToyAdapter(module)
+    return Model(
+        name=name,
+        hash=digest,
+        family=adapter.family,
+        shape=Shape(
+            n_layers=c.n_layers,
+            n_heads=c.n_heads,
+            n_kv_heads=c.n_heads,
+            d_model=c.d_model,
+            d_head=c.d_head,
+            d_mlp=c.d_mlp,
+            d_vocab=c.d_vocab,
+            n_ctx=c.n_ctx,
+            d_vocab_out=c.d_vocab_out,
+        ),
+        adapter=adapter,
+        tokens=Tokens(tokenizer, c.d_vocab, c.d_vocab_out),
         dtype=adapter.dtype,
         device=adapter.device,
         card=card,
@@ -146,6 +176,7 @@ def _bridged_shape(adapter: Adapter) -> Shape:
         d_mlp=int(cfg.d_mlp),
         d_vocab=int(head.weight.shape[0]),
         n_ctx=context(adapter.module.config),
+        d_vocab_out=int(head.weight.shape[0]),
     )
 
 
@@ -157,13 +188,17 @@ def _shape(adapter: DecoderAdapter | WrappedAdapter) -> Shape:
         d_model=adapter.widths.d_model,
         d_head=adapter.widths.d_head,
         d_mlp=adapter.widths.d_mlp,
-        d_vocab=int(adapter.probe_logits.shape[-1]),
+        d_vocab=int(adapter.module.get_input_embeddings().weight.shape[0]),
         n_ctx=adapter.n_ctx,
+        d_vocab_out=int(adapter.probe_logits.shape[-1]),
     )
 
 
 def _open_folder(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
-    _require_causal_family(source.name, str(check_folder(source.path).get("model_type")))
+    config = check_folder(source.path)
+    if is_toy(config):
+        return open_toy(source.path, config, dtype)
+    _require_causal_family(source.name, str(config.get("model_type")))
     return _from_pretrained(str(source.path), source.name, dtype, use_safetensors=True)
 
 

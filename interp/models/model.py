@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from interp.arithmetic import formats
+from interp.arithmetic.formats.layout import Written
 from interp.arithmetic.held_out import Split
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
@@ -22,7 +23,8 @@ from interp.models.decoder import DecoderAdapter
 from interp.models.fixtures import SMOLLM2
 from interp.models.prompts import PromptBatch
 from interp.models.tokenisation import report
-from interp.models.tokens import Tokens
+from interp.models.tokens import Encoded, Tokens
+from interp.models.toy_adapter import ToyAdapter
 from interp.models.wrapped import WrappedAdapter
 from interp.results.calls import problems_call
 from interp.results.identity import WRAPPED, ModelId
@@ -32,6 +34,16 @@ if TYPE_CHECKING:
 
 Answer = Literal["true", "none"] | npt.NDArray[Any]
 
+
+def no_padding(name: str) -> str:
+    """Message: a model without a causal mask takes prompts of one length."""
+    return (
+        f"these prompts have several lengths, and {name} has no causal mask: padding would change "
+        f"its logits. Ask questions of one length, such as a padded format, or one length at a "
+        f"time."
+    )
+
+
 LLM_FORMATS = ("plain", "qa-short", "calculate")
 # The prompt that a search over 44 found best for its one-digit sums, then the others.
 SMOLLM2_FORMATS = ("calculate@1:0", "calculate", *LLM_FORMATS[:2])
@@ -39,7 +51,10 @@ SMOLLM2_FORMATS = ("calculate@1:0", "calculate", *LLM_FORMATS[:2])
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a transformer. `n_kv_heads` < `n_heads` means grouped-query attention."""
+    """The sizes of a transformer. `n_kv_heads` < `n_heads` means grouped-query attention.
+
+    `d_vocab` counts the tokens that it reads, `d_vocab_out` its logits; logit i is that of token i.
+    """
 
     n_layers: int
     n_heads: int
@@ -49,6 +64,7 @@ class Shape:
     d_mlp: int
     d_vocab: int
     n_ctx: int
+    d_vocab_out: int
 
 
 @dataclass(eq=False)
@@ -64,7 +80,7 @@ class Model:
     hash: str
     family: str
     shape: Shape
-    adapter: Adapter | DecoderAdapter | WrappedAdapter
+    adapter: Adapter | DecoderAdapter | ToyAdapter | WrappedAdapter
     tokens: Tokens
     dtype: torch.dtype
     device: torch.device
@@ -135,8 +151,12 @@ class Model:
         `answer` is "true" (teacher-forced with the right answer), "none" (the bare question) or an
         array of digits [n, answer_digits], least significant first, to force another answer.
 
-        Raises InputError for an empty sample, a format that cannot write this task, or a text
-        longer than the context; RoleError where digits can't be found among the tokens.
+        The last answer token is predicted and not read, so it needs no place in the context. A
+        model without a causal mask reads the question alone, and answers with one token.
+
+        Raises InputError for an empty sample, a format that cannot write this task, a text longer
+        than the context and, without a causal mask, questions of several lengths or answers of
+        several tokens; RoleError where digits can't be found among the tokens.
         """
         name = format or self.formats[0]
         writer = formats.format(name)
@@ -147,14 +167,41 @@ class Model:
             )
         written = writer.render(problems, answer=answer)
         encoded = self.tokens.encode(written)
-        longest = int(encoded.lengths.max())
-        if longest > self.shape.n_ctx:
-            worst = written[int(encoded.lengths.argmax())].text
+        context = self._context(encoded, written)
+        return PromptBatch.build(
+            self.id, problems, name, [w.text for w in written], encoded, context
+        )
+
+    def _context(self, encoded: Encoded, written: Sequence[Written]) -> int:
+        """Number of positions that the model reads of these prompts; errors as in `prompts`."""
+        if not self.adapter.causal:
+            self._check_questions(encoded)
+        asked, answered = encoded.prompt_lengths, encoded.lengths > encoded.prompt_lengths
+        reads = encoded.lengths - answered
+        if reads.max() > self.shape.n_ctx:
+            worst = written[int(reads.argmax())].text
             raise InputError(
-                f"a prompt of {longest} tokens does not fit the context of {self.name} "
+                f"a prompt of {reads.max()} tokens does not fit the context of {self.name} "
                 f"({self.shape.n_ctx}): {worst[:60]!r}. Use shorter operands, or fewer shots."
             )
-        return PromptBatch.build(self.id, problems, name, [w.text for w in written], encoded)
+        return self.shape.n_ctx if self.adapter.causal else int(asked.max())
+
+    def _check_questions(self, encoded: Encoded) -> None:
+        if len(set(encoded.prompt_lengths.tolist())) > 1:
+            raise InputError(no_padding(self.name))
+        longest = int((encoded.lengths - encoded.prompt_lengths).max())
+        if longest > 1:
+            raise InputError(
+                f"{self.name} has no causal mask, so it is read at the last token of the question "
+                f"alone, and this answer has {longest} tokens. Ask a format whose answer is one "
+                f"token, or make bare questions: answer='none'."
+            )
+
+    def room(self, length: int) -> int:
+        """Number of tokens that fit behind a prompt of `length` tokens: the last one is not read.
+        Without a causal mask it is one."""
+        room = max(self.shape.n_ctx - length + 1, 0)
+        return room if self.adapter.causal else min(room, 1)
 
     def starting_with(self, text: str) -> Model:
         """The same model with prompts that start with `text`: its BOS token, a line break, '' for
@@ -193,6 +240,8 @@ class Model:
         return (
             f"Model({self.name!r}, {self.family}, {s.n_layers} layers × {s.n_heads} heads, "
             f"d_model {s.d_model}, {str(self.dtype).removeprefix('torch.')} on {self.device}, "
+            f"{'' if self.adapter.causal else 'no causal mask, '}"
+            f"{'' if self.adapter.unit_rows else 'attention rows do not sum to 1, '}"
             f"hash {self.hash[:12]})"
         )
 

@@ -2,6 +2,10 @@
 
 `positions` maps a role to its index, `predicts(role)` to the position whose logits emit it. Rows
 are right-padded, which under a causal mask leaves earlier positions unchanged.
+
+The model reads the first `n_input` tokens of a row. That is all of them where they fit its context;
+the last answer token is predicted and needs no place, so it may lie beyond, as a label without
+activations.
 """
 
 from __future__ import annotations
@@ -51,6 +55,7 @@ class PromptBatch:
     prompt_lengths: npt.NDArray[np.int64]
     layouts: tuple[Layout, ...]
     layout_of: npt.NDArray[np.int64]
+    context: int | None = None  # positions that the model can read; None: as many as there are
 
     @classmethod
     def build(
@@ -60,6 +65,7 @@ class PromptBatch:
         format: str,
         texts: Sequence[str],
         encoded: Encoded,
+        context: int | None = None,
     ) -> PromptBatch:
         return cls(
             model,
@@ -71,6 +77,7 @@ class PromptBatch:
             encoded.prompt_lengths,
             encoded.layouts,
             encoded.layout_of,
+            context,
         )
 
     def __len__(self) -> int:
@@ -90,6 +97,32 @@ class PromptBatch:
     def n_distinct(self) -> int:
         """Number of distinct token rows; a repeated prompt is no new evidence."""
         return len(np.unique(self.tokens.numpy(), axis=0))
+
+    @property
+    def n_input(self) -> int:
+        """Number of positions that the model reads, at most the number of token columns."""
+        longest = int(self.tokens.shape[1])
+        return longest if self.context is None else min(longest, self.context)
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        """The token ids that the model reads, [n, n_input]."""
+        return self.tokens[:, : self.n_input]
+
+    @cached_property
+    def input_roles(self) -> tuple[str, ...]:
+        """The roles whose token the model reads in every row: those with activations."""
+        return tuple(r for r in self.roles if (self.position_array(r) < self.n_input).all())
+
+    def require_input(self, role: str) -> None:
+        """Raise RoleError for a role beyond the positions that the model reads."""
+        if (self.find(role) >= self.n_input).any():
+            raise RoleError(
+                f"{role!r} is an answer token that {self.model.name} predicts and does not read "
+                f"(it reads {self.n_input} tokens), so it has no activation. Use "
+                f"'predicts({role})', the position whose logits emit it, or one of: "
+                f"{', '.join(self.input_roles)}."
+            )
 
     @property
     def truth(self) -> pd.DataFrame:

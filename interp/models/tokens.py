@@ -45,13 +45,16 @@ class Tokens:
     """A tokenizer with roles for the tokens of problems.
 
     `bos`: ids that the tokenizer itself puts before a text (often none), found by encoding one.
-    `start`: the text that `starting_with` put there instead, else None. `d_vocab`: the model's
-    vocabulary size, if known.
+    `start`: the text that `starting_with` put there instead, else None. `d_vocab`: the number of
+    tokens that the model reads, if known; `d_vocab_out`: that it writes, by default the same.
     """
 
-    def __init__(self, tokenizer: Any, d_vocab: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: Any, d_vocab: int | None = None, d_vocab_out: int | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.d_vocab = d_vocab
+        self.d_vocab_out = d_vocab if d_vocab_out is None else d_vocab_out
         with_special = list(tokenizer("1", add_special_tokens=True)["input_ids"])
         plain = list(tokenizer("1", add_special_tokens=False)["input_ids"])
         start = next(
@@ -176,13 +179,19 @@ class Tokens:
         ]
 
     def _check_known(self, rows: Sequence[_Row]) -> None:
-        largest = max((max(row.ids, default=0) for row in rows), default=0)
-        if self.d_vocab is not None and largest >= self.d_vocab:
-            raise ModelError(
-                f"the tokenizer writes {self.tokenizer.decode([largest])!r} as token {largest}, "
-                f"but the model knows {self.d_vocab} tokens: they are not from the same model. "
-                f"Save the tokenizer that the model was trained with beside its weights."
-            )
+        """Raise ModelError unless the model reads every token but the answer's last, and writes
+        every token of the answer."""
+        for does, size, parts in (
+            ("reads", self.d_vocab, [row.ids[: max(row.prompt, len(row.ids) - 1)] for row in rows]),
+            ("writes", self.d_vocab_out, [row.ids[row.prompt :] for row in rows]),
+        ):
+            largest = max((max(part, default=0) for part in parts), default=0)
+            if size is not None and largest >= size:
+                raise ModelError(
+                    f"the tokenizer writes {self.tokenizer.decode([largest])!r} as token "
+                    f"{largest}, but the model {does} {size} tokens: they are not from the same "
+                    f"model. Save the tokenizer that the model was trained with beside its weights."
+                )
 
     def _spans(self, ids: list[int], spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Character spans of the tokens. A blank that the tokenizer puts before every text claims

@@ -23,20 +23,29 @@ _SEEN = {
     "mlp": ("out",),
     "mlp_out_projection": ("in",),
     "final_norm": ("out",),
+    "mlp_post": ("out",),
 }
 _OPTIONAL = ("attn_out_projection", "mlp", "mlp_out_projection")
+HEAD_FIELDS = ("q", "k", "v", "z")  # modules that put out an activation by head
 
 Parts = Mapping[tuple[str, int], nn.Module]  # (field, layer); final_norm has layer -1
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths measured by a trial run; `d_mlp` is 0 if the neurons are not mapped. `flat`: the
-    parts that have rows and positions on one axis."""
+    """Widths measured by a trial run; `d_mlp` is 0 if the neurons are not mapped.
+
+    `laid_out` maps q, k, v and z, where mapped, to "positions", "heads" (the axis that comes first)
+    or "flat" (heads side by side). `unit_rows`: attention rows sum to 1, as far as they are mapped.
+    `flat`: the parts that have rows and positions on one axis.
+    """
 
     d_model: int
     d_head: int
     d_mlp: int
+    n_kv_heads: int
+    laid_out: Mapping[str, str]
+    unit_rows: bool
     flat: frozenset[str] = frozenset()
 
 
@@ -53,17 +62,32 @@ def measure(
     trial.run(module, probe)
     trial.check_runs()
     trial.check_shapes(tuple(probe.shape))
+    laid_out, kv_heads = trial.head_layouts(tuple(probe.shape), n_heads)
+    if None in laid_out.values():  # as many positions as heads: a shorter probe tells
+        shorter = _Trial(sites, parts)
+        shorter.run(module, probe[:, :-1])
+        laid_out, kv_heads = shorter.head_layouts(tuple(probe[:, :-1].shape), n_heads)
     d_model = trial.width("block", 0)
     for layer in range(trial.n_layers):
         heads = trial.width("attn_out_projection", layer) or d_model
-        if heads % n_heads:
+        if ("z", layer) not in parts and heads % n_heads:
             raise InputError(
                 f"SiteMap(n_heads={sites.n_heads!r}) gives {n_heads} heads, which do not divide "
                 f"the width {heads} of layer {layer}. Give the right number of heads."
             )
     heads = trial.width("attn_out_projection", 0) or d_model
-    d_mlp = trial.width("mlp_out_projection", 0)
-    return Widths(d_model, heads // n_heads, d_mlp, frozenset(trial.flat))
+    d_head = trial.width("z", 0)
+    if not d_head or laid_out["z"] == "flat":
+        d_head = (d_head or heads) // n_heads
+    return Widths(
+        d_model,
+        d_head,
+        trial.width("mlp_post", 0) or trial.width("mlp_out_projection", 0),
+        kv_heads,
+        {field: str(layout) for field, layout in laid_out.items()},
+        trial.unit_rows(n_heads, probe.shape[1]),
+        frozenset(trial.flat),
+    )
 
 
 class _Trial:
@@ -73,6 +97,7 @@ class _Trial:
         self._runs: list[tuple[str, int]] = []
         self.flat: set[str] = set()
         self._shapes: dict[tuple[str, int], list[torch.Size]] = {}
+        self._patterns: list[torch.Tensor] = []
 
     def width(self, field: str, layer: int) -> int:
         """Width of the activation at a part, 0 if it is not mapped."""
@@ -101,7 +126,9 @@ class _Trial:
         def note(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             self._runs.append(key)
             sides = {"in": lambda: first_given(args, kwargs), "out": lambda: first_of(output)}
-            self._shapes[key] = [sides[side]().shape for side in _SEEN[key[0]]]
+            self._shapes[key] = [sides[side]().shape for side in _SEEN.get(key[0], ("out",))]
+            if key[0] == "pattern":
+                self._patterns.append(first_of(output))
 
         return note
 
@@ -123,7 +150,7 @@ class _Trial:
 
     def check_shapes(self, tokens: tuple[int, ...]) -> None:
         for key, shapes in self._shapes.items():
-            for shape in shapes:
+            for shape in shapes if key[0] in _SEEN else ():
                 if len(shape) == 2 and shape[0] == tokens[0] * tokens[1] and key[0] in _OPTIONAL:
                     self.flat.add(key[0])
                 elif len(shape) != 3 or tuple(shape[:2]) != tokens:
@@ -131,6 +158,48 @@ class _Trial:
                         f"{self._told(key)} passes on {list(shape)} for tokens {list(tokens)}: a "
                         f"wrapped module must keep [rows, positions, width]."
                     )
+
+    def head_layouts(
+        self, tokens: tuple[int, ...], n_heads: int
+    ) -> tuple[dict[str, str | None], int]:
+        """Axis order of q, k, v and z (None: undecided), and the number of key/value heads."""
+        found: dict[str, str | None] = {}
+        rows, length = tokens
+        kv_heads = n_heads
+        for field in HEAD_FIELDS:
+            shape = tuple(self._shapes[field, 0][0]) if (field, 0) in self._shapes else None
+            if shape is None:
+                continue
+            heads = {n_heads}
+            if field in "kv" and len(shape) == 4:
+                heads = {h for h in (shape[1], shape[2]) if h and n_heads % h == 0}
+            fits = {
+                "positions": len(shape) == 4 and shape[1] == length and shape[2] in heads,
+                "heads": len(shape) == 4 and shape[1] in heads and shape[2] == length,
+                "flat": len(shape) == 3 and shape[1] == length and shape[2] % n_heads == 0,
+            }
+            good = [name for name, fit in fits.items() if fit]
+            if not good or shape[0] != rows:
+                raise InputError(
+                    f"{self._told((field, 0))} puts out {list(shape)} for tokens {list(tokens)} "
+                    f"and {n_heads} heads: it must be [rows, positions, heads, width], or heads "
+                    f"first. Name another module, or None to do without it."
+                )
+            found[field] = good[0] if len(good) == 1 else None
+            if field in "kv" and found[field] in ("positions", "heads"):
+                kv_heads = shape[2] if found[field] == "positions" else shape[1]
+        return found, kv_heads
+
+    def unit_rows(self, n_heads: int, length: int) -> bool:
+        """Whether every attention row sums to 1; InputError unless the patterns are [n, heads, P,
+        P]."""
+        for pattern in self._patterns:
+            if pattern.ndim != 4 or tuple(pattern.shape[1:]) != (n_heads, length, length):
+                raise InputError(
+                    f"SiteMap(pattern={self._sites.pattern!r}) puts out {list(pattern.shape)}: it "
+                    f"must be [rows, {n_heads} heads, queries, keys]. Name another module, or None."
+                )
+        return all(bool(((p.sum(-1) - 1).abs() <= 1e-3).all()) for p in self._patterns)
 
     def _told(self, key: tuple[str, int]) -> str:
         field, layer = key

@@ -12,6 +12,8 @@ import torch
 from interp.errors import InputError
 from interp.models.loading import _OPENING, _quiet, assemble
 from interp.models.model import Model
+from interp.models.toy import Toy
+from interp.models.toy_adapter import ToyAdapter
 from interp.models.weights import weight_hash
 
 _NO_NORM = 1e9
@@ -39,6 +41,8 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     config: Any = copy.deepcopy(model.adapter.module.config)
+    if isinstance(model.adapter, ToyAdapter):
+        return _untrained_toy(model, seed)
     with _OPENING, _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = AutoModelForCausalLM.from_config(
@@ -54,6 +58,17 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
         made = assemble(
             f"untrained {model.name}", digest, module.to(model.device), tokenizer, card=model.card
         )
+    return replace(made, tokens=model.tokens)
+
+
+def _untrained_toy(model: Model, seed: int) -> Model:
+    assert isinstance(model.adapter, ToyAdapter)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = Toy(model.adapter.module.config).to(model.dtype)
+    digest, name = weight_hash(module.state_dict()), f"untrained {model.name}"
+    tokenizer = model.tokens.tokenizer
+    made = assemble(name, digest, module.to(model.device), tokenizer, card=model.card)
     return replace(made, tokens=model.tokens)
 
 

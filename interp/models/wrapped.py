@@ -8,9 +8,9 @@ Hooks see the inputs and outputs of submodules, nothing inside them, so the site
     z          input of the attention's output projection              [n, P, n_heads, d_head]
     mlp_post   input of the MLP's output projection                    [n, P, d_mlp]
 
-with the meaning given in `interp.models.adapter`; `q`, `k`, `v` and `pattern` do not exist here. A
-pass can stop early, once every requested value is known, but always starts at the first token and
-the first block.
+with the meaning given in `interp.models.adapter`. `q`, `k`, `v` and `pattern` exist where modules
+put them out, such as hook points (`SiteMap`). A pass can stop early, once every requested value is
+known, but always starts at the first token and the first block.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from interp.models.adapter import SITES
 from interp.models.hook_point import Point, Side, View, first_given, first_of
 from interp.models.site_map import SiteMap
 from interp.models.structure import Readout
-from interp.models.trial_run import measure
+from interp.models.trial_run import HEAD_FIELDS, measure
 from interp.models.weights import count_parameters
 
 _PROBE_LENGTH = 6
+# Largest change of equal logits, as a share of the largest (`interp.engine.requests.tolerance`)
+_MOVED = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 3e-2}
 _INSIDE = ("q", "k", "v", "pattern")
-_FIELDS = ("attn", "attn_out_projection", "mlp", "mlp_out_projection")
+_PUT_OUT = (*HEAD_FIELDS, "pattern", "mlp_post")  # fields that are sites themselves
+_FIELDS = ("attn", "attn_out_projection", "mlp", "mlp_out_projection", *_PUT_OUT)
 # site → the part whose input or output it is
 _BLOCK_SITES: dict[str, tuple[str, Side]] = {
     "resid_pre": ("block", "in"),
@@ -83,22 +86,29 @@ class WrappedAdapter:
         self.n_layers = len(blocks)
         weights = sum(p.numel() for block in blocks for p in block.parameters() if p.ndim > 1)
         self.block_weights = weights / self.n_layers
-        self._norm = sites.module(module, "final_norm")
-        self._head = sites.module(module, "head")
-        parts = module_parts(blocks, sites) | {("final_norm", -1): self._norm}
+        self._norm = None if sites.final_norm is None else sites.module(module, "final_norm")
+        self._head, self._embed = sites.readout(module), sites.embedding(module)
+        parts = module_parts(blocks, sites)
+        if self._norm is not None:
+            parts["final_norm", -1] = self._norm
         self.probe = _probe(ids, min(_PROBE_LENGTH, self.n_ctx)).to(self.device)
         self.widths = measure(module, sites, parts, self.probe, self.n_heads)
+        self.unit_rows = self.widths.unit_rows
+        if sites.n_kv_heads is None:
+            self.n_kv_heads = self.widths.n_kv_heads
         self._points = self._make_points(parts)
         self.hooked: list[Point] = []  # by the current pass
         self.sites = tuple(s for s in SITES if s in {site for site, _ in self._points})
+        self.causal = self._is_causal()
         self.probe_logits = self._plain_logits()
+        self.d_vocab = self._count_tokens(max(ids) + 1)
 
     def require_site(self, site: str) -> None:
         """Raise SiteError unless this model has `site`."""
         if site not in self.sites:
             why = (
-                " (a plain module shows nothing inside its attention: convert it to a standard "
-                "folder to see that)"
+                " (a plain module shows inside its attention only what submodules put out: name "
+                "them in its SiteMap, or convert it to a standard folder)"
                 if site in _INSIDE
                 else ""
             )
@@ -148,6 +158,10 @@ class WrappedAdapter:
 
     def norm_input(self, tokens: torch.Tensor) -> torch.Tensor:
         """Input of the final norm when the module runs on `tokens`, [n, P, d_model]."""
+        if self._norm is None:
+            found = self.run(tokens, None)
+            assert found is not None
+            return found
         seen: list[torch.Tensor] = []
 
         def stop(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -166,23 +180,87 @@ class WrappedAdapter:
 
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""
-        return torch.as_tensor(first_of(self._norm(resid)))
+        return resid if self._norm is None else torch.as_tensor(first_of(self._norm(resid)))
 
     def head(self, normed: torch.Tensor) -> torch.Tensor:
         """The unembedding, [..., d_model] → [..., d_vocab]."""
         if isinstance(self._head, nn.Embedding):
             return self.readout(normed @ self._head.weight.T)
+        if isinstance(self._head, torch.Tensor):
+            rows_first = self._head.shape[0] == normed.shape[-1]
+            return self.readout(normed @ (self._head if rows_first else self._head.T))
+        if normed.ndim == 2:  # some classes take [rows, positions, width] alone
+            return self.readout(torch.as_tensor(self._head(normed[None]))[0])
         return self.readout(torch.as_tensor(self._head(normed)))
 
+    def embedding(self) -> torch.Tensor:
+        """The token embedding, [d_vocab, d_model]. Raises SiteError if its place is not known."""
+        table, width = self._embed, self.widths.d_model
+        if isinstance(table, nn.Embedding):
+            table = table.weight
+        if isinstance(table, nn.Module):
+            ids = torch.arange(self.d_vocab, device=self.device)
+            with torch.no_grad():
+                table = torch.as_tensor(first_of(table(ids[None])))[0]
+        if table is None or table.ndim != 2 or width not in table.shape:
+            raise SiteError(
+                "this wrapped module does not tell where its token embedding is. Name it: "
+                "SiteMap(embed=…), a module or a tensor."
+            )
+        return (table if table.shape[1] == width else table.T).detach()
+
+    def _count_tokens(self, at_least: int) -> int:
+        """Number of token ids that the module reads, as far as its embedding tells."""
+        table, width = self._embed, self.widths.d_model
+        if isinstance(table, nn.Embedding):
+            return int(table.num_embeddings)
+        weights = [table] if isinstance(table, torch.Tensor) else []
+        if isinstance(table, nn.Module):
+            weights = list(table.parameters())
+        if len(weights) == 1 and weights[0].ndim == 2 and width in weights[0].shape:
+            rows, columns = weights[0].shape
+            return int(columns if rows == width else rows)
+        return at_least
+
+    def _logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            normed = self.run(tokens, None)
+            assert normed is not None
+            return self.head(normed)
+
+    def _is_causal(self) -> bool:
+        """Whether later tokens leave earlier logits as they are. Raises InputError for a module
+        that gives other logits each time."""
+        before = self._logits(self.probe)
+        bound = _MOVED[self.dtype] * float(before.abs().max())
+        if not float((self._logits(self.probe) - before).abs().max()) <= bound:
+            raise InputError(
+                "the module gives other logits for the same tokens each time: it draws random "
+                "numbers (dropout that ignores eval(), noise) or keeps a state. Take that out."
+            )
+        half = self.probe.shape[1] // 2
+        after = self._logits(with_later_changed(self.probe, half))
+        return not half or bool((after - before)[:, :half].abs().max() <= bound)
+
     def _make_points(self, parts: dict[tuple[str, int], nn.Module]) -> dict[Any, Point]:
-        points = {("ln_final", -1): Point(self._norm, "out")}
+        end = parts["block", self.n_layers - 1] if self._norm is None else self._norm
+        points = {("ln_final", -1): Point(end, "out")}
         for layer in range(self.n_layers):
             for site, (field, side) in _BLOCK_SITES.items():
                 if site == "resid_mid" and ("mlp", layer) not in parts:
                     continue  # without an MLP the block has no middle
                 if (part := parts.get((field, layer))) is not None:
                     points[site, layer] = Point(part, side, self._view(site, field))
+            for site in _PUT_OUT:
+                if (part := parts.get((site, layer))) is not None:
+                    points[site, layer] = Point(part, "out", self._output_view(site))
         return points
+
+    def _output_view(self, site: str) -> View:
+        laid_out = self.widths.laid_out.get(site)
+        heads = self.n_kv_heads if site in ("k", "v") else self.n_heads
+        flat = heads if laid_out == "flat" else None
+        return View(heads=flat, heads_first=laid_out == "heads", copied=True)
 
     def _view(self, site: str, field: str) -> View:
         flat = self._rows if field in self.widths.flat else None
@@ -193,14 +271,17 @@ class WrappedAdapter:
         return View(flat=flat)
 
     def _plain_logits(self) -> torch.Tensor:
-        """The module's own logits on the probe [n, P, d_vocab]; of a module of unknown habits the
-        last ones of every prefix, since some return only the last position."""
-        if self.family != "wrapped":
-            with torch.no_grad():
-                return torch.as_tensor(self.module(self.probe).logits)
-        ends = range(1, self.probe.shape[1] + 1)
+        """The module's own logits on the probe, [n, P, d_vocab_out]: the last ones of every prefix
+        where it returns only those. Without a causal mask the last position alone, [n, 1, …]."""
+        length = self.probe.shape[1]
         with torch.no_grad():
-            last = [_last_logits(self.module(self.probe[:, :end])) for end in ends]
+            whole = logits_of(self.module(self.probe))
+            if not self.causal:
+                return last_logits(whole)[:, None]
+            if whole.ndim == 3 and whole.shape[1] == length:
+                return whole
+            ends = range(1, length + 1)
+            last = [last_logits(logits_of(self.module(self.probe[:, :end]))) for end in ends]
         return torch.stack(last, dim=1)
 
 
@@ -215,13 +296,29 @@ def module_parts(blocks: list[nn.Module], sites: SiteMap) -> dict[tuple[str, int
     return parts
 
 
-def _last_logits(output: Any) -> torch.Tensor:
+def with_later_changed(tokens: torch.Tensor, start: int) -> torch.Tensor:
+    """The tokens [n, P] with every one from `start` on replaced by another of them."""
+    known = tokens.unique()
+    index = torch.searchsorted(known, tokens[:, start:].contiguous())
+    return torch.cat([tokens[:, :start], known[(index + 1) % len(known)]], dim=1)
+
+
+def logits_of(output: Any) -> torch.Tensor:
+    """The logits [rows, positions, d_vocab_out], or [rows, d_vocab_out], in a module's output.
+
+    Raises InputError for any other output.
+    """
     logits = first_of(getattr(output, "logits", output))
     if not isinstance(logits, torch.Tensor) or logits.ndim not in (2, 3):
         raise InputError(
             "the module must return logits [rows, positions, d_vocab], alone or first in a tuple, "
             f"not {type(logits).__name__}."
         )
+    return logits
+
+
+def last_logits(logits: torch.Tensor) -> torch.Tensor:
+    """The logits at the last position, [rows, d_vocab_out]."""
     return logits[:, -1] if logits.ndim == 3 else logits
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from torch import nn
 
 from interp.arithmetic import formats
+from interp.arithmetic.formats.standard import is_modular
 from interp.arithmetic.tasks import task as task_named
 from interp.errors import InputError
 from interp.models.adapter import probe_tokens
-from interp.models.characters import character_tokenizer
+from interp.models.characters import character_tokenizer, check_named, task_tokenizer
 from interp.models.model import Model, Shape
 from interp.models.site_map import SiteMap
 from interp.models.structure import Readout, find_sites
@@ -23,28 +24,32 @@ from interp.models.wrapped import WrappedAdapter
 
 def wrap_module(
     module: nn.Module,
-    tokenizer: Any,
+    tokenizer: Any = None,
     *,
     name: str | None = None,
     sites: SiteMap | None = None,
-    card: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    format: str | None = None,
 ) -> Model:
     """A Model around a copy of `module`, without the self-check; `interp.wrap` adds it."""
     plain = _copied(module)
-    words = _fast(tokenizer)
     readout = None
     if sites is None:
         sites, readout = _found_sites(plain)
     if not isinstance(sites, SiteMap):
         raise InputError(f"sites must be a SiteMap, not {type(sites).__name__}.")
+    card = trained_on(task, format, sites.number(plain, "n_ctx"))
+    words = task_tokenizer(card) if tokenizer is None else _fast(tokenizer)
     ids = fed_ids(words)
     adapter = WrappedAdapter(plain, sites, ids, readout=readout)
-    d_vocab = int(adapter.probe_logits.shape[-1])
-    if ids[-1] >= d_vocab:
+    d_vocab_out = int(adapter.probe_logits.shape[-1])
+    if ids[-1] >= adapter.d_vocab:
         raise InputError(
-            f"the tokenizer has ids up to {ids[-1]} and the module's logits end at "
-            f"{d_vocab - 1}. Give the tokenizer that the module was trained with."
+            f"the tokenizer has ids up to {ids[-1]} and the module reads ids up to "
+            f"{adapter.d_vocab - 1}. Give the tokenizer that the module was trained with."
         )
+    if tokenizer is None:
+        check_named(card, len(ids), adapter.d_vocab)
     return Model(
         name=name or type(plain).__name__,
         hash=weight_hash(plain.state_dict()),
@@ -56,11 +61,12 @@ def wrap_module(
             d_model=adapter.widths.d_model,
             d_head=adapter.widths.d_head,
             d_mlp=adapter.widths.d_mlp,
-            d_vocab=d_vocab,
+            d_vocab=adapter.d_vocab,
             n_ctx=adapter.n_ctx,
+            d_vocab_out=d_vocab_out,
         ),
         adapter=adapter,
-        tokens=Tokens(words, d_vocab),
+        tokens=Tokens(words, adapter.d_vocab, d_vocab_out),
         dtype=adapter.dtype,
         device=adapter.device,
         card=card,
@@ -68,18 +74,25 @@ def wrap_module(
 
 
 def _found_sites(module: Any) -> tuple[SiteMap, Readout | None]:
-    """The map of a module of transformers, found by structure; else that of a nanoGPT."""
+    """The map of a module of transformers, found by structure; else that of `SiteMap.of`."""
     if not hasattr(module, "get_output_embeddings") or not hasattr(module, "config"):
-        return SiteMap(), None
+        return SiteMap.of(module), None
     sites = find_sites(module.eval(), probe_tokens(module))
     return sites, Readout.of(module.config)
 
 
-def trained_on(task: str | None, format: str | None) -> dict[str, str] | None:
+def trained_on(
+    task: str | None, format: str | None, n_ctx: int | None = None
+) -> dict[str, str] | None:
     """A card with the task and format that a model was trained on; None if neither is given.
+
+    A modular task has one format of value tokens for a context: `a b =`, or `a b` where the context
+    has two places.
 
     Raises InputError for an unknown task or format, or a format that cannot write the task.
     """
+    if task is not None and format is None and is_modular(task_named(task)):
+        format = "modular-pair" if n_ctx == 2 else "modular"
     if format is not None:
         writer = formats.format(format)
         if task is not None:

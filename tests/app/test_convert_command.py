@@ -88,7 +88,7 @@ def test_doctor_writes_its_findings(
     [
         (["--kind", "nanogpt"], "say how the model reads text, in one way"),
         (["--kind", "mapping", "--characters", "01"], "needs a mapping"),
-        (["--kind", "nanogpt", "--characters", "01"], "2 characters were named and the model has"),
+        (["--kind", "nanogpt", "--characters", "0110"], "the characters name '1' twice"),
         (["--kind", "transformerlens", "--characters", "01"], "holds no embed.W_E"),
     ],
 )

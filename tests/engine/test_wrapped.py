@@ -330,7 +330,7 @@ def test_no_exception_leaves_a_hook(model: Any, batch: Any, error: BaseException
 
 @pytest.mark.parametrize("site", ["q", "k", "v", "pattern"])
 def test_what_a_plain_module_does_not_show(model: Any, batch: Any, site: str) -> None:
-    with pytest.raises(SiteError, match=rf"no site '{site}' \(a plain module shows nothing inside"):
+    with pytest.raises(SiteError, match=rf"no site '{site}' \(a plain module shows inside its att"):
         engine.run(model, batch, reads=[Read(site, 0, "a0")])
 
 

@@ -104,7 +104,7 @@ def test_a_pad_token_without_weights(tmp_path: Path) -> None:
 
 def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
     model = interp.load(saved(tmp_path, LlamaConfig(**SIZES, vocab_size=10)))
-    with pytest.raises(ModelError, match=r"as token \d+, but the model knows 10 tokens: they are"):
+    with pytest.raises(ModelError, match=r"as token \d+, but the model reads 10 tokens: they are"):
         model.prompts(interp.Addition(2).problems([98], [76]), format="plain")
 
 

@@ -290,9 +290,35 @@ def test_a_tied_embedding_may_be_the_head() -> None:
     assert torch.allclose(one, two, atol=1e-5)
 
 
-def test_a_module_that_is_not_causal() -> None:
-    with pytest.raises(ModelError, match=r"Other is not causal: later tokens move .* causal mask"):
-        wrap(other(noncausal=True), **OTHER)
+def test_a_module_without_a_causal_mask_is_read_at_its_last_position_alone() -> None:
+    module = other(noncausal=True)
+    model = wrap(module, **OTHER)
+    assert "no causal mask" in repr(model)
+    problems = interp.Addition(2).problems([12, 98], [34, 76])
+    batch = model.prompts(problems, format="plain", answer="none")
+    found = interp.engine.run(model, batch, logits="last").logits[:, 0]
+    with torch.no_grad():
+        assert torch.allclose(found, module(batch.tokens)[:, -1], atol=1e-5)
+    with pytest.raises(InputError, match=r"answer has 3 tokens. Ask a format whose answer is one"):
+        model.prompts(problems, format="padded")
+    with pytest.raises(InputError, match="several lengths, and Other has no causal mask: padding"):
+        model.prompts(interp.Addition(2).problems([1, 98], [34, 76]), format="plain", answer="none")
+    with pytest.raises(RoleError, match="read at its last position alone: an earlier one has seen"):
+        interp.engine.run(model, batch, logits="all")
+    with pytest.raises(InputError, match="answers with one token at the end of the question, not"):
+        interp.engine.generate(model, batch, max_new_tokens=2)
+
+
+def test_a_module_that_draws_random_numbers_is_called_that() -> None:
+    class Dropping(nanogpt.GPT):
+        def forward(self, idx: torch.Tensor) -> Any:
+            return super().forward(idx)
+
+    module = Dropping(nanogpt.GPTConfig())
+    module.transformer.drop = nn.Module()
+    module.transformer.drop.forward = lambda x: nn.functional.dropout(x, 0.5)
+    with pytest.raises(InputError, match=r"other logits for the same tokens each time: it draws"):
+        wrap(module)
 
 
 def test_logits_that_are_more_than_the_head() -> None:
@@ -329,7 +355,6 @@ def test_modules_that_do_not_run_as_mapped(how: dict[str, bool], message: str) -
         ({"n_heads": "config.n_head"}, r"\(n_heads='config.n_head'\): Other has no 'config'"),
         ({"n_heads": 5}, r"gives 5 heads, which do not divide the width 32 of layer 0"),
         ({"n_heads": 0}, r"SiteMap\(n_heads=0\) must be a positive whole number"),
-        ({"final_norm": None}, r"SiteMap\(final_norm=None\) must be a dotted path.*nn.Identity"),
         ({"n_ctx": True}, r"SiteMap\(n_ctx=True\) must be a positive whole number"),
     ],
 )
@@ -364,8 +389,13 @@ def test_tokenizers_that_do_not_fit(gpt: nanogpt.GPT) -> None:
         wrap(gpt, nanogpt.CHARACTERS + "x")
     wide = nanogpt.random_gpt()
     wide.transformer.wte = nn.Embedding(20, 32)
-    with pytest.raises(InputError, match=r"ids up to 15 and the module's logits end at 14"):
-        wrap(wide, nanogpt.CHARACTERS + "x")
+    assert wrap(wide, nanogpt.CHARACTERS + "x").shape.d_vocab_out == 15  # "x" is only read
+    with pytest.raises(InputError, match=r"ids up to 20 and the module reads ids up to 19"):
+        wrap(wide, nanogpt.CHARACTERS + "uvwxyz")
+    with pytest.raises(InputError, match=r"Only the tasks mod:p and add:n name their tokens"):
+        interp.wrap(gpt)
+    with pytest.raises(InputError, match=r"add:2 names 12 tokens, and the model reads 15"):
+        interp.wrap(gpt, task="add:2")
     with pytest.raises(InputError, match=r"a object gives no character offsets"):
         wrap(gpt, object())
     with pytest.raises(InputError, match="name '1' twice"):

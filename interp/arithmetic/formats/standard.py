@@ -64,6 +64,11 @@ def value_tokens(operators: tuple[str, ...]) -> str:
     return "<a> <b> [eq|=]"
 
 
+def value_pair(operators: tuple[str, ...]) -> str:
+    """`a b`, the operands alone (arXiv 2306.17844)."""
+    return "<a> <b>"
+
+
 STANDARD = (
     TemplateFormat("plain", formula, not_modular),
     TemplateFormat("padded", formula, any_task, PADDED, PADDED),
@@ -72,6 +77,7 @@ STANDARD = (
     TemplateFormat("commas-r2l", formula, not_modular, COMMAS_R2L, COMMAS_R2L),
     TemplateFormat("commas-l2r", formula, not_modular, COMMAS_L2R, COMMAS_L2R),
     TemplateFormat("modular", value_tokens, is_modular, PADDED, PADDED, lead=" "),
+    TemplateFormat("modular-pair", value_pair, is_modular, PADDED, PADDED, lead=" "),
     TemplateFormat("qa-short", short_question, not_modular, fluent=True),
     TemplateFormat("calculate", calculation, not_modular, fluent=True),
 )

@@ -1,9 +1,12 @@
 """Read tensors from a file without running code."""
 
+from __future__ import annotations
+
 import pickle
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _WEIGHTS = ("model", "state_dict", "model_state_dict")
 _SETTINGS = ("model_args", "cfg", "config", "model_config")
-_PREFIXES = ("_orig_mod.", "module.")  # prefixes of torch.compile and data parallelism
+# Prefixes of torch.compile, data parallelism, and classes that hold a model; in any order
+_WRAPPER = r"(?:(?:_orig_mod|module|model|base_model)\.)+"
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,61 @@ class Checkpoint:
                     f"{name} of {self.path} has shape {list(found)}, where {kind} of this size has "
                     f"{list(shape)}. Save weights and settings of the same model."
                 )
+        self.require_numbers(wanted)
 
-    def shape(self, name: str, kind: str) -> tuple[int, ...]:
-        """The shape of one tensor; ModelError where there is none."""
-        if name not in self.tensors:
+    def require_numbers(self, names: Iterable[str]) -> None:
+        """Raise ModelError for a tensor of weights that holds NaN or infinity."""
+        for name in names:
+            tensor = self.tensors[name]
+            wrong = int((~torch.isfinite(tensor)).sum()) if tensor.is_floating_point() else 0
+            if wrong:
+                what = "NaN" if tensor.isnan().any() else "infinite numbers"
+                raise ModelError(
+                    f"{name} of {self.path} holds {what} ({wrong} of {tensor.numel()} entries): "
+                    f"the training diverged or the file is damaged. Convert an earlier checkpoint."
+                )
+
+    def unwrapped(self, anchor: str) -> Checkpoint:
+        """This checkpoint without what wrappers put before its names, found at the tensor `anchor`:
+        `module._orig_mod.embed.W_E` with the anchor `embed.W_E`."""
+        found = (re.fullmatch(f"({_WRAPPER}){re.escape(anchor)}", name) for name in self.tensors)
+        prefix = next((match[1] for match in found if match), None)
+        if prefix is None or anchor in self.tensors:
+            return self
+        plain = {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items()}
+        if len(plain) < len(self.tensors):
             raise ModelError(
-                f"{self.path} holds no {name}, so it is not {kind}. It holds "
-                f"{listed(list(self.tensors), 4)}. Name the right kind (--kind)."
+                f"{self.path} holds two models, one under {prefix!r}: save one of them alone."
             )
-        return tuple(self.tensors[name].shape)
+        return replace(self, tensors=plain)
+
+    def shape(self, name: str, kind: str, like: str = r"(?!)") -> tuple[int, ...]:
+        """The shape of one tensor; ModelError where there is none. `like` is a regular expression
+        that matches the names of this kind: where half of the names are such, one is missing or has
+        another name; else the file is of another kind."""
+        if name in self.tensors:
+            return tuple(self.tensors[name].shape)
+        held = list(self.tensors)
+        others = [other for other in held if not re.fullmatch(like, other)]
+        if 2 * len(others) <= len(held):
+            near = get_close_matches(name, others, n=1, cutoff=0.0)
+            hint = (
+                f"Of its names that {kind} does not have, {near[0]!r} is the nearest: if that is "
+                f"it, rename it and save again."
+                if near
+                else "Save the whole state dict."
+            )
+            raise ModelError(f"{self.path} lacks {name} of {kind}. {hint}")
+        if under := [other for other in held if other.endswith(f".{name}")]:
+            prefix = under[0].removesuffix(name)
+            raise ModelError(
+                f"{self.path} holds the tensors of {kind} under {prefix!r}. Save that part alone: "
+                f"torch.save(model.{prefix.rstrip('.')}.state_dict(), path)."
+            )
+        raise ModelError(
+            f"{self.path} holds no {name}, so it is not {kind}. It holds {listed(held, 4)}. Name "
+            f"the right kind (--kind)."
+        )
 
     def double(self) -> dict[str, Tensor]:
         """The tensors in float64, for the verification."""
@@ -77,7 +127,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise ModelError(f"there is no file {str(path)!r} to convert. Give the checkpoint itself.")
     if path.suffix == ".safetensors":
-        return Checkpoint(path, _plain_names(_safetensors(path)), {})
+        return Checkpoint(path, _safetensors(path), {})
     held = _torch_file(path)
     tensors = next((held[key] for key in _WEIGHTS if isinstance(held.get(key), Mapping)), held)
     if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
@@ -86,7 +136,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             f"alone. Save one: torch.save(model.state_dict(), path)."
         )
     saved = [held[key] for key in _SETTINGS if isinstance(held.get(key), Mapping)]
-    return Checkpoint(path, _plain_names(tensors), dict(saved[0]) if saved else {})
+    return Checkpoint(path, tensors, dict(saved[0]) if saved else {})
 
 
 def _safetensors(path: Path) -> Mapping[str, Tensor]:
@@ -119,14 +169,6 @@ def _torch_file(path: Path) -> Mapping[str, Any]:
             f"torch.save(model.state_dict(), path)."
         )
     return held
-
-
-def _plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    names = dict(tensors)
-    for prefix in _PREFIXES:
-        if names and all(name.startswith(prefix) for name in names):
-            names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
-    return names
 
 
 def listed(names: list[str], most: int = 6) -> str:

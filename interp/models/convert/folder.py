@@ -72,25 +72,32 @@ def prove(standard: Standard, folder: Path, reference: Reference | None) -> floa
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(config.vocab_size, (_ROWS, length), generator=generator)
     with torch.no_grad():
-        found, want = written(tokens).logits, standard.forward(tokens)
+        found, want = _logits(written, tokens), standard.forward(tokens)
         difference = _difference(found, want, "the source's own formula")
         if reference is not None:
             _check_reference(reference, config)
-            found = written(reference.tokens).logits
+            found = _logits(written, reference.tokens)
             found = found if reference.logits.ndim == 3 else found[:, -1]
             told = _difference(found, reference.logits, "the reference")
             difference = max(difference, told)
     return difference
 
 
+def _logits(module: Any, tokens: Tensor) -> Tensor:
+    """Logits of a Hugging Face module or a toy."""
+    out = module(tokens)
+    return torch.as_tensor(getattr(out, "logits", out))
+
+
 def _check_reference(reference: Reference, config: Any) -> None:
     highest, longest = int(reference.tokens.max()), reference.tokens.shape[1]
     wrong = highest >= config.vocab_size or longest > config.max_position_embeddings
-    if wrong or reference.logits.shape[-1] != config.vocab_size:
+    out = getattr(config, "d_vocab_out", config.vocab_size)
+    if wrong or reference.logits.shape[-1] != out:
         raise ModelError(
             f"the reference has ids up to {highest}, {longest} positions and "
-            f"{reference.logits.shape[-1]} logits; the model has {config.vocab_size} tokens and a "
-            f"context of {config.max_position_embeddings}. Is it of the same model?"
+            f"{reference.logits.shape[-1]} logits; the model has {config.vocab_size} tokens, {out} "
+            f"logits and a context of {config.max_position_embeddings}. Is it of the same model?"
         )
 
 

@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
     "silu": F.silu,
+    "tanh": torch.tanh,
 }
 
 
@@ -50,11 +51,13 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return x / (x.square().mean(-1, keepdim=True) + eps).sqrt() * weight
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention by head, all [n, positions, heads, d_head]."""
+def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, rate: float = 1.0) -> Tensor:
+    """Attention by head, all [n, positions, heads, d_head]: rows rate · softmax + (1 − rate)."""
     scores = torch.einsum("nqhd,nkhd->nhqk", q, k) / math.sqrt(q.shape[-1])
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-    pattern = scores.masked_fill(later, float("-inf")).softmax(-1)
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1) & causal
+    pattern = rate * scores.masked_fill(later, float("-inf")).softmax(-1) + (1 - rate) * (
+        ~later
+    ).to(q)
     return torch.einsum("nhqk,nkhd->nqhd", pattern, v)
 
 

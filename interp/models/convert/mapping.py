@@ -29,7 +29,7 @@ from torch import Tensor
 from interp.errors import InputError, ModelError
 from interp.models.convert import gpt2, llama
 from interp.models.convert.checkpoint import Checkpoint, Shapes, listed
-from interp.models.convert.standard import Options, Standard
+from interp.models.convert.standard import Options, Standard, heads_note
 
 TARGETS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}
 _KEYS = {"config", "tensors", "ignore"}
@@ -60,8 +60,11 @@ def read(
             f"{' or '.join(TARGETS)}."
         )
     target = TARGETS[family]
+    checkpoint = _unwrapped(checkpoint, said["tensors"])
     entries = _expanded(said["tensors"], checkpoint)
     _check_sources(checkpoint, entries, said.get("ignore", []))
+    used = (source for entry in entries.values() for source in entry.sources)
+    checkpoint.require_numbers(used)
     named = _joined(entries, checkpoint.tensors)
     config = target.configure(named, given, options)
     wanted = target.shapes(config)
@@ -74,8 +77,16 @@ def read(
         (
             f"compared with {family}'s formula over the source's tensors; that the source's own "
             f"code computes the same, only a reference shows",
+            *heads_note(int(getattr(config, "n_head", None) or config.num_attention_heads), given),
         ),
     )
+
+
+def _unwrapped(checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint without wrappers' prefixes, where the mapping names the tensors without."""
+    entries = (_entry(name, given) for name, given in tensors.items())
+    names = [source.replace("{i}", "0") for entry in entries for source in entry.sources]
+    return checkpoint.unwrapped(names[0]) if names else checkpoint
 
 
 def _read_mapping(mapping: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:

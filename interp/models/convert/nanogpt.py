@@ -11,11 +11,15 @@ from torch.nn import functional as F
 from interp.models.convert import gpt2
 from interp.models.convert.checkpoint import Checkpoint, Shapes
 from interp.models.convert.formulas import ACTIVATIONS, attend, check_activation, layer_norm
-from interp.models.convert.standard import Options, Standard, agreed
+from interp.models.convert.standard import Options, Standard, agreed, heads_note
 
 KIND = "a nanoGPT model"
 _WTE, _WPE, _HEAD = "transformer.wte.weight", "transformer.wpe.weight", "lm_head.weight"
 _MASKS = r"transformer\.h\.\d+\.attn\.(masked_)?bias"
+_LIKE = (
+    r"(transformer\.(wte|wpe)|lm_head)\.weight|transformer\.ln_f\.(weight|bias)|"
+    r"transformer\.h\.\d+\.(ln_[12]|attn\.c_(attn|proj)|mlp\.c_(fc|proj)|attn)\.(weight|bias)"
+)
 _LINEARS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 _EPS = 1e-5
 
@@ -29,19 +33,20 @@ def read(checkpoint: Checkpoint, options: Options) -> Standard:
     Raises ModelError for tensors that are missing, extra or of another shape; InputError for
     missing heads, or heads that contradict `model_args`.
     """
+    checkpoint = checkpoint.unwrapped(_WTE)
     # The causal mask is a buffer named like a bias; a real one has a single axis.
     tensors = {n: t for n, t in checkpoint.tensors.items() if not _is_mask(n, t)}
     held = Checkpoint(checkpoint.path, tensors, checkpoint.settings)
     activation = check_activation(options.activation or "gelu", KIND)
     said = held.settings
-    d_vocab, d_model = held.shape(_WTE, KIND)
+    d_vocab, d_model = held.shape(_WTE, KIND, _LIKE)
     layers = int(said.get("n_layer") or _count_layers(tensors))
     heads = agreed("heads", options.heads, said.get("n_head"))
     fc = tensors.get("transformer.h.0.mlp.c_fc.weight")
     sizes = {
         "d_model": int(said.get("n_embd") or d_model),
         "d_vocab": int(said.get("vocab_size") or d_vocab),
-        "context": int(said.get("block_size") or held.shape(_WPE, KIND)[0]),
+        "context": int(said.get("block_size") or held.shape(_WPE, KIND, _LIKE)[0]),
         "d_mlp": int(fc.shape[0]) if fc is not None else 4 * d_model,
         "layers": layers,
     }
@@ -55,7 +60,7 @@ def read(checkpoint: Checkpoint, options: Options) -> Standard:
         config,
         _gpt2_names(tensors, layers, tied),
         lambda tokens: forward(source, tokens, heads, activation),
-        (f"the neurons compute {activation!r}: no tensor tells",),
+        (f"the neurons compute {activation!r}: no tensor tells", *heads_note(heads, said)),
     )
 
 

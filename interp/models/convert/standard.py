@@ -15,21 +15,25 @@ class Options:
 
     heads          number of attention heads
     activation     activation function: "gelu", "gelu_new" (the tanh formula), "relu", "silu"
-    normalization  "LNPre" for layer norms without weights
+    normalization  "LNPre" for layer norms without weights, "none" for no normalisation
+    causal         whether a token sees the earlier ones alone
+    attention_rate α of attention rows α · softmax + (1 − α)
     """
 
     heads: int | None = None
     activation: str | None = None
     normalization: str | None = None
+    causal: bool | None = None
+    attention_rate: float | None = None
 
 
 @dataclass(frozen=True)
 class Standard:
     """A model in the layout of transformers, with the source's forward for verification.
 
-    config    a GPT2Config or LlamaConfig
-    tensors   by the names of transformers
-    forward   token ids [n, P] → logits [n, P, d_vocab] in float64, straight from the source
+    config    a GPT2Config, LlamaConfig or ToyConfig
+    tensors   by the names of that class
+    forward   token ids [n, P] → logits [n, P, d_vocab_out] in float64, straight from the source
     notes     assumptions and filled-in values
     """
 
@@ -55,6 +59,17 @@ def agreed(name: str, given: int | None, saved: Any) -> int:
             f"convert another file."
         )
     return int(saved if given is None else given)
+
+
+def heads_note(heads: int, saved: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note where the number of heads is the user's word alone: any divisor of the width fits the
+    tensors, and another one is another model."""
+    if saved.get("n_head") is not None:
+        return ()
+    return (
+        f"{heads} attention heads, as you said: no tensor tells, and another number computes "
+        f"something else; a reference (--reference) or the model's accuracy shows it",
+    )
 
 
 def size_of(tensors: Mapping[str, Tensor], name: str, family: str) -> tuple[int, ...]:
