@@ -19,8 +19,9 @@ from interp.models import adapted, unpacked
 from interp.models.adapter import Adapter, bridged, probe_tokens
 from interp.models.decoder import DecoderAdapter, Unsteppable
 from interp.models.fixtures import read_card
+from interp.models.gguf_model import open_gguf
 from interp.models.model import Model, Shape
-from interp.models.sources import Source, check_folder, check_gguf, resolve
+from interp.models.sources import Source, check_folder, resolve
 from interp.models.structure import Readout, context, find_sites
 from interp.models.tokens import Tokens
 from interp.models.toy import Toy, is_toy, open_toy
@@ -220,10 +221,7 @@ def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
             return _from_pretrained(str(folder), path.name, dtype, use_safetensors=True)
         except ModelError:  # damaged after writing
             unpacked.discard(folder)
-    check_gguf(path)
-    module, tokenizer = _from_pretrained(
-        str(path.parent), path.name, torch.float32, gguf_file=path.name
-    )
+    module, tokenizer = open_gguf(path)
     unpacked.keep(digest, module, tokenizer)
     return _cast(module, dtype), tokenizer
 
@@ -243,9 +241,8 @@ def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     shared = {"local_files_only": True, "trust_remote_code": False}
-    gguf = {key: options[key] for key in ("gguf_file",) if key in options}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **shared, **gguf)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **shared)
     except Exception as error:  # the library raises many types, with one meaning for a user
         raise ModelError(
             f"the tokenizer of {name} cannot be read ({_first_line(error)}). "

@@ -209,22 +209,5 @@ def check_safetensors(path: Path) -> None:
         raise ModelError(_cut_short(path, f"it has {size:,} bytes of {needed:,}"))
 
 
-def check_gguf(path: Path) -> None:
-    """Raise ModelError unless every tensor of the GGUF header lies inside the file."""
-    from gguf import GGUFReader
-
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic != b"GGUF":
-        raise ModelError(f"{path} is not a GGUF file. Download it again, or give a folder.")
-    try:
-        reader = GGUFReader(str(path))
-        ends = [int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors]
-    except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
-        raise ModelError(_cut_short(path, "its header or data is incomplete")) from error
-    if max(ends, default=0) > path.stat().st_size:
-        raise ModelError(_cut_short(path, f"it should have {max(ends):,} bytes"))
-
-
 def _cut_short(path: Path, what: str) -> str:
     return f"{path} is cut short: {what}. Copy or download it again."

@@ -1,8 +1,7 @@
 """Cache of unpacked GGUF files: float32 safetensors in the user's cache folder.
 
-A GGUF file holds its vocabulary as tens of thousands of single records, which are read once for the
-config, once for the tokenizer and twice for the weights: SmolLM2 takes 20 s of processor time.
-Unpacked it opens in 0.3 s, bit-identical, and takes five times the space.
+SmolLM2 takes 10 s of processor time to dequantise. Unpacked it opens in 0.3 s, bit-identical, and
+takes five times the space.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from safetensors.torch import save_file
 from interp.results.atomic import folder_atomic
 from interp.results.cache import cache_folder
 
-LAYOUT = 1  # version of the folder layout; a new number invalidates the cache
+LAYOUT = 2  # version of the folder's content; a new number invalidates the cache
 
 
 def _folder(digest: str) -> Path:

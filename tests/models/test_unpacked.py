@@ -93,7 +93,7 @@ def test_the_second_time_it_opens_from_what_was_kept(
 ) -> None:
     first = opened(source, dtype)
     assert first[1].dtype == dtype
-    monkeypatch.setattr(loading, "check_gguf", None)  # which reads the file
+    monkeypatch.setattr(loading, "open_gguf", None)  # which reads the file
     assert same(opened(source, dtype), first)
 
 
