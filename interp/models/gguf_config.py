@@ -133,7 +133,7 @@ def _phi3(keys: Keys, file: GgufFile) -> dict[str, Any]:
 
 
 def _gemma(keys: Keys, file: GgufFile) -> dict[str, Any]:
-    """Gemma 2 and 3: scores are scaled by 1/√head_dim, in the 27B models by 1/√(d_model / heads)."""
+    """Gemma 2 and 3: scores scaled by 1/√head_dim, by 1/√(d_model / heads) in the 27B models."""
     fields = _decoder(keys, file)
     large = {"gemma2": 46, "gemma3": 62}[file.architecture]
     heads, width, head_dim = (fields[n] for n in ("num_attention_heads", "hidden_size", "head_dim"))

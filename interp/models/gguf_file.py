@@ -20,7 +20,10 @@ import numpy.typing as npt
 
 from interp.errors import ModelError
 
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}  # fmt: skip
+_SCALARS: dict[int, str] = {
+    **{0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i"},
+    **{6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"},
+}
 _STRING, _ARRAY = 8, 9
 _VERSIONS = (2, 3)
 _PLAIN = {0: np.float32, 1: np.float16, 28: np.float64}  # types that hold one value an element
@@ -82,7 +85,9 @@ class GgufFile:
                 place.shape
             )
         except (NotImplementedError, ValueError) as error:
-            raise self.refused(f"stores {name!r} in a type that is not read here ({error})") from error
+            raise self.refused(
+                f"stores {name!r} in a type that is not read here ({error})"
+            ) from error
 
     def tensors(self) -> Iterator[tuple[str, Floats]]:
         """Every tensor, one at a time."""

@@ -84,5 +84,3 @@ def _places(module: Any, file: GgufFile) -> tuple[Any, dict[str, str]]:
     if file.architecture == "gpt2":  # which transformers copies past the map
         places["output.weight"] = "lm_head.weight"
     return processor, places
-
-

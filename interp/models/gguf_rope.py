@@ -22,7 +22,11 @@ from interp.models.gguf_keys import Keys
 
 FREQS = "rope_freqs.weight"
 SHORT, LONG = "rope_factors_short.weight", "rope_factors_long.weight"
-_YARN_ONLY = {"yarn_ext_factor": (1.0, -1.0), "yarn_attn_factor": (1.0,), "yarn_log_multiplier": (0.0,)}  # fmt: skip
+_YARN_ONLY: dict[str, tuple[float, ...]] = {
+    "yarn_ext_factor": (1.0, -1.0),
+    "yarn_attn_factor": (1.0,),
+    "yarn_log_multiplier": (0.0,),
+}
 _BASE = 10000.0  # llama.cpp's default
 
 
@@ -41,26 +45,29 @@ def _scaling(keys: Keys, head_dim: int, context: int) -> dict[str, Any]:
     keys.take("rope.scale_linear", 0.0)
     attention = float(keys.take("rope.scaling.attn_factor", 1.0))
     original = int(keys.take("rope.scaling.original_context_length", 0) or context)
-    betas = [float(keys.take(f"rope.scaling.yarn_beta_{end}", d)) for end, d in (("fast", 32), ("slow", 1))]  # fmt: skip
+    fast = float(keys.take("rope.scaling.yarn_beta_fast", 32))
+    slow = float(keys.take("rope.scaling.yarn_beta_slow", 1))
     for name, allowed in _YARN_ONLY.items():
         keys.only(f"rope.scaling.{name}", *allowed)
-    if not (0 < scale < math.inf and 0 < attention < math.inf and min(betas) > 0):
+    if not (0 < scale < math.inf and 0 < attention < math.inf and min(fast, slow) > 0):
         raise keys.refused("has a rotary scaling that is not positive (rope.scaling.*)")
     if SHORT in keys.tensors or LONG in keys.tensors:
         return _by_length(keys, str(kind), head_dim, original, scale, attention)
     if kind == "yarn":
-        return _yarn(keys, scale, attention, original, betas)
+        return _yarn(keys, scale, attention, original, (fast, slow))
     if kind not in ("none", "linear"):
         raise keys.refused(f"has rope.scaling.type = {kind!r}, which is not computed here")
     scale = 1.0 if kind == "none" else scale
     if FREQS in keys.tensors or attention != 1.0:
-        factors = keys.factors(FREQS, head_dim // 2) if FREQS in keys.tensors else np.ones(head_dim // 2)  # fmt: skip
-        return _per_frequency(factors * scale, factors * scale, context, attention)
+        factors = np.full(head_dim // 2, scale)
+        if FREQS in keys.tensors:
+            factors = factors * keys.factors(FREQS, head_dim // 2)
+        return _per_frequency(factors, factors, context, attention)
     return {"rope_type": "default"} if scale == 1.0 else {"rope_type": "linear", "factor": scale}
 
 
 def _yarn(
-    keys: Keys, scale: float, attention: float, original: int, betas: list[float]
+    keys: Keys, scale: float, attention: float, original: int, betas: tuple[float, float]
 ) -> dict[str, Any]:
     if FREQS in keys.tensors:
         raise keys.refused(f"has {FREQS!r} beside YaRN scaling, which is not computed here")

@@ -20,7 +20,10 @@ _SINGLE_DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "ex
 # GPT-2's split, which transformers' byte-level tokenizer has.
 _GPT2 = ("", "gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jais", "default")
 # Those whose whole words go before merges, and whose files leave out that a BOS is added.
-_WHOLE_WORDS = ("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano", "tekken")  # fmt: skip
+_WHOLE_WORDS = (
+    *("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
+    *("jina-v5-nano", "tekken"),
+)
 _READ = {
     "model", "pre", "tokens", "scores", "token_type", "merges", "add_space_prefix",
     "add_bos_token", "add_eos_token",

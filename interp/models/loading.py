@@ -17,8 +17,10 @@ import torch
 from interp.errors import InputError, ModelError
 from interp.models import adapted, unpacked
 from interp.models.adapter import Adapter, bridged, probe_tokens
+from interp.models.config_check import check_config
 from interp.models.decoder import DecoderAdapter, Unsteppable
 from interp.models.fixtures import read_card
+from interp.models.folder_check import Stored, check_tensors
 from interp.models.gguf_model import open_gguf
 from interp.models.model import Model, Shape
 from interp.models.sources import Source, check_folder, resolve
@@ -196,11 +198,12 @@ def _shape(adapter: DecoderAdapter | WrappedAdapter) -> Shape:
 
 
 def _open_folder(source: Source, dtype: torch.dtype) -> tuple[Any, Any]:
-    config = check_folder(source.path)
+    config, held = check_folder(source.path)
     if is_toy(config):
         return open_toy(source.path, config, dtype)
     _require_causal_family(source.name, str(config.get("model_type")))
-    return _from_pretrained(str(source.path), source.name, dtype, use_safetensors=True)
+    check_config(source.name, config)
+    return _from_pretrained(held, source.name, dtype)
 
 
 def _require_causal_family(name: str, family: str) -> None:
@@ -218,7 +221,7 @@ def _require_causal_family(name: str, family: str) -> None:
 def _open_gguf(path: Path, digest: str, dtype: torch.dtype) -> tuple[Any, Any]:
     if (folder := unpacked.kept(digest)) is not None:
         try:
-            return _from_pretrained(str(folder), path.name, dtype, use_safetensors=True)
+            return _from_pretrained(check_folder(folder)[1], path.name, dtype)
         except ModelError:  # damaged after writing
             unpacked.discard(folder)
     module, tokenizer = open_gguf(path)
@@ -236,11 +239,12 @@ def _cast(module: Any, dtype: torch.dtype) -> Any:
     return module
 
 
-def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any]:
+def _from_pretrained(held: Stored, name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    shared = {"local_files_only": True, "trust_remote_code": False}
+    folder = str(held.folder)
+    shared: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **shared)
     except Exception as error:  # the library raises many types, with one meaning for a user
@@ -259,27 +263,17 @@ def _from_pretrained(folder: str, name: str, dtype: torch.dtype, **options: Any)
             dtype=dtype,
             attn_implementation="eager",
             output_loading_info=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are reported, and refused by name below
             **shared,
-            **options,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the weights of {name} cannot be read ({_first_line(error)}). "
             f"Copy or download them again."
         ) from error
-    _refuse_incomplete(name, report)
+    check_tensors(name, module, report, held)
     return module, tokenizer
-
-
-def _refuse_incomplete(name: str, report: dict[str, Any]) -> None:
-    """Raise for missing tensors, which would silently be random, and for tensors of another shape,
-    which would be dropped."""
-    for kind, what in (("missing_keys", "lacks"), ("mismatched_keys", "has another shape for")):
-        if keys := sorted(str(key) for key in report.get(kind) or ()):
-            raise ModelError(
-                f"{name} {what} {len(keys)} tensors that its config.json asks for, first "
-                f"{keys[0]!r}. Save weights and config from the same model."
-            )
 
 
 def _first_line(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from interp.models.fixtures import (
     join_parts,
     smollm2_file,
 )
+from interp.models.folder_check import Stored, stored
 from interp.results.cache import cache_folder
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -143,11 +144,12 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def check_folder(folder: Path) -> dict[str, Any]:
-    """The folder's configuration, after checking that everything in it is safe to open.
+def check_folder(folder: Path) -> tuple[dict[str, Any], Stored]:
+    """The folder's configuration and its tensors, after checking that everything in it is safe to
+    open and will be read.
 
     Raises ModelError for a folder without configuration, tokenizer or safetensors weights, for
-    remote code, and for truncated weight files.
+    remote code, for truncated weight files, and for weight files that would not be read.
     """
     config = _read_config(folder)
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
@@ -163,9 +165,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder} holds no .safetensors weights. Save them: model.save_pretrained(folder)."
         )
-    for path in weights:
-        check_safetensors(path)
-    return config
+    return config, stored(folder, {path.name: check_safetensors(path) for path in weights})
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -189,8 +189,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def check_safetensors(path: Path) -> None:
-    """Raise ModelError unless the header is complete and matches the file's length."""
+def check_safetensors(path: Path) -> dict[str, Any]:
+    """The header. Raises ModelError unless it is complete and matches the file's length."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -207,6 +207,7 @@ def check_safetensors(path: Path) -> None:
     needed = 8 + length + max(ends, default=0)
     if size < needed:
         raise ModelError(_cut_short(path, f"it has {size:,} bytes of {needed:,}"))
+    return dict(header)
 
 
 def _cut_short(path: Path, what: str) -> str:
