@@ -14,27 +14,32 @@ from typing import Any
 
 from interp.errors import ModelError
 
-# Settings that are off where they are None, and by these values.
-_OFF = {
-    (): "attention_multiplier clip_qkv dim_model_base query_pre_attn_scalar scale_depth "
-    "softmax_scale head_dim layer_types num_key_value_heads rope_theta",
-    (1,): "embedding_multiplier logit_scale logits_scaling residual_multiplier scale_emb "
-    "partial_rotary_factor rotary_pct",
-    (False,): "alibi attention_bias lm_head_bias mlp_bias multi_query parallel_attn qk_layernorm "
-    "qk_norm qkv_bias rope_interleaved use_mrope use_parallel_residual use_qk_norm use_qkv_bias",
-    (0,): "attention_chunk_size attn_logit_softcapping final_logit_softcapping n_routed_experts "
-    "no_rope_layer_interval num_experts num_local_experts rotary_dim sliding_window",
-    ("{}",): "no_rope_layers rope_parameters rope_scaling",
-}
+# Settings that change nothing where they are None, or have the value beside them.
+_SCALES = (
+    "embedding_multiplier logit_scale logits_scaling residual_multiplier scale_emb "
+    "partial_rotary_factor rotary_pct"
+)
+_SWITCHES = (
+    "alibi attention_bias lm_head_bias mlp_bias multi_query parallel_attn qk_layernorm qk_norm "
+    "qkv_bias rope_interleaved use_mrope use_parallel_residual use_qk_norm use_qkv_bias "
+    "attention_chunk_size attn_logit_softcapping final_logit_softcapping n_routed_experts "
+    "no_rope_layer_interval num_experts num_local_experts rotary_dim sliding_window"
+)
+_SIZES = (
+    "attention_multiplier clip_qkv dim_model_base query_pre_attn_scalar scale_depth "
+    "softmax_scale head_dim layer_types num_key_value_heads rope_theta"
+)
 COMPUTING: dict[str, tuple[Any, ...]] = {
-    name: ({}, []) if off == ("{}",) else off
-    for off, names in _OFF.items()
-    for name in names.split()
+    **dict.fromkeys(_SCALES.split(), (1,)),
+    **dict.fromkeys(_SWITCHES.split(), (0,)),  # False too
+    **dict.fromkeys(_SIZES.split(), ()),
+    **dict.fromkeys(("no_rope_layers", "rope_parameters", "rope_scaling"), ({}, [])),
 }
 _ROPE_SETTINGS = ("rope_scaling", "rope_parameters", "rope_theta")
-_ROPE_SHARED = set(
-    "rope_type type rope_theta partial_rotary_factor mrope_section mrope_interleaved".split()
-)
+_ROPE_SHARED = {
+    *("rope_type", "type", "rope_theta", "partial_rotary_factor"),
+    *("mrope_section", "mrope_interleaved"),  # of pictures: equal positions in text
+}
 _ORIGINAL = "original_max_position_embeddings"
 ROPE_KEYS: dict[str, set[str]] = {
     "default": set(),

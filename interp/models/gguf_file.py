@@ -20,10 +20,7 @@ import numpy.typing as npt
 
 from interp.errors import ModelError
 
-_SCALARS: dict[int, str] = {
-    **{0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i"},
-    **{6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"},
-}
+_SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _STRING, _ARRAY = 8, 9
 _VERSIONS = (2, 3)
 _PLAIN = {0: np.float32, 1: np.float16, 28: np.float64}  # types that hold one value an element

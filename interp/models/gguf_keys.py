@@ -51,6 +51,7 @@ class Keys:
 
     def __init__(self, file: GgufFile) -> None:
         self._file = file
+        self.architecture = file.architecture
         self._prefix = f"{file.architecture}."
         self._left = {
             key.removeprefix(self._prefix): value

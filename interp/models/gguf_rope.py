@@ -58,18 +58,24 @@ def _scaling(keys: Keys, head_dim: int, context: int) -> dict[str, Any]:
     if kind not in ("none", "linear"):
         raise keys.refused(f"has rope.scaling.type = {kind!r}, which is not computed here")
     scale = 1.0 if kind == "none" else scale
-    if FREQS in keys.tensors or attention != 1.0:
+    if _per_file(keys) or attention != 1.0:
         factors = np.full(head_dim // 2, scale)
-        if FREQS in keys.tensors:
+        if _per_file(keys):
             factors = factors * keys.factors(FREQS, head_dim // 2)
         return _per_frequency(factors, factors, context, attention)
     return {"rope_type": "default"} if scale == 1.0 else {"rope_type": "linear", "factor": scale}
 
 
+def _per_file(keys: Keys) -> bool:
+    """True where llama.cpp divides by `rope_freqs.weight`: in other architectures it has no place,
+    and is refused as such."""
+    return FREQS in keys.tensors and keys.architecture == "llama"
+
+
 def _yarn(
     keys: Keys, scale: float, attention: float, original: int, betas: tuple[float, float]
 ) -> dict[str, Any]:
-    if FREQS in keys.tensors:
+    if _per_file(keys):
         raise keys.refused(f"has {FREQS!r} beside YaRN scaling, which is not computed here")
     return {
         "rope_type": "yarn",
@@ -85,7 +91,7 @@ def _by_length(
     keys: Keys, kind: str, head_dim: int, original: int, scale: float, attention: float
 ) -> dict[str, Any]:
     """Phi-3's two sets of factors: one for short contexts, one beyond `original` tokens."""
-    if kind not in ("linear", "longrope") or FREQS in keys.tensors:
+    if kind not in ("linear", "longrope") or _per_file(keys):
         raise keys.refused(f"has {SHORT!r} beside another rotary scaling, which is not computed")
     short, long = (keys.factors(name, head_dim // 2) * scale for name in (SHORT, LONG))
     return _per_frequency(short, long, original, attention)
