@@ -79,7 +79,8 @@ def wrap(
 
 
 def _checked(model: Model) -> Model:
-    from interp.engine.verdict import unusable_sites
+    from interp.engine.verdict import noise_floor, unusable_sites
 
     model.unusable = unusable_sites(model)
+    model.noise_floor = noise_floor(model)
     return model

@@ -221,4 +221,5 @@ class TokenLogits:
         """[..., d_model] after the last block → [..., tokens], equal to `unembed` there."""
         with self._model.lock, torch.no_grad():
             linear = self._model.adapter.final_norm(stream) @ self._weight + self._bias
-            return self._model.adapter.readout(linear)
+            found = self._model.adapter.readout(linear)
+            return found.float() if found.dtype.itemsize < 4 else found

@@ -112,9 +112,9 @@ def _run_whole(adapter: WrappedAdapter, job: Job, out: Outcome) -> None:
     if normed is not None and job.logit_positions is not None:
         rows, index = window_places(job.logit_positions, 0)
         if job.all_logits:
-            out.logits = adapter.head(normed)[rows, index]
+            out.logits = _wide(adapter.head(normed)[rows, index])
         else:
-            out.logits = adapter.head(normed[rows, index])
+            out.logits = _wide(adapter.head(normed[rows, index]))
 
 
 def _run_blocks(adapter: BlockAdapter, job: Job, store: Store, out: Outcome) -> None:
@@ -145,11 +145,16 @@ def _read_out(adapter: BlockAdapter, job: Job, resid: torch.Tensor, out: Outcome
         return
     rows, index = window_places(job.logit_positions, job.start)
     if job.all_logits:
-        out.logits = adapter.head(adapter.final_norm(resid))[rows, index]
+        out.logits = _wide(adapter.head(adapter.final_norm(resid))[rows, index])
     elif hooked:  # its positions are those of the window, so the norm must see all of them
-        out.logits = adapter.head(adapter.final_norm(resid)[rows, index])
+        out.logits = _wide(adapter.head(adapter.final_norm(resid)[rows, index]))
     else:
-        out.logits = adapter.head(adapter.final_norm(resid[rows, index]))
+        out.logits = _wide(adapter.head(adapter.final_norm(resid[rows, index])))
+
+
+def _wide(logits: torch.Tensor) -> torch.Tensor:
+    """Logits of a 16-bit model in float32, so that differences of them are not rounded again."""
+    return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
 def window_places(positions: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -116,7 +116,10 @@ class Sweep:
             self.fired[number][i] += places
         if (present := self._compared(plan, rows)) is not None:
             assert collected.logits is not None and clean.collected.logits is not None
-            self.changed[number] |= _differ(clean.collected.logits, collected.logits, present)
+            equal = tolerance(self.model.dtype)
+            self.changed[number] |= _differ(
+                clean.collected.logits, collected.logits, present, equal
+            )
         if self.reduce is not None and collected.logits is not None:
             collected = replace(collected, logits=_reduced(self.reduce, collected.logits, rows))
         self.results[number].append(collected.to_cpu())
@@ -296,9 +299,12 @@ def _whole(outcome: Outcome, edits: Sequence[Edit]) -> dict[Key, torch.Tensor]:
     return out
 
 
-def _differ(clean: torch.Tensor, changed: torch.Tensor, present: torch.Tensor) -> bool:
-    """True if any logit [n, roles, d_vocab] moved, or became NaN, at the `present` [n, roles]
-    places. Computed role by role, since logits of a whole vocabulary are large.
+def _differ(
+    clean: torch.Tensor, changed: torch.Tensor, present: torch.Tensor, equal: float
+) -> bool:
+    """True if any logit [n, roles, d_vocab] moved by more than `equal`, as a share of the largest,
+    or became NaN, at the `present` [n, roles] places. Computed role by role, since logits of a
+    whole vocabulary are large.
     """
     moved, largest = [], 0.0
     for role in range(clean.shape[1]):
@@ -307,4 +313,4 @@ def _differ(clean: torch.Tensor, changed: torch.Tensor, present: torch.Tensor) -
             before = clean[rows, role]
             largest = max(largest, float(before.abs().max()))
             moved.append(float((before - changed[rows, role]).abs().max()))
-    return any(not move <= tolerance(clean.dtype) * largest for move in moved)  # NaN moved too
+    return any(not move <= equal * largest for move in moved)  # NaN moved too

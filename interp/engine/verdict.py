@@ -1,4 +1,4 @@
-"""The self-check's verdict on a model, kept in the user's cache folder.
+"""The self-check's verdict on a model and its noise floor, kept in the user's cache folder.
 
 The self-check takes half of a language model's loading time. Its verdict depends on the stored
 weights, the config, the dtype, the device and the source code: `_key` contains them all, so a
@@ -47,6 +47,27 @@ def unusable_sites(model: Model) -> dict[str, str]:
     with suppress(OSError):
         write_atomic(path, json.dumps({"key": key, "unusable": found}, indent=1).encode())
     return found
+
+
+def noise_floor(model: Model) -> float | None:
+    """Noise floor of a 16-bit model (`interp.engine.noise`), from the cache or measured; None for
+    other models."""
+    if model.dtype.itemsize >= 4:
+        return None
+    from interp.engine.noise import measured_floor
+
+    if model.adapter.whole or not model.hash:
+        return measured_floor(model)
+    key = _key(model) | {"measured": "noise floor", "sites": list(model.usable_sites)}
+    path = _place(key)
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return float(kept["floor"])
+    floor = measured_floor(model)
+    with suppress(OSError):
+        write_atomic(path, json.dumps({"key": key, "floor": floor}, indent=1).encode())
+    return floor
 
 
 def _checked(model: Model) -> dict[str, str]:

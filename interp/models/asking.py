@@ -41,7 +41,7 @@ class Sample(NamedTuple):
                held out from: "training", "fine-tuning" (of an adapter, whose base may have read
                anything) or None; `draws_from`, the source of the draw, None without one;
                `starting_with`, the start of the prompts, if changed; `wanted`, only if fewer were
-               held out than that
+               held out than that; `dtype` and `noise_floor` of a 16-bit model only
     format     the PromptBatch's format, else the named format
     """
 
@@ -169,6 +169,9 @@ def settings_of(
     }
     if origin is not None and origin.method == "held_out" and len(problems) < origin.n:
         told["wanted"] = origin.n
+    if model.noise_floor is not None:
+        told["dtype"] = str(model.dtype).removeprefix("torch.")
+        told["noise_floor"] = model.noise_floor
     return told
 
 

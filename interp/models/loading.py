@@ -35,6 +35,7 @@ DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
     "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
 }
 
 # The libraries below set the default dtype and draw weights that are then overwritten: one thread

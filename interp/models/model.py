@@ -72,8 +72,10 @@ class Model:
     """A transformer behind one adapter, with its tokenizer and its card.
 
     `hash` is the hash of the stored weights, independent of the precision of a run. `unusable` maps
-    sites to the reason why the self-check at load rejected them; the engine refuses these. `lock`
-    is held for a batch, not a sweep.
+    sites to the reason why the self-check at load rejected them; the engine refuses these.
+    `noise_floor` is the largest |Δlogit| of a patch by the site's own value, measured at load in a
+    16-bit model (None in others): smaller effects are rounding. `lock` is held for a batch, not a
+    sweep.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Model:
     device: torch.device
     card: Mapping[str, Any] | None = None
     unusable: Mapping[str, str] = field(default_factory=dict)
+    noise_floor: float | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property

@@ -76,11 +76,15 @@ def model_code(model: ModelId | None, settings: Mapping[str, Any], last: str) ->
     its prompts), and the call `last`."""
     lines = ["import interp", ""]
     if model is not None:
-        lines.append(f"model = {model_call(model.name, settings.get('starting_with'))}")
+        loaded = model_call(model.name, settings.get("starting_with"), settings.get("dtype"))
+        lines.append(f"model = {loaded}")
     return "\n".join([*lines, f"result = {last}"])
 
 
-ASKED = ("problems", "held_out", "draws_from", "starting_with", "wanted")
+ASKED = (
+    *("problems", "held_out", "draws_from", "starting_with", "wanted"),
+    *("dtype", "noise_floor"),
+)
 """The settings that say what a model was asked (`interp.models.asking`)."""
 
 
@@ -110,7 +114,7 @@ def asked_code(
     named = [text for text in given if _KEYWORD.match(text)]
     positional = [text for text in given if not _KEYWORD.match(text)]
     last = call(function, "model", asked, *positional, *named, **sample, format=format, **options)
-    return model_code(model, {"starting_with": settings.get("starting_with")}, last)
+    return model_code(model, {k: settings.get(k) for k in ("starting_with", "dtype")}, last)
 
 
 def function_code(function: str, last: str) -> str:
@@ -120,11 +124,12 @@ def function_code(function: str, last: str) -> str:
     return f"import interp\n{others}\nresult = {last}"
 
 
-def model_call(name: str, starting_with: str | None = None) -> str:
-    """Expression that loads a model, with `starting_with` if the prompts' start was changed."""
+def model_call(name: str, starting_with: str | None = None, dtype: str | None = None) -> str:
+    """Expression that loads a model, with `starting_with` if the prompts' start was changed, and
+    with `dtype` if that is not the default."""
     start = "" if starting_with is None else f".starting_with({starting_with!r})"
     if not name.startswith(WRAPPED):
-        return f"interp.load({name!r}){start}"
+        return f"{call('interp.load', repr(name), dtype=dtype)}{start}"
     return f"interp.wrap(module, tokenizer, name={name.removeprefix(WRAPPED)!r}){start}"
 
 

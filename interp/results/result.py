@@ -129,6 +129,9 @@ class Result(ABC):
         parts += [f"held out from {held_out}{fewer}"] if held_out else []
         parts += [] if self.seed is None else [f"seed {self.seed}"]
         parts += [self.interval] if self.interval else []
+        if (floor := self.settings.get("noise_floor")) is not None:
+            dtype = self.settings.get("dtype")
+            parts.append(f"{dtype}: a patch that changes nothing moves a logit by {floor:.2g}")
         if not self.enough and self.conclusion() is not None:
             parts.append(self.too_few)
         return " · ".join(parts)
