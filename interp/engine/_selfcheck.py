@@ -147,6 +147,8 @@ def _check_site(
     outside: str,
 ) -> tuple[str, bool, float, str]:
     layers = [NO_LAYER] if site == "ln_final" else _layers(model)
+    # In 16 bits a weak effect lies below the difference of two equal logits, and above rounding.
+    moves = min(bound, torch.finfo(model.dtype).eps) if model.dtype.itemsize < 4 else bound
     smallest = float("inf")
     for layer in layers:
         reads = (*STREAM,) if site in ADDED else (_WRITTEN_BY.get(site, ""),)
@@ -155,11 +157,11 @@ def _check_site(
         assert edited.logits is not None and clean.logits is not None
         change = float((edited.logits - clean.logits).abs().max()) / scale
         written = (_WRITTEN_BY.get(site, ""), layer)
-        if not change > bound and written in clean.kept:
+        if not change > moves and written in clean.kept:
             before, after = clean.kept[written], edited.kept[written]
             change = float((after - before).abs().max() / before.abs().max().clamp(min=1e-30))
         smallest = min(smallest, change)
-        if not change > bound:
+        if not change > moves:
             where = "" if layer == NO_LAYER else f" at layer {layer}"
             return site, False, change, f"an edit{where} does not move the logits."
         if site in ADDED and (reason := _not_added(model, site, layer, clean, edited, bound)):

@@ -17,9 +17,10 @@ def measured_floor(model: Model) -> float:
 
         floor = max over sites, layers of max |x(site := own value) − x|
 
-    First, middle and last block, two rows of random tokens. Own values and logits are those of the
-    two rows together, the patched pass runs one row alone, as a sweep's passes have other shapes
-    than the clean one: matrix products of another shape round otherwise.
+    First, middle and last block, random tokens. Own values and logits are those of two whole rows
+    together; the patched pass runs one row alone, its later half from kept keys and values where
+    the model allows it, as the passes of a sweep do: matrix products of another shape round
+    otherwise.
 
     Does not show: the noise at other tokens or in longer prompts, which may be larger.
     """
@@ -30,19 +31,32 @@ def measured_floor(model: Model) -> float:
     if "ln_final" in model.usable_sites:
         keys.add(("ln_final", NO_LAYER))
     places = torch.arange(tokens.shape[1], device=tokens.device).expand(len(tokens), -1)
+    start = 0 if model.adapter.whole else tokens.shape[1] // 2
     floor = 0.0
     with model.lock:
-        whole = Job(tokens, slice(0, len(tokens)), want=frozenset(keys), logit_positions=places)
+        every = slice(0, len(tokens))
+        whole = Job(tokens, every, want=frozenset(keys), keep=True, logit_positions=places)
         clean = forward(model.adapter, whole)
         assert clean.logits is not None
+        earlier = {
+            layer: (k[:1, :, :start], v[:1, :, :start])
+            for layer, (k, v) in clean.keys_values.items()
+        }
         for site, layer in sorted(keys):
-            own = clean.kept[site, layer][:1]
+            own = clean.kept[site, layer][:1, start:]  # the pattern too: [n, queries, heads, keys]
             own = own.transpose(1, 2) if site == "pattern" else own
             edit = Edit(UserHook(site, _always(own)), (layer,), None, None)
-            job = Job(tokens[:1], slice(0, 1), edits=(edit,), logit_positions=places[:1])
+            job = Job(
+                tokens[:1],
+                slice(0, 1),
+                start=start,
+                earlier=earlier if start else None,
+                edits=(edit,),
+                logit_positions=places[:1, start:],
+            )
             patched = forward(model.adapter, job).logits
             assert patched is not None
-            floor = max(floor, float((patched - clean.logits[:1]).abs().max()))
+            floor = max(floor, float((patched - clean.logits[:1, start:]).abs().max()))
     return floor
 
 
