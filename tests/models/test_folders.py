@@ -23,6 +23,7 @@ from tests import tiny
 from tests.models import by_hand
 
 WORDS = tiny.tokenizer("".join(by_hand.LETTERS[:12]))
+UNREAD = r"holds model-00002-of-00002\.safetensors, which would not be read"
 FEW = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -105,7 +106,8 @@ def test_a_generated_scaling_is_used(
 
 def test_the_fast_blocks_rotate_as_the_config_says(llama: Path, tmp_path: Path) -> None:
     rope = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 16,
-            "low_freq_factor": 1.0, "high_freq_factor": 4.0, "rope_theta": by_hand.BASE}  # fmt: skip
+            "low_freq_factor": 1.0, "high_freq_factor": 4.0}  # fmt: skip
+    rope["rope_theta"] = by_hand.BASE
     model = interp.load(str(changed(llama, tmp_path / "m", {"rope_parameters": rope})))
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, len(by_hand.LETTERS), (2, 24), generator=generator)
@@ -127,7 +129,7 @@ def test_the_fast_blocks_rotate_as_the_config_says(llama: Path, tmp_path: Path) 
         ({"rope_parameters": {"rope_type": "su2", "factor": 2.0}}, "rope_type = 'su2'"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "beta_fast": 3}}, "beta_fast"),
         ({"rope_parameters": {"rope_type": "default", "factor": 8.0}}, "factor = 8.0 in its def"),
-        ({"rope_parameters": {"rope_type": "linear", "type": "yarn", "factor": 2.0}}, "and type ="),
+        ({"rope_parameters": {"rope_type": "linear", "type": "yarn"}}, "and type ="),
         ({"rope_parameters": {"rope_theta": 5.0}, "rope_theta": 3.0}, "two values of rope_theta"),
         ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor = 0.5"),
         ({"quantization_config": {"bits": 4}}, "quantised weights"),
@@ -201,7 +203,7 @@ def test_missing_misshapen_and_quantised(llama: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ModelError, match=match):
             opened(changed(llama, tmp_path / "m", **{up: value}))
-    with pytest.raises(ModelError, match="lacks 1 tensors .* 'lm_head.weight'"):
+    with pytest.raises(ModelError, match=r"lacks 1 tensors .* 'lm_head\.weight'"):
         opened(changed(llama, tmp_path / "m", lm_head__weight=None))
 
 
@@ -217,7 +219,7 @@ def test_weight_files_that_would_not_be_read(llama: Path, tmp_path: Path) -> Non
     folder = changed(llama, tmp_path / "m")
     extra = {"model.layers.0.self_attn.q_proj.weight": torch.zeros(32, 32)}
     save_file(extra, folder / "model-00002-of-00002.safetensors")
-    with pytest.raises(ModelError, match="holds model-00002-of-00002.safetensors, which would not"):
+    with pytest.raises(ModelError, match=UNREAD):
         opened(folder)
     held = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
@@ -226,10 +228,10 @@ def test_weight_files_that_would_not_be_read(llama: Path, tmp_path: Path) -> Non
     where = dict.fromkeys(held, "model-00001-of-00002.safetensors")
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
-    with pytest.raises(ModelError, match="holds model-00002-of-00002.safetensors, which would not"):
+    with pytest.raises(ModelError, match=UNREAD):
         opened(folder)
     (folder / "model-00002-of-00002.safetensors").unlink()
     assert torch.equal(by_hand.logits(opened(folder)), by_hand.logits(by_hand.module()))
     index.write_text(json.dumps({"weight_map": where | {"odd": "model-00003.safetensors"}}))
-    with pytest.raises(ModelError, match="lacks model-00003.safetensors, which model.safetensors"):
+    with pytest.raises(ModelError, match=r"lacks model-00003\.safetensors, which"):
         opened(folder)
