@@ -117,7 +117,7 @@ def check_tensors(name: str, module: Any, report: Mapping[str, Any], held: Store
 
 def _check_tied(name: str, module: Any) -> None:
     head, embedding = module.get_output_embeddings(), module.get_input_embeddings()
-    tied = getattr(module.config, "tie_word_embeddings", False)
+    tied = getattr(module.config, "tie_word_embeddings", False) and module._tied_weights_keys
     if tied and head is not None and head.weight is not embedding.weight:
         raise ModelError(
             f"{name} says tie_word_embeddings and holds an output matrix of its own. Set it to "
