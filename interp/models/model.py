@@ -163,11 +163,6 @@ class Model:
         """
         name = format or self.formats[0]
         writer = formats.format(name)
-        if not writer.accepts(problems.task):
-            good = ", ".join(formats.format_names(problems.task))
-            raise InputError(
-                f"format {name!r} cannot write {problems.task.name}. Formats that can: {good}."
-            )
         written = writer.render(problems, answer=answer)
         encoded = self.tokens.encode(written)
         context = self._context(encoded, written)

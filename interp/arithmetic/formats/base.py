@@ -113,9 +113,15 @@ class Format(ABC):
         """Raise InputError, naming the formats that fit, where this one cannot write the task."""
         if not self.accepts(task):
             able = ", ".join(name for name, form in FORMATS.items() if form.accepts(task))
+            why = self.why_not(task)
             raise InputError(
-                f"format {self.name!r} cannot write {task.name!r}. Formats that can: {able}."
+                f"format {self.name!r} cannot write {task.name!r}{why and f': {why}'}. Formats "
+                f"that can: {able}."
             )
+
+    def why_not(self, task: Task) -> str:
+        """The reason why this format cannot write the task, '' if there is none to give."""
+        return ""
 
     def __repr__(self) -> str:
         return f"format({self.name!r})"

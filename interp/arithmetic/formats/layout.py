@@ -26,8 +26,9 @@ class Written(NamedTuple):
     `spans` cover every character exactly once, in order of print. Roles: operand digits `a0`,
     `b0`, `d0`, … (index 0 least significant), `op` (`op2`, … for further gaps), `eq`, `sign`,
     answer digits `c0`, …, thoughts `t0`, `t1`, … in order of print, text that every problem shares
-    `x0`, `x1`, …, and few-shot examples `shot0`, …. A role's span holds the characters it names
-    and no blanks; blanks are template text.
+    `x0`, `x1`, …, text behind the answer `eos`, and few-shot examples `shot0`, …. A role's span
+    holds the characters it names and no blanks; blanks are template text. A number that is one
+    token has one role for all its digits, `a[0:3]`.
 
     `answer_start` is where the answer begins (its sign, where there is one; a blank that separates
     it from the prompt goes with the answer): everything before is the prompt. It equals

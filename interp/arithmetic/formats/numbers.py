@@ -1,10 +1,12 @@
 """Number styles: digit order, padding and separators, for writing and reading."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, NamedTuple
 
-from interp.arithmetic.formats.layout import Fixed, Piece, cells
+from interp.arithmetic.formats.layout import Cells, Fixed, Piece, cells
 from interp.arithmetic.formats.reading import Cursor
 
 MAX_DIGITS = 1000  # a model that repeats one digit for ever has not answered
@@ -39,6 +41,10 @@ class NumberStyle:
     least_first   least significant digit first
     separator     between groups of `group` digits ("" for none)
     groups_from   "right": the last group is full (12,345); "left": the first is (123,45)
+    pad_to        padded to so many digits, more than the task's; what is added is template text
+    whole         one token a number: one role for all its digits, a[0:3], however long it is
+    abuts         a digit that belongs to the template may stand next to it, so that exactly the
+                  padded width is read
     """
 
     padded: bool = False
@@ -46,17 +52,31 @@ class NumberStyle:
     separator: str = ""
     group: int = 3
     groups_from: Literal["right", "left"] = "right"
+    pad_to: int = 0
+    whole: bool = False
+    abuts: bool = False
 
-    def pieces(self, source: str, width: int) -> list[Piece]:
-        """The pieces of a number of `width` digits taken from the array `source`."""
-        columns = list(range(width) if self.least_first else range(width - 1, -1, -1))
-        if not self.separator:
-            return [cells(source, columns)]
+    def pieces(self, source: str, width: int, most: int | None = None) -> list[Piece]:
+        """The pieces of a number of `width` digits taken from the array `source`; a whole one has
+        the role of `most` digits."""
+        if self.whole:
+            return [_whole(source, self._columns(width), most or width)]
+        total = self.padded_width(width)
+        columns = self._columns(total)
         pieces: list[Piece] = []
-        for start, stop in self._groups(width):
+        for start, stop in self._groups(total) if self.separator else [(0, total)]:
             pieces.append(Fixed(self.separator if start else ""))
-            pieces.append(cells(source, columns[start:stop]))
+            for real, group in groupby(columns[start:stop], key=lambda column: column < width):
+                some = list(group)
+                pieces.append(cells(source, some) if real else Fixed("0" * len(some)))
         return pieces
+
+    def padded_width(self, width: int) -> int:
+        """Digits written of a number of `width` digits, the task's width if padded."""
+        return max(width, self.pad_to) if self.padded else width
+
+    def _columns(self, width: int) -> list[int]:
+        return list(range(width) if self.least_first else range(width - 1, -1, -1))
 
     def _groups(self, width: int) -> list[tuple[int, int]]:
         first = (width % self.group or self.group) if self.groups_from == "right" else self.group
@@ -69,7 +89,9 @@ class NumberStyle:
         Raises FormatError where there is no number or it has too many or too few digits. How it is
         grouped is left to the comparison with the rendered text.
         """
-        text = cursor.take(self._run, f"{what}, a number of {self._length(width)}")
+        width = self.padded_width(width)
+        run = self._at_most(width) if self.abuts else self._run
+        text = cursor.take(run, f"{what}, a number of {self._length(width)}")
         digits = self.ordered(text)
         if len(digits) > width or (self.padded and len(digits) < width):
             cursor.at -= len(text)
@@ -81,7 +103,11 @@ class NumberStyle:
 
     @property
     def _run(self) -> str:
-        return rf"\d(?:{re.escape(self.separator)}?\d)*" if self.separator else r"\d+"
+        return rf"\d(?:(?:{re.escape(self.separator)})?\d)*" if self.separator else r"\d+"
+
+    def _at_most(self, width: int) -> str:
+        between = f"(?:{re.escape(self.separator)})?" if self.separator else ""
+        return rf"\d(?:{between}\d){{0,{width - 1}}}"
 
     def ordered(self, text: str) -> str:
         """The digits of a written number, most significant first."""
@@ -101,7 +127,8 @@ class NumberStyle:
         does not have ("4,600" or "46.5" read as 4 or 46), or in a token whose text is not known
         ("4⁇"), is refused, not cut.
         """
-        pattern = rf"([+-]?)({self._run})"
+        width = self.padded_width(width)
+        pattern = rf"([+-]?)({self._at_most(width) if self.abuts else self._run})"
         look = re.search if anywhere else re.match
         found = look(pattern if anywhere else rf"\s*{pattern}", text, re.ASCII)
         if found is None:
@@ -132,3 +159,9 @@ class NumberStyle:
             return len(printed) == width and bool(sign) == signed
         top = printed[-1] if self.least_first else printed[0]
         return (top != "0" or len(printed) == 1) and (not sign or (sign == "-" and signed))
+
+
+def _whole(source: str, columns: Sequence[int], most: int) -> Cells:
+    """All digits under one role: `a0` of one digit at most, else `a[0:most]`."""
+    role = f"{source}0" if most == 1 else f"{source}[0:{most}]"
+    return Cells(source, tuple(columns), (role,) * len(columns))

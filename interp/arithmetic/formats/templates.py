@@ -31,13 +31,16 @@ from interp.arithmetic.formats.reading import Cursor, NotInFormat
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 
-Wording = Callable[[tuple[str, ...]], str]  # the operators of a problem → its markup
+Parts = tuple[Fixed | str, ...]  # in order: fixed text, or an operand's letter
+Wording = Callable[[tuple[str, ...]], "str | Parts"]  # the operators of a problem → its markup
 _MARKUP = re.compile(r"<(?P<operand>\w)>|\[(?P<role>\w+)\|(?P<text>[^\]]*)\]")
 
 
 @lru_cache(maxsize=1024)
-def marked_up(markup: str) -> tuple[Fixed | str, ...]:
-    """The parts of a markup in order: fixed text, or an operand's letter."""
+def marked_up(markup: str | Parts) -> Parts:
+    """The parts of a markup."""
+    if isinstance(markup, tuple):
+        return markup
     parts: list[Fixed | str] = []
     at = 0
     for found in _MARKUP.finditer(markup):
@@ -54,9 +57,11 @@ class TemplateFormat(Format):
     wording      the question's markup, given the operators
     suits        predicate of the tasks it can write
     style        number style of operands; `answer_style` of the answer
+    styles       (letter, style) of the operands with a style of their own
     fluent       True if the prompt is language rather than a formula
     lead         a blank in front of the answer that belongs to it, not to the prompt: a tokenizer
                  that reads " 7" as one token must find it whole on one side
+    end          text after the answer, with the role `eos`
     """
 
     name: str
@@ -66,6 +71,12 @@ class TemplateFormat(Format):
     answer_style: NumberStyle = field(default_factory=NumberStyle)
     fluent: bool = False
     lead: str = ""
+    styles: tuple[tuple[str, NumberStyle], ...] = ()
+    end: str = ""
+
+    def style_of(self, letter: str) -> NumberStyle:
+        """The number style of an operand."""
+        return dict(self.styles).get(letter, self.style)
 
     def accepts(self, task: Task) -> bool:
         return self.suits(task)
@@ -77,10 +88,12 @@ class TemplateFormat(Format):
             )
             for markup in map(self.wording, operator_choices(task))
         }
-        return self.style.padded and self.answer_style.padded and len(shapes) == 1
+        padded = [self.answer_style.padded, *(self.style_of(x).padded for x in task.operand_names)]
+        return all(padded) and len(shapes) == 1
 
     def answer_width(self, task: Task) -> int | None:
-        return task.answer_digits if self.answer_style.padded else None
+        style = self.answer_style
+        return style.padded_width(task.answer_digits) if style.padded else None
 
     def read_answer(self, text: str, task: Task, *, anywhere: bool = False) -> ReadAnswer:
         return self.answer_style.read(text, task.answer_digits, task.signed, anywhere)
@@ -100,11 +113,13 @@ class TemplateFormat(Format):
         """Layout keys, one row a problem: operators, lengths, answer length, sign."""
         choices = operator_choices(problems.task)
         columns = [_operator_index(problems, choices)]
-        widths = np.array(problems.task.operand_digits, dtype=np.int64)
         lengths = np.asarray(problems.lengths, dtype=np.int64)
-        columns += list(
-            (np.broadcast_to(widths, lengths.shape) if self.style.padded else lengths).T
-        )
+        task = problems.task
+        for place, (letter, width) in enumerate(
+            zip(task.operand_names, task.operand_digits, strict=True)
+        ):
+            fixed = np.full(len(problems), width, dtype=np.int64)
+            columns.append(fixed if self.style_of(letter).padded else lengths[:, place])
         if answers is not None:
             n, width = answers.digits.shape
             if self.answer_style.padded:
@@ -150,7 +165,7 @@ class TemplateFormat(Format):
                 continue
             start, place = cursor.at, places[part]
             found[part] = int(
-                self.style.take(cursor, task.operand_digits[place], f"operand {part}")
+                self.style_of(part).take(cursor, task.operand_digits[place], f"operand {part}")
             )
             if found[part] >= task.operand_limits[place]:
                 cursor.at = start
@@ -168,7 +183,8 @@ def _layout(
         if isinstance(part, Fixed):
             question.append(part)
         else:
-            question.extend(form.style.pieces(part, operand_width[part]))
+            most = task.operand_digits[task.operand_names.index(part)]
+            question.extend(form.style_of(part).pieces(part, operand_width[part], most))
     if not answered:
         return lay_out(question)
     length, negative = widths[-2:]
@@ -177,7 +193,8 @@ def _layout(
         answer.append(Cells("sign", (0,), ("sign",)))
     elif negative:
         answer.append(Fixed("-", "sign"))
-    answer.extend(form.answer_style.pieces("c", length))
+    answer.extend(form.answer_style.pieces("c", length, task.answer_digits))
+    answer.append(Fixed(form.end, "eos"))
     return lay_out([*question, *form.thoughts(task)], answer)
 
 
