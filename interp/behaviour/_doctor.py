@@ -1,46 +1,32 @@
-"""Diagnosis of a model's prompt by trial: format, digit order, padding and BOS."""
+"""Diagnosis of a model's prompt by trial: which of a list of templates does it answer best?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from interp.arithmetic import formats
-from interp.arithmetic.problems import Problems
-from interp.arithmetic.scoring import score
 from interp.arithmetic.tasks import Task
+from interp.behaviour.candidates import Choices
 from interp.behaviour.results.doctor import Diagnosis
-from interp.behaviour.search import with_shots, written_alike
-from interp.engine import answers
-from interp.engine.answers import MARGIN
+from interp.behaviour.search import with_shots
+from interp.behaviour.trials import Bench, Trial
+from interp.behaviour.ways import NAMED, Way
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources
-from interp.errors import ArithmoscopeError, Cancelled, InputError
+from interp.errors import InputError
 from interp.models.asking import Asked, sample
 from interp.models.model import Model
-from interp.models.prompts import PromptBatch
-from interp.models.tokens import digits_in
-from interp.results.intervals import wilson
 
-_PROSE = 16  # further tokens, for a number after words
+SURE = 0.05  # the largest p-value, corrected for the number of trials, of a prompt that fits
+_CLOSE = 0.02  # gains that differ by less are equal: the more probable answers decide
 _SHOWN = ("plain", "qa-short")  # formats also tried with few-shot examples
-_OTHERS = ("af1-", "commas-")  # wordings and groupings, left to the prompt search
-_NUMBERS = (
-    "accuracy_chosen_on",
-    "low_chosen_on",
-    "accuracy",
-    "low",
-    "high",
-    "readable",
-    "anywhere",
-    "anywhere_low",
-    "shuffled",
-)
+_OTHERS = ("af1-", "commas-", "random-")  # wordings and groupings, left to the prompt search
+_ROUNDS = 3  # of a search field by field
+_SMALL = 10_000_000  # parameters of a model that is asked in every way if none fits
+_GENERATED = 4  # trials whose answers are generated as well
 
 
 @shows_progress
@@ -58,24 +44,32 @@ def doctor(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """The accuracy of a model on the same problems in every format, and the format that it reads.
+    """The digits that a model gets right in each of a list of prompts, and the best of those tried.
 
     Args:
         asked, n, seed, held_out: as in `accuracy`, of prompts only the problems; None means the
             task on the model's card. Half of the problems of a task are balanced by operand length,
             because padding matters for short operands only.
-        formats: formats by name; None means those of the task without the wordings of the AF1
-            paper and groupings by commas, and few-shot ones with `shots` examples.
+        formats: formats by name or template; None means the templates below and the formats of the
+            task without the wordings of the AF1 paper and groupings by commas, those of a language
+            model also with `shots` examples.
         longest: maximum tokens of an answer; formats with longer answers are skipped, except the
             model's own.
         memory, cancel, progress: as in `engine.generate`.
 
-    Prompts begin with the tokenizer's own prefix. A prompt with and without the BOS token (a line
-    break, if it has none) is tried on the best format so far and on the model's own, and on all
-    formats if none is answered better than chance. Formats with identical text for these problems
-    and answers count as one.
+    Each prompt is scored by its forced accuracy per digit beside other problems' answers of the
+    same length (`by_digit`); a format with steps before the answer by its generated digits, since
+    the right steps give the answer away. The best gain on one half of the problems is chosen, of
+    gains within 0.02 the one with the more probable answers, and measured on the other half; it
+    fits if its p-value, times the number of trials, is at most 0.05.
 
-    Does not show: formats that the project does not have.
+    Templates are made from fields (`candidates`): all orders and paddings of operands and answer,
+    then, from the best on, one field at a time (delimiters, blanks), restricted to what the
+    tokenizer can write; the full product if none fits and the model is small. What the model
+    writes after right answers gives the end. With and without the BOS token are tried on the best
+    and on the model's own format.
+
+    Does not show: prompts outside this list.
 
     Raises:
         InputError: for no task, an unknown format, or fewer than two distinct problems.
@@ -84,31 +78,21 @@ def doctor(
         model, _task(model) if asked is None else asked, n=n, seed=seed, held_out=held_out,
         mixed=True,
     )  # fmt: skip
-    problems = drawn.problems
-    if len(problems) < 2:
+    if len(drawn.problems) < 2:
         raise InputError("a diagnosis needs at least two distinct problems: one for each half.")
-    names = _names(model, problems.task, formats, shots, seed)
-    alike = written_alike(problems, names, names[0])
-    chosen_on = np.random.default_rng(seed).permutation(len(problems)) < len(problems) // 2
-    bench = _Bench(model, problems, chosen_on, longest, Resources(memory, cancel, None))
-    starts = _starts(model)
-    steps, total = 0, len(alike) * len(starts)
-    trials: list[dict[str, Any]] = []
-    for name, start in _ways(list(alike), starts, trials):
-        if cancel is not None:
-            cancel.check()
-        also = ", ".join(map(repr, alike[name]))
-        trials.append(bench.trial(name, start) | {"also": also})
-        steps += 1
-        if progress is not None:
-            progress(steps, total)
-    if progress is not None and steps < total:
-        progress(total, total)
+    bench = Bench(model, drawn.problems, seed, longest, Resources(memory, cancel, progress))
+    _search(bench, _names(model, drawn.problems.task, formats, shots, seed), formats is None)
+    best = _best(bench.trials)
+    if formats is None:
+        best = bench.with_end(best)
+    shown = _generated(bench, best)
+    examples = bench.examples([bench.trials[i] for i in dict.fromkeys([best, 0])])
+    bench.finish()
     return Diagnosis(
         model=model.id,
-        task=problems.task.name,
-        n=len(problems),
-        n_distinct=len(problems),
+        task=drawn.problems.task.name,
+        n=len(drawn.problems),
+        n_distinct=len(drawn.problems),
         seed=seed,
         settings={
             **drawn.settings,
@@ -117,17 +101,20 @@ def doctor(
             "shots": tuple(shots),
             "longest": longest,
         },
-        trials=pd.DataFrame(trials),
-        best=_best(trials),
+        trials=pd.DataFrame([trial.row(shown, len(bench.asked)) for trial in bench.trials]),
+        best=best,
         digits_per_token=bench.digits_per_token,
-        n_reported=int((~chosen_on).sum()),
+        n_reported=len(bench.reported),
+        examples=examples,
+        end_share=bench.end_share,
     )
 
 
 def _task(model: Model) -> Task:
     if model.task is None:
         raise InputError(
-            f"{model.name} was trained for no task that is known: say which, such as 'add:2'."
+            f"{model.name} was trained for no task that is known: say which, such as 'add:2', or "
+            "have the tasks tried: interp.suggest(model)."
         )
     return model.task
 
@@ -135,7 +122,7 @@ def _task(model: Model) -> Task:
 def _names(
     model: Model, task: Task, given: Sequence[str] | None, shots: Sequence[int], seed: int
 ) -> list[str]:
-    """The formats to try, the model's own first."""
+    """The formats by name to try, the model's own first."""
     own = [name for name in model.formats[:1] if formats.format(name).accepts(task)]
     if given is not None:
         if isinstance(given, str) or not given:
@@ -148,137 +135,70 @@ def _names(
     return list(dict.fromkeys([*own, *styles, *shown]))
 
 
-def _starts(model: Model) -> list[str]:
-    """The prompt prefixes to try, the tokenizer's own first."""
-    tokens = model.tokens
-    own = tokens.tokenizer.decode(list(tokens.bos))
-    other = tokens.tokenizer.bos_token
-    if other is None:
-        line = tokens.tokenizer("\n", add_special_tokens=False)["input_ids"]
-        other = "\n" if len(line) == 1 and line[0] != tokens.tokenizer.unk_token_id else ""
-    return list(dict.fromkeys([own, "", other]))
-
-
-def _ways(
-    names: list[str], starts: list[str], trials: list[dict[str, Any]]
-) -> Iterator[tuple[str, str]]:
-    """Every format with the first prefix; then, given these results, the other prefixes."""
+def _search(bench: Bench, names: Sequence[str], generated: bool) -> None:
+    """Fill `bench.trials`: the named formats, then templates, then other beginnings."""
+    own = bench.starts[0]
     for name in names:
-        yield name, starts[0]
-    names = [trial["format"] for trial in trials if not trial["refusal"]]
-    best = trials[_best(trials)]
-    if best["low_chosen_on"] > best["shuffled"]:  # NaN if no format could be asked
-        names = [name for name in names if name in (trials[0]["format"], best["format"])]
-    for start in starts[1:]:
-        for name in names:
-            yield name, start
+        bench.try_format(name, own, NAMED.get(name))
+    choices = Choices(bench.model, bench.problems.task)
+    if generated:
+        bench.try_ways(choices.core(), own)
+        _by_field(bench, choices, own)
+        best = bench.trials[_best(bench.trials)]
+        if not bench.fits(best):
+            small = bench.model.n_parameters <= _SMALL
+            bench.try_ways(choices.all() if small else _begun(choices), own)
+            if bench.fits(bench.trials[_best(bench.trials)]):
+                _by_field(bench, choices, own)
+    _other_starts(bench, bench.starts if generated else [*bench.starts, "\n"])
 
 
-def _best(trials: Sequence[dict[str, Any]]) -> int:
+def _by_field(bench: Bench, choices: Choices, start: str) -> None:
+    """Change one field of the best way at a time, until none is better."""
+    for _ in range(_ROUNDS):
+        best = bench.trials[_best(bench.trials)]
+        if best.way is None:
+            return
+        bench.try_ways(choices.around(best.way), start)
+        if bench.trials[_best(bench.trials)] is best:
+            return
+
+
+def _begun(choices: Choices) -> Iterable[Way]:
+    for way in choices.core():
+        yield from (way._replace(begin=begin) for begin in choices.begins)
+
+
+def _other_starts(bench: Bench, starts: Sequence[str]) -> None:
+    """The tokens in front: on the best and the model's own format, on all if none fits."""
+    asked = bench.asked
+    if not asked:
+        return
+    best = bench.trials[_best(bench.trials)]
+    if bench.fits(best):
+        asked = [trial for trial in (bench.trials[0], best) if not trial.refusal]
+    for start in list(dict.fromkeys(starts))[1:]:
+        for trial in asked:
+            bench.try_format(trial.format, start, trial.way)
+
+
+def _best(trials: Sequence[Trial]) -> int:
     """The index of the best trial on the selection half; the first of equals."""
-    shares = [-1.0 if trial["refusal"] else trial["accuracy_chosen_on"] for trial in trials]
-    return int(np.argmax(shares))
+    gains = np.array([-np.inf if trial.refusal else trial.first.gain for trial in trials])
+    gains = np.nan_to_num(gains, nan=-np.inf)
+    if not np.isfinite(gains).any():
+        return 0
+    close = np.flatnonzero(gains >= gains.max() - _CLOSE)
+    return int(max(close, key=lambda i: (trials[i].log_probability, -i)))
 
 
-@dataclass(eq=False)
-class _Bench:
-    """The problems, shared by all trials."""
-
-    model: Model
-    problems: Problems
-    chosen_on: npt.NDArray[np.bool_]
-    longest: int
-    resources: Resources
-    digits_per_token: int = 0
-
-    def __post_init__(self) -> None:
-        self._written: dict[Any, list[list[int]]] = {}
-        self.row = self._telling_row()
-        order = np.random.default_rng(0).permutation(len(self.problems))
-        other = np.empty_like(order)
-        other[order] = np.roll(order, 1)  # another problem for each
-        self.others = self.problems[other]
-
-    def _telling_row(self) -> int:
-        """The row of a problem in the reported half whose answer is no palindrome."""
-        rows = np.flatnonzero(~self.chosen_on)
-        texts = [str(abs(int(value))) for value in self.problems.answers()[rows]]
-        told = (row for row, text in zip(rows, texts, strict=True) if text != text[::-1])
-        return int(next(told, rows[0]))
-
-    def trial(self, format: str, start: str) -> dict[str, Any]:
-        """One row of `Diagnosis.trials`."""
-        row: dict[str, Any] = {"format": format, "start": start, "refusal": ""}
-        try:
-            model = self.model
-            if start != model.tokens.tokenizer.decode(list(model.tokens.bos)):
-                model = model.starting_with(start)
-            return row | self._asked(model, format)
-        except Cancelled:
-            raise
-        except ArithmoscopeError as error:  # a format that cannot be asked is a finding
-            blank = dict.fromkeys(("prompt", "expected", "emitted"), "")
-            return row | {"refusal": str(error)} | blank | dict.fromkeys(_NUMBERS, np.nan)
-
-    def _asked(self, model: Model, format: str) -> dict[str, Any]:
-        question = model.prompts(self.problems, format=format, answer="none")
-        told = model.prompts(self.problems, format=format)
-        widths = [len(d[1]) for role in told.roles if (d := digits_in(role))]
-        self.digits_per_token = max(self.digits_per_token, *widths)
-        right = answers.right_texts(question, told)
-        need = int((told.lengths - question.lengths).max())
-        room = model.room(int(question.lengths.max()))
-        if need > self.longest and format != self.model.formats[0]:
-            raise InputError(
-                f"its answers take {need} tokens, more than longest={self.longest}: ask for it "
-                f"alone, formats=[{format!r}], with a larger one."
-            )
-        if not formats.format(format).fixed_width(self.problems.task):
-            need += MARGIN
-        one_line = not any("\n" in text for text in right)
-        spelling = answers.spelling_of(model, question, told)
-        rows = self._continued(model, question, min(need + _PROSE, room), one_line)
-        texts = [spelling.text(row[:need]).rstrip("\n") for row in rows]
-        prose = [spelling.text(row).rstrip("\n") for row in rows]
-        return {
-            "prompt": question.texts[self.row],
-            "expected": right[self.row],
-            "emitted": prose[self.row],
-            **self._scores(texts, prose, format),
-        }
-
-    def _continued(
-        self, model: Model, question: PromptBatch, new: int, one_line: bool
-    ) -> list[list[int]]:
-        """The model's continuations; formats with the same prompts are generated once."""
-        key = (model.tokens.bos, question.texts, one_line)
-        known = self._written.get(key)
-        if known is None or len(known[0]) < new:
-            known = self._written[key] = answers.generate(
-                model,
-                question,
-                max_new_tokens=new,
-                stop_tokens=answers.stops(model, one_line),
-                memory=self.resources.memory,
-                cancel=self.resources.cancel,
-            ).tolist()
-        return [row[:new] for row in known]
-
-    def _scores(self, texts: list[str], prose: list[str], format: str) -> dict[str, float]:
-        told = ~self.chosen_on
-        strict = score(self.problems, texts, format)
-        loose = score(self.problems, prose, format, anywhere=True)["exact"].to_numpy(bool)
-        shuffled = score(self.others, texts, format)["exact"].to_numpy(bool)
-        exact = strict["exact"].to_numpy(bool)
-        low, high = wilson(exact[told].sum(), told.sum())
-        return {
-            "accuracy_chosen_on": float(exact[self.chosen_on].mean()),
-            "low_chosen_on": float(wilson(exact[self.chosen_on].sum(), self.chosen_on.sum()).low),
-            "accuracy": float(exact[told].mean()),
-            "low": float(low),
-            "high": float(high),
-            "readable": float(strict["parsed"].to_numpy(bool)[told].mean()),
-            "anywhere": float(loose[told].mean()),
-            "anywhere_low": float(wilson(loose[told].sum(), told.sum()).low),
-            "shuffled": float(shuffled.mean()),
-        }
+def _generated(bench: Bench, best: int) -> list[Trial]:
+    """Generate the answers of the default, the best and the runners-up."""
+    order = sorted(bench.asked, key=lambda trial: -trial.first.gain)
+    chosen = [bench.trials[0], bench.trials[best], *order]
+    shown: list[Trial] = []
+    for trial in chosen:
+        if not trial.refusal and trial not in shown and len(shown) < _GENERATED:
+            bench.generate(trial)
+            shown.append(trial)
+    return shown

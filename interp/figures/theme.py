@@ -102,7 +102,7 @@ def frame(
         where = {"y": 1 - 40 / figure.layout.height, "yref": "container"}
         figure.update_layout(legend={**line, **where})
     figure.add_annotation(
-        text="<br>".join(lines),
+        text=escape_math("<br>".join(lines)),
         xref="paper",
         yref="paper",
         x=0,
@@ -142,6 +142,11 @@ def error_bars(
         "width": 2 if thin else 3,
         **({} if colour is None else {"color": colour}),
     }
+
+
+def escape_math(text: str) -> str:
+    """The text with its dollars as entities: Plotly sends what stands between two to MathJax."""
+    return text.replace("$", "&#36;")
 
 
 def translucent(colour: str, alpha: float) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from interp.behaviour.results.doctor import Diagnosis
 from interp.figures.registry import renders
-from interp.figures.theme import ACCENT, GREY, INK, error_bars, frame
+from interp.figures.theme import ACCENT, GREY, INK, error_bars, escape_math, frame
 
 _MOST = 24
 _LONGEST = 26  # characters of prompt and answer beside a row
@@ -17,19 +17,23 @@ _LONGEST = 26  # characters of prompt and answer beside a row
 
 @renders(Diagnosis)
 def doctor(result: Diagnosis) -> go.Figure:
-    """Accuracy of each trial, the best on top, with one prompt and the model's answer."""
+    """Digits right in each trial beside chance, the best on top, with one prompt and the model's
+    answer."""
     table = result.trials.assign(
         label=[_label(row, number == 0) for number, row in enumerate(result.trials.itertuples())],
         best=[number == result.best for number in range(len(result.trials))],
     )
     asked = table[table["refusal"] == ""]
-    asked = asked.sort_values(["best", "accuracy"], kind="stable").tail(_MOST)
+    measured = _measured(result)
+    asked = asked.sort_values(["best", measured.value], kind="stable")
+    left_out = max(0, len(asked) - _MOST)
+    asked = asked.tail(_MOST)
     figure = go.Figure()
-    figure.add_trace(_shuffled(asked))
-    figure.add_trace(_accuracy(asked))
+    figure.add_trace(_chance(asked, measured))
+    figure.add_trace(_right(asked, measured))
     for row in asked.itertuples():
         figure.add_annotation(
-            text=f"{_shown(row.prompt)} → <b>{_shown(row.emitted)}</b>",
+            text=_shown(row.prompt) + (f" → <b>{_shown(row.emitted)}</b>" if row.emitted else ""),
             x=1.02,
             xref="paper",
             y=row.label,
@@ -37,14 +41,15 @@ def doctor(result: Diagnosis) -> go.Figure:
             showarrow=False,
             font={"size": 11, "color": INK if row.best else GREY, "family": "monospace"},
         )
-    figure.update_xaxes(title="exact answers", range=[-0.01, 1.01], tickformat=".0%")
+    figure.update_xaxes(title=measured.title, range=[-0.01, 1.01], tickformat=".0%")
     figure.update_yaxes(type="category", tickfont={"color": INK})
     refused = len(table) - len(table[table["refusal"] == ""])
     figure = frame(
         figure,
         title="How does it want to be asked?",
         caption=f"{result.caption} · n reported: {result.n_reported} · {refused} ways could not be "
-        "asked · right: one prompt and what the model writes",
+        f"asked, {left_out} worse ones are left out · right: a prompt and, where it was asked to "
+        "write, the model's answer",
         notes=result.notes,
         verdict=result.verdict.replace("<", "&lt;") if result.verdict else None,
         height=max(220, 26 * len(asked) + 60),
@@ -53,43 +58,62 @@ def doctor(result: Diagnosis) -> go.Figure:
     return figure.update_layout(margin={"r": 360})
 
 
+class _Measured(NamedTuple):
+    """The columns that are drawn: by digit, or exact answers in a Result of an earlier version."""
+
+    value: str
+    low: str
+    high: str
+    chance: str
+    title: str
+
+
+def _measured(result: Diagnosis) -> _Measured:
+    if result.by_digit:
+        title = "answer digits right, given the right ones before"
+        return _Measured("digits", "digits_low", "digits_high", "digits_of_others", title)
+    return _Measured("accuracy", "low", "high", "shuffled", "exact answers")
+
+
 def _label(row: Any, own: bool) -> str:
     start = f" · begun with {row.start!r}" if row.start else ""
-    return f"{row.format}{start}{' (default)' if own else ''}"
+    name = escape_math(repr(row.format)[1:-1])
+    return f"{name}{start}{' (default)' if own else ''}"
 
 
-def _accuracy(asked: pd.DataFrame) -> go.Scatter:
+def _right(asked: pd.DataFrame, measured: _Measured) -> go.Scatter:
+    value = asked[measured.value]
     return go.Scatter(
-        x=asked["accuracy"],
+        x=value,
         y=asked["label"],
         mode="markers",
         cliponaxis=False,
         name="half that nothing was chosen on",
-        error_x=error_bars(asked["accuracy"], asked["low"], asked["high"], ACCENT),
+        error_x=error_bars(value, asked[measured.low], asked[measured.high], ACCENT),
         marker={
             "size": 9,
             "color": [ACCENT if best else "white" for best in asked["best"]],
             "line": {"color": ACCENT, "width": 1.5},
         },
-        customdata=asked[["anywhere", "readable"]],
-        hovertemplate="%{y}: %{x:.3f}<br>a number anywhere: %{customdata[0]:.3f}<br>"
+        customdata=asked[["accuracy", "readable"]],
+        hovertemplate="%{y}: %{x:.3f}<br>exact when generated: %{customdata[0]:.3f}<br>"
         "readable: %{customdata[1]:.3f}<extra></extra>",
     )
 
 
-def _shuffled(asked: pd.DataFrame) -> go.Scatter:
+def _chance(asked: pd.DataFrame, measured: _Measured) -> go.Scatter:
     return go.Scatter(
-        x=asked["shuffled"],
+        x=asked[measured.chance],
         y=asked["label"],
         mode="markers",
         cliponaxis=False,
-        name="answers shuffled among problems",
+        name="against other problems' answers of the same length",
         marker={"symbol": "line-ns", "size": 9, "line": {"color": GREY, "width": 1.5}},
-        hovertemplate="%{y}, shuffled: %{x:.3f}<extra></extra>",
+        hovertemplate="%{y}, against others: %{x:.3f}<extra></extra>",
     )
 
 
 def _shown(text: str) -> str:
     line = text.replace("\n", "⏎")
     cut = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-    return cut.replace("<", "&lt;")
+    return escape_math(cut.replace("<", "&lt;"))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
+from interp.behaviour.ways import Way, described
 from interp.errors import InputError
 from interp.results.calls import asked_code
 from interp.results.display import number
 from interp.results.result import MIN_DISTINCT, Result
 
-_READS = {  # description of a format, by its name
-    "plain": "reads numbers as long as they are, most significant digit first",
-    "padded": "reads numbers padded with zeros, most significant digit first",
-    "reversed": "reads and writes the least significant digit first, padded with zeros",
-    "reversed-answer": "writes its answer least significant digit first, padded with zeros",
+SURE = 0.05  # the largest p-value, corrected for the number of trials, of a prompt that fits
+_READS = {  # description of a format that is no template, by its name
     "modular": "reads one token a number",
     "qa-short": "wants to be asked in words",
     "calculate": "wants to be asked in words",
@@ -27,27 +27,36 @@ _READS = {  # description of a format, by its name
     "scratchpad": "writes its steps before the answer",
     "scratchpad-detailed": "writes its steps before the answer",
 }
+_NO_EXAMPLES = ("format", "start", "prompt", "expected", "emitted")
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Diagnosis(Result):
-    """Accuracy on a small sample of problems in every format and with every prompt prefix.
+    """Digits that a model gets right in each prompt tried, beside chance.
 
     The best trial is chosen on one half of the problems; everything else is measured on the other
-    half. Intervals are Wilson's.
+    half, with Wilson's intervals whose trials are the problems.
 
     Args:
-        trials: one row for each format and prefix, the model's own first: `format`, `also` (formats
-            with identical text for these problems), `start` (prefix of every prompt, '' for none),
-            `refusal` (why it could not be asked, else ''); `prompt`, `expected` and `emitted` for
-            one problem; `accuracy_chosen_on` on the first half with its bound `low_chosen_on`; on
-            the other half `accuracy` with `low` and `high`, `readable` (share of answers with a
-            number at the format's position) and `anywhere` (accuracy of the first number at any
-            position) with `anywhere_low`; `shuffled` (accuracy of the same answers against other
-            problems). NaN if it was not asked.
+        trials: one row for each format and text in front, the model's own first: `format`, `also`
+            (formats with identical text for these problems), `start` (tokens in front of every
+            prompt), `refusal` (why it could not be asked, else ''); the fields of its template
+            (`signs` … `end`, '' of a format that is none); `gain_chosen_on` and
+            `log_probability_chosen_on` (of the right answer) on the first half; on the other half
+            `digits` (forced accuracy per digit) with its bounds, `digits_of_others` (the same
+            choices against other problems' answers of the same length), `gain` ((digits −
+            digits_of_others) / (1 − digits_of_others)) and `p` (that digits are no better, times
+            the number of trials). `prompt`, `expected` and, where answers were generated, `emitted`
+            for one problem, `accuracy` (exact) with `low` and `high`, `readable` (share of answers
+            with a number at the format's position), `anywhere` (accuracy of the first number at
+            any position) with `anywhere_low`, and `shuffled` (the same answers against other
+            problems); else NaN.
         best: the row with the best result on the first half.
         digits_per_token: the maximum number of digits in one token; 0 if no trial could be written.
         n_reported: problems in the other half.
+        examples: two problems in the best and in the model's own prompt, with its answers.
+        end_share: share of right answers after which the model writes the end of the best
+            template; NaN if that could not be seen.
     """
 
     analysis: ClassVar[str] = "doctor"
@@ -56,8 +65,15 @@ class Diagnosis(Result):
         "what a model can do at its best prompt: that is the prompt search's question",
     )
     meanings: ClassVar[Mapping[str, str]] = {
-        "exact_accuracy": "share of right answers to the best prompt, on the half that did not "
-        "choose it, 0 to 1",
+        "digit_accuracy": "share of the answer's digits that are the first choice after the right "
+        "ones, best prompt, on the half that did not choose it, 0 to 1",
+        "digit_accuracy_of_others": "the same against other problems' answers of the same length, "
+        "the control",
+        "gain": "digit accuracy above that control, of what is possible; 1 is all right, 0 chance",
+        "p": "p-value that the best prompt's digits are at chance, times the number of trials",
+        "default_digit_accuracy": "digit accuracy of the model's default prompt, 0 to 1",
+        "exact_accuracy": "share of right generated answers to the best prompt, on the half that "
+        "did not choose it, 0 to 1",
         "exact_accuracy_low": "lower end of its 95 % interval",
         "exact_accuracy_high": "upper end of its 95 % interval",
         "default_accuracy": "share of right answers to the model's default prompt, 0 to 1",
@@ -75,6 +91,8 @@ class Diagnosis(Result):
     best: int
     digits_per_token: int
     n_reported: int
+    examples: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_NO_EXAMPLES))
+    end_share: float = math.nan
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,13 +108,45 @@ class Diagnosis(Result):
         """The trials that could be asked."""
         return self.trials[self.trials["refusal"] == ""]
 
+    @property
+    def by_digit(self) -> bool:
+        """True if digits were scored; an earlier version scored exact answers alone."""
+        return "digits" in self.trials
+
+    @property
+    def format(self) -> str:
+        """The format of the best trial, which `format=` takes."""
+        return str(self.trials["format"].iloc[self.best])
+
+    @property
+    def start(self) -> str:
+        """The tokens in front of the best trial's prompts, which `model.starting_with` takes."""
+        return str(self.trials["start"].iloc[self.best])
+
+    @property
+    def fits(self) -> bool:
+        """True if the best trial is better than chance on the reported half, corrected for the
+        number of trials."""
+        best = self.trials.iloc[self.best]
+        if not self.by_digit:
+            return bool(best["low"] > best["shuffled"])
+        return bool(best["p"] <= SURE)
+
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """`exact_accuracy` of the best trial with its bounds, `default_accuracy` of the model's
-        own, `shuffled_accuracy`, `readable` and `unreadable` (the rest) of the best, all on the
-        reported half; the numbers of trials `tried` and `refused`."""
+        """The numbers of the best trial and of the model's own on the reported half; the numbers
+        of trials `tried` and `refused`."""
         best, default = self.trials.iloc[self.best], self.trials.iloc[0]
-        return {
+        digits = {}
+        if self.by_digit:
+            digits = {
+                "digit_accuracy": float(best["digits"]),
+                "digit_accuracy_of_others": float(best["digits_of_others"]),
+                "gain": float(best["gain"]),
+                "p": float(best["p"]),
+                "default_digit_accuracy": float(default["digits"]),
+            }
+        return digits | {
             "exact_accuracy": float(best["accuracy"]),
             "exact_accuracy_low": float(best["low"]),
             "exact_accuracy_high": float(best["high"]),
@@ -131,28 +181,64 @@ class Diagnosis(Result):
         )
 
     def conclusion(self) -> str | None:
-        """The fault in the model's prompt, if any, and the remedy."""
+        """The best prompt of those tried, what is special about it, and two answers to it."""
         if self.asked.empty:
             return f"No format can be written for this model: {self.trials['refusal'].iloc[0]}"
+        if not self.fits:
+            return self._nothing_fits() + self._packed()
         best, default = self.trials.iloc[self.best], self.trials.iloc[0]
-        if not best["low"] > best["shuffled"]:
-            return self._nothing_works() + self._packed()
+        among = f"the best of {len(self.asked)} prompts tried"
         if self.best == 0:
-            return f"It is asked rightly: {_answered(best)} ({_way(best)}).{self._packed()}"
-        if default["refusal"]:
-            before = f"As it is asked by default it cannot be: {default['refusal']}"
-            return f"{_remedy(best, default)} {before}{self._packed()}"
-        if not best["low"] > default["accuracy"]:
-            return (
-                f"It can be asked as it is ({_way(default)}): {_answered(default)}, and no other "
-                f"way is clearly better.{self._packed()}"
+            said = f"It is asked rightly, as far as was tried: {among} is its own, {_way(best)}"
+        elif default["refusal"]:
+            said = f"{_remedy(best, default, among)}. As it is asked by default it cannot be: "
+            said += str(default["refusal"]).rstrip(".")
+        elif self.by_digit and not self._better(best, default):
+            said = (
+                f"It can be asked as it is ({_way(default)}): {self._answered(default)}. The best "
+                f"of {len(self.asked)} prompts tried, {_way(best)}, is not clearly better"
             )
-        was = f"{number(100 * default['accuracy'])} % as it is asked by default"
-        return f"{_remedy(best, default)} {_answered(best)}, against {was}.{self._packed()}"
+        else:
+            said = f"{_remedy(best, default, among)}, against {self._short(default)} as it is asked"
+            said += " by default"
+        return f"{said}. {self._answered(best)}. {self._said()}{self._packed()}".strip()
 
-    def _nothing_works(self) -> str:
+    def _better(self, best: Any, default: Any) -> bool:
+        """True if the intervals of the digits do not overlap."""
+        return not best["digits_low"] <= default["digits_high"]
+
+    def _short(self, trial: Any) -> str:
+        if self.by_digit:
+            return f"{number(100 * trial['digits'])} % of digits"
+        return f"{number(100 * trial['accuracy'])} %"
+
+    def _answered(self, trial: Any) -> str:
+        """The digits beside chance, and the exact answers where they were generated."""
+        exact = ""
+        if not np.isnan(trial["accuracy"]):
+            low, high = (number(100 * trial[end]) for end in ("low", "high"))
+            exact = f"{number(100 * trial['accuracy'])} % of generated answers are exact "
+            exact += f"({low} to {high} %)"
+        if not self.by_digit:
+            return exact
+        low, high = (number(100 * trial[f"digits_{end}"]) for end in ("low", "high"))
+        return (
+            f"{number(100 * trial['digits'])} % of forced answer digits are right "
+            f"({low} to {high} %), of other problems' {number(100 * trial['digits_of_others'])} %"
+        ) + (f"; {exact}" if exact else "")
+
+    def _said(self) -> str:
+        """Two prompts of the best trial with the model's answers."""
+        best = self.trials.iloc[self.best]
+        mine = self.examples[
+            (self.examples["format"] == best["format"]) & (self.examples["start"] == best["start"])
+        ]
+        pairs = [f"to {row.prompt!r} {row.emitted!r}" for row in mine.itertuples()]
+        return f"It writes {' and '.join(pairs)}." if pairs else ""
+
+    def _nothing_fits(self) -> str:
         asked = self.asked
-        wordy = asked.loc[asked["anywhere"].idxmax()]
+        wordy = asked.loc[asked["anywhere"].fillna(-1).idxmax()]
         said = f"To {wordy['prompt']!r} it writes {wordy['emitted']!r}."
         if wordy["anywhere_low"] > max(wordy["shuffled"], wordy["high"]):
             return (
@@ -163,16 +249,12 @@ class Diagnosis(Result):
                 f"interp.behaviour.search_prompts."
             )
         best = self.trials.iloc[self.best]
-        if not asked[["readable", "anywhere"]].to_numpy(float).any():
-            return (
-                f"No answer can be read in any of {len(asked)} ways to ask, so how many are right "
-                f"is not known. {said} Compare that prompt with a line that it was trained on."
-            )
         return (
-            f"It answers no better than chance in any of {len(asked)} ways to ask, "
-            f"{_answered(best)} at best ({_way(best)}). To {best['prompt']!r} it writes "
-            f"{best['emitted']!r}, where {best['expected']!r} is right. Compare that prompt with a "
-            f"line that it was trained on, and its task with {self.task}."
+            f"None of the {len(asked)} prompts tried fits: in the best of them, {_way(best)}, "
+            f"{self._answered(best)}, which is no better than chance. To {best['prompt']!r} it "
+            f"writes {best['emitted']!r}, where {best['expected']!r} is right. Compare that prompt "
+            f"with a line that it was trained on, write it as a template, such as "
+            f"format='${{a}}+{{b}}={{c:reversed}}$', and its task with {self.task}."
         )
 
     def _packed(self) -> str:
@@ -184,24 +266,30 @@ class Diagnosis(Result):
         )
 
 
-def _remedy(best: Any, default: Any) -> str:
-    """The model's behaviour, and the prompt that suits it."""
-    style, _, examples = best["format"].partition("@")
-    does, asks = [], []
+def _remedy(best: Any, default: Any, among: str) -> str:
+    """The best prompt, and how it differs from the default one."""
+    asks, differs = [], []
     if best["format"] != default["format"]:
-        does.append("needs solved examples" if examples else _READS.get(style, f"reads {style}"))
         same = f" ({best['also']} writes these problems alike)" if best["also"] else ""
-        asks.append(f"pass format={best['format']!r}{same}")
+        asks.append(f"format={best['format']!r}{same}")
+        differs += _differences(best, default)
     if best["start"] != default["start"]:
-        what = f"a prompt that begins with {best['start']!r}" if best["start"] else "no BOS token"
-        does.append(f"wants {what}")
-        asks.append(f"use model.starting_with({best['start']!r})")
-    return f"This model {' and '.join(does)}: {' and '.join(asks)}."
+        differs.append(
+            f"prompts begin with {best['start']!r} (start)" if best["start"] else "no BOS"
+        )
+        asks.append(f"model.starting_with({best['start']!r})")
+    return f"{among[:1].upper()}{among[1:]} is {' and '.join(asks)}: {'; '.join(differs)}"
 
 
-def _answered(trial: Any) -> str:
-    low, high = (number(100 * trial[end]) for end in ("low", "high"))
-    return f"{number(100 * trial['accuracy'])} % exact ({low} to {high} %)"
+def _differences(best: Any, default: Any) -> list[str]:
+    """What the best template does otherwise than the default one."""
+    mine, its = Way.of_row(best), Way.of_row(default)
+    style, _, examples = str(best["format"]).partition("@")
+    if mine is not None:
+        return described(mine, its) or ["written as people write it"]
+    if examples:
+        return ["it needs solved examples"]
+    return [f"it {_READS.get(style, f'reads {style}')}"]
 
 
 def _way(trial: Any) -> str:
