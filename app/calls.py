@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from interp.catalogue import Entry
     from interp.models.model import Model
     from interp.models.prompts import PromptBatch
+
+
+_LANGUAGE = 1000  # tokens of a vocabulary: a language model is asked as one likes
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,37 @@ def _asked(
     return ((asked,) if analysis.asks == "task" else (model, asked)), drawn
 
 
+def untold(model: Model) -> bool:
+    """True for a model of arithmetic alone, by its vocabulary, whose card tells no format."""
+    return "format" not in (model.card or {}) and model.shape.d_vocab <= _LANGUAGE
+
+
+def proposed(
+    model: Model, sample: Sample, say: Callable[[str], None], **job: Any
+) -> tuple[Model, Sample]:
+    """The model and the sample with the task, format and tokens in front that `interp.suggest`
+    finds, where no card and no flag tells the format; `say` takes its evidence.
+
+    Raises:
+        InputError: where no task is given and none of the prompts tried fits.
+    """
+    if sample.format is not None or not untold(model):
+        return model, sample
+    import interp
+
+    found = interp.suggest(model, task=sample.task, seed=sample.seed, **job)
+    say(f"No card tells how {model.name} is asked. {found.task}: {found.conclusion()}")
+    if not found.fits:
+        if sample.task is None:
+            raise InputError(
+                f"no prompt that was tried fits {model.name}: give --task and --format"
+            )
+        return model, sample
+    if found.start != found.trials["start"].iloc[0]:
+        model = model.starting_with(found.start)
+    return model, replace(sample, task=found.task, format=found.format)
+
+
 def problems_of(model: Model | None, sample: Sample) -> Problems:
     """The problems of a sample: by its sampler, or as the library draws them."""
     from interp.models.asking import asked_problems
@@ -117,6 +151,7 @@ def task_of(model: Model, name: str | None) -> str:
         return name
     if model.task is None:
         raise InputError(
-            f"{model.name} was trained for no one task: say which, such as --task add:1"
+            f"{model.name} was trained for no one task: say which, such as --task add:1, or have "
+            "the tasks tried: arithmoscope suggest"
         )
     return model.task.name

@@ -65,6 +65,7 @@ from .arithmetic.tasks import (
 from .arithmetic.tasks import (
     task as task,
 )
+from .behaviour._suggest import suggest as suggest
 from .engine._cache import cache as cache
 from .engine.requests import Cancel as Cancel
 from .errors import (

@@ -170,6 +170,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=80,
     ),
     Entry(
+        name="suggest",
+        function="interp.behaviour._suggest:suggest",
+        kind="doctor",
+        result="interp.behaviour.results.doctor:Diagnosis",
+        figures="interp.behaviour.figures.doctor",
+        command="suggest",
+        question="Which task and prompt does a model without a card answer?",
+        asks="model",
+        n=80,
+    ),
+    Entry(
         name="suites.noisy_prefix",
         function="interp.suites._noisy_prefix:noisy_prefix",
         kind="noisy_prefix",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
-from app.calls import Sample
+from app.calls import Sample, proposed
 from app.commands.ablations import Flags, ablated, check
 from app.commands.finish import finish
 from app.commands.options import (
@@ -146,6 +146,7 @@ def ablate(
 
         load = partial(interp.load, device=device, dtype=dtype)
         loaded = load(model)
+        loaded, sample = proposed(loaded, sample, watch.say, cancel=watch.cancel)
         watch.step(f"{method} of {model}")
         job = {"progress": watch.progress, "cancel": watch.cancel}
         result = ablated(method, loaded, sample, flags, load, **job)

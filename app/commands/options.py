@@ -12,7 +12,7 @@ from typer import Option
 
 from interp.errors import InputError
 
-_COMMA = re.compile(r",(?![^\[(]*[\])])")  # outside brackets
+_COMMA = re.compile(r",(?![^\[({]*[\])}])")  # outside brackets
 
 ModelName = Annotated[
     str, Option("--model", "-m", help="A fixture's name, a folder, a .gguf file or a Hub id.")
@@ -32,7 +32,11 @@ CountOrNone = Annotated[
 Seed = Annotated[int, Option("--seed", help="Of every random choice.")]
 FormatName = Annotated[
     str | None,
-    Option("--format", help="How a problem is written: padded, reversed, plain@2:0 (two shots), …"),
+    Option(
+        "--format",
+        help="How a problem is written: padded, reversed, plain@2:0 (two shots), …; or a template, "
+        "'${a}+{b}={c:reversed}$'. Left out: the card's, or what is found by trial.",
+    ),
 ]
 SamplerName = Annotated[
     str, Option("--sampler", help="uniform, carries, cascades, propagation, lengths or simple.")
@@ -86,7 +90,7 @@ def assignments(
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas outside brackets.
+    """Names separated by commas outside brackets and braces.
 
     >>> names("carry[1], product[0,1]")
     ('carry[1]', 'product[0,1]')

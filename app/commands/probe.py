@@ -150,7 +150,7 @@ def probe(
     with Watch(f"loading {model}") as watch:
         import interp
         import probes
-        from app.calls import Sample, problems_of
+        from app.calls import Sample, problems_of, proposed
 
         options: dict[str, Any] = {
             "sites": names(sites),
@@ -161,13 +161,15 @@ def probe(
         }
         loaded = interp.load(str(model), device=device, dtype=dtype)
         drawn = None if sampler == "uniform" else sampler
-        chosen = problems_of(loaded, Sample(task, n, seed, None, drawn, held_out))
+        sample = Sample(task, n, seed, format, drawn, held_out)
+        loaded, sample = proposed(loaded, sample, watch.say, cancel=watch.cancel)
+        chosen = problems_of(loaded, sample)
         wanted = target_names(chosen, targets) if targets else None
         watch.step(f"probing {loaded.name} on {len(chosen):,} problems")
         try:
             result = probes.probe(
-                loaded, chosen, targets=wanted, seed=seed, format=format, split=split, turns=turns,
-                memory=int(memory * 2**30), store=store, resume=kept, jobs=jobs,
+                loaded, chosen, targets=wanted, seed=seed, format=sample.format, split=split,
+                turns=turns, memory=int(memory * 2**30), store=store, resume=kept, jobs=jobs,
                 backend=backend,
                 progress=watch.progress, cancel=watch.cancel, **options,
             )  # fmt: skip

@@ -41,6 +41,10 @@ class Watch:
         """Start a new step with this label; reset the count."""
         self._bar.reset(self._task, total=None, description=label)
 
+    def say(self, text: str) -> None:
+        """Print a line on standard error, above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
     def describe(self, label: str) -> None:
         """Change the label of the current step; keep the count."""
         self._bar.update(self._task, description=label)

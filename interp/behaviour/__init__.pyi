@@ -1,5 +1,6 @@
 from ._accuracy import accuracy as accuracy
 from ._doctor import doctor as doctor
+from ._suggest import suggest as suggest
 from .errors import (
     error_taxonomy as error_taxonomy,
 )
