@@ -79,8 +79,8 @@ def _likeliest(model: Model, seed: int, resources: Resources) -> Task:
             gains[task] = max(found)
     if not gains:
         raise InputError(
-            f"{model.name} has no tokens, or no room, for any task that is tried. Say how a line of "
-            "its training looks: task='add:2', format='{a}+{b}={c}', each with the right numbers."
+            f"{model.name} has no tokens, or no room, for any task that is tried. Say how a line "
+            "of its training looks, such as task='add:2', format='{a}+{b}={c}'."
         )
     best = max(gains.values())
     return [task for task, gain in gains.items() if gain >= best - _CLOSE][-1]
