@@ -20,12 +20,12 @@ from interp.errors import InputError
 from interp.models.asking import Asked, sample
 from interp.models.model import Model
 
-SURE = 0.05  # the largest p-value, corrected for the number of trials, of a prompt that fits
 _CLOSE = 0.02  # gains that differ by less are equal: the more probable answers decide
 _SHOWN = ("plain", "qa-short")  # formats also tried with few-shot examples
 _OTHERS = ("af1-", "commas-", "random-")  # wordings and groupings, left to the prompt search
 _ROUNDS = 3  # of a search field by field
-_SMALL = 10_000_000  # parameters of a model that is asked in every way if none fits
+_ABREAST = 2  # ways whose fields are changed in a round
+_SMALL = 10_000_000  # parameters of a model that is asked in more ways at once
 _GENERATED = 4  # trials whose answers are generated as well
 
 
@@ -63,11 +63,11 @@ def doctor(
     gains within 0.02 the one with the more probable answers, and measured on the other half; it
     fits if its p-value, times the number of trials, is at most 0.05.
 
-    Templates are made from fields (`candidates`): all orders and paddings of operands and answer,
-    then, from the best on, one field at a time (delimiters, blanks), restricted to what the
-    tokenizer can write; the full product if none fits and the model is small. What the model
-    writes after right answers gives the end. With and without the BOS token are tried on the best
-    and on the model's own format.
+    Templates are made from fields (`ways`), restricted to what the tokenizer can write: all orders
+    and paddings of operands and answer, of a model below ten million parameters with all
+    delimiters in front; then one field of the two best ways at a time (delimiters, blanks); and
+    the full product if none fits. What the model writes after right answers gives the end. With and
+    without the BOS token are tried on the best and on the model's own format.
 
     Does not show: prompts outside this list.
 
@@ -142,24 +142,23 @@ def _search(bench: Bench, names: Sequence[str], generated: bool) -> None:
         bench.try_format(name, own, NAMED.get(name))
     choices = Choices(bench.model, bench.problems.task)
     if generated:
-        bench.try_ways(choices.core(), own)
+        small = bench.model.n_parameters <= _SMALL
+        bench.try_ways(_begun(choices) if small else choices.core(), own)
         _by_field(bench, choices, own)
-        best = bench.trials[_best(bench.trials)]
-        if not bench.fits(best):
-            small = bench.model.n_parameters <= _SMALL
+        if not bench.fits(bench.trials[_best(bench.trials)]):
             bench.try_ways(choices.all() if small else _begun(choices), own)
-            if bench.fits(bench.trials[_best(bench.trials)]):
-                _by_field(bench, choices, own)
+            _by_field(bench, choices, own)
     _other_starts(bench, bench.starts if generated else [*bench.starts, "\n"])
 
 
 def _by_field(bench: Bench, choices: Choices, start: str) -> None:
-    """Change one field of the best way at a time, until none is better."""
+    """Change one field at a time of the best ways, until none is better."""
     for _ in range(_ROUNDS):
         best = bench.trials[_best(bench.trials)]
-        if best.way is None:
-            return
-        bench.try_ways(choices.around(best.way), start)
+        ways = [trial for trial in bench.asked if trial.way is not None]
+        for trial in sorted(ways, key=lambda trial: -trial.first.gain)[:_ABREAST]:
+            assert trial.way is not None
+            bench.try_ways(choices.around(trial.way), start)
         if bench.trials[_best(bench.trials)] is best:
             return
 

@@ -14,6 +14,7 @@ from interp.arithmetic import formats
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.scoring import score
 from interp.behaviour.by_digit import ByDigit, Choices, by_digit, forced_choices
+from interp.behaviour.results.doctor import SURE
 from interp.behaviour.ways import Way
 from interp.engine import answers
 from interp.engine.answers import MARGIN
@@ -125,7 +126,7 @@ class Bench:
 
     def fits(self, trial: Trial) -> bool:
         """True if the digits on the selection half are above chance, corrected for the trials."""
-        return trial.first.p * len(self.asked) <= 0.05
+        return trial.first.p * len(self.asked) <= SURE
 
     def try_ways(self, ways: Iterable[Way], start: str) -> None:
         """Try the templates of some ways."""
@@ -232,8 +233,11 @@ class Bench:
         one_line = not any("\n" in text.rstrip("\n") for text in right)
         spelling = answers.spelling_of(model, question, told)
         rows = self._continued(model, question, min(need + _PROSE, room), one_line)
-        texts = [spelling.text(row[:need]).rstrip("\n") for row in rows]
-        return texts, [spelling.text(row).rstrip("\n") for row in rows]
+        end = trial.way.end if trial.way is not None else ""
+        return tuple(  # type: ignore[return-value]
+            [_until(spelling.text(row[:length]), end).rstrip("\n") for row in rows]
+            for length in (need, None)
+        )
 
     def _continued(
         self, model: Model, question: PromptBatch, new: int, one_line: bool
@@ -322,6 +326,12 @@ class Bench:
                     (trial.format, trial.start, prompt, told.texts[row][len(prompt) :], texts[row])
                 )
         return pd.DataFrame(rows, columns=["format", "start", "prompt", "expected", "emitted"])
+
+
+def _until(text: str, end: str) -> str:
+    """The text up to its first `end`, included."""
+    before, found, _ = text.partition(end) if end else (text, "", "")
+    return before + found
 
 
 _EXPECTED = 40  # trials, for the progress; more are announced as they come

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +15,15 @@ import pytest
 import torch
 
 import interp
-from interp.behaviour import doctor
+from interp.behaviour import doctor, trials
+from interp.behaviour.by_digit import Choices, by_digit, forced_choices
 from interp.behaviour.results.doctor import Diagnosis
 from interp.engine import Cancel, answers
+from interp.engine.requests import Resources
 from interp.errors import Cancelled, InputError
 from interp.results.result import Result
 from tests import nanogpt, tiny
-from tests.behaviour.saying import saying
+from tests.behaviour.saying import choosing, saying
 
 TASK, WIDTH = "add:3", 3
 
@@ -44,6 +48,7 @@ def patient(llama: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             return answer(batch.texts[row], int(batch.tokens[row, 0]))
 
         monkeypatch.setattr(answers, "generate", saying(says, model))
+        monkeypatch.setattr(trials, "forced_choices", choosing(answer))
         return model
 
     return made
@@ -55,49 +60,97 @@ def diagnosed(model: Any, task: Any = TASK, **options: Any) -> Diagnosis:
 
 def test_one_that_is_asked_rightly(patient: Any) -> None:
     result = diagnosed(patient(lambda text, first: str(sum_in(text))))
-    assert result.trials.loc[result.best, "format"] == "plain"
-    assert result.verdict.startswith("It is asked rightly: 100 % exact (")
-    assert result.metrics["default_accuracy"] == 1
+    assert (result.format, result.start, result.fits) == ("plain", "", True)
+    assert result.verdict.startswith("It is asked rightly, as far as was tried: the best of ")
+    assert "100 % of generated answers are exact (" in result.verdict
+    assert result.metrics["default_accuracy"] == result.metrics["digit_accuracy"] == 1
+    assert result.metrics["gain"] == 1 and result.metrics["p"] < 1e-6
     assert result.n_distinct >= 70 and result.n_reported >= 35
 
 
-def test_one_that_reads_the_least_digit_first(patient: Any) -> None:
-    def answer(text: str, first: int) -> str:
-        return f"{sum_in(text, turned=True):04d}"[::-1] if padded(text) else "0"
+def digits_of(text: str, end: str = "=") -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", text.partition(end)[0])][-2:]
 
-    result = diagnosed(patient(answer))
-    assert result.trials.loc[result.best, "format"] == "reversed"
-    assert result.verdict.startswith(
-        "This model reads and writes the least significant digit first, padded with zeros: pass "
-        "format='reversed'. 100 % exact ("
-    )
+
+WANTS = {
+    "reversed": (
+        lambda text: f"{sum_in(text, turned=True):04d}"[::-1] if padded(text) else "0",
+        ["(operand_order)", "(operand_padding)", "(answer_order)", "(answer_padding)"],
+    ),
+    "reversed-answer": (
+        lambda text: f"{sum_in(text):04d}"[::-1] if padded(text) else "0",
+        ["operands are padded with zeros (operand_padding)", "(answer_order)", "(answer_padding)"],
+    ),
+    "padded": (
+        lambda text: f"{sum_in(text):04d}" if padded(text) else "99",
+        ["(operand_padding)", "the answer is padded with zeros (answer_padding)"],
+    ),
+    "{a}+{b}={c:reversed}": (
+        lambda text: str(sum_in(text))[::-1],
+        ["the answer is written least significant digit first (answer_order)"],
+    ),
+    "#{a}+{b}={c}": (
+        lambda text: str(sum_in(text)) if text[0] == "#" else "7",
+        ["the line begins with '#' (begin)"],
+    ),
+    "\\n{a}+{b}={c}": (
+        lambda text: str(sum_in(text)) if text[0] == "\n" else "7",
+        ["the line begins with '\\n' (begin)"],
+    ),
+    "{a} + {b} = {c}": (
+        lambda text: " " * (text[-1] == "=") + str(sum_in(text)) if " + " in text else "7",
+        ["blanks stand around the signs (blanks)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("wanted", WANTS)
+def test_the_fields_that_a_model_wants_are_named(patient: Any, wanted: str) -> None:
+    answer, fields = WANTS[wanted]
+    result = diagnosed(patient(lambda text, first: answer(text)))
+    assert result.format == wanted
+    assert f"prompts tried is format={wanted!r}" in result.verdict
+    assert all(field in result.verdict for field in fields)
+    named = re.findall(r"\((?:begin|end|blanks|signs|\w+_(?:order|padding))\)", result.verdict)
+    assert len(named) == len(fields)  # and no other
     assert "as it is asked by default" in result.verdict
+    told = result.examples[result.examples["format"] == wanted]
+    assert len(told) == 2 and (told["expected"] == told["emitted"]).all()
+    assert all(repr(prompt) in result.verdict for prompt in told["prompt"])
 
 
-def test_one_that_turns_its_answer_alone(patient: Any) -> None:
+def test_a_model_with_seven_of_eight_digits_right_fits(patient: Any) -> None:
+    """Never exact, so no exact answer is better than chance; by digit it is."""
+
     def answer(text: str, first: int) -> str:
-        return f"{sum_in(text):04d}"[::-1] if padded(text) else "0"
+        right = f"{sum_in(text):08d}" if padded(text) else "1"
+        return f"{right[:3]}{(int(right[3:4] or 0) + 1) % 10}{right[4:]}"
 
-    result = diagnosed(patient(answer))
-    assert result.trials.loc[result.best, "format"] == "reversed-answer"
-    assert "pass format='reversed-answer'" in result.verdict
+    def padded(text: str) -> bool:
+        return all(len(number) == 7 for number in re.findall(r"\d+", text)[-2:])
+
+    result = diagnosed(patient(answer), "add:7")
+    assert result.format == "padded" and result.fits
+    assert result.metrics["exact_accuracy"] == 0
+    assert result.metrics["digit_accuracy"] == pytest.approx(7 / 8)
+    assert "87.5 % of forced answer digits are right" in result.verdict
 
 
-def test_one_that_wants_zeros_in_front(patient: Any) -> None:
-    result = diagnosed(patient(lambda text, first: f"{sum_in(text):04d}" if padded(text) else "99"))
-    assert result.trials.loc[result.best, "format"] == "padded"
-    assert "This model reads numbers padded with zeros" in result.verdict
+def test_what_the_model_writes_behind_an_answer_is_the_end(patient: Any) -> None:
+    result = diagnosed(
+        patient(lambda text, first: str(sum_in(text)) + "#" if text[0] == "#" else "7#")
+    )
+    assert result.format == "#{a}+{b}={c}#" and result.end_share == 1
+    assert "the line ends with '#' (end)" in result.verdict
+    assert result.metrics["exact_accuracy"] == 1
 
 
 def test_one_that_needs_examples(patient: Any) -> None:
-    result = diagnosed(patient(lambda text, first: str(sum_in(text)) if "\n" in text else "x"))
-    best = result.trials.loc[result.best]
-    assert best["format"] in ("plain@2:0", "qa-short@2:0", "qa-short")
     shown = diagnosed(
         patient(lambda text, first: str(sum_in(text)) if text.count("=") == 3 else "x")
     )
-    assert shown.trials.loc[shown.best, "format"] == "plain@2:0"
-    assert "This model needs solved examples: pass format='plain@2:0'." in shown.verdict
+    assert shown.format == "plain@2:0"
+    assert "is format='plain@2:0': it needs solved examples" in shown.verdict
 
 
 def with_bos(llama: Any, token: str) -> Any:
@@ -117,9 +170,7 @@ def test_one_that_misses_its_bos(patient: Any, llama: Any) -> None:
     )
     best = result.trials.loc[result.best]
     assert (best["format"], best["start"]) == ("plain", "#")
-    assert result.verdict.startswith(
-        "This model wants a prompt that begins with '#': use model.starting_with('#'). 100 % exact"
-    )
+    assert "is model.starting_with('#'): prompts begin with '#' (start)" in result.verdict
     fixed = model.starting_with("#")
     batch = fixed.prompts(interp.Addition(1).problems([1], [2]), format="plain")
     assert batch.tokens[0, 0] == bos and batch.positions["bos"] == 0
@@ -132,13 +183,7 @@ def test_one_that_its_bos_confuses(patient: Any, llama: Any) -> None:
     result = diagnosed(
         patient(lambda text, first: "7" if first == bos else str(sum_in(text)), model)
     )
-    assert "wants no BOS token: use model.starting_with('')" in result.verdict
-
-
-def test_one_that_wants_a_line_break_in_front(patient: Any, llama: Any) -> None:
-    line = llama.tokens.tokenizer.convert_tokens_to_ids("\n")
-    result = diagnosed(patient(lambda text, first: str(sum_in(text)) if first == line else "7"))
-    assert "model.starting_with('\\n')" in result.verdict
+    assert "is model.starting_with(''): no BOS token (start)" in result.verdict
 
 
 def test_one_that_answers_in_words_first(patient: Any) -> None:
@@ -146,60 +191,57 @@ def test_one_that_answers_in_words_first(patient: Any) -> None:
     assert result.verdict.startswith("It answers in other words first: the first number anywhere")
     assert "it writes 'That is " in result.verdict
     assert "format='plain@2:0'" in result.verdict
-    assert result.metrics["readable"] == 0 and result.metrics["exact_accuracy"] == 0
-    assert result.trials.loc[0, "anywhere"] == 1
+    assert not result.fits and result.trials.loc[0, "anywhere"] == 1
 
 
 def test_one_that_cannot_add(patient: Any) -> None:
     result = diagnosed(patient(lambda text, first: "812"))
-    assert result.verdict.startswith("It answers no better than chance in any of ")
-    assert "it writes '812', where '" in result.verdict
+    assert not result.fits and result.metrics["p"] > 0.05
+    assert result.verdict.startswith(f"None of the {len(result.asked)} prompts tried fits")
+    assert "it writes '812'" in result.verdict
     assert "Compare that prompt with a line that it was trained on" in result.verdict
-    assert set(result.asked["start"]) == {"", "\n"}  # nothing worked, so everything was tried
+    assert {"none", "around signs", "everywhere"} <= set(result.asked["blanks"])  # all was tried
 
 
-def test_what_shuffled_answers_score_too_is_no_skill(patient: Any) -> None:
+def test_what_other_answers_score_too_is_no_skill(patient: Any) -> None:
     """Every tenth sum of two digits is 9: a model that says nothing else can do nothing."""
     result = diagnosed(patient(lambda text, first: "9"), "add:1", n=100)
-    assert result.trials.loc[0, ["accuracy_chosen_on", "accuracy"]].mean() == pytest.approx(0.1)
-    assert result.metrics["shuffled_accuracy"] == pytest.approx(0.1)
-    assert result.verdict.startswith("It answers no better than chance")
+    row = result.trials.iloc[0]
+    assert row["digits"] == pytest.approx(row["digits_of_others"], abs=0.02)
+    assert result.verdict.startswith("None of the ")
 
 
 def test_a_default_that_cannot_be_written(patient: Any) -> None:
     model = interp.wrap(nanogpt.random_gpt(), nanogpt.CHARACTERS, format="qa-short")
     result = diagnosed(patient(lambda text, first: str(sum_in(text)), model))
-    assert "pass format='plain'. As it is asked by default it cannot be: the t" in result.verdict
+    assert "prompts tried is format='plain'" in result.verdict
+    assert "As it is asked by default it cannot be: the t" in result.verdict
 
 
-def test_a_tokenizer_that_cannot_see_the_sign() -> None:
-    model = interp.wrap(nanogpt.random_gpt(vocab_size=11), "0123456789+")
+def test_a_tokenizer_without_digits() -> None:
+    model = interp.wrap(nanogpt.random_gpt(vocab_size=11), "abcdefghij+")
     result = diagnosed(model, "add:2")
     assert result.asked.empty and result.metrics["tried"] == 0
     assert result.verdict.startswith("No format can be written for this model: the tokenizer does")
-    assert "does not know '='" in result.verdict
     assert np.isnan(result.metrics["exact_accuracy"])
 
 
-def test_digits_that_share_a_token_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_digits_that_share_a_token_are_told(tmp_path: Path) -> None:
     model = interp.load(str(tiny.save("gpt2", tmp_path / "packed", pattern="[0-9]{1,3}|.")))
-    monkeypatch.setattr(
-        answers, "generate", saying(lambda b, row: str(sum_in(b.texts[row])), model)
-    )
-    result = diagnosed(model)
+    result = diagnosed(model, n=12, formats=["plain"])
     assert result.digits_per_token == 3
-    assert "up to 3 digits into a token, so roles are spans such as a[0:3]" in result.verdict
+    assert "up to 3 digits into a token, so roles are spans such as a[0:3]" in result.conclusion()
 
 
 def test_a_clearly_better_way_is_needed_to_call_the_default_wrong(patient: Any) -> None:
     def answer(text: str, first: int) -> str:
-        right = sum_in(text) % 10 < 9 or padded(text)
+        right = sum_in(text) % 10 < 9 or text[0] == "#"
         return str(sum_in(text)) if right else "0"
 
     result = diagnosed(patient(answer))
-    assert result.verdict.startswith(("It can be asked as it is", "It is asked rightly"))
+    assert result.format == "#{a}+{b}={c}"
+    assert result.verdict.startswith("It can be asked as it is (format 'plain')")
+    assert "is not clearly better" in result.verdict
 
 
 def test_the_models_own_format_comes_first_and_is_never_too_long(llama: Any) -> None:
@@ -222,18 +264,8 @@ def test_fewer_than_thirty_give_numbers_and_no_verdict(patient: Any) -> None:
 def test_short_operands_are_in_the_sample(patient: Any) -> None:
     seen: list[str] = []
     diagnosed(patient(lambda text, first: seen.append(text) or "1"), formats=["plain"])
-    lengths = [len(re.findall(r"\d+", text)[0]) for text in seen]
+    lengths = [len(re.findall(r"\d+", text)[0]) for text in dict.fromkeys(seen)]
     assert min(lengths.count(k) for k in (1, 2, 3)) >= 5
-
-
-def test_equal_prompts_are_generated_once(patient: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, calls = patient(lambda text, first: str(sum_in(text))), []
-    inner = answers.generate
-    monkeypatch.setattr(
-        answers, "generate", lambda m, b, **o: calls.append(b.format) or inner(m, b, **o)
-    )
-    diagnosed(model, formats=["plain", "padded", "reversed", "reversed-answer"])
-    assert "reversed-answer" not in calls
 
 
 def test_round_trip_code_and_figure(patient: Any, tmp_path: Path) -> None:
@@ -248,7 +280,7 @@ def test_round_trip_code_and_figure(patient: Any, tmp_path: Path) -> None:
     figure = result.figure()
     marks = next(t for t in figure.data if t.name == "half that nothing was chosen on")
     assert dict(zip(marks.y, marks.x, strict=True))["padded"] == 1
-    assert len(marks.y) == len(result.asked)
+    assert len(marks.y) == min(24, len(result.asked))
     assert marks.y[-1] == "padded"  # the best on top
 
 
@@ -278,15 +310,53 @@ def test_what_cannot_be_asked(llama: Any) -> None:
         llama.starting_with("€")
 
 
+def test_what_an_earlier_version_saved_still_loads(patient: Any, tmp_path: Path) -> None:
+    """Its table has exact answers alone, and it keeps its metrics, its verdict and a figure."""
+    result = diagnosed(patient(lambda text, first: str(sum_in(text))), formats=["plain"])
+    new = [*result.trials.columns[5:16], "gain_chosen_on", "p"]
+    old = dataclasses.replace(
+        result,
+        trials=result.trials.drop(columns=dict.fromkeys(new).keys() & set(result.trials.columns)),
+    )
+    loaded = Result.load(old.save(tmp_path / "old"))
+    assert not loaded.by_digit and loaded.metrics["exact_accuracy"] == 1
+    assert "digit_accuracy" not in loaded.metrics
+    assert loaded.verdict.startswith("It is asked rightly") and loaded.figure().data
+
+
+def test_the_numbers_by_digit() -> None:
+    """Two lengths by hand: own share, share of the others, and the exact permutation moments."""
+    right = np.array([[1, 2], [3, 4], [1, 4], [5, -1], [6, -1]])
+    chosen = np.array([[1, 2], [3, 0], [1, 4], [5, -1], [5, -1]])
+    rows = np.arange(5)
+    found = by_digit(Choices(chosen, right, np.zeros(5)), rows)
+    own = [1, 0.5, 1, 1, 0]
+    # Row 0 hits "1" of row 2; row 1 nothing; row 2 hits "1" of row 0 and "4" of row 1; row 4 hits 5.
+    others = [0.25, 0, 0.5, 0, 1]
+    assert found.own == pytest.approx(np.mean(own))
+    assert found.others == pytest.approx(np.mean(others))
+    assert found.gain == pytest.approx((0.7 - 0.35) / 0.65)
+    sums = []
+    for order in itertools.permutations(range(3)):
+        for tail in ([3, 4], [4, 3]):
+            moved = right[[*order, *tail]]
+            sums.append(((chosen == moved) & (right >= 0)).sum(axis=1) / (right >= 0).sum(axis=1))
+    totals = np.array(sums).sum(axis=1)
+    assert found.z == pytest.approx((sum(own) - totals.mean()) / totals.std())
+
+
 def test_the_engine_itself_is_asked(llama: Any) -> None:
-    """Without a stand-in: what is shown as emitted is the model's greedy answer."""
-    result = diagnosed(llama, formats=["plain"], n=8)
-    row = result.trials.iloc[0]
-    ids = llama.tokens.tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
-    tokens = torch.tensor([ids])
+    """Without a stand-in: forced choices and log-probabilities are those of the module."""
+    result = diagnosed(llama, formats=["{a}+{b}={c:pad}"], n=8)
+    told = llama.prompts(interp.Addition(3).problems([12, 7], [900, 5]), format="{a}+{b}={c:pad}")
+    found = forced_choices(llama, told, Resources(2**30, None, None))
     with torch.no_grad():
-        for _ in range(3):
-            best = llama.adapter.module(tokens).logits[:, -1].argmax(-1, keepdim=True)
-            tokens = torch.cat([tokens, best], dim=1)
-    said = llama.tokens.decode(tokens[0, len(ids) :].tolist()).partition("\n")[0]
-    assert row["emitted"].startswith(said)
+        logits = llama.adapter.module(told.tokens).logits.double().log_softmax(-1)
+    for row in range(2):
+        total = 0.0
+        for column, role in enumerate(["c0", "c1", "c2", "c3"]):
+            at = told.predicting_positions(role)[row]
+            assert found.chosen[row, column] == logits[row, at].argmax()
+            total += float(logits[row, at, told.labels(role)[row]])
+        assert found.log_probability[row] == pytest.approx(total)
+    assert len(result.trials) >= 2
