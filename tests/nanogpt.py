@@ -15,6 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from interp.arithmetic.formats import format
+from interp.arithmetic.tasks import task as as_task
+
 CHARACTERS = "0123456789+-*=\n"
 
 
@@ -146,3 +149,51 @@ def save_checkpoint(module: GPT, path: Path, *, compiled: bool = True, **more: A
         path,
     )
     return path
+
+
+def train_on_sums(
+    template: str,
+    task: str = "add:2",
+    *,
+    steps: int = 500,
+    batch: int = 256,
+    layers: int = 2,
+    rate: float = 3e-3,
+    seed: int = 0,
+) -> tuple[GPT, str]:
+    """A GPT of 64 dimensions trained on all problems of a task in the format of `template`, with
+    the loss of nanoGPT on what stands behind the prompt; and its characters, which are those of the
+    lines alone."""
+    problems = as_task(task).grid()
+    lines = format(template).render(problems)
+    characters = "".join(sorted({char for line in lines for char in line.text}))
+    longest = max(len(line.text) for line in lines)
+    tokens = torch.zeros(len(lines), longest, dtype=torch.int64)
+    targets = torch.full((len(lines), longest), -1)
+    for row, line in enumerate(lines):
+        ids = torch.tensor([characters.index(char) for char in line.text])
+        tokens[row, : len(ids)] = ids
+        targets[row, line.answer_start : len(ids)] = ids[line.answer_start :]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = GPT(
+            GPTConfig(
+                block_size=longest + 8, vocab_size=len(characters), n_layer=layers, n_embd=64
+            )
+        )
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, 0, 0.02)
+        optimiser = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.9, 0.98))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, rate, total_steps=steps, pct_start=0.15
+        )
+        for _ in range(steps):
+            rows = torch.randint(len(tokens), (batch,))
+            _, loss = module(tokens[rows, :-1], targets[rows, 1:].contiguous())
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+    return module.eval(), characters

@@ -139,7 +139,8 @@ class Bench:
         """Try a format, unless the same texts were tried; then it is another name of that trial."""
         if self.resources.cancel is not None:
             self.resources.cancel.check()
-        texts = tuple(written.text for written in formats.format(name).render(self.problems))
+        page = formats.format(name).render(self.problems)
+        texts = tuple(written.text for written in page)
         known = self._texts.get((start, texts))
         if known is not None:
             if name != known.format and name not in known.also and "{" not in name:
@@ -148,6 +149,8 @@ class Bench:
             return
         trial = self._texts[start, texts] = Trial(name, start, way)
         self.trials.append(trial)
+        one = page[self.told_rows[0]]
+        trial.prompt, trial.expected = one.prompt, one.text[one.answer_start :]
         try:
             self._measure(trial)
         except Cancelled:
@@ -169,30 +172,25 @@ class Bench:
     def _measure(self, trial: Trial) -> None:
         model = self._begun(trial.start)
         told = model.prompts(self.problems, format=trial.format)
-        question = model.prompts(self.problems, format=trial.format, answer="none")
         widths = [len(d[1]) for role in told.roles if (d := digits_in(role))]
         self.digits_per_token = max(self.digits_per_token, *widths)
-        row = self.told_rows[0]
-        trial.prompt = question.texts[row]
-        trial.expected = told.texts[row][len(trial.prompt) :]
-        need = int((told.lengths - question.lengths).max())
+        need = int((told.lengths - told.prompt_lengths).max())
         if need > self.longest and trial.format != self.model.formats[0]:
             raise InputError(
                 f"its answers take {need} tokens, more than longest={self.longest}: ask for it "
                 f"alone, formats=[{trial.format!r}], with a larger one."
             )
-        choices = self._choices(model, trial, told, question)
+        choices = self._choices(model, trial, told)
         trial.first, trial.second = (
             by_digit(choices, rows) for rows in (self.chosen_on, self.reported)
         )
         trial.log_probability = float(choices.log_probability[self.chosen_on].mean())
 
-    def _choices(
-        self, model: Model, trial: Trial, told: PromptBatch, question: PromptBatch
-    ) -> Choices:
+    def _choices(self, model: Model, trial: Trial, told: PromptBatch) -> Choices:
         """Forced choices; of a format with steps before the answer the digits that it writes."""
         if not any(role[0] == "t" and role[1:].isdigit() for role in told.roles):
             return forced_choices(model, told, self.resources)
+        question = model.prompts(self.problems, format=trial.format, answer="none")
         texts, _ = self._said(model, trial, told, question)
         task = self.problems.task
         width = task.answer_digits

@@ -69,6 +69,7 @@ CASES = {
         {"styles": (FORMAT,), "shots": (0,)}, ("--styles", FORMAT, "--shots", "0")
     ),
     "behaviour.doctor": Case({"formats": (FORMAT,)}, ("--formats", FORMAT)),
+    "suggest": Case(),
     "suites.noisy_prefix": Case(),
     "suites.cookbook": Case(
         {"lengths": (1,), "tasks": ("add:integer",), "seconds": 9.0},

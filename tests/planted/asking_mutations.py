@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from interp.arithmetic.wrong_answers import WrongAnswers
-from interp.behaviour._doctor import _Bench
+from interp.behaviour.trials import Bench
 from interp.models.model import Model
 from tests.planted.mutations import Mutation, answers_of_others, later, never_shuffled
 
@@ -45,7 +45,7 @@ def _formats_swapped(greedy: Function) -> Function:
 
 
 def _worst(best: Function) -> Function:
-    return lambda trials: int(np.argmin([trial["accuracy_chosen_on"] for trial in trials]))
+    return lambda trials: int(np.argmin([trial.first.gain for trial in trials]))
 
 
 def _start_ignored(starting_with: Function) -> Function:
@@ -53,7 +53,7 @@ def _start_ignored(starting_with: Function) -> Function:
 
 
 def _compared_with_itself(prepare: Function) -> Function:
-    def prepared(bench: _Bench) -> None:
+    def prepared(bench: Bench) -> None:
         prepare(bench)
         bench.others = bench.problems
 
@@ -160,7 +160,7 @@ ASKING = (
     Mutation("prompt_search", "answers of others", _ANSWERS, "generate", _rows_moved),
     Mutation("doctor", "the worst chosen", _DOCTOR, "_best", _worst),
     Mutation("doctor", "beginning ignored", Model, "starting_with", _start_ignored),
-    Mutation("doctor", "control dropped", _Bench, "__post_init__", _compared_with_itself),
+    Mutation("doctor", "control dropped", Bench, "__post_init__", _compared_with_itself),
     Mutation("doctor", "answers of others", _ANSWERS, "generate", _rows_moved),
     Mutation("error_taxonomy", "answers of others", _ERRORS, "of_model", answers_of_others),
     Mutation("error_taxonomy", "digits reversed", _ERRORS, "share_of_digits", _digits_reversed),
