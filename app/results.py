@@ -26,6 +26,7 @@ from interp.models.asking import sample as asked_sample
 if TYPE_CHECKING:
     from interp.arithmetic.problems import Problems
     from interp.behaviour.results.accuracy import Behaviour
+    from interp.behaviour.results.doctor import Diagnosis
     from interp.catalogue import Entry
     from interp.models.model import Model
 
@@ -94,7 +95,17 @@ def model(name: str) -> Model:
 
 def loaded(study: Study) -> Model:
     """The model of the study."""
-    return _load(study.model, _stamp(study.model))
+    model = _load(study.model, _stamp(study.model))
+    return model if study.start is None else model.starting_with(study.start)
+
+
+def suggested(name: str, hash: str) -> Diagnosis:
+    """What `interp.suggest` finds for a model, once for all sessions."""
+    return jobs.run(
+        ("suggest", name, hash),
+        f"Looking for a task and a prompt of {name}, which no card tells",
+        lambda: _suggested(name, hash, _stamp(name)),
+    )
 
 
 def _of(study: Study, analysis: Entry) -> Study:
@@ -118,6 +129,12 @@ def _stamp(name: str) -> float:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _load(name: str, stamp: float) -> Model:
     return interp.load(name)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _suggested(name: str, hash: str, stamp: float) -> Diagnosis:
+    job = jobs.current()
+    return interp.suggest(_load(name, stamp), progress=job.progress, cancel=job.cancel)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

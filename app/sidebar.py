@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 import interp
-from app import results
+from app import calls, results
 from app.plain import plain
 from app.study import Study, checkpoints
 from interp.arithmetic.formats import format_names
 from interp.errors import nearest
 
 if TYPE_CHECKING:
+    from interp.behaviour.results.doctor import Diagnosis
     from interp.models.model import Model
 
 OTHER = "Another model …"
@@ -78,7 +79,8 @@ def choose_study(name: str, model: Model) -> Study:
     """
     wished = _started_with()
     _in_link("n"), _in_link("seed")
-    own = [model.task.name] if model.task else []
+    found = proposal(name, model)
+    own = [model.task.name] if model.task else [found.task, *TASKS] if found and found.fits else []
     tasks = list(dict.fromkeys([*([wished.task] if wished.task else []), *(own or TASKS)]))
     _follow(own[0] if own else TASKS[0])
     task = st.sidebar.selectbox(
@@ -89,7 +91,7 @@ def choose_study(name: str, model: Model) -> Study:
         accept_new_options=True,
         help="Choose one or type its name: add:5, sub:3, addsub:5, mul:4x4, mod:113, expr:A+B-C:2",
     )
-    form = _choose_format(model, str(task))
+    form = _choose_format(model, str(task), found)
     left, right = st.sidebar.columns(2)
     n = left.number_input(
         "Problems",
@@ -110,7 +112,22 @@ def choose_study(name: str, model: Model) -> Study:
     )
     _say_refused("sample of size", "n", EACH if n is None else str(int(n)))
     _say_refused("seed", "seed", str(int(seed)))
-    return Study(name, model.hash, str(task), form, None if n is None else int(n), int(seed))
+    start = None
+    if found and form == found.format and found.start != found.trials["start"].iloc[0]:
+        start = found.start
+    return Study(name, model.hash, str(task), form, None if n is None else int(n), int(seed), start)
+
+
+def proposal(name: str, model: Model) -> Diagnosis | None:
+    """What `interp.suggest` finds for a model of arithmetic whose card tells no format, with its
+    evidence shown; None for any other model."""
+    if not calls.untold(model):
+        return None
+    found = results.suggested(name, model.hash)
+    with st.sidebar.expander("No card tells how it is asked: what was found by trial"):
+        st.markdown(plain(f"{found.task}: {found.conclusion()}"))
+        st.caption("Every prompt that was tried: page *Behaviour*, *How it wants to be asked*.")
+    return found
 
 
 def _follow(own: str) -> None:
@@ -151,20 +168,24 @@ def format_key(model: Model, task: str) -> str:
     return f"format {model.name} {task}"
 
 
-def _choose_format(model: Model, task: str) -> str:
-    """The format a fixture was trained on; for a language model any, with examples in front."""
+def _choose_format(model: Model, task: str, found: Diagnosis | None) -> str:
+    """The format of the card, or the one found by trial; for a language model any, with examples in
+    front."""
     accepted = format_names(interp.task(task))
     known = [name for name in model.formats if name in accepted]
     options = known or list(model.formats)
     if not model.card:
         options = [f"{options[0]}@{SHOTS}:0", *known, *(x for x in accepted if x not in known)]
+    if found is not None:
+        options = [found.format] * (found.fits and task == found.task) + list(accepted)
     form = st.sidebar.selectbox(
         "Format",
         options,
         key=format_key(model, task),
         accept_new_options=True,
         help="How a problem is written for the model. NAME@2:0 puts two solved examples in front, "
-        "drawn with seed 0 and never the problem itself; any number of them can be typed in.",
+        "drawn with seed 0 and never the problem itself; any number of them can be typed in. "
+        "A template can be typed in too: {a}+{b}={c:reversed}.",
     )
     return str(form)
 

@@ -17,7 +17,8 @@ class Study:
     """A model, a task and a sample of problems, as plain values.
 
     `model` is what `interp.load` takes, `model_hash` the hash of the weights that it loaded. `n` is
-    None where each analysis takes its own number (`interp.catalogue`).
+    None where each analysis takes its own number (`interp.catalogue`); `start` is what
+    `Model.starting_with` puts in front of its prompts, None for its own.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Study:
     format: str
     n: int | None
     seed: int
+    start: str | None = None
 
 
 def keep(study: Study) -> None:

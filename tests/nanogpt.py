@@ -177,9 +177,7 @@ def train_on_sums(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = GPT(
-            GPTConfig(
-                block_size=longest + 8, vocab_size=len(characters), n_layer=layers, n_embd=64
-            )
+            GPTConfig(block_size=longest + 8, vocab_size=len(characters), n_layer=layers, n_embd=64)
         )
         for parameter in module.parameters():
             if parameter.dim() > 1:
