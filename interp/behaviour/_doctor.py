@@ -26,6 +26,7 @@ _OTHERS = ("af1-", "commas-", "random-")  # wordings and groupings, left to the 
 _ROUNDS = 3  # of a search field by field
 _ABREAST = 2  # ways whose fields are changed in a round
 _SMALL = 10_000_000  # parameters of a model that is asked in more ways at once
+_ENDINGS = 8  # trials of equal gain whose end is looked at
 _GENERATED = 4  # trials whose answers are generated as well
 
 
@@ -82,7 +83,7 @@ def doctor(
         raise InputError("a diagnosis needs at least two distinct problems: one for each half.")
     bench = Bench(model, drawn.problems, seed, longest, Resources(memory, cancel, progress))
     _search(bench, _names(model, drawn.problems.task, formats, shots, seed), formats is None)
-    best = _best(bench.trials)
+    best = _ending(bench, _best(bench.trials))
     if formats is None:
         best = bench.with_end(best)
     shown = _generated(bench, best)
@@ -189,6 +190,21 @@ def _best(trials: Sequence[Trial]) -> int:
         return 0
     close = np.flatnonzero(gains >= gains.max() - _CLOSE)
     return int(max(close, key=lambda i: (trials[i].log_probability, -i)))
+
+
+def _ending(bench: Bench, best: int) -> int:
+    """Of the trials as good as the best, one whose right answers the model does not continue with a
+    digit: an answer without its zeros is the beginning of one with them."""
+    gain = bench.trials[best].first.gain
+    close = [i for i, one in enumerate(bench.trials) if one.first.gain >= gain - _CLOSE]
+    close = [i for i in close if bench.trials[i].way is not None][:_ENDINGS]
+    if len(close) < 2 or bench.trials[best].way is None:
+        return best
+    shares = {i: bench.ends(bench.trials[i]) for i in {best, *close}}
+    if shares[best] >= max(shares.values()) - _CLOSE:
+        return best
+    most = [i for i in shares if shares[i] >= max(shares.values()) - _CLOSE]
+    return max(most, key=lambda i: (bench.trials[i].log_probability, -i))
 
 
 def _generated(bench: Bench, best: int) -> list[Trial]:

@@ -292,6 +292,12 @@ class Bench:
         self.try_format(way.template(self.problems.task), trial.start, way)
         return best if self.trials[-1].refusal else len(self.trials) - 1
 
+    def ends(self, trial: Trial) -> float:
+        """The share of right answers that no digit is written behind; 1 if unknown."""
+        found = self._after_the_answer(trial)
+        texts = [self.model.tokens.decode([token]).strip() for token in found]
+        return float(np.mean([not text[:1].isdigit() for text in texts])) if texts else 1.0
+
     def _after_the_answer(self, trial: Trial) -> list[int]:
         """The first choice after each right answer of the reported half; [] if unknown."""
         assert trial.way is not None

@@ -8,6 +8,7 @@ import interp
 from tests import nanogpt
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("template", "layers", "batch", "found", "fields"),
     [
