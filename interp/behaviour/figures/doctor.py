@@ -77,7 +77,7 @@ def _measured(result: Diagnosis) -> _Measured:
 
 def _label(row: Any, own: bool) -> str:
     start = f" · begun with {row.start!r}" if row.start else ""
-    name = escape_math(repr(row.format)[1:-1])
+    name = escape_math(row.format.replace("\n", "\\n"))
     return f"{name}{start}{' (default)' if own else ''}"
 
 
