@@ -225,7 +225,7 @@ class Bench:
         """The generated answers, as long as right ones, and with room for words before a number."""
         right = answers.right_texts(question, told)
         need = int((told.lengths - question.lengths).max())
-        room = model.shape.n_ctx - int(question.lengths.max())
+        room = model.room(int(question.lengths.max()))
         if not formats.format(trial.format).fixed_width(self.problems.task):
             need += MARGIN
         one_line = not any("\n" in text.rstrip("\n") for text in right)
