@@ -106,7 +106,7 @@ def _shown(gap: float, equal: float) -> str:
 
 
 def table(rows: Iterable[dict[str, str]]) -> str:
-    """The page's Markdown table."""
+    """The rows as a Markdown table."""
     lines = [_line(_COLUMNS), _line("---" for _ in _COLUMNS)]
     return "\n".join([*lines, *(_line(r[c] for c in _COLUMNS) for r in rows)]) + "\n"
 
@@ -116,7 +116,7 @@ def _line(cells: Iterable[Any]) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, one family after the other."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     rows = []
     for family in families.FAMILIES:

@@ -8,13 +8,21 @@ from typing import Any
 
 import pandas as pd
 
-from interp.models.fixtures import SMOLLM2, fixture_folders, read_card, smollm2_file
+from interp.models.fixtures import (
+    GEMMA3,
+    SMOLLM2,
+    fixture_folders,
+    gemma3_parts,
+    read_card,
+    smollm2_file,
+)
 
 COLUMNS = ("name", "task", "format", "parameters", "accuracy", "megabytes", "hash", "installed")
 
 
 def list_models() -> pd.DataFrame:
-    """Table of models, one row each: the shipped fixtures, then the packaged language model.
+    """Table of models, one row each: the shipped fixtures, then the packaged language models (the
+    optional Gemma 3 270M only if it is installed).
 
     `accuracy` is the share of held-out problems answered exactly, from the model's card, else NaN;
     `megabytes` the size of its weights on disk; `installed` is False for the language model if its
@@ -26,6 +34,9 @@ def list_models() -> pd.DataFrame:
     rows.append(
         (SMOLLM2, "", "", 134_515_008 if file else 0, float("nan"), size, "", file is not None)
     )
+    if parts := gemma3_parts():
+        size = sum(part.stat().st_size for part in parts) / 1e6
+        rows.append((GEMMA3, "", "", 268_098_176, float("nan"), size, "", True))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -158,10 +158,9 @@ def _added(
     ones = [attention, *norms, *([out] if out else [])]
     others: list[str | None] = [mlp, *norms, *([mlp_out] if mlp_out else [])] if mlp else [None]
     seen = _trial(module, tokens, blocks, {*ones, *(o for o in others if o)})
+    layers = range(len(blocks))
     for one, other in product(ones, others):
-        if one != other and all(
-            _adds_up(seen, la, one, other, factor) for la in range(len(blocks))
-        ):
+        if one != other and all(_adds_up(seen, la, (one, other), factor) for la in layers):
             return one, other
     return attention, mlp
 
