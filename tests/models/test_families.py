@@ -211,6 +211,41 @@ def test_the_whole_module(family: str, tmp_path: Path) -> None:
     check_edits(case)
 
 
+@pytest.mark.parametrize("family", ["Gemma 2", "Granite"])
+def test_gradients_equal_autograd(family: str, tmp_path: Path) -> None:
+    """Of a head site, a fused scale and the stream: the leaf is put in by a plain hook."""
+    case = Case(family, tmp_path, (STEPPED | {"Granite": SELF})[family])
+    model, batch = case.model, case.batch
+    run = engine.gradients(model, batch, [Read(s, LAYER, "b0") for s in ("z", "attn_out")])
+    labels = torch.stack([batch.labels(role) for role in batch.answer_roles], 1)
+    ends = torch.stack(
+        [torch.from_numpy(batch.predicting_positions(r)) for r in batch.answer_roles], 1
+    )
+    factor = 0.3 if family == "Granite" else 1.0
+    for site, name, side in (("z", "o", "in"), ("attn_out", "attn", "out")):
+        seen: list[torch.Tensor] = []
+
+        def leaf(x: torch.Tensor, seen: list[torch.Tensor] = seen) -> torch.Tensor:
+            seen.append(x.detach().requires_grad_(True))
+            return seen[0]
+
+        if side == "in":
+            handle = case.part(name).register_forward_pre_hook(lambda m, a, f=leaf: (f(a[0]),))
+        else:
+            handle = case.part(name).register_forward_hook(
+                lambda m, a, y, f=leaf: (f(y[0]), *y[1:]) if isinstance(y, tuple) else f(y)
+            )
+        try:
+            logits = case.plain(batch.tokens).logits
+        finally:
+            handle.remove()
+        picked = logits[torch.arange(len(batch))[:, None], ends]
+        picked.gather(2, labels[:, :, None]).sum().backward()
+        want = seen[0].grad[:, batch.positions["b0"]]  # type: ignore[index]
+        got = run.gradients[site, LAYER].reshape(want.shape)
+        case.same(got * (factor if site == "attn_out" else 1.0), want, bound=1e-6)
+
+
 @pytest.mark.parametrize("family", ["Granite", "Mixtral", "Cohere"])
 def test_factors_and_experts(family: str, tmp_path: Path) -> None:
     """Multipliers on the stream, the embedding and the logits; an MLP of experts."""
