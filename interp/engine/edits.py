@@ -263,8 +263,9 @@ def _mask_edit(edit: Edit, pattern: torch.Tensor, window: Window) -> tuple[torch
     if (touched & (total == 0)).any():
         raise InputError(
             f"an attention mask leaves a query only keys whose weights are 0 in "
-            f"{str(pattern.dtype).removeprefix('torch.')} (beyond its sliding window, or too small): "
-            f"they cannot be renormalised. Leave it another key, or load the model in float64."
+            f"{str(pattern.dtype).removeprefix('torch.')} (outside a sliding window, or too "
+            f"small): they cannot be renormalised. Leave it another key, or load the model in "
+            f"float64."
         )
     # Rows that do not sum to 1 keep their own sum.
     kept = left / total if window.unit_rows else left * (pattern.sum(-1, keepdim=True) / total)

@@ -6,9 +6,9 @@ of `interp.models.adapter`; which tensors `attn_out` and `mlp_out` are is found 
 `interp.models.structure`. `q`, `k` and `v` are the outputs of the projections, before a
 normalisation of them (Qwen3, Gemma 3, OLMo 2) and before the rotation.
 
-Layers of one kind ("full_attention", "sliding_attention") share a mask and rotary angles. Whether
-the blocks, stepped so, are the model is not assumed: `prove` compares them with the module's own
-forward, whole and in two parts, and with the sliding window drawn in to three positions.
+Layers of one kind ("full_attention", "sliding_attention") share a mask and rotary angles. That
+the blocks, stepped so, are the model is not assumed: the adapter compares them with the module's
+own forward, whole and in two parts, and with the sliding window drawn in to three positions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import nn
 
 from interp.errors import SiteError
 from interp.models.adapter import SITES, KeyValues
+from interp.models.attention import ATTENTION_NAME, Pattern, Unsteppable, register
 from interp.models.hook_point import Point, View, first_of
 from interp.models.site_map import SiteMap
 from interp.models.structure import Readout
@@ -31,74 +32,11 @@ from interp.models.trial_run import measure
 from interp.models.weights import count_parameters
 from interp.models.wrapped import module_parts
 
-ATTENTION_NAME = "arithmoscope"  # of the attention function, in transformers' registry
 FULL, SLIDING = "full_attention", "sliding_attention"
 _STORES = ("past_key_values", "layer_past")
 _NARROW = 3  # the sliding window of the proof, in positions
 
 Masks = torch.Tensor | Mapping[str, torch.Tensor]
-
-
-class Unsteppable(Exception):
-    """This module's blocks cannot be run one by one; the text is the reason."""
-
-
-class Pattern(nn.Module):
-    """The place in an attention module where its pattern is seen and edited."""
-
-    def __init__(self, adapter: DecoderAdapter) -> None:
-        super().__init__()
-        self.widths = adapter.widths_seen
-
-    def softmax(self, scores: torch.Tensor) -> torch.Tensor:
-        """In float32, over as many keys as in the plain forward (`Adapter._softmax_in_float32`)."""
-        keys, width = scores.shape[-1], self.widths["plain"]
-        padded = nn.functional.pad(scores, (0, max(0, width - keys)), value=float("-inf"))
-        return torch.softmax(padded, dim=-1, dtype=torch.float32)[..., :keys].to(scores.dtype)
-
-    def forward(self, weights: torch.Tensor) -> torch.Tensor:
-        return weights
-
-
-def attend(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    softcap: float | None = None,
-    **options: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention as in transformers' eager function, with the pattern as a hook point.
-
-    [n, H, P, h], [n, G, K, h] twice → [n, P, H, h] and the pattern [n, H, P, K]. An edit cannot
-    make a query attend beyond its mask.
-    """
-    if options.get("s_aux") is not None:
-        raise Unsteppable("its attention has sinks")
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if softcap is not None:
-        scores = softcap * torch.tanh(scores / softcap)
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    place = module.arithmoscope_pattern
-    weights = place(place.softmax(scores))
-    if attention_mask is not None:
-        weights = weights.masked_fill(attention_mask < 0, 0.0)
-    return (weights @ value).transpose(1, 2).contiguous(), weights
-
-
-def register() -> None:
-    """Make `attend` known to transformers, with the mask of its eager function."""
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    ALL_ATTENTION_FUNCTIONS.register(ATTENTION_NAME, attend)
-    ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION_NAME, eager_mask)
 
 
 class DecoderAdapter:
@@ -208,7 +146,7 @@ class DecoderAdapter:
             if ("mlp_out_projection", layer) in parts:
                 points["mlp_post", layer] = Point(parts["mlp_out_projection", layer], "in")
             attention: Any = block.get_submodule(inside)
-            attention.arithmoscope_pattern = place = Pattern(self)
+            attention.arithmoscope_pattern = place = Pattern(self.widths_seen)
             points["pattern", layer] = Point(place, "out")
             for site, point in self._projections(attention):
                 points[site, layer] = point

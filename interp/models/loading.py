@@ -17,8 +17,9 @@ import torch
 from interp.errors import InputError, ModelError
 from interp.models import adapted, unpacked
 from interp.models.adapter import Adapter, bridged, probe_tokens
+from interp.models.attention import Unsteppable
 from interp.models.config_check import check_config
-from interp.models.decoder import DecoderAdapter, Unsteppable
+from interp.models.decoder import DecoderAdapter
 from interp.models.fixtures import read_card
 from interp.models.folder_check import Stored, check_tensors
 from interp.models.gguf_model import open_gguf
