@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,5 +163,6 @@ def join_parts(parts: Sequence[Path], target: Path, sha256: str) -> Path:
             f"ARITHMOSCOPE_CACHE to a folder with room."
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
     return target
