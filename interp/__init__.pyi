@@ -23,6 +23,9 @@ from . import (
     figures as figures,
 )
 from . import (
+    geometry as geometry,
+)
+from . import (
     many as many,
 )
 from . import (

@@ -291,6 +291,16 @@ CATALOGUE: tuple[Entry, ...] = (
         n=1_024,
     ),
     Entry(
+        name="geometry.modular",
+        function="interp.geometry._modular:modular",
+        kind="modular_analysis",
+        result="interp.geometry.results.modular:ModularAnalysis",
+        figures="interp.geometry.figures.modular",
+        command="geometry modular",
+        question="By which waves does it add modulo p?",
+        asks="model",
+    ),
+    Entry(
         name="training.dynamics",
         function="interp.training.learning:dynamics",
         kind="training_dynamics",

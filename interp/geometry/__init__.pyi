@@ -1,0 +1,1 @@
+from ._modular import modular as modular
