@@ -102,7 +102,7 @@ def modular(
     p = modulus_of(model, modulus)
     mask = losses.split_mask(train, p) if train is not None else card_mask(model, p)
     chosen = Choices(
-        _checked_keys(keys, p), mask, split, bias_correction, frequencies, precision
+        checked_keys(keys, p), mask, split, bias_correction, frequencies, precision
     )
     grid = grid_of(model, p, format)
     seen = run_pairs(model, grid, layer, memory=memory, cancel=cancel, progress=progress)
@@ -248,7 +248,7 @@ def _loss_row(
     }
 
 
-def _checked_keys(keys: Keys, p: int) -> Keys:
+def checked_keys(keys: Keys, p: int) -> Keys:
     if isinstance(keys, str):
         if keys not in RULES:
             raise InputError(

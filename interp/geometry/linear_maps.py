@@ -69,6 +69,15 @@ def direct_logits(model: Model, writes: Floats, tokens: npt.NDArray[np.int64]) -
     return found
 
 
+def unembedded(model: Model, stream: Floats, tokens: npt.NDArray[np.int64]) -> Floats:
+    """W_U x of streams [n, d_model] without the final normalisation and without bias, [n, tokens]:
+    what Bai et al. (2510.00184) fit."""
+    vectors = torch.from_numpy(np.ascontiguousarray(stream)).to(model.dtype)
+    picked = torch.from_numpy(tokens)
+    zero = unembed(model, torch.zeros_like(vectors[:1]), norm=False)[:, picked]
+    return np.asarray((unembed(model, vectors, norm=False)[:, picked] - zero).double().numpy())
+
+
 def is_linear(model: Model, vectors: torch.Tensor, tokens: npt.NDArray[np.int64]) -> bool:
     """Whether the readout of `vectors` scales with them: no normalisation before the unembedding,
     or one that does nothing."""
