@@ -302,6 +302,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=512,
     ),
     Entry(
+        name="geometry.figure",
+        function="interp.geometry._figure:figure",
+        kind="regular_figure",
+        result="interp.geometry.results.figure:RegularFigure",
+        figures="interp.geometry.figures.figure",
+        command="geometry figure",
+        question="What shape have the digits, and does the answer follow along it?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
         name="geometry.modular",
         function="interp.geometry._modular:modular",
         kind="modular_analysis",

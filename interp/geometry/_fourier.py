@@ -38,7 +38,7 @@ from interp.geometry.fits import (
     exceed,
     fit,
     null_of,
-    permutations,
+    permutations as orders_of,
     strongest,
     wave_shares,
 )
@@ -240,7 +240,7 @@ def _fitted(
         raise InputError("no object is left: these roles have none of those that were named")
     if draws < 20:
         raise InputError(f"permutations={draws}: a null distribution needs at least 20")
-    orders = {q: permutations(q, draws, seed) for q in {table.classes.q for table in tables}}
+    orders = {q: orders_of(q, draws, seed) for q in {table.classes.q for table in tables}}
     places, waves, nulls = [], [], []
     for table in tables:
         if cancel is not None:

@@ -11,6 +11,7 @@ sin(w(a + b)) over all pairs are (cos·cos − sin·sin)/√2 and (sin·cos + co
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,15 +33,18 @@ def n_frequencies(p: int) -> int:
     return p // 2
 
 
+@cache
 def basis(p: int) -> Floats:
-    """The orthonormal basis F [p, p], a row a wave. Raises InputError for p below 2."""
+    """The orthonormal basis F [p, p], a row a wave, read-only. Raises InputError for p below 2."""
     if p < 2:
         raise InputError(f"a Fourier basis needs at least two residues, not {p}")
     k = frequencies_of(p)[:, None]
     angle = 2 * np.pi * ((k * np.arange(p)) % p) / p
     sine = (np.arange(p) % 2 == 0)[:, None] & (k > 0)
     rows = np.where(sine, np.sin(angle), np.cos(angle))
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    found = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    found.setflags(write=False)
+    return np.asarray(found)
 
 
 def dft(x: npt.ArrayLike) -> Floats:
