@@ -32,7 +32,7 @@ from interp.models.tokens import digits_in
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-PENTAGONAL = (2, 5)
+DIGIT_WAVES = (1, 2, 5)
 _MOST_WAVES = 4
 
 
@@ -63,8 +63,8 @@ def figure(
         site, layer: where; None means the last layer.
         role: the token whose number gives the classes; None means the position that predicts the
             middle answer digit.
-        frequencies: the waves that are removed, kept and moved along; None means 2 and 5 (the
-            prism) for digits, else the four strongest.
+        frequencies: the waves that are removed, kept and moved along; None means 1, 2 and 5 for
+            digits, else the four strongest.
         steps: by how much the number is moved; None means 1 and 4 for digits, else 1 and q // 3.
         permutations: draws of the shapes' null distribution.
         randoms: random controls of the causal test.
@@ -152,7 +152,7 @@ def _waves(frequencies: Sequence[int] | None, means: Floats, classes: Classes) -
     if frequencies is not None:
         return tuple(int(k) for k in check_frequencies(np.asarray(list(frequencies)), classes.q))
     if classes.q == 10:
-        return PENTAGONAL
+        return DIGIT_WAVES
     shares = [circle(means, k).share for k in range(1, classes.q // 2 + 1)]
     return tuple(sorted(int(k) + 1 for k in np.argsort(shares)[::-1][:_MOST_WAVES]))
 

@@ -139,7 +139,7 @@ class RegularFigure(Result):
             f"{number(100 * metrics['followed'])} % of the changed answer digits follow a move along "
             f"it, {number(100 * metrics['followed_random'])} % a random displacement"
         )
-        label = "it is read" if self.used else "no causal effect is shown"
+        label = "it is read" if self.used else "no causal effect is shown at every step"
         return f"{shape}; {said}: {label}."
 
 

@@ -1,0 +1,278 @@
+"""The helix of an operand: fit by value, against equal-parameter rivals, and patched into a run.
+
+Fit and rivals: `interp.geometry.helix_fit`. Causal test of Kantamneni and Tegmark (arXiv
+2502.00873): in a run of a' + b, the activation at the operand is replaced by the fit at a, and
+
+    LD = logit_patched − logit_corrupted     of the tokens of a + b that differ from those of a' + b
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from interp.arithmetic.problems import Problems
+from interp.engine._run import run
+from interp.engine.interventions import selection
+from interp.engine.progress import shows_progress
+from interp.engine.requests import Cancel, Progress, Read
+from interp.errors import InputError
+from interp.geometry.classes import as_array
+from interp.geometry.edited import SITES, Place, answers
+from interp.geometry.helix_fit import (
+    PERIODS,
+    Fitted,
+    check_values,
+    columns,
+    effective,
+    models_of,
+    projection,
+    r2,
+)
+from interp.geometry.results.helix import HelixFit
+from interp.models.asking import Asked, prompts
+from interp.models.model import Model
+from interp.models.prompts import PromptBatch
+from interp.models.tokens import digits_in
+from interp.results.intervals import mean_interval
+from interp.results.resampling import resampling
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_TEST = 0.25
+_LEAST_TEST = 4
+
+
+@shows_progress
+def helix(
+    model: Model,
+    asked: Asked,
+    *,
+    operand: str = "a",
+    site: str = "resid_post",
+    layers: int | Sequence[int] | None = None,
+    periods: Sequence[int] = PERIODS,
+    pairs: int = 100,
+    n: int = 512,
+    seed: int = 0,
+    format: str | None = None,
+    held_out: bool = True,
+    memory: int = 2**30,
+    cancel: Cancel | None = None,
+    progress: Progress | None = None,
+) -> HelixFit:
+    """Helix fit of one operand's number at its last token, by layer, with its causal test.
+
+    Args:
+        operand: whose number, "a" or "b".
+        site: activations with d_model columns.
+        layers: where; None means every layer.
+        periods: of the waves; T = 2 gives one column, since its sine vanishes.
+        pairs: prompts of the patched runs, right ones only; 0 leaves the causal test out.
+        n, seed, format, held_out: the sample of a task (`interp.models.asking`); a quarter of the
+            values is held out of the fit and scored.
+        memory, cancel, progress: as in `engine.run`.
+
+    Does not show: that the model uses a helix rather than the activation that it fits: compare the
+    patched fit with the patched activation and with the rivals.
+
+    Raises:
+        InputError: for fewer than three values for each column, an unknown operand or site.
+    """
+    batch, sampled = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
+    if site not in SITES:
+        raise InputError(f"site={site!r}: choose one of {', '.join(SITES)}")
+    values, role = _number(batch, operand)
+    top = float(max(values.max(), 1))
+    every = np.unique(values)
+    design = columns(every, periods, True, top)
+    check_values(len(every), effective(design))
+    test = _held_out_values(every, seed)
+    chosen = selection("layers", layers) or tuple(range(model.shape.n_layers))
+    reads = [Read(site, chosen, (role,))]
+    seen = run(
+        model, batch, reads=reads, logits=None, memory=memory, cancel=cancel, progress=progress
+    ).activations
+    rows: list[dict[str, Any]] = []
+    patched: list[dict[str, Any]] = []
+    trial = _trial(model, batch, operand, values, pairs, seed, memory, cancel) if pairs else None
+    for layer in chosen:
+        if cancel is not None:
+            cancel.check()
+        x = as_array(seen[site, layer][:, 0])
+        means = np.stack([x[values == v].mean(axis=0) for v in every])
+        train = ~np.isin(every, test)
+        fitted = models_of(means[train], every[train], periods, top, np.random.default_rng(seed))
+        keep = projection(means[train], fitted[0].columns)
+        rows += _scores(layer, fitted, keep(means), means, every, train)
+        if trial is not None:
+            arms = {f.name: f.predict for f in models_of(
+                means, every, periods, top, np.random.default_rng(seed))}  # fmt: skip
+            patched += _patched(
+                model, trial, Place(site, layer, role), x, arms, projection(means, fitted[0].columns),
+                seed, memory, cancel,
+            )  # fmt: skip
+    return HelixFit(
+        model=batch.model,
+        task=batch.problems.task.name,
+        n=len(batch),
+        n_distinct=batch.n_distinct,
+        seed=seed,
+        settings={
+            "format": batch.format,
+            **sampled,
+            "operand": operand,
+            "role": role,
+            "site": site,
+            "layers": None if layers is None else list(np.atleast_1d(layers).tolist()),
+            "periods": list(periods),
+            "pairs": pairs,
+            "columns": effective(design),
+            "values": len(every),
+            "values_held_out": len(test),
+        },
+        fits=pd.DataFrame(rows),
+        patched=pd.DataFrame(patched),
+    )
+
+
+def _number(batch: PromptBatch, operand: str) -> tuple[Ints, str]:
+    """The operand's values, and the role of its last token, which every prompt has."""
+    names = batch.problems.task.operand_names
+    if operand not in names:
+        raise InputError(f"operand={operand!r}: this task has {', '.join(names)}")
+    roles = [r for r in batch.roles if (d := digits_in(r)) and d[0] == operand]
+    present = [r for r in roles if (batch.find(r) >= 0).all()]
+    if not present:
+        raise InputError(f"no token of {operand} is in every prompt: choose a padded format")
+    last = max(present, key=lambda r: int(batch.find(r).max()))
+    values = batch.problems.values(names.index(operand)).astype(np.int64)
+    return values, last
+
+
+def _held_out_values(values: Ints, seed: int) -> Ints:
+    count = max(_LEAST_TEST, round(_TEST * len(values)))
+    return np.random.default_rng(seed).permutation(values)[:count]
+
+
+def _scores(
+    layer: int, fitted: Sequence[Fitted], kept: Floats, means: Floats, every: Ints,
+    train: npt.NDArray[np.bool_],
+) -> list[dict[str, Any]]:  # fmt: skip
+    out = []
+    arms = [(f.name, f.columns, f.predict(every)) for f in fitted]
+    arms.insert(1, ("PCA of the activation", fitted[0].columns, kept))
+    for name, count, guess in arms:
+        out.append(
+            {
+                "layer": layer,
+                "fit": name,
+                "columns": count,
+                "r2_train": r2(guess[train], means[train]),
+                "r2_test": r2(guess[~train], means[~train]),
+            }
+        )
+    return out
+
+
+class _Trial:
+    """Right prompts with operand a, the same with another a', and the tokens that differ."""
+
+    def __init__(self, clean: PromptBatch, corrupted: PromptBatch, rows: Ints, values: Ints) -> None:
+        self.clean, self.corrupted, self.rows, self.values = clean, corrupted, rows, values
+        names = [role for role in clean.answer_roles_least_first if digits_in(role)]
+        self.roles = tuple(names)
+
+
+def _trial(
+    model: Model, batch: PromptBatch, operand: str, values: Ints, pairs: int, seed: int,
+    memory: int, cancel: Cancel | None,
+) -> _Trial | None:  # fmt: skip
+    """Prompts that are answered rightly, each with the operand of another; None below two."""
+    right = answers(model, batch, memory=memory, cancel=cancel)
+    good = np.flatnonzero((right.right | (right.wanted < 0)).all(axis=1))
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(good)[:pairs]
+    if len(rows) < 2:
+        return None
+    other = np.roll(rows, 1)
+    clean = batch[rows]
+    which = batch.problems.task.operand_names.index(operand)
+    operands = [o[rows] for o in batch.problems.operands]
+    operands[which] = batch.problems.operands[which][other]
+    keep = values[rows] != values[other]
+    changed = _problems(clean.problems, operands)
+    corrupted = model.prompts(changed, format=batch.format, answer=clean.problems.answer)
+    same = corrupted.tokens.shape == clean.tokens.shape
+    if same:
+        keep &= corrupted.lengths == clean.lengths
+    else:
+        keep &= False
+    index = np.flatnonzero(keep)
+    if len(index) < 2:
+        return None
+    return _Trial(clean[index], corrupted[index], rows[index], values[rows[index]])
+
+
+def _problems(problems: Problems, operands: Sequence[npt.NDArray[np.uint8]]) -> Problems:
+    several = any(len(choices) > 1 for choices in problems.task.operators)
+    return problems.task.problems(*operands, operators=problems.operators if several else None)
+
+
+def _patched(
+    model: Model,
+    trial: _Trial,
+    place: Place,
+    x: Floats,
+    arms: dict[str, Any],
+    keep: Any,
+    seed: int,
+    memory: int,
+    cancel: Cancel | None,
+) -> list[dict[str, Any]]:
+    """Mean logit difference of each arm, over the answer tokens that differ, with bounds."""
+    differ = _differing(trial)
+    base = answers(model, trial.corrupted, roles=trial.roles, memory=memory, cancel=cancel)
+    groups, _ = resampling(trial.clean.problems)
+    own = x[trial.rows]
+    values = {"activation": own, "PCA of the activation": keep(own)}
+    values |= {name: predict(trial.values) for name, predict in arms.items()}
+    out = []
+    for name, new in values.items():
+        got = answers(
+            model, trial.corrupted, place, new, roles=trial.roles, memory=memory, cancel=cancel
+        )
+        gap = np.where(differ, got.logit - base.logit, np.nan)
+        each = np.full(len(gap), np.nan)
+        some = differ.any(axis=1)
+        each[some] = np.nanmean(gap[some], axis=1)
+        low, high = mean_interval(each[:, None], groups, seed=seed)
+        out.append(
+            {
+                "layer": place.layer,
+                "patched": name,
+                "logit_difference": float(np.nanmean(each)),
+                "low": float(low[0]),
+                "high": float(high[0]),
+                "n": int(some.sum()),
+                "n_distinct": trial.clean.n_distinct,
+            }
+        )
+    return out
+
+
+def _differing(trial: _Trial) -> npt.NDArray[np.bool_]:
+    """[n, roles]: answer digits that a' + b would have otherwise."""
+    own, other = trial.clean.problems, trial.corrupted.problems
+    columns_of = []
+    for role in trial.roles:
+        digits = digits_in(role)
+        assert digits is not None
+        span = list(digits[1])
+        columns_of.append((own.answer[:, span] != other.answer[:, span]).any(axis=1))
+    return np.stack(columns_of, axis=1)

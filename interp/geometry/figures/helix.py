@@ -1,0 +1,72 @@
+"""Figures of the helix: is an operand a helix, and does its fit carry the answer?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.figures.registry import Figures, renders, shows
+from interp.figures.theme import CATEGORIES, GREY, SYMBOLS, error_bars, frame
+from interp.geometry.results.helix import HelixFit
+
+_NAMES = (
+    "helix", "PCA of the activation", "circle", "polynomial", "helix, values permuted", "activation",
+)  # fmt: skip
+_COLOUR = dict(zip(_NAMES, (*CATEGORIES[:4], GREY, CATEGORIES[5]), strict=True))
+
+
+@renders(HelixFit)
+def helix(result: HelixFit) -> go.Figure:
+    """R² on held-out values by layer, of the helix and its rivals."""
+    plot = go.Figure()
+    for i, (name, own) in enumerate(result.fits.groupby("fit", sort=False)):
+        _line(plot, own, "r2_test", str(name), i)
+    plot.update_xaxes(title=f"{result.settings['site']} of layer")
+    low = float(result.fits["r2_test"].min())
+    plot.update_yaxes(title="R² on held-out values", range=[max(-1.0, min(low, 0)) - 0.05, 1.02])
+    return frame(
+        plot,
+        title=f"Is the operand {result.settings['operand']} a helix?",
+        caption=f"{result.caption} · {result.settings['columns']} columns each; the PCA sees the "
+        "held-out activation",
+        notes=result.notes[:1],
+        verdict=result.verdict,
+        height=360,
+        legend=True,
+    )
+
+
+@shows(HelixFit)
+def helix_parts(result: HelixFit) -> Figures:
+    """Logit differences of the patched fits by layer."""
+    if not len(result.patched):
+        return {}
+    plot = go.Figure()
+    for i, (name, own) in enumerate(result.patched.groupby("patched", sort=False)):
+        _line(plot, own, "logit_difference", str(name), i)
+    plot.update_xaxes(title="layer")
+    plot.update_yaxes(title="logit difference", zeroline=True, zerolinecolor=GREY)
+    n = int(result.patched["n"].iloc[0])
+    distinct = int(result.patched["n_distinct"].iloc[0])
+    return {
+        "patched": frame(
+            plot,
+            title="Does the fitted vector carry the answer?",
+            caption=f"{result.caption} · {n} corrupted runs ({distinct} distinct prompts), 95 % "
+            "bootstrap intervals",
+            notes=result.notes[:1],
+            height=360,
+            legend=True,
+        )
+    }
+
+
+def _line(plot: go.Figure, own: pd.DataFrame, column: str, name: str, i: int) -> None:
+    bars = None
+    if "low" in own:
+        bars = error_bars(own[column], own["low"], own["high"], _COLOUR.get(name, GREY), thin=True)
+    plot.add_scatter(
+        x=own["layer"], y=own[column], error_y=bars, mode="lines+markers", name=name,
+        line={"color": _COLOUR.get(name, GREY)},
+        marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 7},
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""Result of the helix fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+
+from interp.results.calls import asked_code
+from interp.results.display import number
+from interp.results.result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class HelixFit(Result):
+    """R² of the helix and its rivals on held-out values by layer, and patched fits.
+
+    Further figure: "patched".
+
+    Args:
+        fits: layer, fit, columns (constant aside), r2_train, r2_test (values held out of the fit).
+            "PCA of the activation" sees the held-out activation itself.
+        patched: layer, patched, logit_difference, low, high, n (prompts whose answer differs),
+            n_distinct; empty without right prompts.
+    """
+
+    analysis: ClassVar[str] = "helix_fit"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the model uses a helix rather than what it approximates",
+        "how two helices become one of the sum",
+    )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "layer": "layer with the best held-out R² of the helix (index)",
+        "r2_helix": "R² of the helix on held-out values at that layer",
+        "r2_circle": "the same without the linear term",
+        "r2_polynomial": "the same of a polynomial with as many columns",
+        "r2_permuted": "the same of the helix with permuted values",
+        "difference_helix": "logit difference of the patched helix at its best layer, logits",
+        "difference_activation": "the same of the patched activation",
+        "difference_permuted": "the same of the helix with permuted values",
+    }
+
+    fits: pd.DataFrame
+    patched: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a layer and fit."""
+        return self.fits
+
+    @property
+    def best_layer(self) -> int:
+        """The layer with the largest held-out R² of the helix."""
+        own = self.fits[self.fits["fit"] == "helix"]
+        return int(own.loc[own["r2_test"].idxmax(), "layer"])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """See `meanings`."""
+        here = self.fits[self.fits["layer"] == self.best_layer].set_index("fit")["r2_test"]
+        found = {
+            "layer": float(self.best_layer),
+            "r2_helix": float(here["helix"]),
+            "r2_circle": float(here["circle"]),
+            "r2_polynomial": float(here["polynomial"]),
+            "r2_permuted": float(here["helix, values permuted"]),
+        }
+        if len(self.patched):
+            table = self.patched.pivot(index="layer", columns="patched", values="logit_difference")
+            row = table.loc[table["helix"].idxmax()]
+            found |= {
+                "difference_helix": float(row["helix"]),
+                "difference_activation": float(row["activation"]),
+                "difference_permuted": float(row["helix, values permuted"]),
+            }
+        return found
+
+    @property
+    def interval(self) -> str:
+        s = self.settings
+        return f"{s['values']} values, {s['values_held_out']} held out of the fit"
+
+    @property
+    def code(self) -> str:
+        s = self.settings
+        own = {name: s[name] for name in ("operand", "site", "pairs")}
+        own["layers"] = None if s["layers"] is None else list(s["layers"])
+        own["periods"] = list(s["periods"])
+        return asked_code(
+            self.model, s, "interp.geometry.helix", **own, format=s["format"], seed=self.seed
+        )
+
+    def conclusion(self) -> str:
+        m = self.metrics
+        rival = max(m["r2_circle"], m["r2_polynomial"], m["r2_permuted"])
+        better = "better than" if m["r2_helix"] > max(rival, 0) else "no better than"
+        told = (
+            f"At layer {number(m['layer'])} a helix of {self.settings['columns']} columns explains "
+            f"{number(m['r2_helix'])} of the held-out values' spread, {better} its rivals (at most "
+            f"{number(rival)})"
+        )
+        if "difference_helix" not in m:
+            return f"{told}; patching was not tested: too few prompts are answered rightly."
+        return (
+            f"{told}; patched in, it moves the answer's logits by {number(m['difference_helix'])}, "
+            f"the activation itself by {number(m['difference_activation'])}, permuted values by "
+            f"{number(m['difference_permuted'])}."
+        )
