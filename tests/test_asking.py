@@ -33,6 +33,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "behaviour.doctor": {"formats": ("padded",), "shots": ()},
     "ablation.af1": {"heads": False, "target": 0.1},
     "ablation.compare": {"replacements": ("mean",), "masks": ("full-peek",)},
+    "geometry.fourier": {
+        "objects": ("embedding", "resid_post"), "roles": ("a2", "predicts(c3)"), "layers": (1,),
+        "permutations": 20,
+    },
+    "geometry.figure": {
+        "role": "predicts(c3)", "layer": 1, "steps": (1,), "permutations": 20, "randoms": 1,
+    },
+    "geometry.helix": {"layers": (1,), "pairs": 4},
+    "geometry.minkowski": {
+        "layer": 0, "head": 0, "role": "predicts(c2)", "a": "a2", "b": "b2", "draws": 2,
+    },
+    "geometry.grid": {"units": 5, "knocked": 3, "draws": 1},
     "probes.probe": {
         "targets": ("carry[1]",), "layers": (1,), "roles": "c2", "controls": ("shuffled",),
         "jobs": 1,
@@ -140,7 +152,9 @@ def test_other_analyses_refuse_what_they_do_not_name(name: str) -> None:
 
 
 def test_every_analysis_is_tried() -> None:
-    takes_a_model_alone = {"suites.approximation", "engine.selfcheck"}
+    takes_a_model_alone = {
+        "suites.approximation", "engine.selfcheck", "geometry.modular", "geometry.phases",
+    }  # fmt: skip
     assert {one.name for one in OTHERS} == set(WRONG) | takes_a_model_alone
 
 

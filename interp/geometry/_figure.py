@@ -138,7 +138,9 @@ def figure(
 def _middle(batch: PromptBatch) -> str:
     roles = [role for role in batch.answer_roles_least_first if digits_in(role)]
     if not roles:
-        raise InputError("these prompts hold no answer: name the role whose number gives the figure")
+        raise InputError(
+            "these prompts hold no answer: name the role whose number gives the figure"
+        )
     return f"predicts({roles[len(roles) // 2]})"
 
 
@@ -168,9 +170,7 @@ def _points(means: Floats, scores: Floats, waves: Sequence[int]) -> pd.DataFrame
     return table
 
 
-def _components(
-    means: Floats, explained: Floats, alignment: Floats, orders: Ints
-) -> pd.DataFrame:
+def _components(means: Floats, explained: Floats, alignment: Floats, orders: Ints) -> pd.DataFrame:
     """One row a principal component: explained, its best frequency and share, the share of the best
     frequency with permuted numbers (95 %), p."""
     q = len(means)

@@ -38,9 +38,11 @@ from interp.geometry.fits import (
     exceed,
     fit,
     null_of,
-    permutations as orders_of,
     strongest,
     wave_shares,
+)
+from interp.geometry.fits import (
+    permutations as orders_of,
 )
 from interp.geometry.linear_maps import unembedded, unit_writes
 from interp.geometry.results.fourier import FourierFits
@@ -194,7 +196,12 @@ def _tables(
         for i, role in enumerate(answers):
             tokens = class_tokens(batch, roles[role])
             yield Table(
-                "logits", last, role, roles[role], unembedded(model, as_array(stream[:, i]), tokens), 0.0
+                "logits",
+                last,
+                role,
+                roles[role],
+                unembedded(model, as_array(stream[:, i]), tokens),
+                0.0,
             )
     sites = [name for name in wanted if name in MEANS]
     for site in sites:

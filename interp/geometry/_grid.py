@@ -173,16 +173,17 @@ def _false_positives(
 
 def _table(chosen: Ints, own: Match, known: Heuristics) -> pd.DataFrame:
     matched = own.overlap >= THRESHOLD
+    picked = list(zip(own.best, matched, strict=True))
     return pd.DataFrame(
         {
             "unit": chosen,
-            "heuristic": [known.names[i] if m else "" for i, m in zip(own.best, matched, strict=True)],
-            "family": [known.families[i] if m else "none" for i, m in zip(own.best, matched, strict=True)],
+            "heuristic": [known.names[i] if m else "" for i, m in picked],
+            "family": [known.families[i] if m else "none" for i, m in picked],
             "overlap": own.overlap,
             "chance": own.chance,
             "matched": matched,
         }
-    )  # fmt: skip
+    )
 
 
 def _knockout(

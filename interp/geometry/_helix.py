@@ -21,6 +21,7 @@ from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
+from interp.geometry.circular_probe import circular_accuracy
 from interp.geometry.classes import as_array
 from interp.geometry.edited import SITES, Place, answers
 from interp.geometry.helix_fit import (
@@ -100,6 +101,7 @@ def helix(
     ).activations
     rows: list[dict[str, Any]] = []
     patched: list[dict[str, Any]] = []
+    circles: list[dict[str, Any]] = []
     trial = _trial(model, batch, operand, values, pairs, seed, memory, cancel) if pairs else None
     for layer in chosen:
         if cancel is not None:
@@ -110,12 +112,13 @@ def helix(
         fitted = models_of(means[train], every[train], periods, top, np.random.default_rng(seed))
         keep = projection(means[train], fitted[0].columns)
         rows += _scores(layer, fitted, keep(means), means, every, train)
+        circles += _circles(layer, x, values, seed)
         if trial is not None:
             arms = {f.name: f.predict for f in models_of(
                 means, every, periods, top, np.random.default_rng(seed))}  # fmt: skip
             patched += _patched(
-                model, trial, Place(site, layer, role), x, arms, projection(means, fitted[0].columns),
-                seed, memory, cancel,
+                model, trial, Place(site, layer, role), x, arms,
+                projection(means, fitted[0].columns), seed, memory, cancel,
             )  # fmt: skip
     return HelixFit(
         model=batch.model,
@@ -138,6 +141,7 @@ def helix(
         },
         fits=pd.DataFrame(rows),
         patched=pd.DataFrame(patched),
+        circles=pd.DataFrame(circles),
     )
 
 
@@ -180,10 +184,30 @@ def _scores(
     return out
 
 
+def _circles(layer: int, x: Floats, values: Ints, seed: int) -> list[dict[str, Any]]:
+    """Circular probes of the last digit: base 10, base 11 as control, and permuted values."""
+    every, index = np.unique(values, return_inverse=True)
+    moved = np.random.default_rng(seed).permutation(every)[index]
+    arms = [("base 10", values, 10), ("base 10, values permuted", moved, 10)]
+    if values.max() > 10:
+        arms.insert(1, ("base 11", values, 11))
+    return [
+        {
+            "layer": layer,
+            "probe": name,
+            "accuracy": circular_accuracy(x, labels, base, seed=seed),
+            "chance": 1 / base,
+        }
+        for name, labels, base in arms
+    ]
+
+
 class _Trial:
     """Right prompts with operand a, the same with another a', and the tokens that differ."""
 
-    def __init__(self, clean: PromptBatch, corrupted: PromptBatch, rows: Ints, values: Ints) -> None:
+    def __init__(
+        self, clean: PromptBatch, corrupted: PromptBatch, rows: Ints, values: Ints
+    ) -> None:
         self.clean, self.corrupted, self.rows, self.values = clean, corrupted, rows, values
         names = [role for role in clean.answer_roles_least_first if digits_in(role)]
         self.roles = tuple(names)

@@ -85,7 +85,9 @@ def minkowski(
     """
     batch, sampled = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     if head is not None and not -1 <= head < model.shape.n_heads:
-        raise InputError(f"head {head} does not exist: {model.name} has {model.shape.n_heads}, or -1")
+        raise InputError(
+            f"head {head} does not exist: {model.name} has {model.shape.n_heads}, or -1"
+        )
     pattern = _pattern(model, batch, layer, role, memory, cancel)
     chosen, roles = _chosen(batch, pattern, head, a, b)
     first, second = (classes_of(batch, name) for name in roles)
@@ -216,7 +218,7 @@ def _shares(fit: Additive, control: pd.DataFrame) -> pd.DataFrame:
     terms = ("a", "b", "additive", "interaction", "within", "of_cells")
     rows = []
     for term in terms:
-        null = control[term] if term in control else None
+        null = control.get(term)
         rows.append(
             {
                 "term": term,

@@ -27,8 +27,14 @@ from interp.geometry.linear_maps import direct_logits, unit_writes
 from interp.geometry.losses import Frequencies, Precision
 from interp.geometry.pairs import Pass, grid_of, modulus_of, run_pairs
 from interp.geometry.results.modular import ModularAnalysis
-from interp.geometry.spectra import Clusters, basis, by_sum, check_frequencies, clusters
-from interp.geometry.spectra import frequencies_of
+from interp.geometry.spectra import (
+    Clusters,
+    basis,
+    by_sum,
+    check_frequencies,
+    clusters,
+    frequencies_of,
+)
 from interp.models.model import Model
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +65,7 @@ def modular(
     modulus: int | None = None,
     layer: int | None = None,
     keys: Keys = "logits",
-    train: npt.ArrayLike | None = None,
+    train: npt.NDArray[Any] | None = None,
     split: Part | None = None,
     bias_correction: bool | None = None,
     frequencies: Frequencies | None = None,
@@ -101,9 +107,7 @@ def modular(
     """
     p = modulus_of(model, modulus)
     mask = losses.split_mask(train, p) if train is not None else card_mask(model, p)
-    chosen = Choices(
-        checked_keys(keys, p), mask, split, bias_correction, frequencies, precision
-    )
+    chosen = Choices(checked_keys(keys, p), mask, split, bias_correction, frequencies, precision)
     grid = grid_of(model, p, format)
     seen = run_pairs(model, grid, layer, memory=memory, cancel=cancel, progress=progress)
     direct = direct_map(model, seen, memory, cancel)
@@ -206,9 +210,7 @@ def loss_table(
             if direct is not None and seen.neurons is not None:
                 parts = losses.neuron_parts(seen.neurons, direct, list(keys))
                 x = parts[measure == "excluded"]
-                rows.append(
-                    _loss_row(x, "neurons", measure, tuple(keys), part, False, chosen)
-                )
+                rows.append(_loss_row(x, "neurons", measure, tuple(keys), part, False, chosen))
     return pd.DataFrame(rows)
 
 
@@ -356,5 +358,3 @@ def _row(
     n: int = 0,
 ) -> dict[str, Any]:
     return {"measure": measure, "value": value, "error": error, "chance": chance, "n": n}
-
-

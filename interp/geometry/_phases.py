@@ -50,7 +50,7 @@ def phases(
     modulus: int | None = None,
     layer: int | None = None,
     keys: Keys = "logits",
-    train: npt.ArrayLike | None = None,
+    train: npt.NDArray[Any] | None = None,
     precision: Precision = "float64",
     steps: Sequence[int] | None = None,
     seed: int = 0,

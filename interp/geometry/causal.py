@@ -117,8 +117,9 @@ def move_table(
         seen = {
             arm: np.mean(
                 [
-                    answers(model, forced, place, new, roles=roles, memory=memory, cancel=cancel)
-                    .right
+                    answers(
+                        model, forced, place, new, roles=roles, memory=memory, cancel=cancel
+                    ).right
                     for new in many
                 ],
                 axis=0,

@@ -83,9 +83,7 @@ def models_of(
 ) -> list[Fitted]:
     """Helix, circle, polynomial and randomised helix, fitted to the means [m, d] of `values`."""
     count = min(_COMPONENTS, len(values) - 1)
-    helix = regression(
-        "helix", means, values, lambda v: columns(v, periods, True, top), count
-    )
+    helix = regression("helix", means, values, lambda v: columns(v, periods, True, top), count)
     shuffled = dict(zip(values.tolist(), rng.permutation(values).tolist(), strict=True))
 
     def randomised(v: Ints) -> Floats:
@@ -95,9 +93,7 @@ def models_of(
     return [
         helix,
         regression("circle", means, values, lambda v: columns(v, periods, False, top), count),
-        regression(
-            "polynomial", means, values, lambda v: polynomial(v, helix.columns, top), count
-        ),
+        regression("polynomial", means, values, lambda v: polynomial(v, helix.columns, top), count),
         regression("helix, values permuted", means, values, randomised, count),
     ]
 

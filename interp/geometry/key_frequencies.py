@@ -1,17 +1,17 @@
 """Key frequencies of a modular adder, under each rule in use.
 
     embedding     power of the token embeddings W_E along tokens (2301.05217, Fig. 3)
-    unembedding   power of the neuron–logit map W_L = W_U W_out along answers (2301.05217: those with
-                  "nontrivial" norm; no threshold is published)
+    unembedding   power of the neuron–logit map W_L = W_U W_out along answers (2301.05217: those
+                  with "nontrivial" norm; no threshold is published)
     neurons       each neuron's best frequency, every one that occurs (the repository's rule)
     logits        cosine of the logits, centred over answers, with cos(w_k(a + b − c)): above 0.005
                   (2302.03025)
 
 Without a published threshold a frequency is kept with at least a quarter of the strongest power,
-half of its amplitude, if the strongest is above that of white noise: (1 + 4/√d)/K of the power for d
-independent columns and K frequencies. A cosine must also be above 5 p^(−3/2), five standard deviations of
-unstructured logits. Each rule gives its strengths, so the margin can be judged: the weakest
-frequency kept over the strongest dropped.
+half of its amplitude, if the strongest is above that of white noise: (1 + 4/√d)/K of the power for
+d independent columns and K frequencies. A cosine must also be above 5 p^(−3/2), five standard
+deviations of unstructured logits. Each rule gives its strengths, so the margin can be judged: the
+weakest frequency kept over the strongest dropped.
 """
 
 from __future__ import annotations

@@ -86,6 +86,30 @@ CASES = {
         (*WAIT, "--replacement", "cama", "--mask", "operands"),
     ),
     "ablation.cama": Case({"given": "token"}),
+    "geometry.fourier": Case(
+        {"objects": ("resid_post",), "layers": 1, "roles": ("predicts(c2)",), "permutations": 20},
+        (
+            *("--objects", "resid_post", "--layers", "1"),
+            *("--roles", "predicts(c2)", "--permutations", "20"),
+        ),
+        n=120,
+    ),
+    "geometry.figure": Case(
+        {"role": "predicts(c2)", "permutations": 20, "causal": False},
+        ("--role", "predicts(c2)", "--permutations", "20", "--no-causal"),
+        n=120,
+    ),
+    "geometry.helix": Case({"layers": 1, "pairs": 0}, ("--layers", "1", "--pairs", "0"), n=120),
+    "geometry.minkowski": Case(
+        {"head": 0, "a": "a0", "b": "b1", "draws": 2},
+        ("--head", "0", "--a", "a0", "--b", "b1", "--draws", "2"),
+        n=120,
+    ),
+    "geometry.grid": Case(
+        {"units": 4, "knocked": 0, "draws": 1},
+        ("--units", "4", "--knocked", "0", "--draws", "1"),
+        n=60,
+    ),
     "training.dynamics": Case({"source": "mod113"}, ("--model", "mod113")),
     "probes.probe": Case(PROBED, PROBE, n=40),
     "probes.one_hot_baseline": Case(
@@ -95,6 +119,8 @@ CASES = {
     "models.tokenisation_report": Case({}, None),
 }
 ELSEWHERE = {
+    "geometry.modular": "tests/geometry/test_commands.py",
+    "geometry.phases": "tests/geometry/test_commands.py",
     "ablation.transfer": "test_a_schedule_in_another_format",
     "probes.intervene": "test_what_an_edited_probe_does",
     "training.digit_losses": "tests/training/test_dynamics.py",

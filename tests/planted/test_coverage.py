@@ -35,6 +35,11 @@ ELSEWHERE = {
     "ablation.evaluate": ("ablation", "equals plain hooks; the search that uses it is proved"),
     "ablation.grid": ("ablation", "a grid of scores, each equal to `ablation.evaluate`"),
     "ablation.removal": ("ablation", "a row of scores, each equal to `ablation.evaluate`"),
+    "geometry.figure": ("geometry", "planted circles, and a move along them that is followed"),
+    "geometry.fourier": ("geometry", "planted waves, and noise that has none"),
+    "geometry.grid": ("geometry", "planted heuristics; a shipped model's neurons"),
+    "geometry.helix": ("geometry", "a planted helix; a shipped model's operand"),
+    "geometry.minkowski": ("geometry", "a planted sum of two circles"),
     "probes.intervene": ("planted/probe_proofs.py", "an edit flips the digit that the key names"),
     "probes.probe": ("planted/probe_proofs.py", "R² at every site is that of the key"),
 }

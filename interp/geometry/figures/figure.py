@@ -45,8 +45,15 @@ def figure(result: RegularFigure) -> go.Figure:
     titles += [""] * (3 - len(titles))
     plot.update_layout(
         scene={
-            **{f"{x}axis": {"title": {"text": t}, "showticklabels": False, "backgroundcolor": "white",
-                            "gridcolor": PALE} for x, t in zip("xyz", titles, strict=True)},
+            **{
+                f"{x}axis": {
+                    "title": {"text": t},
+                    "showticklabels": False,
+                    "backgroundcolor": "white",
+                    "gridcolor": PALE,
+                }
+                for x, t in zip("xyz", titles, strict=True)
+            },
             "camera": {"eye": {"x": 1.5, "y": 1.2, "z": 0.9}},
         },
     )  # fmt: skip

@@ -34,14 +34,19 @@ def grid(result: OperandGrids) -> go.Figure:
 @shows(OperandGrids)
 def grid_parts(result: OperandGrids) -> Figures:
     """Heuristics by family beside false positives, and the knock-out."""
-    plot = make_subplots(cols=2, subplot_titles=("neurons by heuristic", "accuracy after knock-out"))
+    plot = make_subplots(
+        cols=2, subplot_titles=("neurons by heuristic", "accuracy after knock-out")
+    )
     counts = result.units["family"].value_counts()
     plot.add_bar(
         x=list(counts.index), y=counts / len(result.units), marker={"color": ACCENT},
         showlegend=False, row=1, col=1,
     )  # fmt: skip
     plot.add_hline(
-        y=float(result.metrics["false_positives"]), line={"dash": "dot", "color": GREY}, row=1, col=1
+        y=float(result.metrics["false_positives"]),
+        line={"dash": "dot", "color": GREY},
+        row=1,
+        col=1,
     )
     table = result.knockout
     if len(table):

@@ -10,8 +10,9 @@ from interp.figures.theme import CATEGORIES, GREY, SYMBOLS, error_bars, frame
 from interp.geometry.results.helix import HelixFit
 
 _NAMES = (
-    "helix", "PCA of the activation", "circle", "polynomial", "helix, values permuted", "activation",
-)  # fmt: skip
+    *("helix", "PCA of the activation", "circle", "polynomial"),
+    *("helix, values permuted", "activation"),
+)
 _COLOUR = dict(zip(_NAMES, (*CATEGORIES[:4], GREY, CATEGORIES[5]), strict=True))
 
 
@@ -38,9 +39,35 @@ def helix(result: HelixFit) -> go.Figure:
 
 @shows(HelixFit)
 def helix_parts(result: HelixFit) -> Figures:
-    """Logit differences of the patched fits by layer."""
-    if not len(result.patched):
-        return {}
+    """Circular probes by layer, and logit differences of the patched fits."""
+    parts = {"circles": _circles(result)}
+    if len(result.patched):
+        parts["patched"] = _patched(result)
+    return parts
+
+
+def _circles(result: HelixFit) -> go.Figure:
+    plot = go.Figure()
+    for i, (name, own) in enumerate(result.circles.groupby("probe", sort=False)):
+        plot.add_scatter(
+            x=own["layer"], y=own["accuracy"], mode="lines+markers", name=str(name),
+            line={"color": (CATEGORIES[0], CATEGORIES[1], GREY)[i % 3]},
+            marker={"symbol": SYMBOLS[i]},
+        )  # fmt: skip
+    plot.add_hline(y=0.1, line={"dash": "dot", "color": GREY})
+    plot.update_xaxes(title="layer")
+    plot.update_yaxes(title="last digits read right", range=[0, 1.02])
+    return frame(
+        plot,
+        title="Is the last digit read off a circle?",
+        caption=f"{result.caption} · bias-free, on held-out values; dotted: chance in base 10",
+        notes=result.notes[:1],
+        height=320,
+        legend=True,
+    )
+
+
+def _patched(result: HelixFit) -> go.Figure:
     plot = go.Figure()
     for i, (name, own) in enumerate(result.patched.groupby("patched", sort=False)):
         _line(plot, own, "logit_difference", str(name), i)
@@ -48,17 +75,15 @@ def helix_parts(result: HelixFit) -> Figures:
     plot.update_yaxes(title="logit difference", zeroline=True, zerolinecolor=GREY)
     n = int(result.patched["n"].iloc[0])
     distinct = int(result.patched["n_distinct"].iloc[0])
-    return {
-        "patched": frame(
-            plot,
-            title="Does the fitted vector carry the answer?",
-            caption=f"{result.caption} · {n} corrupted runs ({distinct} distinct prompts), 95 % "
-            "bootstrap intervals",
-            notes=result.notes[:1],
-            height=360,
-            legend=True,
-        )
-    }
+    return frame(
+        plot,
+        title="Does the fitted vector carry the answer?",
+        caption=f"{result.caption} · {n} corrupted runs ({distinct} distinct prompts), 95 % "
+        "bootstrap intervals",
+        notes=result.notes[:1],
+        height=360,
+        legend=True,
+    )
 
 
 def _line(plot: go.Figure, own: pd.DataFrame, column: str, name: str, i: int) -> None:

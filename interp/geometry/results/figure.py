@@ -107,7 +107,8 @@ class RegularFigure(Result):
 
     @property
     def interval(self) -> str:
-        return f"{self.settings['permutations']} permutations; 95 % bootstrap intervals of the moves"
+        drawn = self.settings["permutations"]
+        return f"{drawn} permutations; 95 % bootstrap intervals of the moves"
 
     @property
     def code(self) -> str:
@@ -136,10 +137,8 @@ class RegularFigure(Result):
             return f"{shape}. Whether it is used was not tested."
         metrics = self.metrics
         said = (
-            f"{number(100 * metrics['followed'])} % of the changed answer digits follow a move along "
-            f"it, {number(100 * metrics['followed_random'])} % a random displacement"
+            f"{number(100 * metrics['followed'])} % of the changed answer digits follow a move "
+            f"along it, {number(100 * metrics['followed_random'])} % a random displacement"
         )
         label = "it is read" if self.used else "no causal effect is shown at every step"
         return f"{shape}; {said}: {label}."
-
-

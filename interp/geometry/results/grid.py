@@ -92,5 +92,6 @@ class OperandGrids(Result):
         return (
             f"{told}; knocking out the related ones leaves "
             f"{number(100 * m['accuracy_related'])} % of answers right, as many unrelated ones "
-            f"{number(100 * m['accuracy_unrelated'])} % (clean {number(100 * m['accuracy_clean'])} %)."
+            f"{number(100 * m['accuracy_unrelated'])} % (clean "
+            f"{number(100 * m['accuracy_clean'])} %)."
         )

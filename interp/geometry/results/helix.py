@@ -10,7 +10,7 @@ import pandas as pd
 
 from interp.results.calls import asked_code
 from interp.results.display import number
-from interp.results.result import Result
+from interp.results.result import MIN_DISTINCT, Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -24,6 +24,8 @@ class HelixFit(Result):
             "PCA of the activation" sees the held-out activation itself.
         patched: layer, patched, logit_difference, low, high, n (prompts whose answer differs),
             n_distinct; empty without right prompts.
+        circles: layer, probe ("base 10", "base 11", "base 10, values permuted"), accuracy on values
+            held out of the fit, chance.
     """
 
     analysis: ClassVar[str] = "helix_fit"
@@ -40,10 +42,15 @@ class HelixFit(Result):
         "difference_helix": "logit difference of the patched helix at its best layer, logits",
         "difference_activation": "the same of the patched activation",
         "difference_permuted": "the same of the helix with permuted values",
+        "circle_base_10": "share of last digits that a circular probe reads right on held-out "
+        "values, best layer",
+        "circle_base_11": "the same in base 11, the control",
+        "circle_permuted": "the same in base 10 with permuted values",
     }
 
     fits: pd.DataFrame
     patched: pd.DataFrame
+    circles: pd.DataFrame
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -67,6 +74,10 @@ class HelixFit(Result):
             "r2_polynomial": float(here["polynomial"]),
             "r2_permuted": float(here["helix, values permuted"]),
         }
+        best = self.circles.pivot(index="layer", columns="probe", values="accuracy").max()
+        found["circle_base_10"] = float(best["base 10"])
+        found["circle_base_11"] = float(best.get("base 11", float("nan")))
+        found["circle_permuted"] = float(best["base 10, values permuted"])
         if len(self.patched):
             table = self.patched.pivot(index="layer", columns="patched", values="logit_difference")
             row = table.loc[table["helix"].idxmax()]
@@ -101,8 +112,11 @@ class HelixFit(Result):
             f"{number(m['r2_helix'])} of the held-out values' spread, {better} its rivals (at most "
             f"{number(rival)})"
         )
-        if "difference_helix" not in m:
-            return f"{told}; patching was not tested: too few prompts are answered rightly."
+        few = not len(self.patched) or self.patched["n_distinct"].min() < MIN_DISTINCT
+        if few:
+            return (
+                f"{told}; of patching nothing is concluded: too few prompts are answered rightly."
+            )
         return (
             f"{told}; patched in, it moves the answer's logits by {number(m['difference_helix'])}, "
             f"the activation itself by {number(m['difference_activation'])}, permuted values by "

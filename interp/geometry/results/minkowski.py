@@ -63,7 +63,9 @@ class MinkowskiSum(Result):
     def metrics(self) -> dict[str, float]:
         """See `meanings`."""
         share = self.shares.set_index("term")["share"]
-        found = {name: float(share[name]) for name in ("additive", "interaction", "of_cells", "within")}
+        found = {
+            name: float(share[name]) for name in ("additive", "interaction", "of_cells", "within")
+        }
         if len(self.weights):
             table = self.weights.set_index("token")
             found |= {

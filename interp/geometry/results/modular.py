@@ -180,9 +180,7 @@ class ModularAnalysis(Result):
         own["precision"] = None if s["precision"] == "float64" else s["precision"]
         given = s["triples"] == "given"
         own["triples"] = Expression("triples") if given else s["triples"]
-        last = call(
-            "interp.geometry.modular", "model", **own, seed=self.seed, format=s["format"]
-        )
+        last = call("interp.geometry.modular", "model", **own, seed=self.seed, format=s["format"])
         return model_code(self.model, {"starting_with": s["starting_with"]}, last)
 
     @property

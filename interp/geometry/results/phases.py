@@ -102,6 +102,7 @@ class ModularPhases(Result):
         first, second, third = self.bounds
         done = f"at step {number(third)}" if third == third else "after the last checkpoint"
         return (
-            f"Memorisation ends at step {number(first)} (smallest excluded loss), the circuit forms "
-            f"until step {number(second)}, and the test loss is below 10 % of its maximum {done}."
+            f"Memorisation ends at step {number(first)} (smallest excluded loss), the circuit "
+            f"forms until step {number(second)}, and the test loss is below 10 % of its maximum "
+            f"{done}."
         )
