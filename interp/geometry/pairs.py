@@ -11,7 +11,7 @@ import torch
 from interp.arithmetic.tasks import ModularAddition
 from interp.engine._run import run
 from interp.engine.requests import Cancel, Progress, Read
-from interp.errors import InputError
+from interp.errors import ArithmoscopeError, InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
@@ -83,7 +83,13 @@ def grid_of(model: Model, p: int, format: str | None = None) -> Grid:
     unembedding has no logit for it.
     """
     problems = ModularAddition(p).grid()
-    batch = model.prompts(problems, format=format, answer="none")
+    try:
+        batch = model.prompts(problems, format=format, answer="none")
+    except ArithmoscopeError as error:
+        raise InputError(
+            f"{model.name} cannot be asked all pairs modulo {p}: {error} If the modulus does not "
+            "fit its vocabulary, give the one it was trained with (modulus=)"
+        ) from error
     roles = tuple(_operand_role(batch, name, p) for name in "ab")
     values = problems.values(0).astype(np.int64)
     first = np.array([int(np.flatnonzero(values == v)[0]) for v in range(p)])

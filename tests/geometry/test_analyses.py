@@ -36,7 +36,7 @@ def add5():
 def test_planted_waves_are_fitted_and_noise_is_not(planted):
     model, _, problems, waves = planted
     role = model.prompts(problems[:2], answer="none").roles
-    a = next(r for r in role if r.startswith("a"))
+    a = next(r for r in role if r.startswith("a["))
     options = {"objects": ("embedding",), "roles": (a,), "permutations": 40}
     found = fourier(model, problems, frequencies=waves, **options)
     place = found.places.iloc[0]
@@ -51,7 +51,7 @@ def test_planted_waves_are_fitted_and_noise_is_not(planted):
 def test_the_planted_circle_is_regular_and_read(planted):
     model, key, problems, waves = planted
     roles = model.prompts(problems[:2]).roles
-    b = next(r for r in roles if r.startswith("b"))
+    b = next(r for r in roles if r.startswith("b["))
     found = figure(
         model, problems, site="resid_pre", layer=0, role=b, frequencies=waves, steps=(1, 5),
         permutations=30, randoms=1,
@@ -69,7 +69,7 @@ def test_the_planted_circle_is_regular_and_read(planted):
 
 def test_waves_that_are_not_there_have_no_effect(planted):
     model, _, problems, waves = planted
-    b = next(r for r in model.prompts(problems[:2]).roles if r.startswith("b"))
+    b = next(r for r in model.prompts(problems[:2]).roles if r.startswith("b["))
     other = next(k for k in range(1, P // 2 + 1) if k not in waves)
     found = figure(
         model, problems, site="resid_pre", layer=0, role=b, frequencies=(other,), steps=(1,),
@@ -81,7 +81,7 @@ def test_waves_that_are_not_there_have_no_effect(planted):
 def test_the_movers_of_a_planted_model_add_two_circles(planted):
     model, key, problems, _ = planted
     roles = model.prompts(problems[:2]).roles
-    a, b = (next(r for r in roles if r.startswith(x)) for x in "ab")
+    a, b = (next(r for r in roles if r.startswith(f"{x}[")) for x in "ab")
     layers = {mover.layer for mover in key.movers}
     layer = max(layers)
     found = minkowski(model, problems_twice(problems), layer=layer, head=-1, a=a, b=b, draws=3)

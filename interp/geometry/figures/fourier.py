@@ -13,7 +13,7 @@ from interp.figures.theme import ACCENT, CATEGORIES, GREY, SYMBOLS, error_bars, 
 from interp.geometry.results.fourier import FourierFits
 from interp.results.display import number
 
-_MOST = 24  # places in the main figure; the best of each object beyond
+_MOST = 40  # places in the main figure; the best of each object beyond
 _SIGNIFICANT = 0.05
 
 
@@ -23,7 +23,7 @@ def fourier(result: FourierFits) -> go.Figure:
     table = result.places
     if len(table) > _MOST:
         index = table.groupby(["object", "role"], sort=False)["adjusted"].idxmax()
-        table = table.loc[index].head(_MOST)
+        table = table.loc[index]
     names = [_name(row) for _, row in table.iterrows()]
     figure = go.Figure()
     for column, label, colour, symbol in (
@@ -50,7 +50,9 @@ def fourier(result: FourierFits) -> go.Figure:
     )  # fmt: skip
     figure.update_xaxes(title="R² on the waves", range=[0, 1.02])
     figure.update_yaxes(autorange="reversed", type="category")
-    shown = ", ".join(dict.fromkeys(f"k = {text}" for text in table["frequencies"]))
+    shown = ", ".join(
+        dict.fromkeys(f"k = {text.replace(' ', ', ')}" for text in table["frequencies"])
+    )
     shown = shown if len(shown) < 60 else "the five strongest of each"
     return frame(
         figure,
@@ -117,6 +119,8 @@ def _spectrum(result: FourierFits, column: str) -> go.Figure:
         "cumulative": ("R², median over rows", "How many waves does it take?"),
     }[column]
     figure.update_yaxes(title=what[0], range=[0, 1.02])
+    if max(len(trace.x) for trace in figure.data) <= 10:
+        figure.update_xaxes(dtick=1)
     figure.update_xaxes(
         title="frequency k" if column == "share" else "strongest frequencies taken together"
     )
