@@ -91,13 +91,13 @@ def figure(
         raise InputError(f"all numbers have the same mean at {site} {place.layer}, {chosen}")
     waves = _waves(frequencies, means, classes)
     orders = _orders(classes.q, permutations, seed)
-    removal, moves, differences = pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
+    removal, errors, moves, differences = (pd.DataFrame() for _ in range(4))
     if causal:
         options: dict[str, Any] = {
             "randoms": randoms, "seed": seed, "memory": memory, "cancel": cancel,
         }  # fmt: skip
         given = (model, part, place, activation, classes, means, waves)
-        removal = removal_table(*given, **options)
+        removal, errors = removal_table(*given, **options)
         if progress is not None:
             progress(1, 2)
         by = tuple(steps) if steps is not None else (1, 4 if classes.q == 10 else classes.q // 3)
@@ -130,6 +130,7 @@ def figure(
         circles=pd.DataFrame(circle_table(means, orders)),
         prism=_prism(means, orders),
         removal=removal,
+        errors=errors,
         moves=moves,
         differences=differences,
     )

@@ -20,7 +20,8 @@ from interp.engine.interventions import Replace, Rows
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
-from interp.geometry.classes import as_array
+from interp.geometry.classes import as_array, class_tokens, classes_of
+from interp.geometry.edited import SITES
 from interp.geometry.heuristics import (
     THRESHOLD,
     Heuristics,
@@ -41,6 +42,7 @@ from interp.results.resampling import resampling
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+EDITED = ("mlp_post", *SITES)
 _MAPS, _SIDE = 12, 128  # drawn units, and the most values of an operand on a map
 _FEWEST = 30
 
@@ -50,6 +52,7 @@ def grid(
     model: Model,
     asked: Asked,
     *,
+    site: str = "mlp_post",
     layer: int | None = None,
     role: str | None = None,
     units: int | Sequence[int] = 100,
@@ -67,11 +70,14 @@ def grid(
     knock-out.
 
     Args:
-        layer: of the neurons; None means the last.
+        site: "mlp_post" (neurons), "z" (heads, by the length of their output), "logits" (of the
+            numbers that the role emits), or a site of the stream, dimension by dimension.
+        layer: of the site; None means the last.
         role: the position, such as "predicts(c0)"; None means the one that predicts the least
             significant answer digit.
-        units: neurons, or how many of those with most variance.
-        knocked: at most so many neurons are set to their mean for a prompt; 0 leaves it out.
+        units: which, or how many of those with most variance.
+        knocked: at most so many are set to their mean for a prompt; 0 leaves it out, as do heads
+            and logits.
         draws: of the false-positive control.
         n, seed, format, held_out: the sample of a task (`interp.models.asking`); for maps without
             holes ask for all pairs, such as n=100 of add:1 with held_out=False.
@@ -83,15 +89,10 @@ def grid(
         InputError: for fewer than 30 prompts, a model without neurons, or an unknown unit.
     """
     batch, sampled = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
-    model.require_site("mlp_post")
     if batch.n_distinct < _FEWEST:
         raise InputError(f"{batch.n_distinct} distinct prompts: a heuristic's set needs {_FEWEST}")
     chosen_role, at = role or _least(batch), _layer(model, layer)
-    reads = [Read("mlp_post", (at,), (chosen_role,))]
-    seen = run(
-        model, batch, reads=reads, logits=None, memory=memory, cancel=cancel, progress=progress
-    )
-    acts = as_array(seen.activations["mlp_post", at][:, 0])
+    acts = _read(model, batch, site, at, chosen_role, memory, cancel, progress)
     rows = np.flatnonzero(~np.isnan(acts).any(axis=1))
     batch, acts = batch[rows], acts[rows]
     chosen = _units(acts, units)
@@ -103,10 +104,11 @@ def grid(
     false = _false_positives(acts[:, chosen], numbers, draws, seed)
     table = _table(chosen, own, known)
     knockout = pd.DataFrame()
-    if knocked:
+    if knocked and site in EDITED:
         knockout = _knockout(
-            model, batch, at, chosen_role, acts, chosen, own, known, knocked, seed, memory, cancel
-        )
+            model, batch, site, at, chosen_role, acts, chosen, own, known, knocked, seed, memory,
+            cancel,
+        )  # fmt: skip
     return OperandGrids(
         model=batch.model,
         task=batch.problems.task.name,
@@ -116,6 +118,7 @@ def grid(
         settings={
             "format": batch.format,
             **sampled,
+            "site": site,
             "layer": at,
             "role": chosen_role,
             "units": int(units) if isinstance(units, int | np.integer) else list(units),
@@ -127,6 +130,37 @@ def grid(
         knockout=knockout,
         **_maps(acts, chosen, own, numbers),
     )
+
+
+def _read(
+    model: Model,
+    batch: PromptBatch,
+    site: str,
+    layer: int,
+    role: str,
+    memory: int,
+    cancel: Cancel | None,
+    progress: Progress | None,
+) -> Floats:
+    """The units [n, units] of a site, of the heads, or of the emitted numbers' logits."""
+    if site == "logits":
+        tokens = torch.from_numpy(class_tokens(batch, classes_of(batch, role)))
+        emitted = batch.emitted_at("last") if role == "last" else predicted(role)
+        found = run(
+            model, batch, logits=(emitted,), memory=memory, cancel=cancel, progress=progress,
+            reduce=lambda logits, rows: logits[:, 0].index_select(-1, tokens.to(logits.device)),
+        ).logits  # fmt: skip
+        assert found is not None
+        return as_array(found)
+    if site not in (*EDITED, "z"):
+        raise InputError(f"site={site!r}: choose one of {', '.join((*EDITED, 'z', 'logits'))}")
+    model.require_site(site)
+    seen = run(
+        model, batch, reads=[Read(site, (layer,), (role,))], logits=None, memory=memory,
+        cancel=cancel, progress=progress,
+    )  # fmt: skip
+    values = as_array(seen.activations[site, layer][:, 0])
+    return np.asarray(np.linalg.norm(values, axis=-1)) if site == "z" else values
 
 
 def _least(batch: PromptBatch) -> str:
@@ -154,7 +188,7 @@ def _units(acts: Floats, units: int | Sequence[int]) -> Ints:
     order = np.argsort(-spread, kind="stable")[: int(units)]
     alive = order[spread[order] > 0]
     if not len(alive):
-        raise InputError("every neuron is constant over these prompts")
+        raise InputError("every unit is constant over these prompts")
     return np.asarray(alive, dtype=np.int64)
 
 
@@ -187,7 +221,7 @@ def _table(chosen: Ints, own: Match, known: Heuristics) -> pd.DataFrame:
 
 
 def _knockout(
-    model: Model, batch: PromptBatch, layer: int, role: str, acts: Floats, chosen: Ints,
+    model: Model, batch: PromptBatch, site: str, layer: int, role: str, acts: Floats, chosen: Ints,
     own: Match, known: Heuristics, knocked: int, seed: int, memory: int, cancel: Cancel | None,
 ) -> pd.DataFrame:  # fmt: skip
     """arm ("clean", "related", "unrelated"), accuracy with bounds, neurons (mean number), n."""
@@ -208,7 +242,7 @@ def _knockout(
     mean, wanted, out = acts.mean(axis=0), batch.labels(judged), []
     for arm, mask in masks.items():
         new = torch.from_numpy(np.where(mask, mean, acts))[:, None].to(model.dtype)
-        edits = [Replace("mlp_post", Rows({layer: new}), layers=(layer,), roles=(role,))]
+        edits = [Replace(site, Rows({layer: new}), layers=(layer,), roles=(role,))]
         said = run(
             model, batch, edits, logits=(judged,), memory=memory, cancel=cancel,
             reduce=lambda logits, rows: logits[:, 0].argmax(dim=-1),

@@ -26,7 +26,7 @@ from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import ModularAddition
 from interp.engine.requests import Cancel
 from interp.errors import InputError
-from interp.geometry.classes import Classes
+from interp.geometry.classes import Classes, class_tokens, classes_of
 from interp.geometry.edited import Answers, Place, answers
 from interp.geometry.regular import wave_part, wave_span
 from interp.models.model import Model
@@ -52,9 +52,12 @@ def removal_table(
     seed: int,
     memory: int,
     cancel: Cancel | None,
-) -> pd.DataFrame:
-    """arm ("clean", "remove", "keep", "remove random", "keep random"), answer_digit, accuracy with
-    bounds, n: all prompts."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Accuracy and errors of each arm: "clean", "remove", "keep", "remove random", "keep random".
+
+    First: arm, answer_digit, accuracy with bounds, n. Second: arm, answer_digit, offset (said −
+    right, mod the number of digits), share of all answers; what is no number has offset −1.
+    """
     span, centre = wave_span(means, frequencies), means.mean(axis=0)
     within = activation - means[classes.values]
     rng = np.random.default_rng(seed)
@@ -69,10 +72,39 @@ def removal_table(
                 model, batch, place, new, roles=read.roles, memory=memory, cancel=cancel
             )
             arms.setdefault(arm + name, []).append(found)
-    return pd.concat(
-        [_rows(arm, many, read.roles, groups, seed) for arm, many in arms.items()],
-        ignore_index=True,
-    )
+    accuracy = [_rows(arm, many, read.roles, groups, seed) for arm, many in arms.items()]
+    return pd.concat(accuracy, ignore_index=True), _offsets(batch, arms)
+
+
+def _offsets(batch: PromptBatch, arms: dict[str, list[Answers]]) -> pd.DataFrame:
+    """Said minus right of each answer role whose digits all occur, by arm."""
+    rows = []
+    for i, role in enumerate(next(iter(arms.values()))[0].roles):
+        digits = classes_of(batch, f"predicts({role})")
+        try:
+            tokens = class_tokens(batch, digits)
+        except InputError:  # a leading digit that is never 9
+            continue
+        for arm, many in arms.items():
+            offsets = np.concatenate([_offset(one.said[:, i], digits, tokens) for one in many])
+            for offset, count in zip(*np.unique(offsets, return_counts=True), strict=True):
+                rows.append(
+                    {
+                        "arm": arm,
+                        "answer_digit": role,
+                        "offset": int(offset),
+                        "share": float(count / len(offsets)),
+                    }
+                )
+    return pd.DataFrame(rows, columns=["arm", "answer_digit", "offset", "share"])
+
+
+def _offset(said: Ints, digits: Classes, tokens: Ints) -> Ints:
+    known = digits.values >= 0
+    where = said[known, None] == tokens
+    number = np.where(where.any(axis=1), where.argmax(axis=1), -1)
+    off = (number - digits.values[known]) % digits.q
+    return np.asarray(np.where(number >= 0, off, -1))
 
 
 def move_table(

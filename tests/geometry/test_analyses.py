@@ -63,6 +63,9 @@ def test_the_planted_circle_is_regular_and_read(planted):
     assert table["share"].sum() == pytest.approx(1.0)
     assert found.used and found.metrics["followed"] == 1.0
     assert found.metrics["followed_random"] < 0.3
+    errors = found.errors[found.errors["arm"] == "clean"]
+    assert errors["offset"].tolist() == [0] and errors["share"].tolist() == [1.0]
+    assert found.errors.groupby("arm")["share"].sum().to_numpy() == pytest.approx(1.0)
     removed = found.removal.set_index("arm")["accuracy"]
     assert removed["clean"] == 1.0 and removed["keep"] == 1.0 and removed["remove"] < 0.3
 
@@ -140,6 +143,9 @@ def test_neurons_of_a_shipped_model(add5, tmp_path):
     assert Result.load(found.save(tmp_path / "grid")) == found
     small = grid(add5, interp.task("add:1").grid(), units=4, knocked=0, draws=1)
     assert small.maps.shape == (4, 10, 10) and not np.isnan(small.maps).any()
+    for site, count in (("z", add5.shape.n_heads), ("logits", 10)):
+        other = grid(add5, "add:5", n=150, site=site, units=10, draws=1, role="predicts(c1)")
+        assert len(other.units) == min(10, count) and not len(other.knockout)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +161,7 @@ def test_neurons_of_a_shipped_model(add5, tmp_path):
         (lambda m: minkowski(m, "add:5", n=60, a="c1"), "is no operand token"),
         (lambda m: helix(m, "add:5", operand="z"), "this task has a, b"),
         (lambda m: grid(m, "add:5", n=20), "20 distinct prompts"),
+        (lambda m: grid(m, "add:5", n=60, site="pattern"), "choose one of mlp_post"),
         (lambda m: grid(m, "add:5", n=60, units=(9999,)), "units lie between"),
     ],
 )

@@ -76,6 +76,7 @@ def figure_parts(result: RegularFigure) -> Figures:
     parts = {"circles": _circles(result), "alignment": _alignment(result)}
     if len(result.moves):
         parts["causal"] = _causal(result)
+        parts["errors"] = _errors(result)
     return parts
 
 
@@ -169,6 +170,32 @@ def _alignment(result: RegularFigure) -> go.Figure:
     )
 
 
+def _errors(result: RegularFigure) -> go.Figure:
+    """Said minus right where the waves are removed, beside as many random directions."""
+    plot = go.Figure()
+    table = result.errors[result.errors["offset"] != 0]
+    every = sorted(table["offset"].unique())
+    for arm, colour in (("clean", PALE), ("remove", CATEGORIES[5]), ("remove random", GREY)):
+        own = table[table["arm"] == arm].groupby("offset")["share"].sum()
+        digits = max(1, result.errors["answer_digit"].nunique())
+        plot.add_bar(
+            x=[str(offset) if offset >= 0 else "no number" for offset in every],
+            y=[float(own.get(offset, 0.0)) / digits for offset in every],
+            name=arm,
+            marker={"color": colour},
+        )
+    plot.update_xaxes(title="said − right (mod the number of digits)", type="category")
+    plot.update_yaxes(title="share of all answer digits")
+    return frame(
+        plot,
+        title="Which errors does the model make without the waves?",
+        caption=result.caption,
+        notes=result.notes[:1],
+        height=320,
+        legend=True,
+    )
+
+
 def _causal(result: RegularFigure) -> go.Figure:
     plot = make_subplots(
         cols=2, subplot_titles=("moved along the figure", "waves removed or kept"),
@@ -180,7 +207,7 @@ def _causal(result: RegularFigure) -> go.Figure:
             x=[f"+{step}" for step in own["step"]],
             y=own["followed"],
             error_y=error_bars(own["followed"], own["low"], own["high"]),
-            name=f"{arm} (followed)",
+            name=f"{arm}d" if arm == "move" else arm,
             marker={"color": colour},
             row=1,
             col=1,
@@ -193,6 +220,7 @@ def _causal(result: RegularFigure) -> go.Figure:
             x=own["answer_digit"], y=own["accuracy"], name=arm, mode="lines+markers",
             line={"color": colour, "dash": "dot" if "random" in arm else "solid"},
             error_y=error_bars(own["accuracy"], own["low"], own["high"], colour, thin=True),
+            showlegend=arm in ("remove", "keep"),
             row=1, col=2,
         )  # fmt: skip
     plot.update_yaxes(title="share of changed digits said", range=[0, 1.05], row=1, col=1)
@@ -202,8 +230,8 @@ def _causal(result: RegularFigure) -> go.Figure:
     return frame(
         plot,
         title="Is the figure used?",
-        caption=f"{result.caption} · random: displacements of the same length, as many "
-        "within-class directions",
+        caption=f"{result.caption} · random: displacements of the same length; dotted: as many "
+        "within-class directions removed or kept",
         notes=result.notes[:1],
         verdict=result.verdict,
         height=340,

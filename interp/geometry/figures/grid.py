@@ -16,7 +16,7 @@ _COLUMNS = 4
 def grid(result: OperandGrids) -> go.Figure:
     """Maps over a × b of the best-matched neurons; without maps, their overlaps."""
     s = result.settings
-    where = f"layer {s['layer']}, {s['role']}"
+    where = f"{s['site']}, layer {s['layer']}, {s['role']}"
     if not result.maps.size:
         plot, height = _overlaps(result), 360
     else:

@@ -30,6 +30,7 @@ class RegularFigure(Result):
         circles: a row a frequency (`interp.geometry.regular.circle_table`).
         prism: measure, value, null, p; for ten digits.
         removal: arm, answer_digit, accuracy, low, high, n (`interp.geometry.causal`).
+        errors: arm, answer_digit, offset (said − right, mod 10 for digits; −1: no number), share.
         moves: arm, step, followed, low, high, n (prompts whose answer changes).
         differences: step, difference (move − random, paired), low, high, n.
     """
@@ -64,6 +65,7 @@ class RegularFigure(Result):
     circles: pd.DataFrame
     prism: pd.DataFrame
     removal: pd.DataFrame
+    errors: pd.DataFrame
     moves: pd.DataFrame
     differences: pd.DataFrame
 

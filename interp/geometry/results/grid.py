@@ -75,7 +75,7 @@ class OperandGrids(Result):
     @property
     def code(self) -> str:
         s = self.settings
-        own = {name: s[name] for name in ("layer", "role", "knocked", "draws")}
+        own = {name: s[name] for name in ("site", "layer", "role", "knocked", "draws")}
         own["units"] = s["units"] if isinstance(s["units"], int) else list(s["units"])
         return asked_code(
             self.model, s, "interp.geometry.grid", **own, format=s["format"], seed=self.seed
@@ -84,7 +84,7 @@ class OperandGrids(Result):
     def conclusion(self) -> str:
         m = self.metrics
         told = (
-            f"{number(100 * m['matched'])} % of {number(m['units'])} neurons match a heuristic, "
+            f"{number(100 * m['matched'])} % of {number(m['units'])} units match a heuristic, "
             f"{number(100 * m['false_positives'])} % do with renamed numbers"
         )
         if "accuracy_related" not in m:
