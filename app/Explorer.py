@@ -27,6 +27,7 @@ def main() -> None:
         st.Page("views/attribution.py", title="Attribution", icon=":material/grid_on:"),
         st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
         st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
+        st.Page("views/geometry.py", title="Geometry", icon=":material/hexagon:"),
         st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
     ]
     if more.entries():

@@ -7,7 +7,7 @@ from inspect import Parameter, signature
 from interp import catalogue
 
 ASKED = 2  # leading arguments of an analysis: the model and the prompts
-SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation and Probes
+SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation, Probes and Geometry
     "models.tokenisation_report",
     "behaviour.accuracy",
     "behaviour.error_taxonomy",
@@ -25,6 +25,11 @@ SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation and Probes
     "ablation.compare",
     "ablation.cama",
     "probes.probe",
+    "geometry.figure",
+    "geometry.fourier",
+    "geometry.grid",
+    "geometry.helix",
+    "geometry.minkowski",
 }
 
 

@@ -39,7 +39,8 @@ def cross_entropy(
     """
     kind = np.float64 if precision == "float64" else np.float32
     x = np.asarray(logits, dtype=kind)
-    a, b = np.indices(x.shape[:2])
+    pairs = np.indices(x.shape[:2])
+    a, b = pairs[0], pairs[1]
     if mask is not None:
         a, b = a[mask], b[mask]
     if not a.size:

@@ -1,0 +1,109 @@
+"""What shape have the digits?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import parts, results, study
+from interp.geometry.classes import number_roles
+from interp.models.model import Model
+
+SHAPE, WAVES, HELIX, SUM, NEURONS, MODULAR = (
+    "Figure", "Waves", "Helix", "Minkowski sum", "Operand grids", "Modular addition",
+)  # fmt: skip
+ANALYSES = {
+    SHAPE: "geometry.figure",
+    WAVES: "geometry.fourier",
+    HELIX: "geometry.helix",
+    SUM: "geometry.minkowski",
+    NEURONS: "geometry.grid",
+    MODULAR: "geometry.modular",
+}
+CLOSER = {
+    SHAPE: ("circles", "alignment", "causal", "errors"),
+    WAVES: ("spectrum", "cumulative", "layers"),
+    HELIX: ("circles", "patched"),
+    SUM: ("weights",),
+    NEURONS: ("knockout",),
+    MODULAR: ("neurons", "correct", "losses", "published"),
+}
+
+
+def page() -> None:
+    """One shape of the numbers, its null or control, and what follows along it."""
+    chosen = study.current()
+    parts.heading("Geometry", "What shape have the digits, and is it used?")
+    model = results.loaded(chosen)
+    modular = chosen.task.startswith("mod:")
+    names = [name for name in ANALYSES if modular or name != MODULAR]
+    which = st.segmented_control(
+        "Shape", names, default=MODULAR if modular else SHAPE, required=True,
+        label_visibility="collapsed", key="shape", persist_state="session",
+    )  # fmt: skip
+    options = _options(str(which), chosen, model)
+    result = results.result(chosen, ANALYSES[str(which)], **options)
+    parts.chart(result, f"geometry {which}")
+    parts.below(result)
+    _closer(str(which), result)
+    parts.take_away(result)
+
+
+def _options(which: str, chosen: study.Study, model: Model) -> dict[str, Any]:
+    """Arguments of the analysis, from the page's controls."""
+    if which == MODULAR:
+        return {"modulus": int(chosen.task.partition(":")[2]), "triples": "published"}
+    if which == SHAPE:
+        return _figure(chosen, model)
+    last = model.shape.n_layers - 1
+    if which == SUM:
+        return {"layer": st.slider("Layer", 0, last, 0) if last else 0}
+    if which == NEURONS:
+        layer = st.slider("Layer", 0, last, last) if last else 0
+        return {"layer": layer, "units": 24, "knocked": 8}
+    return {"pairs": 0} if which == HELIX else {}
+
+
+def _figure(chosen: study.Study, model: Model) -> dict[str, Any]:
+    """Role, layer, waves, and whether to move along the figure."""
+    batch = model.prompts(_few(chosen), format=chosen.format)
+    roles = number_roles(batch)
+    left, middle, right = st.columns([2, 1, 2], vertical_alignment="bottom")
+    answers = [role for role in roles if role.startswith("predicts(")]
+    first = roles.index(answers[len(answers) // 2]) if answers else 0
+    role = left.selectbox("Numbers at", roles, index=first, key="geometry role")
+    last = model.shape.n_layers - 1
+    layer = middle.number_input("Layer", 0, last, last, key="geometry layer")
+    waves = right.multiselect(
+        "Waves (frequency k)", list(range(1, 6)), default=[1, 2, 5], key="geometry waves",
+        help="Period 10/k. They are removed, kept and moved along in the causal test.",
+    )  # fmt: skip
+    causal = st.toggle("Move along the figure, and remove it", key="geometry causal")
+    named = tuple(waves) if waves and not chosen.task.startswith("mod:") else None
+    return {"role": role, "layer": int(layer), "frequencies": named, "causal": causal}
+
+
+def _few(chosen: study.Study) -> Any:
+    import interp
+
+    return interp.task(chosen.task).sample(2, seed=chosen.seed)
+
+
+def _closer(which: str, result: Any) -> None:
+    """A further figure of the Result: its null, its planes, its causal test."""
+    from interp.figures.registry import closer
+
+    figures = closer(result)
+    known = [name for name in CLOSER[which] if name in figures]
+    if not known:
+        return
+    with st.container(border=True):
+        name = st.segmented_control(
+            "Look closer", known, default=known[0], required=True, key=f"closer {which}",
+            label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+        st.plotly_chart(figures[str(name)], theme=None, key=f"geometry {which} {name}")
+
+
+page()
