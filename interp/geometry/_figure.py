@@ -21,7 +21,7 @@ from interp.geometry.classes import Classes, class_means, classes_of
 from interp.geometry.edited import place_of
 from interp.geometry.fits import exceed, wave_shares
 from interp.geometry.fits import permutations as orders_of
-from interp.geometry.regular import circle, circle_table, principal, prism
+from interp.geometry.regular import circle, circle_table, principal, prism, wave_total
 from interp.geometry.results.figure import RegularFigure
 from interp.geometry.spectra import check_frequencies
 from interp.models.asking import Asked, prompts
@@ -105,6 +105,7 @@ def figure(
         if progress is not None:
             progress(2, 2)
     found = principal(means)
+    share, drawn = wave_total(means, waves, orders)
     return RegularFigure(
         model=batch.model,
         task=batch.problems.task.name,
@@ -125,6 +126,9 @@ def figure(
         },
         number=classes.column,
         noise=noise,
+        share=share,
+        share_null=float(np.quantile(drawn, 0.95)),
+        p=exceed(share, drawn),
         points=_points(means, found.scores, waves),
         components=_components(means, found.explained, found.alignment, orders),
         circles=pd.DataFrame(circle_table(means, orders)),

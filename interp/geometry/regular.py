@@ -59,6 +59,17 @@ def wave_span(means: Floats, frequencies: npt.ArrayLike) -> Floats:
     return np.asarray(right[keep])
 
 
+def wave_total(means: Floats, frequencies: npt.ArrayLike, orders: Ints) -> tuple[float, Floats]:
+    """Share of the class means' variance on some waves together, and with permuted numbers
+    [draws]."""
+    centred = means - means.mean(axis=0)
+    gram = centred @ centred.T  # permuted alike in rows and columns, so d does not matter
+    own = basis(len(means))[np.isin(frequencies_of(len(means)), np.asarray(frequencies))]
+    drawn = [np.einsum("wi,ij,wj->", own, gram[np.ix_(o, o)], own) for o in orders]
+    total = np.trace(gram)
+    return float(np.einsum("wi,ij,wj->", own, gram, own) / total), np.array(drawn) / total
+
+
 class Circle(NamedTuple):
     """The points of one frequency in its own plane.
 

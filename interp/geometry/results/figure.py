@@ -25,6 +25,8 @@ class RegularFigure(Result):
     Args:
         number: the number that gives the classes, "c[2]".
         noise: share of the class means' spread that sampling explains.
+        share, share_null, p: share of the class means' variance on the chosen waves together, its
+            95 % quantile with permuted numbers, and the permutation p.
         points: number, pc1 …, and x{k}, y{k} in the plane of each chosen frequency.
         components: component, explained, frequency (its best), share, null, p, k1 ….
         circles: a row a frequency (`interp.geometry.regular.circle_table`).
@@ -42,6 +44,9 @@ class RegularFigure(Result):
         "the same shape at another place or in another seed",
     )
     meanings: ClassVar[Mapping[str, str]] = {
+        "share": "share of the class means' variance on the chosen waves together",
+        "share_null": "its 95 % quantile with permuted numbers",
+        "p": "permutation p of the share",
         "share[k={k}]": "share of the class means' variance on the wave of frequency {k}",
         "radius_spread[k={k}]": "spread of the radius over its mean in the plane of frequency {k}; "
         "0 on a circle",
@@ -60,6 +65,9 @@ class RegularFigure(Result):
 
     number: str
     noise: float
+    share: float
+    share_null: float
+    p: float
     points: pd.DataFrame
     components: pd.DataFrame
     circles: pd.DataFrame
@@ -78,7 +86,8 @@ class RegularFigure(Result):
     def metrics(self) -> dict[str, float]:
         """See `meanings`."""
         table = self.circles.set_index("frequency")
-        found = {"noise": float(self.noise)}
+        found = {"share": self.share, "share_null": self.share_null, "p": self.p}
+        found["noise"] = float(self.noise)
         for k in self.settings["frequencies"]:
             found[f"share[k={k}]"] = float(table.loc[k, "share"])
             found[f"radius_spread[k={k}]"] = float(table.loc[k, "radius_spread"])
@@ -126,14 +135,13 @@ class RegularFigure(Result):
 
     def conclusion(self) -> str:
         s = self.settings
-        waves = self.circles[self.circles["frequency"].isin(s["frequencies"])]
-        total = float(waves["share"].sum())
-        p = float(waves["p_share"].max())
+        total, p = self.share, self.p
         where = f"{s['site']} {s['layer']} at {s['role']}"
         named = ", ".join(f"k = {k}" for k in s["frequencies"])
         regular = total > _REGULAR and p < _P
         shape = f"The means of {self.number} in {where} have {number(100 * total)} % of their "
-        shape += f"variance on {named} (largest p = {number(p)})"
+        shape += f"variance on {named} (permuted numbers: {number(100 * self.share_null)} %, "
+        shape += f"p = {number(p)})"
         shape += "" if regular else ": no such figure beyond chance"
         if self.used is None:
             return f"{shape}. Whether it is used was not tested."
