@@ -11,7 +11,7 @@ import torch
 
 from interp.engine._run import run
 from interp.engine.interventions import Replace, Rows
-from interp.engine.readout import unembed
+from interp.engine.readout import unembed, unembedding
 from interp.engine.requests import Cancel
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -72,10 +72,8 @@ def direct_logits(model: Model, writes: Floats, tokens: npt.NDArray[np.int64]) -
 def unembedded(model: Model, stream: Floats, tokens: npt.NDArray[np.int64]) -> Floats:
     """W_U x of streams [n, d_model] without the final normalisation and without bias, [n, tokens]:
     what Bai et al. (2510.00184) fit."""
-    vectors = torch.from_numpy(np.ascontiguousarray(stream)).to(model.dtype)
-    picked = torch.from_numpy(tokens)
-    zero = unembed(model, torch.zeros_like(vectors[:1]), norm=False)[:, picked]
-    return np.asarray((unembed(model, vectors, norm=False)[:, picked] - zero).double().numpy())
+    columns = unembedding(model)[0][:, torch.from_numpy(tokens)].double().numpy()
+    return np.asarray(stream @ columns)
 
 
 def is_linear(model: Model, vectors: torch.Tensor, tokens: npt.NDArray[np.int64]) -> bool:

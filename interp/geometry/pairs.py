@@ -101,7 +101,7 @@ def grid_of(model: Model, p: int, format: str | None = None) -> Grid:
         )
     outputs = _answer_tokens(model, p, batch.format)
     tokens = tokens if outputs is None else outputs
-    written = int(getattr(model.shape, "d_vocab_out", model.shape.d_vocab))
+    written = model.shape.d_vocab_out
     if tokens.max() >= written:
         raise InputError(
             f"{model.name} has {written} output tokens, none for {p - 1}: the modulus "
