@@ -61,7 +61,7 @@ MUTATIONS = (
 )
 
 
-@pytest.mark.parametrize(("mistake", "module", "name", "wrap"), MUTATIONS, ids=lambda x: str(x))
+@pytest.mark.parametrize(("mistake", "module", "name", "wrap"), MUTATIONS, ids=[one[0] for one in MUTATIONS])
 def test_the_mutated_suite_fails(planted, monkeypatch, mistake, module, name, wrap):
     place = import_module(f"interp.geometry.{module}")
     monkeypatch.setattr(place, name, wrap(getattr(place, name)))
