@@ -22,6 +22,8 @@ from interp.errors import InputError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_CONSTANT = 1e-11  # of a unit's mean square: a spread below it is rounding
+
 
 def frequencies_of(p: int) -> Ints:
     """The frequency of each basis row, [p]: 0, 1, 1, 2, 2, …, and p/2 once for an even p."""
@@ -94,19 +96,21 @@ def clusters(acts: npt.ArrayLike) -> Clusters:
 
     Does not show: that two units of one frequency do the same with it.
     """
-    values = np.asarray(acts, dtype=float)
+    values = np.asarray(acts)
+    values = values if values.dtype == np.float32 else values.astype(float)
     p = _square(values)
-    rows = basis(p)
+    rows = basis(p).astype(values.dtype)
     flat = values.reshape(p, p, -1)
-    total = np.maximum((flat**2).sum(axis=(0, 1)) - p * p * flat.mean(axis=(0, 1)) ** 2, 0.0)
-    first = (rows @ flat.reshape(p, -1)).reshape(flat.shape)
+    mean = flat.mean(axis=(0, 1), dtype=float)
+    flat = flat - mean.astype(values.dtype)  # first, or a large mean would drown the rest
+    first = (rows @ flat.reshape(p, -1)).reshape(flat.shape)  # in the precision of the pass
+    total = np.einsum("abm,abm->m", flat, flat).astype(float)
     shares = np.empty((n_frequencies(p), flat.shape[-1]))
     for k in range(1, n_frequencies(p) + 1):
         own = [0, *np.flatnonzero(frequencies_of(p) == k)]
-        block = rows[own] @ first[own]  # [own over a, own over b, m]
+        block = (rows[own] @ first[own]).astype(float)  # [own over a, own over b, m]
         shares[k - 1] = (block**2).sum(axis=(0, 1)) - block[0, 0] ** 2
-    scale = (flat**2).sum(axis=(0, 1))
-    constant = total <= 1e-12 * np.where(scale > 0, scale, 1.0)
+    constant = total <= _CONSTANT * (total + p * p * mean**2)
     shares = np.where(constant, np.nan, shares / np.where(constant, 1.0, total))
     best = np.where(constant, -1, np.argmax(np.where(constant, 0.0, shares), axis=0) + 1)
     explained = np.where(constant, np.nan, np.max(np.where(constant, 0.0, shares), axis=0))

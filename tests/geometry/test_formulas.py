@@ -46,6 +46,9 @@ def test_neuron_clusters(rng, p):
     best, explained = reference.clusters(acts[..., :3])
     assert found.frequency.tolist() == [*best, -1]
     assert np.allclose(found.explained[:3], explained) and np.isnan(found.explained[3])
+    single = spectra.clusters(acts.astype(np.float32))
+    assert single.frequency.tolist() == [*best, -1]
+    assert np.allclose(single.explained[:3], explained, atol=1e-5)
 
 
 def test_restricted_and_excluded_logits_keep_two_directions_a_frequency(rng):

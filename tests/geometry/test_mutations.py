@@ -61,8 +61,9 @@ MUTATIONS = (
 )
 
 
-@pytest.mark.parametrize(("mistake", "module", "name", "wrap"), MUTATIONS, ids=[one[0] for one in MUTATIONS])
-def test_the_mutated_suite_fails(planted, monkeypatch, mistake, module, name, wrap):
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one[0])
+def test_the_mutated_suite_fails(planted, monkeypatch, mutation):
+    _, module, name, wrap = mutation
     place = import_module(f"interp.geometry.{module}")
     monkeypatch.setattr(place, name, wrap(getattr(place, name)))
     with pytest.raises((AssertionError, ValueError)):
