@@ -104,7 +104,7 @@ def clusters(acts: npt.ArrayLike) -> Clusters:
     mean = flat.mean(axis=(0, 1), dtype=float)
     flat = flat - mean.astype(values.dtype)  # first, or a large mean would drown the rest
     first = (rows @ flat.reshape(p, -1)).reshape(flat.shape)  # in the precision of the pass
-    total = np.einsum("abm,abm->m", flat, flat).astype(float)
+    total = np.einsum("abm,abm->am", flat, flat).sum(axis=0, dtype=float)
     shares = np.empty((n_frequencies(p), flat.shape[-1]))
     for k in range(1, n_frequencies(p) + 1):
         own = [0, *np.flatnonzero(frequencies_of(p) == k)]
