@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _LANGUAGE = 1000  # tokens of a vocabulary: a language model is asked as one likes
+USUAL = ("add:1", "plain@2:0")  # its task and format where none is given; more shots are worse
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,29 @@ def untold(model: Model) -> bool:
 
 
 def proposed(
-    model: Model, sample: Sample, say: Callable[[str], None], **job: Any
+    model: Model, sample: Sample, say: Callable[[str], None], *, writes: bool = True, **job: Any
 ) -> tuple[Model, Sample]:
     """The model and the sample with the task, format and tokens in front that `interp.suggest`
-    finds, where no card and no flag tells the format; `say` takes its evidence.
+    finds, where no card and no flag tells the format; `say` takes its evidence. A language model,
+    on which that search takes minutes, is asked `USUAL` where nothing tells the task; an analysis
+    that tries formats itself (`writes=False`) takes that task alone.
 
     Raises:
         InputError: where no task is given and none of the prompts tried fits.
     """
-    if sample.format is not None or not untold(model):
+    if sample.format is not None:
+        return model, sample
+    if not untold(model):
+        if sample.task is not None or model.task is not None:
+            return model, sample
+        task, format = USUAL
+        form = f" in the format {format!r}" if writes else ""
+        say(
+            f"{model.name} is a language model, trained for no one task: asked {task}{form}. "
+            "--task and --format ask otherwise; arithmoscope doctor tries prompts."
+        )
+        return model, replace(sample, task=task, format=format if writes else None)
+    if not writes:
         return model, sample
     import interp
 

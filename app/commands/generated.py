@@ -170,8 +170,10 @@ def run(entry: Entry, given: Mapping[str, Any], texts: Mapping[str, Any]) -> Any
             import interp
 
             loaded = interp.load(model, device=given["device"], dtype=given["dtype"])
-            if "format" in drawn:
-                loaded, sample = calls.proposed(loaded, sample, watch.say, cancel=watch.cancel)
+            if entry.asks in ("prompts", "problems"):
+                loaded, sample = calls.proposed(
+                    loaded, sample, watch.say, writes="format" in drawn, cancel=watch.cancel
+                )
         what = entry.name.rpartition(".")[2].replace("_", " ")
         watch.step(f"{what} of {model or sample.task or 'a file'}")
         return calls.run(

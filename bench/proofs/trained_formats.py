@@ -23,7 +23,7 @@ def main() -> None:
     """Train, diagnose, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=280)
     options = parser.parse_args()
     rows = []
     for template, wanted in TEMPLATES.items():

@@ -9,18 +9,23 @@ from interp.arithmetic.tasks import task as task_named
 from interp.behaviour._doctor import doctor
 from interp.behaviour.candidates import Choices
 from interp.behaviour.results.doctor import Diagnosis
+from interp.behaviour.search import with_shots
 from interp.behaviour.trials import Bench
+from interp.behaviour.ways import NAMED, Way
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources
 from interp.errors import ArithmoscopeError, InputError
 from interp.models.asking import asked_problems
 from interp.models.model import Model
 
+_FEW_WAYS = (*NAMED.values(), Way(answer_order="least first"))  # tried with each beginning
 _WIDTHS = (1, 2, 3, 4, 5, 6, 8, 10)
 _SQUARES = (1, 2, 3, 4, 5)  # digits of both factors
 _FEW = 32  # problems of each task
 _CLOSE = 0.1  # gains that differ by less are equal: the longer operands decide
-_LANGUAGE = 1000  # tokens of a vocabulary that is a language model's: two tasks are tried
+_LANGUAGE = 1000  # tokens of a vocabulary that is a language model's
+_SUMS = "add:1"  # the task of a language model, whose text has any
+_SHOWN = ("plain", 2)  # its format, without and with so many solved examples
 
 
 @shows_progress
@@ -56,6 +61,12 @@ def suggest(
         chosen = task_named(task)
     elif model.task is not None:
         chosen = model.task
+    elif model.shape.d_vocab > _LANGUAGE:
+        style, shots = _SHOWN
+        return doctor(
+            model, _SUMS, n=n, seed=seed, formats=[style, with_shots(style, shots, seed)],
+            memory=memory, cancel=cancel, progress=progress,
+        )  # fmt: skip
     else:
         chosen = _likeliest(model, seed, resources)
     return doctor(model, chosen, n=n, seed=seed, memory=memory, cancel=cancel, progress=progress)
@@ -70,10 +81,7 @@ def _likeliest(model: Model, seed: int, resources: Resources) -> Task:
         if len(problems) < 4:
             continue
         bench = Bench(model, problems, seed, 4 * task.answer_digits, quiet)
-        choices = Choices(model, task)
-        begins = choices.begins if model.shape.d_vocab <= _LANGUAGE else choices.begins[:1]
-        for begin in begins:
-            bench.try_ways((way._replace(begin=begin) for way in choices.core()), bench.starts[0])
+        _try_core(bench, Choices(model, task))
         found = [trial.second.gain for trial in bench.asked if trial.second.n]
         if found:
             gains[task] = max(found)
@@ -86,6 +94,20 @@ def _likeliest(model: Model, seed: int, resources: Resources) -> Task:
     return [task for task, gain in gains.items() if gain >= best - _CLOSE][-1]
 
 
+def _try_core(bench: Bench, choices: Choices) -> None:
+    """All beginnings with few ways, then all orders and paddings with the best beginning."""
+    start = bench.starts[0]
+    few = [way for way in choices.core() if way.whole or way._replace(signs="formula") in _FEW_WAYS]
+    for begin in choices.begins:
+        bench.try_ways((way._replace(begin=begin) for way in few), start)
+    begun = [trial for trial in bench.asked if trial.way is not None]
+    best = max(begun, key=lambda trial: trial.first.gain, default=None)
+    if best is None or best.way is None:
+        return bench.try_ways(choices.core(), start)
+    begin = best.way.begin
+    return bench.try_ways((way._replace(begin=begin) for way in choices.core()), start)
+
+
 def _tasks(model: Model) -> Iterator[Task]:
     """The tasks that the vocabulary can write, those with longer operands later."""
     tokenizer = model.tokens.tokenizer
@@ -93,9 +115,6 @@ def _tasks(model: Model) -> Iterator[Task]:
     residues = sorted({int(word) for word in numbers})
     if len(residues) > 10 and residues == list(range(len(residues))):
         yield task_named(f"mod:{len(residues)}")
-        return
-    if model.shape.d_vocab > _LANGUAGE:
-        yield from map(task_named, ("add:1", "add:2"))
         return
     signs = [sign for sign in "-*+" if _has(model, sign)] or ["+"]
     for width in _WIDTHS:

@@ -232,6 +232,11 @@ def _check_data(recipe: Recipe) -> None:
             f"format {recipe.format!r} cannot write {recipe.task}; these can: "
             f"{', '.join(format_names(the_task))}"
         )
+    if format(recipe.format).whole:
+        raise InputError(
+            f"format {recipe.format!r} writes one token a number (whole), and the tokenizer of a "
+            "recipe has one a digit: leave 'whole' out, or train residues in the format 'modular'"
+        )
     _check_fixed_rows(recipe)
     if recipe.batch is None:
         the_task.grid()  # raises for a task with too many problems

@@ -10,17 +10,17 @@ from tests import nanogpt
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    ("template", "layers", "batch", "found", "fields"),
+    ("template", "found", "fields"),
     [
-        ("${a}+{b}={c}$", 1, 128, "${a}+{b}={c}$", ("begin", "end")),
-        ("{a}+{b}={c:reversed}\n", 2, 256, "{a}+{b}={c:reversed}", ("answer_order",)),
+        ("${a}+{b}={c}$", "${a}+{b}={c}$", ("begin", "end")),
+        ("{a}+{b}={c:reversed}\n", "{a}+{b}={c:reversed}", ("answer_order",)),
     ],
     ids=["dollars", "reversed, not padded"],
 )
 def test_the_doctor_names_the_format_of_a_trained_model(
-    template: str, layers: int, batch: int, found: str, fields: tuple[str, ...]
+    template: str, found: str, fields: tuple[str, ...]
 ) -> None:
-    module, characters = nanogpt.train_on_sums(template, layers=layers, batch=batch)
+    module, characters = nanogpt.train_on_sums(template)
     model = interp.wrap(module, characters, name="nano")
     result = interp.behaviour.doctor(model, "add:2")
     print(result.verdict)

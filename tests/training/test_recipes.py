@@ -78,6 +78,11 @@ def test_unknown_names_say_what_there_is():
         ({"task": "add:five"}, "cannot read task 'add:five'"),
         ({"format": "modular"}, r"format 'modular' cannot write add:2; these can: .*padded"),
         ({"format": "icot"}, "format 'icot' cannot write add:2"),
+        (
+            {"format": "{a}+{b}={c:whole}"},
+            r"'\{a\}.*one token a number \(whole\).*leave 'whole' out",
+        ),
+        ({"format": "{a:whole}+{b}={c}@2:0"}, r"one token a number \(whole\)"),
         ({"mix": (draw("simple"),)}, "'simple' needs a multiplier"),
         ({"mix": (draw("cascades", share=2.0),)}, "share"),
         ({"mix": (draw("spicy"),)}, "unknown sampler 'spicy'"),

@@ -119,6 +119,11 @@ class Format(ABC):
                 f"that can: {able}."
             )
 
+    @property
+    def whole(self) -> bool:
+        """True if the template asks for one token a number."""
+        return False
+
     def why_not(self, task: Task) -> str:
         """The reason why this format cannot write the task, '' if there is none to give."""
         return ""

@@ -49,6 +49,10 @@ class FewShot(Format):
     def fluent(self) -> bool:  # type: ignore[override]
         return self.base.fluent
 
+    @property
+    def whole(self) -> bool:
+        return self.base.whole
+
     def accepts(self, task: Task) -> bool:
         return self.base.accepts(task)
 

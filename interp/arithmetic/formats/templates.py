@@ -78,6 +78,11 @@ class TemplateFormat(Format):
         """The number style of an operand."""
         return dict(self.styles).get(letter, self.style)
 
+    @property
+    def whole(self) -> bool:
+        styles = [self.style, self.answer_style, *(style for _, style in self.styles)]
+        return any(style.whole for style in styles)
+
     def accepts(self, task: Task) -> bool:
         return self.suits(task)
 
