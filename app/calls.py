@@ -91,6 +91,8 @@ def proposed(
     Raises:
         InputError: where no task is given and none of the prompts tried fits.
     """
+    if sample.n is not None:
+        _positive(sample.n)  # before trials that take long
     if sample.format is not None:
         return model, sample
     if not untold(model):

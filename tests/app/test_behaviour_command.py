@@ -75,7 +75,6 @@ def test_published_answers(
         (("--answers", "x.csv", "-a", "errors"), "cannot read"),
         (("--answers", "x.csv", "-a", "errors", "--where", "shots"), "--where takes COLUMN=VALUE"),
         (("-m", "FOLDER", "-t", "add:2", "-n", "0"), "the sample is empty"),
-        (("-m", "FOLDER"), "say which, such as --task add:1"),
         (("-m", "FOLDER", "-a", "cookbook", "--shots", "1,2"), "takes one number of --shots"),
         (("-m", "FOLDER", "-a", "cookbook", "--lengths", "few"), "--lengths takes whole numbers"),
         (

@@ -140,13 +140,6 @@ def test_a_model_that_answers_in_another_format_is_refused(
     assert "does not answer in format 'plain'" in capsys.readouterr().err
 
 
-def test_a_model_without_a_task_must_be_told_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
-) -> None:
-    assert run(monkeypatch, "behaviour", "-m", str(folder)) == 2
-    assert "say which, such as --task add:1" in capsys.readouterr().err
-
-
 def test_an_out_that_cannot_be_written_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

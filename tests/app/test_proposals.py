@@ -63,11 +63,11 @@ def test_the_installed_command_opens_on_the_proposal(
         [sys.executable, "-c", code, *flags],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "10000"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    told = f"No card tells how {bare.name} is asked. mod:113: {found.conclusion()}"
-    assert told in done.stderr
+    said = " ".join(done.stderr.split())  # wrapped at the width of a terminal
+    assert f"is asked. mod:113: {found.conclusion()}" in said
     saved = json.loads((tmp_path / "out" / "result.json").read_text())
     assert (saved["task"], saved["settings"]["format"]) == ("mod:113", found.format)
     assert saved["metrics"]["exact_accuracy"] > 0.9
@@ -79,7 +79,7 @@ def test_the_installed_command_opens_on_the_proposal(
         ("suggest",),
         ("attribute", "--n", "40"),
         ("ablate", "cama", "--n", "40"),
-        ("probe", "--n", "40", "--sites", "resid_post", "--targets", "c[0]"),
+        ("probe", "--n", "300", "--sites", "resid_post", "--targets", "c[0]"),
     ],
     ids=lambda command: str(command[0]),
 )
@@ -143,7 +143,7 @@ def test_a_language_model_is_asked_sums_as_people_write_them(
     """By its vocabulary; a task or a format that is given is taken as it is, without trials."""
     model = interp.load(str(tiny.save("gpt2", tmp_path / "large", pattern="[0-9]{1,3}|.")))
     assert model.shape.d_vocab > 1000
-    found = interp.suggest(model, n=12)
+    found = interp.suggest(model, n=6)
     assert found.task == "add:1"
     assert set(found.trials["format"]) == {"plain", "plain@2:0"}
     said: list[str] = []
