@@ -66,9 +66,10 @@ def doctor(
 
     Templates are made from fields (`ways`), restricted to what the tokenizer can write: all orders
     and paddings of operands and answer, of a model below ten million parameters with all
-    delimiters in front; then one field of the two best ways at a time (delimiters, blanks); and
-    the full product if none fits. What the model writes after right answers gives the end. With and
-    without the BOS token are tried on the best and on the model's own format.
+    delimiters in front; then one field of the two best ways at a time (delimiters, blanks). With
+    and without the BOS token are tried on the best and on the model's own format, on all without a
+    delimiter in front if none fits; then the full product if still none does. What the model writes
+    after right answers gives the end.
 
     Does not show: prompts outside this list.
 
@@ -146,10 +147,10 @@ def _search(bench: Bench, names: Sequence[str], generated: bool) -> None:
         small = bench.model.n_parameters <= _SMALL
         bench.try_ways(_begun(choices) if small else choices.core(), own)
         _by_field(bench, choices, own)
-        if not bench.fits(bench.trials[_best(bench.trials)]):
-            bench.try_ways(choices.all() if small else _begun(choices), own)
-            _by_field(bench, choices, own)
     _other_starts(bench, bench.starts if generated else [*bench.starts, "\n"])
+    if generated and not bench.fits(bench.trials[_best(bench.trials)]):
+        bench.try_ways(choices.all() if small else _begun(choices), own)
+        _by_field(bench, choices, own)
 
 
 def _by_field(bench: Bench, choices: Choices, start: str) -> None:
@@ -170,11 +171,13 @@ def _begun(choices: Choices) -> Iterable[Way]:
 
 
 def _other_starts(bench: Bench, starts: Sequence[str]) -> None:
-    """The tokens in front: on the best and the model's own format, on all if none fits."""
+    """The tokens in front: on the best and the model's own format; if none fits, on all without
+    text of their own in front."""
     asked = bench.asked
     if not asked:
         return
     best = bench.trials[_best(bench.trials)]
+    asked = [trial for trial in asked if trial.way is None or not trial.way.begin]
     if bench.fits(best):
         asked = [trial for trial in (bench.trials[0], best) if not trial.refusal]
     for start in list(dict.fromkeys(starts))[1:]:
@@ -198,7 +201,7 @@ def _ending(bench: Bench, best: int) -> int:
     gain = bench.trials[best].first.gain
     close = [i for i, one in enumerate(bench.trials) if one.first.gain >= gain - _CLOSE]
     close = [i for i in close if bench.trials[i].way is not None][:_ENDINGS]
-    if len(close) < 2 or bench.trials[best].way is None:
+    if len(close) < 2 or bench.trials[best].way is None or not bench.fits(bench.trials[best]):
         return best
     shares = {i: bench.ends(bench.trials[i]) for i in {best, *close}}
     if shares[best] >= max(shares.values()) - _CLOSE:

@@ -311,7 +311,7 @@ class Bench:
                 raise
             except ArithmoscopeError:  # no such token, or no room for one
                 continue
-            return [int(one) for one in choices.chosen[:, 0]]
+            return [int(one) for one in choices.chosen[:, 0] if one >= 0]
         return []
 
     def examples(self, trials: Sequence[Trial]) -> pd.DataFrame:

@@ -44,6 +44,12 @@ def speaker() -> Any:
     return interp.wrap(nanogpt.random_gpt(vocab_size=17), nanogpt.CHARACTERS + " #")
 
 
+@pytest.fixture(scope="module")
+def lettered() -> Any:
+    """A small vocabulary with letters, which no delimiter is."""
+    return interp.wrap(nanogpt.random_gpt(vocab_size=21), nanogpt.CHARACTERS + " Thasi")
+
+
 @pytest.fixture
 def patient(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The tiny model with another mouth: `answer(prompt, first token)`."""
@@ -158,32 +164,32 @@ def test_one_that_needs_examples(patient: Any) -> None:
     assert "is format='plain@2:0': it needs solved examples" in shown.verdict
 
 
-def with_bos(llama: Any, token: str) -> Any:
+def with_bos(lettered: Any, token: str) -> Any:
     from dataclasses import replace
 
-    tokens = copy.copy(llama.tokens)
+    tokens = copy.copy(lettered.tokens)
     tokens.tokenizer = copy.deepcopy(tokens.tokenizer)
     tokens.tokenizer.bos_token = token
-    return replace(llama, tokens=tokens)
+    return replace(lettered, tokens=tokens)
 
 
-def test_one_that_misses_its_bos(patient: Any, llama: Any) -> None:
-    model = with_bos(llama, "#")
+def test_one_that_misses_its_bos(patient: Any, lettered: Any) -> None:
+    model = with_bos(lettered, "T")
     bos = model.tokens.tokenizer.bos_token_id
     result = diagnosed(
         patient(lambda text, first: str(sum_in(text)) if first == bos else "7", model)
     )
     best = result.trials.loc[result.best]
-    assert (best["format"], best["start"]) == ("plain", "#")
-    assert "is model.starting_with('#'): prompts begin with '#' (start)" in result.verdict
-    fixed = model.starting_with("#")
+    assert (best["format"], best["start"]) == ("plain", "T")
+    assert "is model.starting_with('T'): prompts begin with 'T' (start)" in result.verdict
+    fixed = model.starting_with("T")
     batch = fixed.prompts(interp.Addition(1).problems([1], [2]), format="plain")
     assert batch.tokens[0, 0] == bos and batch.positions["bos"] == 0
     assert interp.behaviour.accuracy(fixed, TASK, n=40).metrics["exact_accuracy"] == 1
 
 
-def test_one_that_its_bos_confuses(patient: Any, llama: Any) -> None:
-    model = with_bos(llama, "#").starting_with("#")
+def test_one_that_its_bos_confuses(patient: Any, lettered: Any) -> None:
+    model = with_bos(lettered, "T").starting_with("T")
     bos = model.tokens.tokenizer.bos_token_id
     result = diagnosed(
         patient(lambda text, first: "7" if first == bos else str(sum_in(text)), model)
@@ -191,8 +197,8 @@ def test_one_that_its_bos_confuses(patient: Any, llama: Any) -> None:
     assert "is model.starting_with(''): no BOS token (start)" in result.verdict
 
 
-def test_one_that_answers_in_words_first(patient: Any) -> None:
-    result = diagnosed(patient(lambda text, first: f"That is {sum_in(text)}"))
+def test_one_that_answers_in_words_first(patient: Any, lettered: Any) -> None:
+    result = diagnosed(patient(lambda text, first: f"That is {sum_in(text)}", lettered))
     assert result.verdict.startswith("It answers in other words first: the first number anywhere")
     assert "it writes 'That is " in result.verdict
     assert "format='plain@2:0'" in result.verdict
