@@ -200,7 +200,7 @@ def _ending(bench: Bench, best: int) -> int:
     digit: an answer without its zeros is the beginning of one with them."""
     gain = bench.trials[best].first.gain
     close = [i for i, one in enumerate(bench.trials) if one.first.gain >= gain - _CLOSE]
-    close = [i for i in close if bench.trials[i].way is not None][:_ENDINGS]
+    close = [i for i in close if bench.trials[i].way and not bench.trials[i].refusal][:_ENDINGS]
     if len(close) < 2 or bench.trials[best].way is None or not bench.fits(bench.trials[best]):
         return best
     shares = {i: bench.ends(bench.trials[i]) for i in {best, *close}}

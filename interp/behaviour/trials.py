@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from interp.arithmetic import formats
@@ -272,19 +273,21 @@ class Bench:
         }
 
     def with_end(self, best: int) -> int:
-        """The index of the best trial with the text that the model writes after right answers, a
-        new trial if that is no line break; sets `end_share`, the share of problems after which it
-        does."""
+        """The index of the best trial with the text that the model writes after right answers of
+        the selection half, a new trial if that is no line break; sets `end_share`, the share of the
+        reported half after which it does."""
         trial = self.trials[best]
         if trial.refusal or trial.way is None or not self.fits(trial):
             return best
-        found = self._after_the_answer(trial)
+        found = self._after_the_answer(trial, self.chosen_on)
         if not found:
             return best
         token, count = Counter(found).most_common(1)[0]
-        self.end_share = count / len(found)
+        self.end_share = float(
+            np.mean([one == token for one in self._after_the_answer(trial, self.reported)])
+        )
         text = self.model.tokens.decode([token])
-        if self.end_share < 0.5 or token in answers.stops(self.model, True) or not text:
+        if count < len(found) / 2 or token in answers.stops(self.model, True) or not text:
             return best
         if text.isalnum() or not text.isascii():
             return best
@@ -293,19 +296,20 @@ class Bench:
         return best if self.trials[-1].refusal else len(self.trials) - 1
 
     def ends(self, trial: Trial) -> float:
-        """The share of right answers that no digit is written behind; 1 if unknown."""
-        found = self._after_the_answer(trial)
+        """The share of right answers of the selection half that no digit is written behind; 1 if
+        unknown."""
+        found = self._after_the_answer(trial, self.chosen_on)
         texts = [self.model.tokens.decode([token]).strip() for token in found]
         return float(np.mean([not text[:1].isdigit() for text in texts])) if texts else 1.0
 
-    def _after_the_answer(self, trial: Trial) -> list[int]:
-        """The first choice after each right answer of the reported half; [] if unknown."""
+    def _after_the_answer(self, trial: Trial, rows: npt.NDArray[np.intp]) -> list[int]:
+        """The first choice after the right answer of each row; [] if unknown."""
         assert trial.way is not None
         for text in _ENDS:
             name = trial.way._replace(end=text).template(self.problems.task)
             try:
                 model = self._begun(trial.start)
-                told = model.prompts(self.problems[self.reported], format=name)
+                told = model.prompts(self.problems[rows], format=name)
                 choices = forced_choices(model, told, self.resources, ["eos"])
             except Cancelled:
                 raise

@@ -40,7 +40,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_the_doctor_says_what_the_guide_prints(played: Any) -> None:
     names, _ = played
-    (printed,) = re.findall(r"^> (This model .*)$", GUIDE.read_text(encoding="utf-8"), re.M)
+    (printed,) = re.findall(r"^> (The best of .*)$", GUIDE.read_text(encoding="utf-8"), re.M)
     assert names["diagnosis"].verdict == printed
 
 
