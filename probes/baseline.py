@@ -13,7 +13,7 @@ from interp.models.asking import asked_problems
 from interp.models.prompts import PromptBatch
 from interp.results.calls import problems_call
 from interp.results.resampling import resampling
-from probes.design import Design, Scheme, designs_of, varying
+from probes.design import Design, LeftOut, Scheme, designs_of, judged, varying
 from probes.fitting import Found, constants, fit_design
 from probes.references import one_hot_operands
 from probes.resample import resamples
@@ -54,7 +54,9 @@ def one_hot_baseline(
     wanted = varying(problems, every) if targets is None else every
     scheme = Scheme(split, test, folds, seed, wrong=(), turns=turns)
     X = one_hot_operands(problems)
-    groups = designs_of(problems, wanted, scheme)
+    left_out: LeftOut = {}
+    groups = designs_of(problems, wanted, scheme, left_out=left_out)
+    probed = judged(problems, wanted, [groups], left_out)
     rows: dict[str, dict[str, object]] = {}
     for done, design in enumerate(groups):
         if cancel is not None:
@@ -75,8 +77,9 @@ def one_hot_baseline(
             "test": test,
             "folds": folds,
             **turns_setting(turns),
+            **({"left_out": left_out} if left_out else {}),
         },
-        cells=pd.DataFrame([rows[target.name] for target in wanted]),
+        cells=pd.DataFrame([rows[target.name] for target in probed]),
         resampled=resampling(problems).over,
     )
 

@@ -22,7 +22,8 @@ from interp.errors import InputError, RoleError
 from interp.models.prompts import PromptBatch
 from probes.needs import own_digits
 from probes.places import positions
-from probes.splits import Split, digit_values, split, split_name
+from probes.possible import check_possible, constant
+from probes.splits import Split, digit_values, split, split_name, spread
 from probes.targets import Target
 
 WRONG_LABELS = ("shuffled", "control_task")
@@ -123,19 +124,32 @@ class Scheme:
             raise InputError(f"turns={self.turns}: rows are held out at least once")
 
 
+LeftOut = dict[str, dict[str, str]]
+"""Why a target is not probed at a place: target → place → reason."""
+
+
 def designs(
-    batch: PromptBatch, place: str, targets: Sequence[Target], scheme: Scheme
+    batch: PromptBatch,
+    place: str,
+    targets: Sequence[Target],
+    scheme: Scheme,
+    left_out: LeftOut | None = None,
 ) -> tuple[Design, ...]:
     """Group the targets by split, one Design each.
 
     Skips targets that cannot be known at `place` or that are constant over the prompts with it.
+
+    Args:
+        left_out: takes the reason for each target that the prompts with `place` cannot judge; None
+            raises it.
 
     Raises InputError for a target with fewer rows than classes.
     """
     present = positions(batch, place) >= 0
     problems = batch.problems[present]
     known = [target for target in targets if target.known_at(batch, place)]
-    return designs_of(batch.problems, varying(problems, known), scheme, place, present)
+    known = list(varying(problems, known))
+    return designs_of(batch.problems, known, scheme, place, present, left_out)
 
 
 def designs_of(
@@ -144,27 +158,75 @@ def designs_of(
     scheme: Scheme,
     place: str = "the question",
     present: npt.NDArray[np.bool_] | None = None,
+    left_out: LeftOut | None = None,
 ) -> tuple[Design, ...]:
-    """`designs` for problems; `present` [n] selects rows (default: all)."""
-    groups: dict[str, list[Target]] = {}
-    for target in targets:
-        groups.setdefault(split_name(scheme.by, target), []).append(target)
+    """`designs` for problems; `present` [n] selects rows (default: all).
+
+    A target whose classes need other folds than its group's has a Design of its own, so that its
+    folds do not depend on the other targets.
+    """
+    groups: dict[tuple[str, str], tuple[list[Split], list[Target]]] = {}
     here = np.ones(len(problems), dtype=bool) if present is None else present
+    for target in targets:
+        try:
+            turns, own = _turns(problems, target, scheme, here)
+        except InputError as error:
+            if left_out is None:
+                raise
+            left_out.setdefault(target.name, {})[place] = str(error)
+            continue
+        key = split_name(scheme.by, target), target.name if own else ""
+        groups.setdefault(key, (turns, []))[1].append(target)
     out = []
-    for mine in groups.values():
-        turns = [_split(problems, mine, scheme, here, turn) for turn in range(scheme.turns)]
-        # Prompts may lack the place, so a turn may hold out no prompt that has it.
-        first, *later = (
-            _design(problems, place, mine, scheme, one)
-            for one in [one for one in turns if len(one.test)] or turns[:1]
-        )
+    for turns, mine in groups.values():
+        first, *later = (_design(problems, place, mine, scheme, one) for one in turns)
         out.append(replace(first, later=tuple(later)))
     return tuple(out)
 
 
-def _split(
+def judged(
     problems: Problems,
     targets: Sequence[Target],
+    found: Sequence[Sequence[Design]],
+    left_out: LeftOut,
+) -> tuple[Target, ...]:
+    """The targets that have a Design at some place.
+
+    Raises InputError for a target that is constant at every place, and with the first reason of
+    `left_out` if no target remains.
+    """
+    probed = {target.name for mine in found for design in mine for target in design.targets}
+    for target in targets:
+        if target.name not in probed and target.name not in left_out:
+            raise constant(target, float(target.values(problems)[0]))
+    if not probed:
+        first = next(iter(next(iter(left_out.values())).values()))
+        others = f". Nor can {', '.join([*left_out][1:])} be judged" if len(left_out) > 1 else ""
+        raise InputError(first + others)
+    return tuple(target for target in targets if target.name in probed)
+
+
+def _turns(
+    problems: Problems, target: Target, scheme: Scheme, present: npt.NDArray[np.bool_]
+) -> tuple[list[Split], bool]:
+    """The target's split of each turn, and whether its folds were regrouped for its classes.
+
+    Raises InputError if they cannot judge the target.
+    """
+    values = target.values(problems)
+    every = [_split(problems, target, scheme, present, turn) for turn in range(scheme.turns)]
+    # Prompts may lack the place, so a turn may hold out no prompt that has it.
+    usual = [one for one in every if len(one.test)] or every[:1]
+    fixed = isinstance(scheme.by, Split) or target.kind != "class"
+    mine = usual if fixed else [spread(one, values) for one in usual]
+    for one in mine:
+        check_possible(problems, target, values, one)
+    return mine, any(new is not old for new, old in zip(mine, usual, strict=True))
+
+
+def _split(
+    problems: Problems,
+    target: Target,
     scheme: Scheme,
     present: npt.NDArray[np.bool_],
     turn: int,
@@ -172,7 +234,7 @@ def _split(
     whole = split(
         problems,
         scheme.by,
-        target=targets[0],
+        target=target,
         test=scheme.test,
         folds=scheme.folds,
         seed=scheme.seed,
@@ -194,16 +256,6 @@ def check_known(batch: PromptBatch, places: Sequence[str], targets: Sequence[Tar
             )  # fmt: skip
 
 
-def check_varying(
-    problems: Problems, targets: Sequence[Target], found: Sequence[Sequence[Design]]
-) -> None:
-    """Raise InputError for a target that is constant at every place."""
-    probed = {target.name for mine in found for design in mine for target in design.targets}
-    for target in targets:
-        if target.name not in probed:
-            raise _constant(target, float(target.values(problems)[0]))
-
-
 def varying(problems: Problems, targets: Sequence[Target]) -> tuple[Target, ...]:
     """Targets with more than one value among the problems."""
     return tuple(target for target in targets if np.ptp(target.values(problems)) > 0)
@@ -217,8 +269,6 @@ def _design(
     mine: Split,
 ) -> Design:
     values = np.stack([target.values(problems) for target in targets], axis=1)
-    for target, column in zip(targets, values.T, strict=True):
-        _check_values(target, column, mine)
     wrong, scored = {}, {}
     if "shuffled" in scheme.wrong:
         wrong["shuffled"] = _shuffled(values, mine, scheme.seed)
@@ -232,38 +282,6 @@ def _design(
         )  # fmt: skip
         scored["control_task"] = np.stack([recurring(x, mine) for x in types], axis=1)
     return Design(place, tuple(targets), mine, values, wrong, scored)
-
-
-def _check_values(target: Target, values: Floats, mine: Split) -> None:
-    if not len(mine.test) or len(mine.train) < 2:
-        raise InputError(
-            f"{len(mine.train)} prompts to fit {target.name} on and {len(mine.test)} to score it "
-            "on: draw more"
-        )
-    train = values[mine.train]
-    if np.ptp(train) == 0:
-        raise _constant(target, float(train[0]))
-    if target.kind != "class":
-        return
-    classes, counts = np.unique(train, return_counts=True)
-    if len(train) < 2 * len(classes):
-        raise InputError(
-            f"{len(train)} prompts are too few for the {len(classes)} classes of {target.name}: "
-            "draw more"
-        )
-    for value in classes[counts < 2 * len(classes)]:
-        if len(np.unique(mine.fold[train == value])) < 2:
-            raise InputError(
-                f"{target.name} is {value:g} in one fold of the training prompts only: draw more "
-                "problems, or read it as kind='real'"
-            )
-
-
-def _constant(target: Target, value: float) -> InputError:
-    return InputError(
-        f"{target.name} is always {value:g} in the prompts to fit on, so there is nothing to find: "
-        "leave it out, or draw problems in which it varies"
-    )
 
 
 def _shuffled(values: Floats, mine: Split, seed: int) -> Floats:

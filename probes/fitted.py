@@ -21,7 +21,7 @@ from interp.models.prompts import PromptBatch
 from interp.results.identity import ModelId
 from probes.activations import Hook, extracted, hooks
 from probes.cell_scores import shown_values
-from probes.design import Scheme, check_known, check_varying, designs
+from probes.design import Scheme, check_known, designs, judged
 from probes.estimators.linear_map import LinearMap
 from probes.estimators.softmax_maps import SoftmaxMaps
 from probes.fitting import constants, fit_design
@@ -183,7 +183,7 @@ def fit(
     if site == "z" and head is None:
         raise InputError("the site 'z' has heads: say which, head=0")
     possible = designs(batch, place, [wanted], Scheme(split, test, folds, seed, ()))
-    check_varying(batch.problems, [wanted], [possible])
+    judged(batch.problems, [wanted], [possible], {})
     (design,) = possible
     with extracted(model, batch, [hook], [place], memory=memory, cancel=cancel) as found:
         (probe,) = fit_design(found.at(hook, place), design, memory=memory)

@@ -118,8 +118,13 @@ def _logistic(
     labels = design.values[design.split.train][:, which]
     scores = shared.cross_validate(labels, alphas)
     sets = [labels, *(values[design.split.train][:, which] for values in design.wrong.values())]
-    fitted = shared.fit(np.concatenate(sets, axis=1), np.tile(scores.alpha, len(sets)))
-    said, *others = np.split(fitted.predict(test), len(sets), axis=1)
+    every = np.concatenate(sets, axis=1)
+    # Wrong labels of a rare class may all be held out. A probe of one class always names it.
+    predicted = np.tile(every[0], (len(test), 1))
+    fits = np.ptp(every, axis=0) > 0
+    fitted = shared.fit(every[:, fits], np.tile(scores.alpha, len(sets))[fits])
+    predicted[:, fits] = fitted.predict(test)
+    said, *others = np.split(predicted, len(sets), axis=1)
     wrong = dict(zip(design.wrong, others, strict=True))
     cv = scores.accuracy.mean(axis=0)[scores.best, np.arange(len(which))]
     return [

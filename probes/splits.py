@@ -8,7 +8,7 @@ choose the penalty are cut the same way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,17 @@ Ints = npt.NDArray[np.int64]
 class Split:
     """Row numbers of the training and the held-out problems, and a fold for each training row.
 
-    `by` names what the two parts do not share. Raises InputError if they share a row.
+    `by` names what the two parts do not share. `unit` numbers, for each training row, the value
+    that a fold holds whole; None in a split given by its rows, whose folds stay as given.
+
+    Raises InputError if the two parts share a row.
     """
 
     by: str
     train: Ints
     test: Ints
     fold: Ints
+    unit: Ints | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "test", "fold"):
@@ -45,7 +49,9 @@ class Split:
     def among(self, present: npt.NDArray[np.bool_]) -> Split:
         """The split restricted to the rows in `present` [n], such as those with a role."""
         kept = present[self.train]
-        return Split(self.by, self.train[kept], self.test[present[self.test]], self.fold[kept])
+        unit = None if self.unit is None else self.unit[kept]
+        test = self.test[present[self.test]]
+        return Split(self.by, self.train[kept], test, self.fold[kept], unit)
 
 
 def split(
@@ -100,7 +106,49 @@ def split(
     part[np.delete(order, slice(first, stop))] = np.arange(len(values) - held) % folds
     rows = part[of.ravel()]
     train = np.flatnonzero(rows >= 0)
-    return Split(f"{what}", train, np.flatnonzero(rows < 0), rows[train])
+    return Split(f"{what}", train, np.flatnonzero(rows < 0), rows[train], of.ravel()[train])
+
+
+def spread(mine: Split, labels: npt.NDArray[np.float64]) -> Split:
+    """The split with values swapped between folds until classes stand in two folds where they can.
+
+    A class that one fold holds alone cannot be learnt without that fold, so no penalty can be
+    chosen. A class can stand in two folds if two values of the training rows have it. Held-out rows
+    and the number of values in a fold stay; a split whose classes are spread is given back.
+
+    Args:
+        labels: class of each problem, [n].
+    """
+    if mine.unit is None or not len(mine.train):
+        return mine
+    _, first, unit = np.unique(mine.unit, return_index=True, return_inverse=True)
+    classes, code = np.unique(labels[mine.train], return_inverse=True)
+    fold = np.unique(mine.fold[first], return_inverse=True)[1]
+    has = np.zeros((len(first), len(classes)), dtype=np.int64)  # [values, classes]
+    has[unit, code] = 1
+    while (swap := _better_swap(has, fold)) is not None:
+        fold[list(swap)] = fold[list(swap[::-1])]
+    names = np.unique(mine.fold[first])
+    regrouped = names[fold][unit]
+    same = np.array_equal(regrouped, mine.fold)
+    return mine if same else replace(mine, fold=regrouped)
+
+
+def _better_swap(has: Ints, fold: Ints) -> tuple[int, int] | None:
+    """Two values whose exchange leaves fewer classes in one fold only; None if there are none."""
+    at = np.zeros((fold.max() + 1, has.shape[1]), dtype=np.int64)  # [folds, classes]
+    np.add.at(at, fold, has)
+    possible, stand = has.sum(axis=0) >= 2, (at > 0).sum(axis=0)
+    alone = np.flatnonzero(possible & (stand < 2))
+    for value in np.flatnonzero(has[:, alone].any(axis=1)):
+        others = np.flatnonzero(fold != fold[value])
+        here, there = at[fold[value]], at[fold[others]]
+        elsewhere = stand - (here > 0) - (there > 0)
+        after = here - has[value] + has[others] > 0, there - has[others] + has[value] > 0
+        left = ((elsewhere + after[0] + after[1] < 2) & possible).sum(axis=1)
+        if len(others) and left.min() < len(alone):
+            return int(value), int(others[left.argmin()])
+    return None
 
 
 def split_name(by: str | Split, target: Target | None) -> str:

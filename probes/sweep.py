@@ -16,7 +16,15 @@ from interp.models.asking import Asked, drawn_for
 from interp.models.model import Model
 from probes.activations import Hook, hooks
 from probes.assemble import assemble
-from probes.design import WRONG_LABELS, Scheme, check_known, check_varying, designs, varying
+from probes.design import (
+    WRONG_LABELS,
+    LeftOut,
+    Scheme,
+    check_known,
+    designs,
+    judged,
+    varying,
+)
 from probes.places import check_places, default_places
 from probes.results.sweep import ProbeSweep
 from probes.splits import Split, each_once, split_settings, turns_setting
@@ -80,12 +88,14 @@ def probe(
             "multiprocessing". The numbers are the same to rounding.
 
     Returns:
-        The sweep; a target is skipped at roles before its digits are seen.
+        The sweep; a target is skipped at roles before its digits are seen. A target that the
+        prompts with a role cannot judge (a digit that has one value in one prompt only) is left
+        out there, with the reason in `left_out`; the others go on.
 
     Does not show: whether the model uses what a probe reads (`probes.intervene`).
 
     Raises:
-        InputError: for a constant target, fewer prompts than classes, NaN activations, more
+        InputError: for a constant target, prompts that can judge no target, NaN activations, more
             features than memory allows, and unknown names; RoleError for a target that none of the
             roles can know; SiteError for a site that the model lacks.
     """
@@ -102,10 +112,11 @@ def probe(
     check_known(batch, places, wanted)
     wrong = tuple(name for name in WRONG_LABELS if name in controls)
     scheme = Scheme(split, test, folds, seed, wrong, turns)
-    every = {place: designs(batch, place, wanted, scheme) for place in places}
-    check_varying(problems, wanted, list(every.values()))
+    left_out: LeftOut = {}
+    every = {place: designs(batch, place, wanted, scheme, left_out) for place in places}
+    probed = judged(problems, wanted, list(every.values()), left_out)
     study = Study(
-        model, batch, tuple(p for p in places if every[p]), wanted,
+        model, batch, tuple(p for p in places if every[p]), probed,
         _shard(hooks(model, sites, layers, heads), shard), every, tuple(controls), seed, memory,
         None if store is None else Path(store), jobs, backend,
     )  # fmt: skip
@@ -117,7 +128,7 @@ def probe(
         "roles": None if roles is None else list(roles), "format": batch.format,
         **split_settings(split), "test": test, "folds": folds, "controls": list(controls),
         "shard": None if shard is None else list(shard),
-    } | turns_setting(turns)  # fmt: skip
+    } | turns_setting(turns) | ({"left_out": left_out} if left_out else {})  # fmt: skip
     folder = None if resume is None else Path(resume)
     found = measure(study, folder, settings, progress, cancel)
     return assemble(study, found, settings)

@@ -170,6 +170,11 @@ def resolve(task: Task, wanted: Sequence[str | Target]) -> tuple[Target, ...]:
     return tuple(chosen)
 
 
+def has_numbers(target: Target) -> bool:
+    """Whether the target's values are numbers, so that kind="real" makes sense."""
+    return _family(target.name) not in ("class", "operator")
+
+
 def _family(name: str) -> str:
     return re.split(r"[\[(]", name)[0]
 

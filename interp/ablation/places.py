@@ -138,6 +138,8 @@ def beginning_alike(batch: PromptBatch, sink: str) -> PromptBatch:
     for roles, number in zip(sinks, found, strict=True):
         counts[roles] += int((batch.layout_of == number).sum())
     most = max(counts, key=lambda roles: counts[roles])
+    if counts[most] < 2:
+        raise _no_common_sink()
     kept = [int(i) for i, roles in zip(found, sinks, strict=True) if roles == most]
     return batch[np.flatnonzero(np.isin(batch.layout_of, kept))]
 
@@ -155,17 +157,21 @@ def _sink_length(batch: PromptBatch, sink: str) -> int:
         raise InputError("prompts with sinks of different lengths can't be run together.")
     length = max(starts.pop(), 1)
     if len({layout[:length] for layout in layouts}) > 1:
-        raise InputError(
-            "these prompts begin with tokens of different roles, so they have no sink in common. "
-            "Use a format that begins with a word ('calculate', 'qa-short') or has a fixed width "
-            "('padded'), sink='none', or let all begin alike: model.starting_with('\\n')."
-        )
+        raise _no_common_sink()
     if sink == "shots" and not any(role.startswith("shot") for role in layouts[0]):
         raise RoleError(
             f"these prompts ({batch.format}) have no few-shot examples to be the sink. Use "
             f"sink='first', or a format such as 'plain@2:0'."
         )
     return length
+
+
+def _no_common_sink() -> InputError:
+    return InputError(
+        "these prompts begin with tokens of different roles, so they have no sink in common. "
+        "Use a format that begins with a word ('calculate', 'qa-short') or has a fixed width "
+        "('padded'), sink='none', or let all begin alike: model.starting_with('\\n')."
+    )
 
 
 def _leading(layout: tuple[str, ...], shots: bool) -> int:

@@ -65,6 +65,13 @@ def with_represented(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(q=q, represented=above & (q <= FALSE_DISCOVERIES))
 
 
+def _left_out(reasons: Mapping[str, Mapping[str, str]]) -> str:
+    """The targets left out, the first with its reason."""
+    (name, why), *others = reasons.items()
+    first = f"{name} at {', '.join(why)} ({next(iter(why.values()))})"
+    return "; ".join([first, *(f"{other} at {', '.join(where)}" for other, where in others)])
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ProbeSweep(Result):
     """A probe for each target at each site, layer, head and role, with its controls.
@@ -190,6 +197,11 @@ class ProbeSweep(Result):
         return probe_code(self.model, last, self.settings.get("starting_with"))
 
     @property
+    def left_out(self) -> dict[str, dict[str, str]]:
+        """Targets that the prompts with a role cannot judge: target → role → reason."""
+        return {name: dict(why) for name, why in self.settings.get("left_out", {}).items()}
+
+    @property
     def unmeasured(self) -> dict[str, str]:
         """Requested controls that could not be measured, each with the reason."""
         asked, found = self.settings.get("controls") or (), {}
@@ -212,6 +224,7 @@ class ProbeSweep(Result):
     def conclusion(self) -> str | None:
         told = [self._headline() or ""]
         told += [f"No {CONTROLS[name]}: {why}." for name, why in self.unmeasured.items()]
+        told += [f"Not probed: {_left_out(self.left_out)}."] if self.left_out else []
         return " ".join(filter(None, told)) or None
 
     def _headline(self) -> str | None:
