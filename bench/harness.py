@@ -55,9 +55,9 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def record(name: str, seed: int, body: dict[str, Any]) -> None:
-    """Print `body` and write it to bench/results/NAME.json with command, seed, versions,
-    machine.
+def record(name: str, seed: int, body: dict[str, Any], *, show: bool = True) -> None:
+    """Write `body` to bench/results/NAME.json with command, seed, versions and machine, and, with
+    `show`, print it.
     """
     module = sys.modules["__main__"].__spec__
     called = module.name if module else Path(sys.argv[0]).stem
@@ -71,7 +71,8 @@ def record(name: str, seed: int, body: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(_plain(result), indent=1, allow_nan=False) + "\n"
     write_atomic(RESULTS / f"{name}.json", text.encode())
-    print(text)
+    if show:
+        print(text)
 
 
 def recorded(name: str) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 A language model without a task of its own is asked `--task` (add:1: all hundred sums). Each row has
 the verdict, or, where fewer than 30 distinct prompts are answered rightly, the reason for none.
 
+Rows are written after each model. The same n, seed and task again goes on from the models that are
+not there yet or that failed.
+
     python -m bench.proofs.ablation_everywhere --n 128
 """
 
@@ -16,10 +19,11 @@ from typing import Any
 import interp
 from app.calls import Sample
 from app.commands.ablations import METHODS, Flags, ablated
-from bench.harness import record
+from bench.harness import record, recorded
 from interp.figures.export import write_figure
 from interp.results.result import Result
 
+NAME = "ablation_everywhere"
 OUTSIDE = ("transfer",)  # needs other prompts to be named
 
 
@@ -34,14 +38,21 @@ def main() -> None:
     parser.add_argument("--figures", help="a folder for the figures; left out: drawn, not kept")
     options = parser.parse_args()
     methods = options.method or [name for name in METHODS if name not in OUTSIDE]
-    rows = [
-        row
-        for name in options.model or installed()
-        for row in measured(name, methods, options, interp.load)
-    ]
-    record("ablation_everywhere", options.seed, {"n_asked": options.n, "rows": rows})
+    asked = {"n_asked": options.n, "task": options.task}
+    rows = kept(recorded(NAME), asked, options.seed)
+    for name in options.model or installed():
+        done = {row["method"] for row in rows if row["model"] == name}
+        missing = [method for method in methods if method not in done]
+        rows += measured(name, missing, options, interp.load) if missing else ()
+        record(NAME, options.seed, {**asked, "rows": rows}, show=False)
     if failed := [f"{row['model']} {row['method']}" for row in rows if "error" in row]:
         raise SystemExit(f"without a figure: {', '.join(failed)}")
+
+
+def kept(before: dict[str, Any], asked: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    """Rows of an earlier run with these arguments, without those that failed."""
+    same = before.get("seed") == seed and asked.items() <= before.items()
+    return [row for row in before["rows"] if "error" not in row] if same else []
 
 
 def installed() -> list[str]:

@@ -174,7 +174,8 @@ def _left(figure: go.Figure) -> int:
     lines = [line for label in labels for line in label.split("<br>")]
     size = figure.layout.yaxis.tickfont.size or 13
     title = 24 if figure.layout.yaxis.title.text else 0
-    return max(_LEFT, round(0.61 * size * max(map(len, lines), default=0)) + 12 + title)
+    wanted = round(0.61 * size * max(map(len, lines), default=0)) + 12 + title
+    return min(max(_LEFT, wanted), WIDTH // 2)  # the other half is for the plot and its caption
 
 
 def _wrapped(text: str, width: float) -> list[str]:

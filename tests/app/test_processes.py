@@ -7,6 +7,7 @@ pytest's own process can see.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tomllib
@@ -62,6 +63,21 @@ def test_the_installed_command_works_beside_other_peoples_files(own: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "add5" in done.stdout
+
+
+def test_a_port_in_use_ends_the_installed_command_with_2() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [Path(sys.executable).with_name("arithmoscope"), "explore", "--no-browser",
+             "--port", str(port)],
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2, done.stderr
+    assert f"port {port}" in said and "is free" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -18,6 +19,7 @@ from interp.attribution.results.logit_lens import LogitLens
 from interp.behaviour.results.accuracy import Behaviour, PromptSearch
 from interp.engine.results.selfcheck import SelfCheck
 from interp.errors import InputError
+from interp.figures import theme
 from interp.figures.registry import draw, has_renderer, renders
 from interp.figures.theme import CATEGORIES, DIGITS, MAGNITUDE, SIGNED
 from interp.models.results.tokenisation import TokenisationReport
@@ -343,3 +345,23 @@ def test_results_are_drawn_without_importing_figures_first() -> None:
         "import interp.figures; assert not {'probes', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("label", ["a", "a row with a long name", "padded@4:0, " * 3, "x" * 200])
+def test_caption_and_verdict_end_inside_the_figure(label: str) -> None:
+    """Row labels take room from the lines below the plot, and at most half of the figure."""
+    figure = go.Figure(go.Bar(x=[1.0], y=[label], orientation="h"))
+    words = "faithfulness kept by the schedule on held-out prompts " * 12
+    theme.frame(figure, title="Q?", caption=words, verdict=words, notes=(words,))
+    margin = figure.layout.margin
+    assert margin.l <= theme.WIDTH / 2
+    lines = figure.layout.annotations[-1].text.split("<br>")
+    assert len(lines) > 6
+    for line in lines:
+        bold = line.startswith("<b")
+        plain = re.sub("<[^>]+>", "", line)
+        end = margin.l + len(plain) * 5.75 * (1 + bold / 8)
+        assert end <= figure.layout.width - margin.r, plain
+    assert figure.layout.height >= 420 + margin.t + len(lines) * 15
+    if len(label) < 40:  # its label has room
+        assert margin.l >= len(label) * 7
