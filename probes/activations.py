@@ -217,6 +217,10 @@ def _fill(
     """Run the rows of `part` and store their activations in `arrays`."""
     mine = batch[part]
     present = [role for role in roles if (mine.find(role) >= 0).any()]
+    if not present:  # of sums under ten none has a "c1"
+        for target in arrays.values():
+            target[:, part] = np.nan
+        return
     asked = [Read(read.site, read.layers, tuple(present)) for read in reads]
     activations = run(model, mine, reads=asked, logits=None, memory=memory).activations
     for key, target in arrays.items():

@@ -58,7 +58,7 @@ def test_every_class_that_two_values_have_stands_in_two_folds(seed: int) -> None
 def _with_tens() -> tuple[Any, Any]:
     """All sums of two digits, and those whose answer has two; 9 + 9 alone ends in 8 among these."""
     problems = interp.Addition(1).grid()
-    return problems, problems.column("c_value") >= 10
+    return problems, problems.column("carry[0]") == 1
 
 
 def test_a_digit_that_one_prompt_alone_has_is_left_out_with_a_remedy_that_works() -> None:
@@ -77,7 +77,7 @@ def test_a_digit_that_one_prompt_alone_has_is_left_out_with_a_remedy_that_works(
     )
     assert len(mended.test)
     larger = interp.Addition(2).sample(600, seed=0)
-    wide = larger.column("c_value") >= 100
+    wide = larger.column("carry[1]") == 1
     assert designs_of(larger, [probes.target(larger.task, "c[0]")], scheme, "c2", wide)
 
 
@@ -111,6 +111,13 @@ def test_a_sweep_goes_on_without_what_cannot_be_judged(tmp_path: Path) -> None:
         probes.probe(model, "add:1", targets=["c[0]"], roles=["c1"], **options)
     real = probes.probe(model, "add:1", targets=["c[0]:real"], roles=["c1"], **options)
     assert len(real.frame) == 1
+
+
+def test_a_modular_sum_is_probed_with_defaults() -> None:
+    model = interp.load("mod113")
+    found = probes.probe(model, "mod:113", n=120, layers=[0], roles=["last"], controls=["shuffled"])
+    assert len(found.frame) == len(found.names) >= 1
+    assert not set(found.names) & set(found.left_out)
 
 
 def test_wrong_labels_of_one_class_are_a_constant() -> None:
