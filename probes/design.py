@@ -217,8 +217,9 @@ def _turns(
     every = [_split(problems, target, scheme, present, turn) for turn in range(scheme.turns)]
     # Prompts may lack the place, so a turn may hold out no prompt that has it.
     usual = [one for one in every if len(one.test)] or every[:1]
-    fixed = isinstance(scheme.by, Split) or target.kind != "class"
-    mine = usual if fixed else [spread(one, values) for one in usual]
+    labels = values if target.kind == "class" else np.zeros(len(values))
+    given = isinstance(scheme.by, Split)
+    mine = usual if given else [spread(one, labels) for one in usual]
     for one in mine:
         check_possible(problems, target, values, one)
     return mine, any(new is not old for new, old in zip(mine, usual, strict=True))

@@ -22,10 +22,15 @@ def check_possible(problems: Problems, target: Target, values: Floats, mine: Spl
     Args:
         values: the target of each problem, [n].
     """
-    if not len(mine.test) or len(mine.train) < 2 or len(np.unique(mine.fold)) < 2:
+    if not len(mine.test) or len(mine.train) < 2:
         raise InputError(
             f"{len(mine.train)} prompts to fit {target.name} on and {len(mine.test)} to score it "
             f"on are too few: {_more(problems)}, or leave it out"
+        )
+    if len(np.unique(mine.fold)) < 2:
+        raise InputError(
+            f"the {len(mine.train)} prompts to fit {target.name} on are one fold, and choosing the "
+            f"penalty needs two: {_more(problems)}, or split by 'problem'"
         )
     train = values[mine.train]
     if np.ptp(train) == 0:

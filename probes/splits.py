@@ -114,7 +114,8 @@ def spread(mine: Split, labels: npt.NDArray[np.float64]) -> Split:
 
     A class that one fold holds alone cannot be learnt without that fold, so no penalty can be
     chosen. A class can stand in two folds if two values of the training rows have it. Held-out rows
-    and the number of values in a fold stay; a split whose classes are spread is given back.
+    and the number of values in a fold stay; a split whose classes are spread is given back. If all
+    training rows lie in one fold (the others lack the place), their values make two.
 
     Args:
         labels: class of each problem, [n].
@@ -123,14 +124,15 @@ def spread(mine: Split, labels: npt.NDArray[np.float64]) -> Split:
         return mine
     _, first, unit = np.unique(mine.unit, return_index=True, return_inverse=True)
     classes, code = np.unique(labels[mine.train], return_inverse=True)
-    fold = np.unique(mine.fold[first], return_inverse=True)[1]
+    names, fold = np.unique(mine.fold[first], return_inverse=True)
+    if len(names) == 1:
+        names, fold = np.arange(2), np.arange(len(first)) % 2
     has = np.zeros((len(first), len(classes)), dtype=np.int64)  # [values, classes]
     has[unit, code] = 1
     while (swap := _better_swap(has, fold)) is not None:
         fold[list(swap)] = fold[list(swap[::-1])]
-    names = np.unique(mine.fold[first])
     regrouped = names[fold][unit]
-    same = np.array_equal(regrouped, mine.fold)
+    same = len(first) == 1 or np.array_equal(regrouped, mine.fold)
     return mine if same else replace(mine, fold=regrouped)
 
 

@@ -41,6 +41,10 @@ def test_what_one_value_has_alone_and_given_folds_stay() -> None:
     assert spread(alone, labels) is alone
     given = Split("mine", np.arange(4), np.array([4]), np.array([0, 0, 1, 1]))
     assert spread(given, np.array([7.0, 7, 1, 1, 1])) is given
+    one_fold = spread(_split([0, 0, 1], [3, 3, 3]), np.zeros(4))
+    assert one_fold.fold.tolist() == [0, 0, 1]
+    one_value = _split([0, 0], [3, 3])
+    assert spread(one_value, np.zeros(3)) is one_value
 
 
 @pytest.mark.parametrize("seed", range(20))
