@@ -290,7 +290,7 @@ def test_small_activations_are_not_read_row_by_row(
         ({"targets": []}, InputError, "no target"),
         ({"targets": ["carry[1]", "carry[1]"]}, InputError, "twice"),
         ({"roles": ["zz"]}, RoleError, "none of these prompts"),
-        ({"sites": ["pattern"]}, SiteError, "choose from"),
+        ({"sites": ["pattern"]}, SiteError, "no probe reads .pattern.: choose"),
         ({"layers": [7]}, InputError, "layer 7 does not exist"),
         ({"heads": [0]}, InputError, "site 'z'"),
         ({"controls": ["magic"]}, InputError, "unknown control"),
