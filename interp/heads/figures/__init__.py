@@ -1,0 +1,1 @@
+"""Figures of patching, paths, knock-out and circuits."""

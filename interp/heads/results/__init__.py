@@ -1,0 +1,1 @@
+"""Result types of patching, paths, knock-out and circuits."""
