@@ -95,6 +95,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=512,
     ),
     Entry(
+        name="heads.patch",
+        function="interp.heads._patch:patch",
+        kind="activation_patching",
+        result="interp.heads.results.patch:ActivationPatching",
+        figures="interp.heads.figures.patch",
+        command="heads",
+        question="Which heads, MLPs or positions carry the answer?",
+        asks="prompts",
+        n=64,
+    ),
+    Entry(
         name="behaviour.accuracy",
         function="interp.behaviour._accuracy:accuracy",
         kind="behaviour",

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from interp.attribution.measure import Floats, Measured, measure
 from interp.attribution.oracle import answer_changes, change_probability
 from interp.attribution.results.counterfactual import CounterfactualAttribution
-from interp.attribution.swaps import Draws, Prefix, Swap, check_true_answers, swaps
-from interp.attribution.targets import Target
+from interp.models.swaps import Draws, Prefix, Swap, check_true_answers, swaps
+from interp.engine.targets import Target
 from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources, Savings

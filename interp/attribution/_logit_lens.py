@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from interp.attribution.results.logit_lens import LogitLens
-from interp.attribution.targets import true_tokens
+from interp.engine.targets import true_tokens
 from interp.engine._run import run
 from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 
 from interp.attribution.results.counterfactual import SwapExample
-from interp.attribution.swaps import Prefix, Swap, swapped_prompts
-from interp.attribution.targets import true_tokens
+from interp.models.swaps import Prefix, Swap, swapped_prompts
+from interp.engine.targets import true_tokens
 from interp.engine._run import run_variants
 from interp.engine.requests import Variant
 from interp.errors import InputError

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from interp.attribution.swaps import Prefix, Swap, swapped_prompts
-from interp.attribution.targets import (
+from interp.models.swaps import Prefix, Swap, swapped_prompts
+from interp.engine.targets import (
     Reduction,
     Target,
     contrast,

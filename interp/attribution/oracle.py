@@ -10,7 +10,7 @@ import numpy.typing as npt
 from interp.arithmetic.counterfactuals import all_digit_swaps
 from interp.arithmetic.oracle import rederive
 from interp.arithmetic.problems import Problems
-from interp.attribution.swaps import Swap, swappable
+from interp.models.swaps import Swap, swappable
 from interp.models.prompts import PromptBatch
 from interp.models.tokens import digits_in
 

@@ -24,7 +24,7 @@ from interp.engine.requests import (
     Variant,
     as_reads,
 )
-from interp.engine.sweep import CleanPass, Reduce, Sweep
+from interp.engine.sweep import Reduce, Sweep
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -113,19 +113,23 @@ def run_variants(
     total, done = len(starts) * (1 + len(plans)), 0
     for first in starts:
         rows = slice(first, min(first + step, len(batch)))
-        clean: CleanPass | None = None
-        for number in range(-1, len(plans)):
-            if cancel is not None:
-                cancel.check()
-            if number < 0:
-                clean = sweep.clean_pass(rows)
-            else:
-                assert clean is not None
-                sweep.variant_pass(number, clean)
-            done += 1
+        _check(cancel)
+        clean = sweep.clean_pass(rows)
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        for numbers in sweep.groups(rows, memory):
+            _check(cancel)
+            sweep.variant_passes(numbers, clean)
+            done += len(numbers)
             if progress is not None:
                 progress(done, total)
     return sweep.runs([v.name for v in variants])
+
+
+def _check(cancel: Cancel | None) -> None:
+    if cancel is not None:
+        cancel.check()
 
 
 def _possible(model: Model, savings: Savings) -> Savings:

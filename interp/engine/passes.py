@@ -40,10 +40,21 @@ class Store:
         """Called by the block's attention; k and v are [n, heads, positions, d_head]."""
         if self._earlier is not None:
             before_k, before_v = self._earlier[layer]
-            k, v = torch.cat([before_k, k], dim=2), torch.cat([before_v, v], dim=2)
+            k, v = _after(before_k, k), _after(before_v, v)
         if self._keep:
             self.made[layer] = (k, v)
         return k, v
+
+
+def _after(before: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """Earlier keys [m, heads, P, d_head], once a stack, then the new ones [stacks · m, …]."""
+    if len(before) == len(new):
+        return torch.cat([before, new], dim=2)
+    stacks, (m, heads, length, width) = len(new) // len(before), before.shape
+    out = new.new_empty(stacks, m, heads, length + new.shape[2], width)
+    out[:, :, :, :length] = before
+    out[:, :, :, length:] = new.view(stacks, m, *new.shape[1:])
+    return out.flatten(0, 1)
 
 
 @dataclass
@@ -53,6 +64,9 @@ class Job:
     `tokens` [n, T] ends at the last needed position. `want` lists the sites whose activations are
     kept: at the positions in `pick`, or over the whole window. `keep` also keeps keys, values and
     the residual stream before the layers in `keep_resid`, as starting points of variants.
+
+    `stacks` variants may share a pass (`engine.stacks`): tensors then have stacks · m rows, each
+    edit applies to the rows of its stack in `stack_of`, and `rows` and `earlier` are those of one.
     """
 
     tokens: torch.Tensor
@@ -64,6 +78,8 @@ class Job:
     resid: torch.Tensor | None = None  # [n, T − start, d], the stream before first_layer
     earlier: Mapping[int, tuple[torch.Tensor, torch.Tensor]] | None = None
     edits: Sequence[Edit] = ()
+    stack_of: Sequence[int] = ()  # of each edit, where there are several stacks
+    stacks: int = 1
     clean: Mapping[Key, torch.Tensor] = field(default_factory=dict)
     want: frozenset[Key] = frozenset()
     pick: Mapping[Key, torch.Tensor] = field(default_factory=dict)  # [n, r], absolute, -1 absent
@@ -193,10 +209,8 @@ class _Recorder:
     def _functions(self) -> Iterator[tuple[Key, Callable[..., torch.Tensor | None]]]:
         if self.adapter.whole and self.job.grad:
             yield ("resid_pre", 0), _as_leaf
-        for number, edit in enumerate(self.job.edits):
-            for layer in edit.layers:
-                if layer == NO_LAYER or self._runs(layer):
-                    yield (edit.site, layer), self._edit(number, edit, layer)
+        for (site, layer), numbers in self._edits_by_point():
+            yield (site, layer), self._edit(numbers, layer)
         for layer in sorted(self._mid_layers()):
             # After any edit of resid_pre, so that the difference is taken from the edited stream.
             yield ("resid_pre", layer), self._note_resid_pre(layer)
@@ -221,17 +235,48 @@ class _Recorder:
 
         return note
 
-    def _edit(self, number: int, edit: Edit, layer: int) -> Callable[..., torch.Tensor]:
-        clean = self.job.clean.get((edit.site, layer))
+    def _edits_by_point(self) -> Iterator[tuple[Key, list[int]]]:
+        """Indices of the edits at each hook point, in order; two sites can have one point."""
+        keys: dict[int, Key] = {}
+        found: dict[int, list[int]] = {}
+        for number, edit in enumerate(self.job.edits):
+            for layer in edit.layers:
+                if layer == NO_LAYER or self._runs(layer):
+                    at = None if layer == NO_LAYER else layer
+                    point = id(self.adapter.hook_point(edit.site, at))
+                    keys.setdefault(point, (edit.site, layer))
+                    found.setdefault(point, []).append(number)
+        return ((key, found[point]) for point, key in keys.items())
+
+    def _edit(self, numbers: Sequence[int], layer: int) -> Callable[..., torch.Tensor]:
+        job = self.job
 
         def change(x: torch.Tensor, hook: Any) -> torch.Tensor:
-            before = self._resid_pre[layer] if edit.site == "resid_mid" else None
-            value = x if before is None else before + x
-            new, places = apply_edit(edit, layer, value, self.window, clean)
-            self.out.fired[number] += places
-            return new if before is None else new - before
+            out = x
+            for number in numbers:
+                edit = job.edits[number]
+                clean = job.clean.get((edit.site, layer))
+                rows = self._stack(number, len(x))
+                before = self._resid_pre[layer][rows] if edit.site == "resid_mid" else None
+                value = out[rows] if before is None else before + out[rows]
+                new, places = apply_edit(edit, layer, value, self.window, clean)
+                self.out.fired[number] += places
+                new = new if before is None else new - before
+                if job.stacks == 1:
+                    out = new
+                    continue
+                out = x.clone() if out is x else out
+                out[rows] = new
+            return out
 
         return change
+
+    def _stack(self, number: int, rows: int) -> slice:
+        """The rows of a pass, of `rows` rows, that an edit belongs to."""
+        if self.job.stacks == 1:
+            return slice(None)
+        each, stack = rows // self.job.stacks, self.job.stack_of[number]
+        return slice(stack * each, (stack + 1) * each)
 
     def _keep(self, site: str, layer: int) -> Callable[..., torch.Tensor | None]:
         picked = self.job.pick.get((site, layer))

@@ -115,16 +115,18 @@ class Savings:
     layers: blocks below a variant's first intervention.
     logits: the unembedding at unread positions.
     early_stop: blocks above the last read, and positions after it.
+    stacks: one pass for variants that start at the same place; it saves calls, no arithmetic.
     """
 
     prefix: bool = True
     layers: bool = True
     logits: bool = True
     early_stop: bool = True
+    stacks: bool = True
 
     @classmethod
     def none(cls) -> Savings:
-        return cls(False, False, False, False)
+        return cls(False, False, False, False, False)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,11 @@ from interp.engine.plan import Plan, first_difference, first_position
 from interp.engine.prefix import SharedPrefix, common_prefix
 from interp.engine.requests import Cost, Run, Savings, tolerance
 from interp.engine.sources import place_shape
+from interp.engine.stacks import at_once, stackable, stacked, unstacked
 from interp.errors import InputError
 from interp.models.model import Model
+
+_FEW = 64  # tokens that usually show a change
 
 Reduce = Callable[[torch.Tensor, slice], torch.Tensor]
 
@@ -28,6 +31,34 @@ class CleanPass:
 
     def __init__(self, rows: slice, outcome: Outcome, collected: Collected) -> None:
         self.rows, self.outcome, self.collected = rows, outcome, collected
+        self._largest: dict[int, float] = {}  # by logit role, |clean logits|
+
+    def differ(self, changed: torch.Tensor, present: torch.Tensor, equal: float) -> bool:
+        """True if any logit [n, roles, d_vocab] moved by more than `equal`, as a share of the
+        largest, or became NaN, at the `present` [n, roles] places. Computed role by role, since logits of a whole vocabulary are large; a few tokens
+        are enough to see that something moved.
+        """
+        clean = self.collected.logits
+        assert clean is not None
+        places = [(role, present[:, role].to(clean.device)) for role in range(clean.shape[1])]
+        places = [(role, rows) for role, rows in places if rows.any()]
+        largest = max((self._size(role, rows) for role, rows in places), default=0.0)
+        for tokens in (slice(0, _FEW), slice(_FEW, None)):
+            for role, rows in places:
+                before, after = clean[rows, role, tokens], changed[rows, role, tokens]
+                if before.numel() and not (float((before - after).abs().max()) <= equal * largest):
+                    return True  # NaN moved too
+        return False
+
+    def _size(self, role: int, rows: torch.Tensor) -> float:
+        """Largest |clean logit| of a role; over all rows that have it, once."""
+        clean = self.collected.logits
+        assert clean is not None
+        if not bool(rows.all()):
+            return float(clean[rows, role].abs().max())
+        if role not in self._largest:
+            self._largest[role] = float(clean[:, role].abs().max())
+        return self._largest[role]
 
 
 class Sweep:
@@ -105,26 +136,65 @@ class Sweep:
         )
         return CleanPass(rows, outcome, collected)
 
-    def variant_pass(self, number: int, clean: CleanPass) -> None:
-        """Run one variant on the rows of `clean`, from its first possible difference."""
+    def groups(self, rows: slice, memory: int) -> list[list[int]]:
+        """Plans by pass: those of a group differ in their edits alone, and share a pass."""
+        found: dict[tuple[object, ...], list[int]] = {}
+        for number, plan in enumerate(self.plans):
+            key: tuple[object, ...] = ("alone", number)
+            if self.savings.stacks and not self.model.adapter.whole and stackable(plan):
+                place = self._start(plan, rows), self._first_layer(plan, rows)
+                key = (id(plan.batch), *place, plan.end, plan.stop_layer)
+            found.setdefault(key, []).append(number)
+        out = []
+        for numbers in found.values():
+            step = 1 if len(numbers) == 1 else self._at_once(self.plans[numbers[0]], rows, memory)
+            out += [numbers[i : i + step] for i in range(0, len(numbers), step)]
+        return out
+
+    def _at_once(self, plan: Plan, rows: slice, memory: int) -> int:
+        """Number of variants like `plan` in one pass."""
+        read = len(plan.logit_roles)
+        wide = sum(prod(place_shape(self.model, plan.batch, r.site)) for r in plan.readings)
+        start = self._start(plan, rows)
+        fits = rows_in_memory(
+            self.model,
+            length=plan.end,
+            logit_positions=read if self.savings.logits else plan.end - start,
+            read_width=wide * plan.end * self.model.shape.n_layers,
+            kept_resids=1,
+            keys_values=False,
+            memory=memory,
+            grad=False,
+        )
+        return at_once(rows.stop - rows.start, plan.end - start, fits)
+
+    def variant_passes(self, numbers: Sequence[int], clean: CleanPass) -> None:
+        """Run the variants of a group on the rows of `clean`, from their first difference."""
         began = time.perf_counter()
+        rows = clean.rows
+        jobs = [self._variant_job(self.plans[number], clean) for number in numbers]
+        outcomes = unstacked(self._forward(stacked(jobs)), jobs)
+        for number, job, outcome in zip(numbers, jobs, outcomes, strict=True):
+            self._collect(number, job, outcome, clean)
+        seconds = (time.perf_counter() - began) / len(numbers)
+        for number, job in zip(numbers, jobs, strict=True):
+            plan = self.plans[number]
+            plain = plain_flops(self.model, rows=rows.stop - rows.start, length=plan.end)
+            self.costs[number] += Cost(self._job_flops(job), plain, seconds)
+
+    def _collect(self, number: int, job: Job, outcome: Outcome, clean: CleanPass) -> None:
         plan, rows = self.plans[number], clean.rows
-        job = self._variant_job(plan, clean)
-        outcome = self._forward(job)
         collected = gather(plan, job, outcome, clean.collected)
         for i, places in enumerate(outcome.fired):
             self.fired[number][i] += places
-        if (present := self._compared(plan, rows)) is not None:
-            assert collected.logits is not None and clean.collected.logits is not None
+        present = None if self.changed[number] else self._compared(plan, rows)
+        if present is not None:
+            assert collected.logits is not None
             equal = tolerance(self.model.dtype)
-            self.changed[number] |= _differ(
-                clean.collected.logits, collected.logits, present, equal
-            )
+            self.changed[number] = clean.differ(collected.logits, present, equal)
         if self.reduce is not None and collected.logits is not None:
             collected = replace(collected, logits=_reduced(self.reduce, collected.logits, rows))
         self.results[number].append(collected.to_cpu())
-        plain = plain_flops(self.model, rows=rows.stop - rows.start, length=plan.end)
-        self._charge(number, self._job_flops(job), plain, began)
 
     def _variant_job(self, plan: Plan, clean: CleanPass) -> Job:
         rows = clean.rows
@@ -297,20 +367,3 @@ def _whole(outcome: Outcome, edits: Sequence[Edit]) -> dict[Key, torch.Tensor]:
                 pad = value.new_zeros(value.shape[0], outcome.start, *value.shape[2:])
                 out[edit.site, layer] = torch.cat([pad, value], dim=1)
     return out
-
-
-def _differ(
-    clean: torch.Tensor, changed: torch.Tensor, present: torch.Tensor, equal: float
-) -> bool:
-    """True if any logit [n, roles, d_vocab] moved by more than `equal`, as a share of the largest,
-    or became NaN, at the `present` [n, roles] places. Computed role by role, since logits of a
-    whole vocabulary are large.
-    """
-    moved, largest = [], 0.0
-    for role in range(clean.shape[1]):
-        rows = present[:, role].to(clean.device)
-        if rows.any():
-            before = clean[rows, role]
-            largest = max(largest, float(before.abs().max()))
-            moved.append(float((before - changed[rows, role]).abs().max()))
-    return any(not move <= equal * largest for move in moved)  # NaN moved too

@@ -1,0 +1,1 @@
+from ._patch import patch as patch

@@ -10,7 +10,7 @@ import torch
 
 import interp
 from interp.attribution import counterfactual, measure
-from interp.attribution.swaps import swapped_prompts, swaps
+from interp.models.swaps import swapped_prompts, swaps
 from interp.errors import InputError
 from interp.results.result import Result
 from tests.attribution.calculator import SURE, Calculator

@@ -1,0 +1,149 @@
+"""Figures of activation patching: which nodes carry the answer?"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from interp.figures.matrix import heatmap, most_first, outline, signed_text
+from interp.figures.registry import renders, shows
+from interp.figures.theme import ACCENT, GREY, error_bars, frame, signed_range
+from interp.heads.results.patch import ActivationPatching
+from interp.results.display import number
+
+_PANELS = 3  # in a row
+_TITLES = {
+    "head": "heads", "q": "queries", "k": "keys", "v": "values", "pattern": "attention patterns",
+    "mlp": "MLPs", "attn": "attention layers", "resid_pre": "positions", "resid_mid": "positions",
+    "resid_post": "positions", "embed": "embeddings",
+}  # fmt: skip
+
+
+@renders(ActivationPatching)
+def patch(result: ActivationPatching) -> go.Figure:
+    """Mean effect by cell, a panel for each answer digit; findings are framed."""
+    digits = most_first(list(result.main.axis("answer_digit").labels))
+    rows, columns, y_title, x_title = _plane(result)
+    across = min(_PANELS, len(digits))
+    down = -(-len(digits) // across)
+    figure = make_subplots(
+        rows=down,
+        cols=across,
+        shared_yaxes=True,
+        shared_xaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.09 if down > 1 else 0.0,
+        subplot_titles=digits if len(digits) > 1 else None,
+    )
+    values = result.main.values
+    for i, digit in enumerate(digits):
+        where = result.main.axis("answer_digit").index(digit)
+        shape = (len(rows), len(columns))
+        cells, low, high = (
+            part[..., where].reshape(shape) for part in (values, result.main.low, result.main.high)
+        )
+        row, col = i // across + 1, i % across + 1
+        figure.add_trace(
+            heatmap(
+                cells,
+                columns,
+                rows,
+                scale=signed_range(values),
+                bar={"title": {"text": _unit(result), "side": "right"}, "x": 1.01},
+                text=signed_text(cells, (high - low) / 2) if len(digits) == 1 else None,
+                hover=_hover(result, digit, shape),
+            ).update(showscale=i == 0),
+            row=row,
+            col=col,
+        )
+        outline(figure, result.findings[..., where].reshape(shape), row=row, col=col)
+        if row == down:
+            figure.update_xaxes(title=x_title, row=row, col=col)
+    figure.update_xaxes(type="category", tickangle=0 if len(columns) <= 12 else -90)
+    figure.update_yaxes(type="category")
+    figure.update_yaxes(title=y_title, col=1)
+    figure.update_annotations(font={"size": 13})
+    direction = result.settings["direction"]
+    done = "clean into corrupted" if direction == "denoise" else "corrupted into clean"
+    where = "" if "role" in [axis.name for axis in result.main.axes] else ", at all positions"
+    return frame(
+        figure,
+        title=f"Which {_TITLES[str(result.settings['kind'])]} carry the answer?",
+        caption=f"{result.caption} · {direction}: {done}{where}, operand changed: "
+        f"{result.settings['swap']} · framed: q ≤ 0.05 and above the noise floor "
+        f"({number(max(result.noise, result.floor))})",
+        notes=result.notes[:1],
+        verdict=result.verdict,
+        height=down * max(180, min(22 * len(rows) + 60, 640)),
+    )
+
+
+def _plane(result: ActivationPatching) -> tuple[list[str], list[str], str, str]:
+    """Labels of rows and columns, and the axes' titles."""
+    axes = {axis.name: axis.labels for axis in result.main.axes}
+    layers = list(axes["layer"])
+    index = next((name for name in ("head", "group") if name in axes), None)
+    grouped = "key/value group" if index == "group" else "head"
+    if index is None:
+        return layers, list(axes.get("role", ("all positions",))), "layer", "role patched"
+    if "role" not in axes:
+        return layers, list(axes[index]), "layer", grouped
+    letter = "H" if index == "head" else "G"
+    rows = [f"L{layer}{letter}{i}" for layer in layers for i in axes[index]]
+    return rows, list(axes["role"]), grouped, "role patched"
+
+
+def _unit(result: ActivationPatching) -> str:
+    return {"logit_difference": "logits", "logit": "logits", "kl": "nats"}.get(
+        result.lead, result.lead.replace("_", " ")
+    )
+
+
+def _hover(
+    result: ActivationPatching, digit: str, shape: tuple[int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.object_]]:
+    table = result.frame
+    table = table[table["answer_digit"] == digit]
+    lead = result.lead
+    text = [
+        f"<b>{row['node']} → {digit}</b><br>{lead.replace('_', ' ')} {row[lead]:.3g} "
+        f"[{row[lead + '_low']:.3g}, {row[lead + '_high']:.3g}], {row['share']:.1%} of all"
+        f"<br>q {row['q']:.2g}"
+        + (f"<br>same answer {row['same_answer']:.3g}" if "same_answer" in row else "")
+        for row in table.to_dict("records")
+    ]
+    return np.array(text, dtype=object).reshape(shape)
+
+
+@shows(ActivationPatching)
+def further(result: ActivationPatching) -> dict[str, go.Figure]:
+    """Nodes chosen on one half of the prompts, scored on the other."""
+    table = result.chosen
+    if not len(table):
+        return {}
+    figure = go.Figure()
+    low, high = table["random_low"].iloc[0], table["random_high"].iloc[0]
+    figure.add_hrect(y0=low, y1=high, fillcolor=GREY, opacity=0.15, line_width=0)
+    figure.add_scatter(
+        x=table["node"], y=table["chosen"], mode="markers", name="half they were chosen on",
+        marker={"color": GREY, "symbol": "circle-open", "size": 8},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=table["node"], y=table["scored"], mode="markers", name="other half",
+        error_y=error_bars(table["scored"], table["scored_low"], table["scored_high"], ACCENT),
+        marker={"color": ACCENT, "size": 8},
+    )  # fmt: skip
+    figure.update_xaxes(type="category", tickangle=-60)
+    figure.update_yaxes(title=f"mean effect ({_unit(result)})")
+    return {
+        "chosen": frame(
+            figure,
+            title="Do the chosen nodes hold on other prompts?",
+            caption=f"{result.caption} · mean over answer digits · grey: 95 % of single random "
+            "nodes on the other half",
+            notes=result.notes[:1],
+            verdict=result.verdict,
+            legend=True,
+        )
+    }
