@@ -106,6 +106,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=64,
     ),
     Entry(
+        name="heads.paths",
+        function="interp.heads._paths:paths",
+        kind="path_patching",
+        result="interp.heads.results.paths:PathPatching",
+        figures="interp.heads.figures.paths",
+        command="paths",
+        question="Which nodes write to the logits, or into another head?",
+        asks="prompts",
+        n=64,
+    ),
+    Entry(
         name="behaviour.accuracy",
         function="interp.behaviour._accuracy:accuracy",
         kind="behaviour",

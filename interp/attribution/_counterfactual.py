@@ -18,15 +18,15 @@ import numpy.typing as npt
 from interp.attribution.measure import Floats, Measured, measure
 from interp.attribution.oracle import answer_changes, change_probability
 from interp.attribution.results.counterfactual import CounterfactualAttribution
-from interp.models.swaps import Draws, Prefix, Swap, check_true_answers, swaps
-from interp.engine.targets import Target
 from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources, Savings
+from interp.engine.targets import Target
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
+from interp.models.swaps import Draws, Prefix, Swap, check_true_answers, swaps
 from interp.results.grid import Axis, Grid
 from interp.results.intervals import mean_interval
 from interp.results.resampling import resampling

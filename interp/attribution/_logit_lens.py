@@ -14,12 +14,12 @@ import numpy.typing as npt
 import torch
 
 from interp.attribution.results.logit_lens import LogitLens
-from interp.engine.targets import true_tokens
 from interp.engine._run import run
 from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.readout import unembed
 from interp.engine.requests import Cancel, Progress, Read
+from interp.engine.targets import true_tokens
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model

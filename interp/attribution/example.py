@@ -7,14 +7,14 @@ import pandas as pd
 import torch
 
 from interp.attribution.results.counterfactual import SwapExample
-from interp.models.swaps import Prefix, Swap, swapped_prompts
-from interp.engine.targets import true_tokens
 from interp.engine._run import run_variants
 from interp.engine.requests import Variant
+from interp.engine.targets import true_tokens
 from interp.errors import InputError
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
+from interp.models.swaps import Prefix, Swap, swapped_prompts
 from interp.results.calls import problems_call
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from interp.models.swaps import Prefix, Swap, swapped_prompts
+from interp.engine._run import run, run_variants
+from interp.engine.requests import Resources, Run, Savings, Variant
 from interp.engine.targets import (
     Reduction,
     Target,
@@ -19,10 +20,9 @@ from interp.engine.targets import (
     some_tokens,
     true_tokens,
 )
-from interp.engine._run import run, run_variants
-from interp.engine.requests import Resources, Run, Savings, Variant
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
+from interp.models.swaps import Prefix, Swap, swapped_prompts
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from interp.arithmetic.counterfactuals import all_digit_swaps
 from interp.arithmetic.oracle import rederive
 from interp.arithmetic.problems import Problems
-from interp.models.swaps import Swap, swappable
 from interp.models.prompts import PromptBatch
+from interp.models.swaps import Swap, swappable
 from interp.models.tokens import digits_in
 
 

@@ -1,4 +1,4 @@
-"""One forward pass over one minibatch; only this module registers hooks.
+"""One forward pass over one minibatch; only this module and `frozen` register hooks.
 
 A pass may start above block 0 from a given residual stream, and at a later position from cached
 keys and values; it runs only the needed blocks and unembeds only the read positions.

@@ -1,1 +1,2 @@
 from ._patch import patch as patch
+from ._paths import paths as paths

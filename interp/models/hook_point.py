@@ -81,7 +81,7 @@ class Point:
     """A hook point: the input or output of a submodule, as `view` shows it."""
 
     def __init__(self, module: nn.Module, side: Side, view: View | None = None) -> None:
-        self._module, self._side, self._view = module, side, view or View()
+        self.module, self._side, self._view = module, side, view or View()
         self.fwd_hooks: list[Handle] = []
 
     def add_hook(self, function: Hook) -> Handle:
@@ -101,17 +101,15 @@ class Point:
 
         before.point = after.point = self  # type: ignore[attr-defined]
         if self._side == "in":
-            hook = self._module.register_forward_pre_hook(before, with_kwargs=True)
+            hook = self.module.register_forward_pre_hook(before, with_kwargs=True)
         else:
-            hook = self._module.register_forward_hook(after)
+            hook = self.module.register_forward_hook(after)
         self.fwd_hooks.append(handle := Handle(hook))
         return handle
 
     def clear(self) -> None:
         """Remove every hook, also one whose handle was lost to an interrupt."""
-        side = (
-            self._module._forward_pre_hooks if self._side == "in" else self._module._forward_hooks
-        )
+        side = self.module._forward_pre_hooks if self._side == "in" else self.module._forward_hooks
         for key in [key for key, hook in side.items() if getattr(hook, "point", None) is self]:
             side.pop(key)
         self.fwd_hooks.clear()
