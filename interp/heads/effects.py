@@ -14,7 +14,7 @@ from interp.results.intervals import benjamini_hochberg, mean_interval
 from interp.results.resampling import resampling
 
 LEVEL = 0.05
-_WIDTH = 2 * float(norm.ppf(0.975))  # of a 95 % interval, in standard errors
+_BOUND = float(norm.ppf(0.975))  # of a 95 % interval, in standard errors
 
 
 def mean_of(values: Floats) -> Floats:
@@ -36,11 +36,12 @@ def estimate(
 def discoveries(effect: Grid) -> Floats:
     """False-discovery rate q of each cell's mean effect being zero (Benjamini and Hochberg).
 
-    p from the normal approximation with the bootstrap's standard error, two-sided: from a few dozen
-    prompts on.
+    Two-sided p from the normal approximation, for a few dozen prompts on. The standard error is
+    the bootstrap's towards zero, since effects are often skewed.
     """
     assert effect.low is not None and effect.high is not None
-    error = (effect.high - effect.low) / _WIDTH
+    nearer = np.where(effect.values > 0, effect.low, effect.high)
+    error = np.abs(effect.values - nearer) / _BOUND
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(effect.values == 0, 0.0, np.abs(effect.values) / error)
     p = 2 * norm.sf(z)

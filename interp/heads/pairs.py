@@ -6,7 +6,7 @@ the call raises: activations of different positions are never put into one anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -85,8 +85,8 @@ def pairs(
     """Pairs of the problems of `asked`.
 
     Args:
-        swap: what the corrupted problem changes: an operand ("a": another value of its length), or
-            one of its digits ("a2"). None: the first operand.
+        swap: what the corrupted problem changes: an operand ("a": another value of its length), one
+            of its digits ("a2"), or "all" operands. None: the first operand.
         corrupted: corrupted problems or prompts of your own, a row each, instead of a swap.
         answers: answer roles to read; None: every one that differs in some pair.
         prefix: as in `attribution.counterfactual`: "keep" the clean problem's answer in the
@@ -194,28 +194,35 @@ def _given(
 
 def _swap(batch: PromptBatch, named: str, seed: int) -> Swap:
     names = batch.problems.task.operand_names
-    if named not in names:
+    if named != "all" and named not in names:
         made = swaps(batch, named, "one", seed)
         if not made:
             raise InputError(f"none of these problems has another value of {named!r} to swap in")
         return made[0]
-    operand = names.index(named)
+    chosen = range(len(names)) if named == "all" else [names.index(named)]
     try:
-        changed = swap_operand(batch.problems, operand, seed=seed, keep_length=True)
+        changed = _with_others(batch.problems, chosen, seed)
         return Swap(named, changed, np.ones(len(batch), dtype=bool))
     except InputError:  # in some row; one by one, to keep the others
         operands = [x.copy() for x in batch.problems.operands]
         valid = np.zeros(len(batch), dtype=bool)
         for row in range(len(batch)):
             try:
-                one = swap_operand(
-                    batch.problems[row : row + 1], operand, seed=seed + row, keep_length=True
-                )
+                one = _with_others(batch.problems[row : row + 1], chosen, seed + row)
             except InputError:
                 continue
-            valid[row], operands[operand][row] = True, one.operands[operand][0]
+            valid[row] = True
+            for operand in chosen:
+                operands[operand][row] = one.operands[operand][0]
         problems = Problems(batch.problems.task, operands, batch.problems.operators)
         return Swap(named, problems, valid)
+
+
+def _with_others(problems: Problems, operands: Iterable[int], seed: int) -> Problems:
+    """Other values of equal length for some operands."""
+    for operand in operands:
+        problems = swap_operand(problems, operand, seed=seed + operand, keep_length=True)
+    return problems
 
 
 def _tokens(

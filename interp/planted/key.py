@@ -18,7 +18,7 @@ from interp.planted import expected
 from interp.planted.asked import asking, tokens_of
 from interp.planted.interpret import Edit, Trace, Visible, interpret, looks_at, read_out
 from interp.planted.linear import linear_r2, spread
-from interp.planted.program import Floats, Ints, Program, basis
+from interp.planted.program import Floats, Head, Ints, Program, basis
 
 _POPULATION = 20_000
 
@@ -81,9 +81,32 @@ class AnswerKey:
 
     @property
     def movers(self) -> tuple[HeadFact, ...]:
-        """The heads that the mechanism uses. Removing any of them changes answers; none has a
-        direct effect on the logits, since the unembedding reads no head's output."""
+        """The heads that the mechanism uses. Removing any of them changes answers; only the
+        `direct_heads` have a direct effect on the logits."""
         return tuple(head for head in self.heads if head.role == "mover")
+
+    @property
+    def direct_heads(self) -> tuple[HeadFact, ...]:
+        """The movers whose output the unembedding reads; in most kinds, none."""
+        unembed = self.program.unembed
+        return tuple(one for one in self.movers if (unembed @ self._head(one).write).any())
+
+    @property
+    def head_paths(self) -> tuple[tuple[HeadFact, HeadFact], ...]:
+        """Pairs of movers where the later one's values read what the earlier one writes, at a token
+        that it looks at. Queries and keys see positions alone."""
+        found = []
+        for sender in self.movers:
+            for receiver in self.movers:
+                reads, writes = self._head(receiver).read, self._head(sender).write
+                places = {t - receiver.offset for t in self._targets(receiver)}
+                later = receiver.layer > sender.layer and places & self._targets(sender)
+                if later and (reads @ writes).any():
+                    found.append((sender, receiver))
+        return tuple(found)
+
+    def _head(self, fact: HeadFact) -> Head:
+        return self.program.layers[fact.layer].heads[fact.head]
 
     @property
     def distractors(self) -> tuple[HeadFact, ...]:
@@ -170,6 +193,8 @@ class AnswerKey:
             "transfer_layers": list(self.transfer_layers),
             "transfer_heads": [list(head) for head in self.transfer_heads],
             "only_last_looks": self.only_last_looks,
+            "direct_heads": [[one.layer, one.head] for one in self.direct_heads],
+            "head_paths": [[[one.layer, one.head] for one in pair] for pair in self.head_paths],
             **self.program.facts,
         }
 

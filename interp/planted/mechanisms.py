@@ -12,6 +12,7 @@ from interp.planted.circuit import Circuit, Sizes, assemble
 from interp.planted.column import column
 from interp.planted.modular import MODULI, USUAL, modular
 from interp.planted.program import Family, Program
+from interp.planted.relay import relay
 from interp.planted.waiting import early, waiting
 
 MOST_LAYERS = 8
@@ -43,6 +44,7 @@ _KINDS = {
     "early": _Kind(early, (1, 2), _one_more),
     "column": _Kind(column, (2,), _two),
     "careless": _Kind(careless, tuple(range(2, 13)), _two),
+    "relay": _Kind(relay, (1,), _two),
 }
 
 

@@ -10,8 +10,8 @@ import torch
 
 import interp
 from interp.attribution import counterfactual, measure
-from interp.models.swaps import swapped_prompts, swaps
 from interp.errors import InputError
+from interp.models.swaps import swapped_prompts, swaps
 from interp.results.result import Result
 from tests.attribution.calculator import SURE, Calculator
 

@@ -63,7 +63,7 @@ def test_paths_to_the_logits(pair: Subject, frozen: str) -> None:
         pair.model, pair.clean, corrupted=pair.corrupted, frozen=frozen, format=FORMAT,
         metrics="logit_difference", answers=ROLES,
     )  # fmt: skip
-    some = [(0, 1), (1, 3), (LAYERS - 1, 0), (0, None), (LAYERS - 1, None)]
+    some = [(0, 1), (1, 3), (LAYERS - 1, 0), (1, None), (LAYERS - 1, None)]
     for layer, head in some:
         effects = []
         for row, (clean, other) in enumerate(pair.texts):

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_kinds() -> None:
-    assert kinds() == ("addition", "modular", "waiting", "early", "column", "careless")
+    assert kinds() == ("addition", "modular", "waiting", "early", "column", "careless", "relay")
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -23,6 +23,8 @@ PROVED = {
     "behaviour.explain_errors": "explanation",
     "behaviour.search_prompts": "prompt_search",
     "models.tokenisation_report": "tokenisation",
+    "heads.patch": "patching",
+    "heads.paths": "paths",
     "suites.approximation": "approximation",
     "suites.cookbook": "cookbook",
     "suites.noisy_prefix": "noisy_prefix",

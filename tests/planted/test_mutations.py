@@ -13,9 +13,11 @@ from tests.planted import (
     attribution_proofs,
     behaviour_proofs,
     engine_proof,
+    heads_proofs,
     speaking_proofs,
 )
 from tests.planted.asking_mutations import ASKING
+from tests.planted.heads_mutations import HEADS
 from tests.planted.mutations import MUTATIONS, Mutation
 from tests.planted.subjects import FIRST_SEED, subject
 
@@ -26,6 +28,8 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "swap_example": asking_proofs.prove_swap_example,
     "tokenisation": asking_proofs.prove_tokenisation,
     "all_for_one": ablation_proofs.prove_all_for_one,
+    "patching": heads_proofs.prove_patching,
+    "paths": heads_proofs.prove_paths,
     "accuracy": behaviour_proofs.prove_accuracy,
     "explanation": behaviour_proofs.prove_explanation,
     "noisy_prefix": behaviour_proofs.prove_noisy_prefix,
@@ -36,7 +40,8 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "approximation": speaking_proofs.prove_approximation,
 }
 SPEAKING = ("cookbook", "approximation")
-EVERY = (*MUTATIONS, *ASKING)
+RELAYED = ("patching", "paths")  # on heads that write to the logits and into one another
+EVERY = (*MUTATIONS, *ASKING, *HEADS)
 
 
 def specimen(analysis: str) -> Any:
@@ -49,6 +54,8 @@ def specimen(analysis: str) -> Any:
         return subject("modular", FIRST_SEED, layers=3)
     if analysis in ("accuracy", "explanation", "error_taxonomy"):
         return subject("careless", FIRST_SEED, layers=2, digits=3)
+    if analysis in RELAYED:
+        return subject("relay", FIRST_SEED, layers=3)
     if analysis == "tokenisation":
         return subject("waiting", FIRST_SEED, layers=3, digits=2)
     if analysis == "all_for_one":
