@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
+from interp.heads._knockout import _Removal
 from interp.heads.cells import Donor
 from interp.heads.nodes import Node
 from interp.heads.pairs import Pairs
@@ -39,7 +41,24 @@ def _later_layer(stream: Function) -> Function:
     return lambda senders, layer: stream(senders, max(0, layer - 1))
 
 
+def _next_removed(without: Function) -> Function:
+    def removed(self: Any, heads: Any, source: Any) -> Any:
+        count = self.model.shape.n_heads
+        moved = [replace(one, index=(one.index + 1) % count) for one in heads]
+        return without(self, moved, source)
+
+    return removed
+
+
+def _own_values(others: Function) -> Function:
+    return lambda batch, seed: np.arange(len(batch))
+
+
 HEADS = (
+    Mutation("knockout", "the next head removed", _Removal, "_without", _next_removed),
+    Mutation(
+        "knockout", "replaced by a prompt's own", "interp.heads._knockout", "_others", _own_values
+    ),
     Mutation("patching", "the next head patched", Donor, "patch", _next_head),
     Mutation("patching", "a prompt's own activations", Pairs, "run_and_source", _own_source),
     Mutation("paths", "a head with the next one's weights", _SENDERS, "head_writes", _next_weights),

@@ -56,10 +56,7 @@ def prove_paths(subject: Subject) -> None:
     key, asked = subject.key, problems(subject)
     assert key.direct_heads and key.head_paths
     for frozen in ("all", "heads"):
-        found: set[str] = set()
-        for swap in "ab":
-            result = heads.paths(subject.model, asked, frozen=frozen, **options(subject, swap))
-            found |= over(result, "logits", key.logit_scale)
+        found = direct_heads(subject, frozen)
         assert found == names(key.direct_heads), f"frozen={frozen}: {found}"
         for _, receiver in key.head_paths:
             into = f"L{receiver.layer}G{group_of(subject, receiver.head)}.v"
@@ -74,6 +71,17 @@ def prove_paths(subject: Subject) -> None:
             assert over(result, queries, key.logit_scale) == set()
 
 
+def direct_heads(subject: Subject, frozen: str) -> set[str]:
+    """Heads with an effect on the logits by the direct path, over both operands."""
+    found: set[str] = set()
+    for swap in "ab":
+        result = heads.paths(
+            subject.model, problems(subject), frozen=frozen, **options(subject, swap)
+        )
+        found |= over(result, "logits", subject.key.logit_scale)
+    return {name for name in found if "H" in name}
+
+
 def over(result: Any, receiver: str, scale: float) -> set[str]:
     """Senders with a finding above what is negligible."""
     table = result.frame
@@ -84,3 +92,17 @@ def over(result: Any, receiver: str, scale: float) -> set[str]:
 
 def group_of(subject: Subject, head: int) -> int:
     return head * subject.key.program.n_kv_heads // subject.key.program.n_heads
+
+
+def prove_knockout(subject: Subject) -> None:
+    """Removing any mover loses answers, removing any distractor loses none, and the order of
+    effect begins with the movers."""
+    key, asked = subject.key, problems(subject)
+    for by in ("mean", "resample"):
+        found = heads.knockout(subject.model, asked, by=by, random_orders=2, seed=key.program.seed)
+        lost = found.digits.values.max(axis=1)
+        needed = {x for x, loss in zip(found.digits.axes[0].labels, lost, strict=True) if loss > 0}
+        assert needed == names(key.movers), f"{by}: {needed}"
+        first = set(found.ranking["head"][: len(key.movers)])
+        assert first == names(key.movers), f"{by}: ranked {first}"
+        assert (found.curve["accuracy"].iloc[0], found.curve["random"].iloc[0]) == (1.0, 1.0)

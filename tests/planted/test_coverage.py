@@ -23,6 +23,7 @@ PROVED = {
     "behaviour.explain_errors": "explanation",
     "behaviour.search_prompts": "prompt_search",
     "models.tokenisation_report": "tokenisation",
+    "heads.knockout": "knockout",
     "heads.patch": "patching",
     "heads.paths": "paths",
     "suites.approximation": "approximation",
@@ -32,6 +33,10 @@ PROVED = {
 """Analysis → its proof and mutations in `PROOFS`."""
 
 ELSEWHERE = {
+    "attribution.direct": (
+        "attribution",
+        "sums to the logits, and is the key's on a planted relay",
+    ),
     "ablation.cama": ("ablation", "equals means taken over enumerated prompts"),
     "ablation.compare": ("ablation", "a table of searches or scores"),
     "ablation.evaluate": ("ablation", "equals plain hooks; the search that uses it is proved"),

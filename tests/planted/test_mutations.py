@@ -28,6 +28,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "swap_example": asking_proofs.prove_swap_example,
     "tokenisation": asking_proofs.prove_tokenisation,
     "all_for_one": ablation_proofs.prove_all_for_one,
+    "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
     "paths": heads_proofs.prove_paths,
     "accuracy": behaviour_proofs.prove_accuracy,
@@ -40,7 +41,11 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "approximation": speaking_proofs.prove_approximation,
 }
 SPEAKING = ("cookbook", "approximation")
-RELAYED = ("patching", "paths")  # on heads that write to the logits and into one another
+RELAYED = (
+    "knockout",
+    "patching",
+    "paths",
+)  # on heads that write to the logits and into one another
 EVERY = (*MUTATIONS, *ASKING, *HEADS)
 
 

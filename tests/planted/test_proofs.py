@@ -10,6 +10,7 @@ from tests.planted import (
     attribution_proofs,
     behaviour_proofs,
     engine_proof,
+    heads_proofs,
     speaking_proofs,
 )
 from tests.planted.subjects import SEEDS, Subject, subject
@@ -69,3 +70,13 @@ def test_free_text(seed: int) -> None:
 @pytest.mark.parametrize("kind", ["waiting", "early"])
 def test_all_for_one(kind: str, seed: int) -> None:
     ablation_proofs.prove_all_for_one(subject(kind, seed))
+
+
+def test_heads_that_act_together() -> None:
+    """The relay's heads are proved in `test_mutations`; here some that neurons stand between."""
+    heads_proofs.prove_patching(subject("addition", SEEDS[0], digits=2, layers=3))
+
+
+def test_no_head_writes_directly_where_neurons_stand_between() -> None:
+    about = subject("addition", SEEDS[0], digits=2, layers=3)
+    assert heads_proofs.direct_heads(about, "all") == set()

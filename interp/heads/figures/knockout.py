@@ -22,7 +22,7 @@ def knockout(result: KnockOut) -> go.Figure:
         figure.add_scatter(
             x=[*x, *x[::-1]], y=[*curve[f"{name}_high"], *curve[f"{name}_low"][::-1]],
             fill="toself", fillcolor=translucent(colour, 0.18), line={"width": 0},
-            hoverinfo="skip", showlegend=False,
+            mode="lines", hoverinfo="skip", showlegend=False,
         )  # fmt: skip
         figure.add_scatter(
             x=x, y=curve[name], name=label, mode="lines+markers", line={"color": colour},

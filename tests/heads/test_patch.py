@@ -1,0 +1,147 @@
+"""Activation patching: TransformerLens' own numbers, grouped queries, controls and bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformer_lens import patching
+
+import interp
+from interp.errors import InputError, RoleError
+from interp.heads.pairs import pairs
+from interp.results.result import Result
+from tests import tiny
+
+FORMAT = "padded"
+TASK = interp.Addition(2)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder: Path = tiny.save("llama", tmp_path_factory.mktemp("toy"), seed=3)
+    return interp.load(str(folder), dtype="float64")
+
+
+def test_it_equals_transformer_lens(toy: Any) -> None:
+    """`get_act_patch_attn_head_out_all_pos` on the same prompts, for the first answer digit."""
+    clean, corrupted = TASK.sample(6, seed=1), TASK.sample(6, seed=2)
+    found = interp.heads.patch(
+        toy, clean, corrupted=corrupted, format=FORMAT, metrics="logit_difference", answers="c2",
+        same_answer=False,
+    )  # fmt: skip
+    both = pairs(
+        toy, clean, swap=None, corrupted=corrupted, answers=("c2",), prefix="keep", n=6, seed=0,
+        format=FORMAT, held_out=True,
+    )  # fmt: skip
+    bridge, at = toy.adapter.bridge, int(both.clean.position_array("c2")[0]) - 1
+    known = torch.from_numpy(both.right[:, 0] >= 0)
+    rows = torch.arange(len(both))[known]
+    right, other = (torch.from_numpy(t[:, 0])[known] for t in (both.right, both.other))
+
+    def difference(logits: torch.Tensor) -> torch.Tensor:
+        return (logits[rows, at, right] - logits[rows, at, other]).mean()
+
+    with torch.no_grad():
+        _, cache = bridge.run_with_cache(both.clean.tokens, prepend_bos=False)
+        before = difference(bridge(both.corrupted.tokens, prepend_bos=False))
+        theirs = patching.get_act_patch_attn_head_out_all_pos(
+            bridge, both.corrupted.tokens, cache, difference
+        )
+    want = torch.as_tensor(theirs).double() - before.double()
+    got = torch.from_numpy(found.main.at(answer_digit="c2").values)
+    assert (got - want).abs().max() <= 1e-6 * want.abs().max()
+    assert want.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(("kind", "axis", "count"), [("q", "head", 4), ("k", "group", 2),
+                                                     ("v", "group", 2), ("pattern", "head", 4)])  # fmt: skip
+def test_grouped_queries_are_said_in_the_axes(toy: Any, kind: str, axis: str, count: int) -> None:
+    found = interp.heads.patch(
+        toy, TASK.sample(4, seed=1), kind=kind, swap="all", format=FORMAT, same_answer=False,
+        metrics="logit_difference",
+    )  # fmt: skip
+    assert found.main.axis(axis).labels == tuple(map(str, range(count)))
+    letter = "H" if axis == "head" else "G"
+    assert found.frame["node"].iloc[0] == f"L0{letter}0.{kind}"
+    assert np.abs(found.main.values).max() > 0
+
+
+def test_patching_everything_gives_the_other_run(toy: Any) -> None:
+    """The stream after the last layer at the position that is read is the whole answer."""
+    found = interp.heads.patch(
+        toy, TASK.sample(8, seed=4), kind="resid_post", swap="all", format=FORMAT, answers="c2",
+        roles=["predicts(c2)", "b0"], metrics=("logit_difference", "probability", "kl"),
+    )  # fmt: skip
+    last = found.effect.at(layer=tiny.N_LAYERS - 1, role="predicts(c2)")
+    assert np.abs(last.values - found.total.values).max() <= 1e-9
+    assert (found.effect.at(layer=tiny.N_LAYERS - 1, role="b0").values == 0).all()
+    assert found.noise == 0.0
+
+
+def test_it_is_saved_drawn_and_made_again(toy: Any, tmp_path: Path) -> None:
+    found = interp.heads.patch(
+        toy, TASK.sample(40, seed=5), kind="mlp", roles="each", format=FORMAT, direction="noise"
+    )
+    assert Result.load(found.save(tmp_path / "patch")) == found
+    assert set(interp.figures.gallery(found)) == {"figure", "chosen"}
+    assert found.with_control > 0 and found.same_answer is not None
+    made: dict[str, Any] = {"interp": interp}
+    code = found.code.replace(f"interp.load({toy.name!r})", "toy")
+    exec(code, made | {"toy": toy}, made)
+    assert made["result"].effect == found.effect
+
+
+def test_misaligned_prompts_raise(toy: Any) -> None:
+    clean = TASK.problems([12, 34], [5, 6])
+    with pytest.raises(InputError, match=r"row 1 differ in length.*format='padded'"):
+        interp.heads.patch(toy, clean, corrupted=TASK.problems([55, 4], [5, 6]), format="plain")
+    with pytest.raises(InputError, match="2 clean problems and 1 corrupted"):
+        interp.heads.patch(toy, clean, corrupted=TASK.problems([55], [5]), format=FORMAT)
+    with pytest.raises(InputError, match="not both"):
+        interp.heads.patch(toy, clean, corrupted=clean, swap="a", format=FORMAT)
+
+
+def test_nothing_to_patch_raises(toy: Any) -> None:
+    clean = TASK.problems([12, 34], [5, 6])
+    with pytest.raises(InputError, match="different right tokens"):
+        interp.heads.patch(toy, clean, corrupted=clean, format=FORMAT)
+    with pytest.raises(InputError, match="different right tokens"):
+        interp.heads.patch(toy, clean, swap="a1", answers="c0", format=FORMAT)
+    with pytest.raises(RoleError, match=r"still equal at 'a1'.*choose from b1"):
+        interp.heads.patch(toy, clean, swap="b", roles="a1", format=FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "neuron"}, "choose from head"),
+        ({"direction": "up"}, "choose denoise or noise"),
+        ({"metrics": "logits"}, "choose from logit_difference"),
+        ({"swap": "c0"}, "operand digit"),
+        ({"answers": "a0"}, "no answer role"),
+        ({"prefix": "drop"}, "choose keep, recompute"),
+    ],
+)
+def test_unknown_options_name_the_known(toy: Any, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        interp.heads.patch(toy, TASK.sample(4, seed=1), format=FORMAT, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frozen": "mlps"}, "'all' holds every other node"),
+        ({"receivers": "L1H0"}, r"L3H5\.q"),
+        ({"receivers": "L1H0.k"}, "names no node"),
+        ({"receivers": "L0H0.q"}, "no sender lies below L0H0.q"),
+        ({"receivers": "L9H0.q"}, "layers 0 to"),
+        ({"senders": "L0H0.q"}, "is no sender"),
+    ],
+)
+def test_unknown_paths_name_the_known(toy: Any, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        interp.heads.paths(toy, TASK.sample(4, seed=1), format=FORMAT, **options)
