@@ -22,7 +22,11 @@ from interp import catalogue
 from interp.catalogue import Entry
 from interp.errors import InputError, nearest
 
-METHODS = {"attribute": "--method", "behaviour": "--analysis"}  # commands that take the second word
+METHODS = {
+    "attribute": "--method",
+    "behaviour": "--analysis",
+    "heads": "--method",
+}  # commands that take the second word
 WRITTEN = {("ablate", method) for method in ABLATIONS}  # second words of a hand-written command
 # Of every analysis.
 OWN = {"n", "seed", "format", "held_out", "memory", "savings", "cancel", "progress"}

@@ -21,6 +21,12 @@ def block_flops(model: Model, queries: int, keys: int) -> float:
     return float(queries * (projections + mlp + attention))
 
 
+def projection_flops(model: Model, positions: int) -> float:
+    """Operations of one block's queries, keys and values for one row."""
+    s = model.shape
+    return float(positions * 2 * s.d_model * s.d_head * (s.n_heads + 2 * s.n_kv_heads))
+
+
 def pass_flops(
     model: Model, *, rows: int, start: int, end: int, layers: int, unembedded: int
 ) -> float:

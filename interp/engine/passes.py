@@ -7,13 +7,14 @@ keys and values; it runs only the needed blocks and unembeds only the read posit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from interp.engine.edits import NO_LAYER, Edit, Window, apply_edit
+from interp.engine.tail import Collect, Enough, later, skipped_places, tail_start
 from interp.models.adapter import Adapter
 from interp.models.decoder import DecoderAdapter
 from interp.models.toy_adapter import ToyAdapter
@@ -87,6 +88,7 @@ class Job:
     keep_resid: frozenset[int] = frozenset()
     logit_positions: torch.Tensor | None = None  # [n, r], absolute, -1 absent; None: no logits
     all_logits: bool = False  # unembed the whole window, as a plain forward does
+    tail: bool = False  # in the last block, skip positions before those that are read
     grad: bool = False
 
 
@@ -117,7 +119,7 @@ def forward(adapter: AnyAdapter, job: Job) -> Outcome:
         if isinstance(adapter, WrappedAdapter):
             _run_whole(adapter, job, out)
         else:
-            _run_blocks(adapter, job, store, out)
+            _run_blocks(adapter, job, store, out, window)
     return out
 
 
@@ -133,7 +135,9 @@ def _run_whole(adapter: WrappedAdapter, job: Job, out: Outcome) -> None:
             out.logits = _wide(adapter.head(normed[rows, index]))
 
 
-def _run_blocks(adapter: BlockAdapter, job: Job, store: Store, out: Outcome) -> None:
+def _run_blocks(
+    adapter: BlockAdapter, job: Job, store: Store, out: Outcome, window: Window
+) -> None:
     total = job.tokens.shape[1]
     positions = torch.arange(job.start, total, device=adapter.device)
     adapter.width = max(job.width, total)
@@ -145,21 +149,59 @@ def _run_blocks(adapter: BlockAdapter, job: Job, store: Store, out: Outcome) -> 
     rotation = adapter.rotation(resid, positions)
     mask: Any = adapter.mask(len(positions), total)  # of the type that this adapter's block takes
     stop = adapter.n_layers if job.stop_layer is None else job.stop_layer
+    tail = tail_start(adapter.n_layers, job)
     for layer in range(job.first_layer, stop):
         if layer in job.keep_resid:
             out.resid_before[layer] = resid
-        resid = adapter.block(layer, resid, mask=mask, rotation=rotation, store=store)
+        options = {"mask": mask, "rotation": rotation}
+        if tail > job.start and layer == adapter.n_layers - 1:
+            resid = _last_block(adapter, job, resid, options, tail, out, window)
+        else:
+            resid = adapter.block(layer, resid, store=store, **options)
     if job.stop_layer is None:
-        _read_out(adapter, job, resid, out)
+        _read_out(adapter, job, resid, out, tail)
 
 
-def _read_out(adapter: BlockAdapter, job: Job, resid: torch.Tensor, out: Outcome) -> None:
+def _last_block(
+    adapter: BlockAdapter,
+    job: Job,
+    resid: torch.Tensor,
+    options: dict[str, Any],
+    tail: int,
+    out: Outcome,
+    window: Window,
+) -> torch.Tensor:
+    """The last block's output at the positions from `tail` on, [n, T − tail, d_model]."""
+    layer, first = adapter.n_layers - 1, tail - job.start
+    earlier, collect = Store(job.earlier, keep=False), Collect()
+    with suppress(Enough):
+        adapter.block(layer, resid, store=collect, **options)
+    assert collect.found is not None
+    k, v = earlier.update(*collect.found, layer)
+    rows = len(resid) // job.stacks
+    for number, edit in enumerate(job.edits):
+        if layer in edit.layers:
+            out.fired[number] += skipped_places(edit, job.rows, rows, job.start, tail)
+    window.start = tail
+    return adapter.block(
+        layer,
+        resid[:, first:],
+        mask=later(options["mask"], first, axis=2),
+        rotation=later(options["rotation"], first, axis=1),
+        store=Store({layer: (k[:, :, :tail], v[:, :, :tail])}, keep=False),
+    )
+
+
+def _read_out(
+    adapter: BlockAdapter, job: Job, resid: torch.Tensor, out: Outcome, start: int
+) -> None:
+    """Logits from the stream after the last block, of the positions from `start` on."""
     hooked = ("ln_final", NO_LAYER) in job.want or any(e.site == "ln_final" for e in job.edits)
     if job.logit_positions is None:
         if hooked:
             adapter.final_norm(resid)
         return
-    rows, index = window_places(job.logit_positions, job.start)
+    rows, index = window_places(job.logit_positions, start)
     if job.all_logits:
         out.logits = _wide(adapter.head(adapter.final_norm(resid))[rows, index])
     elif hooked:  # its positions are those of the window, so the norm must see all of them

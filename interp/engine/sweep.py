@@ -9,7 +9,7 @@ from math import prod
 
 import torch
 
-from interp.engine.cost import pass_flops, plain_flops, rows_in_memory
+from interp.engine.cost import pass_flops, plain_flops, projection_flops, rows_in_memory
 from interp.engine.edits import Edit
 from interp.engine.gather import Collected, gather
 from interp.engine.passes import Job, Key, Outcome, forward
@@ -18,6 +18,7 @@ from interp.engine.prefix import SharedPrefix, common_prefix
 from interp.engine.requests import Cost, Run, Savings, tolerance
 from interp.engine.sources import place_shape
 from interp.engine.stacks import at_once, stackable, stacked, unstacked
+from interp.engine.tail import tail_start
 from interp.errors import InputError
 from interp.models.model import Model
 
@@ -225,6 +226,7 @@ class Sweep:
             pick=self._picked(plan, rows),
             logit_positions=_on(plan.logit_positions, rows, self.model.device),
             all_logits=not self.savings.logits,
+            tail=self.savings.early_stop,
         )
 
     def _compared(self, plan: Plan, rows: slice) -> torch.Tensor | None:
@@ -302,9 +304,18 @@ class Sweep:
     def _job_flops(self, job: Job) -> float:
         stop = self.model.shape.n_layers if job.stop_layer is None else job.stop_layer
         read = 0 if job.logit_positions is None else job.logit_positions.shape[1]
-        end = job.tokens.shape[1]
+        end, rows = job.tokens.shape[1], len(job.tokens)
         unembedded = end - job.start if job.all_logits else read
-        return self._flops(len(job.tokens), job.start, end, stop - job.first_layer, unembedded)
+        tail = job.start
+        if not self.model.adapter.whole and job.start < end:
+            tail = tail_start(self.model.shape.n_layers, job)
+        if tail == job.start:
+            return self._flops(rows, job.start, end, stop - job.first_layer, unembedded)
+        # In the last block, keys, values and queries everywhere, the rest from the tail on.
+        layers = stop - job.first_layer - 1
+        total = self._flops(rows, job.start, end, layers, 0)
+        total += rows * projection_flops(self.model, end - job.start)
+        return total + self._flops(rows, tail, end, 1, unembedded)
 
     def _flops(self, rows: int, start: int, end: int, layers: int, unembedded: int) -> float:
         return pass_flops(

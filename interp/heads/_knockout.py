@@ -54,7 +54,7 @@ def knockout(
     format: str | None = None,
     held_out: bool = True,
     by: str = "mean",
-    order: str | Sequence[str] | None = None,
+    order: Sequence[str] | str | None = None,
     random_orders: int = 20,
     only_right: bool = True,
     memory: int = 2**30,

@@ -44,12 +44,12 @@ def patch(
     format: str | None = None,
     held_out: bool = True,
     kind: str = "head",
-    roles: str | Sequence[str] | None = None,
+    roles: Sequence[str] | str | None = None,
     direction: Direction = "denoise",
-    metrics: str | Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | str = DEFAULT_METRICS,
     swap: str | None = None,
     corrupted: Problems | PromptBatch | None = None,
-    answers: str | Sequence[str] | None = None,
+    answers: Sequence[str] | str | None = None,
     prefix: Prefix = "keep",
     same_answer: bool = True,
     memory: int = 2**30,
@@ -111,7 +111,7 @@ def patch(
     measured = _measure(model, found, cells, direction, names, same_answer, seed, resources)
     settings = dict(found.settings) | {
         "kind": kind,
-        "roles": None if roles is None else roles if roles == "each" else places,
+        "roles": None if roles is None else places,
         "direction": direction,
         "metrics": list(names),
         "answers": None if answers is None else found.answers,
@@ -124,9 +124,9 @@ def _places(found: Pairs, roles: str | Sequence[str] | None) -> tuple[str, ...]:
     """The roles of separate cells; () for one cell a node."""
     if roles is None:
         return ()
-    if roles == "each":
-        return found.roles
     named = selection("roles", roles) or ()
+    if named == ("each",):
+        return found.roles
     for role in named:
         where = found.clean.position_array(role)
         if where.max() < found.first:

@@ -56,13 +56,13 @@ def paths(
     format: str | None = None,
     held_out: bool = True,
     frozen: Frozen = "all",
-    receivers: str | Sequence[str] = LOGITS,
-    senders: str | Sequence[str] | None = None,
+    receivers: Sequence[str] | str | None = None,
+    senders: Sequence[str] | str | None = None,
     direction: Direction = "noise",
-    metrics: str | Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | str = DEFAULT_METRICS,
     swap: str | None = None,
     corrupted: Problems | PromptBatch | None = None,
-    answers: str | Sequence[str] | None = None,
+    answers: Sequence[str] | str | None = None,
     prefix: Prefix = "keep",
     memory: int = 2**30,
     savings: Savings | None = None,
@@ -74,8 +74,8 @@ def paths(
     Args:
         asked, n, seed, format, held_out: as in `interp.heads.patch`.
         frozen: "all" or "heads", above.
-        receivers: "logits", or inputs of heads: "L3H5.q", and "L3G1.k", "L3G1.v" by key/value
-            group. Each is patched on its own.
+        receivers: "logits" (None), or inputs of heads: "L3H5.q", and "L3G1.k", "L3G1.v" by
+            key/value group. Each is patched on its own.
         senders: names of heads and MLPs ("L0H3", "L2.mlp"); None: all that lie below the receiver.
         direction: "noise" (published: corrupted activations into the clean run) or "denoise".
         metrics: names of `interp.heads.metrics`; the first leads. `relative_logit` is Zhang's
@@ -101,7 +101,7 @@ def paths(
         prefix=prefix, n=n, seed=seed, format=format, held_out=held_out,
     )  # fmt: skip
     nodes = _senders(model, senders)
-    targets = _receivers(model, receivers, nodes)
+    targets = _receivers(model, receivers or LOGITS, nodes)
     resources = Resources(memory, cancel, progress, savings)
     read = reader(model, found, names, resources)
     run, source = found.run_and_source(direction)
