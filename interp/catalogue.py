@@ -139,6 +139,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=256,
     ),
     Entry(
+        name="heads.circuit",
+        function="interp.heads._circuit:circuit",
+        kind="circuit",
+        result="interp.heads.results.circuit:CircuitScore",
+        figures="interp.heads.figures.circuit",
+        command="circuit",
+        question="How few nodes keep the answer?",
+        asks="prompts",
+        n=128,
+    ),
+    Entry(
         name="behaviour.accuracy",
         function="interp.behaviour._accuracy:accuracy",
         kind="behaviour",

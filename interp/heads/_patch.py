@@ -175,17 +175,17 @@ def _measure(
     if total is not None:
         check_varies(names[0], total)
     out.largest = float(np.nanmax(np.abs(np.stack([base.right, base.other]))))
-    donor = Donor(theirs, found.roles)
+    donor = Donor(theirs, roles)
     out.cells = _patched(model, run, cells, donor, found, read, resources)
     quiet = replace(resources, progress=None)
-    own = Donor(mine, found.roles)
+    own = Donor(mine, roles)
     few = [cells[i] for i in np.linspace(0, len(cells) - 1, min(5, len(cells))).astype(int)]
     out.noop = _patched(model, run, few, own, found, read, quiet)
     if same_answer:
         batch, out.has_control = control(model, found, direction, seed)
         if out.has_control.any():
             _, other = read_plain(model, batch, found, read, quiet, reads)
-            donor = Donor(other, found.roles)
+            donor = Donor(other, roles)
             out.same = _patched(model, run, cells, donor, found, read, quiet)
     return out
 

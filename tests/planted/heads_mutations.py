@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from interp.heads._circuit import _Runs
 from interp.heads._knockout import _Removal
 from interp.heads.cells import Donor
 from interp.heads.nodes import Node
@@ -54,7 +55,17 @@ def _own_values(others: Function) -> Function:
     return lambda batch, seed: np.arange(len(batch))
 
 
+def _inside_out(outside: Function) -> Function:
+    return lambda runs, kept: list(kept)
+
+
+def _all_but_one(outside: Function) -> Function:
+    return lambda runs, kept: outside(runs, kept)[1:]
+
+
 HEADS = (
+    Mutation("circuit", "the circuit replaced, the rest kept", _Runs, "outside", _inside_out),
+    Mutation("circuit", "one node too few replaced", _Runs, "outside", _all_but_one),
     Mutation("knockout", "the next head removed", _Removal, "_without", _next_removed),
     Mutation(
         "knockout", "replaced by a prompt's own", "interp.heads._knockout", "_others", _own_values

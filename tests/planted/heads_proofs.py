@@ -106,3 +106,16 @@ def prove_knockout(subject: Subject) -> None:
         first = set(found.ranking["head"][: len(key.movers)])
         assert first == names(key.movers), f"{by}: ranked {first}"
         assert (found.curve["accuracy"].iloc[0], found.curve["random"].iloc[0]) == (1.0, 1.0)
+
+
+def prove_circuit(subject: Subject) -> None:
+    """The smallest circuit of heads that keeps everything is the set of movers."""
+    key = subject.key
+    found = heads.circuit(
+        subject.model, problems(subject), kinds="head", target=0.99,
+        **options(subject, "all"),
+    )  # fmt: skip
+    assert {*found.nodes} == names(key.movers), f"{found.nodes}"
+    scores = found.scores
+    assert abs(scores["faithfulness"] - 1.0) <= 1e-3 and abs(scores["without_circuit"]) <= 1e-3
+    assert scores["smallest_loss"] > 0.1 and scores["random"] < 0.9

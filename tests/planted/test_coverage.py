@@ -23,6 +23,7 @@ PROVED = {
     "behaviour.explain_errors": "explanation",
     "behaviour.search_prompts": "prompt_search",
     "models.tokenisation_report": "tokenisation",
+    "heads.circuit": "circuit",
     "heads.knockout": "knockout",
     "heads.patch": "patching",
     "heads.paths": "paths",

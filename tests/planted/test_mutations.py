@@ -28,6 +28,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "swap_example": asking_proofs.prove_swap_example,
     "tokenisation": asking_proofs.prove_tokenisation,
     "all_for_one": ablation_proofs.prove_all_for_one,
+    "circuit": heads_proofs.prove_circuit,
     "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
     "paths": heads_proofs.prove_paths,

@@ -1,0 +1,122 @@
+"""Result of a circuit search or of scoring a circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from interp.heads.circuits import Circuit
+from interp.results.calls import asked_code
+from interp.results.display import number
+from interp.results.result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class CircuitScore(Result):
+    """A circuit and what it is worth, on prompts that it was not chosen on.
+
+    Args:
+        nodes: the circuit.
+        ranking: every node in the order of its noising effect on the other half, with its effect
+            here.
+        curve: faithfulness by number of kept nodes, on the half they were chosen on and here.
+        areas: CPR and CMD (`interp.heads.circuits.areas`).
+        faithfulness_low, faithfulness_high: bootstrap interval of the circuit's faithfulness.
+        scores: faithfulness; that of everything but the circuit (0 for a complete one); of random
+            circuits of its size; smallest loss when one of its nodes is taken out.
+        stability: mean Jaccard similarity of the top nodes between bootstrap resamples, and between
+            random sets.
+        resampled: what the intervals resample.
+    """
+
+    analysis: ClassVar[str] = "circuit"
+    notes: ClassVar[tuple[str, ...]] = (
+        "that the circuit is the only one",
+        "what its nodes compute",
+    )
+    meanings: ClassVar[Mapping[str, str]] = {
+        "nodes": "nodes of the circuit, a count",
+        "of_nodes": "nodes of the model that it was chosen from, a count",
+        "faithfulness": "share of the effect that the circuit alone keeps, 1 for all",
+        "without_circuit": "share that everything but the circuit keeps, 0 for a complete circuit",
+        "random": "mean faithfulness of random circuits of the same size",
+        "random_low": "2.5 % of random circuits lie below",
+        "random_high": "2.5 % of random circuits lie above",
+        "smallest_loss": "faithfulness lost without the node that matters least",
+        "cpr": "area under faithfulness over sizes, at the published width (.999 is perfect)",
+        "cmd": "area between faithfulness and 1, scaled likewise (0 is perfect)",
+        "cpr_covered": "area under faithfulness over the sizes that hold a node",
+        "cmd_covered": "area between faithfulness and 1 over the sizes that hold a node",
+        "jaccard": "mean similarity of the top nodes between bootstrap resamples, 0 to 1",
+        "jaccard_random": "the same between random sets of that size",
+    }
+
+    nodes: tuple[str, ...]
+    ranking: pd.DataFrame
+    curve: pd.DataFrame
+    areas: Mapping[str, Any]
+    faithfulness_low: float
+    faithfulness_high: float
+    scores: Mapping[str, Any]
+    stability: Mapping[str, Any]
+    resampled: str
+
+    def circuit(self, n_layers: int, n_heads: int) -> Circuit:
+        """The circuit as a value that is saved as JSON and scored on other models."""
+        assert self.model is not None
+        kinds = tuple(self.settings["kinds"])
+        return Circuit(
+            self.model.name, self.model.hash, n_layers, n_heads, self.task, kinds, self.nodes
+        )
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The ranking, with whether a node belongs to the circuit."""
+        return self.ranking.assign(kept=self.ranking["node"].isin(self.nodes))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {
+            "nodes": float(len(self.nodes)),
+            "of_nodes": float(len(self.ranking)),
+            **self.scores,
+            **self.areas,
+            **self.stability,
+        }
+
+    @property
+    def interval(self) -> str:
+        return f"95 % bootstrap intervals over {self.resampled}"
+
+    @property
+    def code(self) -> str:
+        s = self.settings
+        own = ["corrupted=corrupted"] if s["swap"] == "given" else []
+        options = {
+            "nodes": None if s["nodes"] is None else list(s["nodes"]),
+            "kinds": list(s["kinds"]),
+            "target": s["target"],
+            "metrics": s["metrics"],
+            "swap": None if s["swap"] == "given" else s["swap"],
+            "answers": s["answers"],
+            "prefix": None if s["prefix"] == "keep" else s["prefix"],
+        }
+        return asked_code(
+            self.model, s, "interp.heads.circuit", *own, format=s["format"], **options,
+            seed=self.seed,
+        )  # fmt: skip
+
+    def conclusion(self) -> str:
+        s = self.scores
+        return (
+            f"{len(self.nodes)} of {len(self.ranking)} nodes keep "
+            f"{number(100 * s['faithfulness'])} % of the effect "
+            f"({number(100 * self.faithfulness_low)} to {number(100 * self.faithfulness_high)} %), "
+            f"random ones {number(100 * s['random'])} %, everything else "
+            f"{number(100 * s['without_circuit'])} %. The top nodes overlap by "
+            f"{number(self.stability['jaccard'])} between resamples, random sets by "
+            f"{number(self.stability['jaccard_random'])}."
+        )
