@@ -199,7 +199,7 @@ class _Removal:
         for one in heads:
             by_layer.setdefault(one.layer, []).append(one.index)
         return tuple(
-            Replace("z", source[la] or Zero(), layers=la, heads=tuple(sorted(which)),
+            Replace("z", source[la] or Zero(), layers=(la,), heads=tuple(sorted(which)),
                     roles=self.roles)
             for la, which in sorted(by_layer.items())
         )  # fmt: skip

@@ -248,7 +248,7 @@ class _Paths:
             what = Replace(
                 receiver.site,
                 Rows({receiver.layer: given}),
-                layers=receiver.layer,
+                layers=(receiver.layer,),
                 roles=roles,
                 heads=receiver.heads,
             )
@@ -269,12 +269,12 @@ class _Head:
         if not self.read.needs:
             tokens = np.unique(np.concatenate([self.read.right, self.read.other], axis=None))
             tokens = tokens[tokens >= 0]
-            columns = (
+            right, other = (
                 np.where(x < 0, -1, np.searchsorted(tokens, np.maximum(x, tokens[0])))
                 for x in (self.read.right, self.read.other)
             )
             few = TokenLogits(self.model, torch.from_numpy(tokens))
-            self._few = few, Reader(*columns, self.read.needs)
+            self._few = few, Reader(right, other, self.read.needs)
 
     def __call__(self, streams: torch.Tensor, rows: slice) -> torch.Tensor:
         if self._few is None:

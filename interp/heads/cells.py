@@ -144,7 +144,7 @@ class Donor:
         return Replace(
             node.site,
             self._source(node.site, node.role),
-            layers=node.layer,
+            layers=(node.layer,),
             roles=roles,
             heads=node.heads,
         )

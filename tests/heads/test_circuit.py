@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def test_areas_by_hand() -> None:
     assert perfect["cpr"] == perfect["cpr_covered"]
     rng = np.random.default_rng(0)
     f = dict(zip(SIZES, rng.uniform(-0.5, 1.5, len(SIZES)).tolist(), strict=True))
-    published = sum((f[a] + f[b]) / 2 * (b - a) for a, b in zip(SIZES, SIZES[1:], strict=False))
+    published = sum((f[a] + f[b]) / 2 * (b - a) for a, b in pairwise(SIZES))
     assert areas(f, 1000)["cpr"] == pytest.approx(published, abs=1e-6)
 
 

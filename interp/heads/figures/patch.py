@@ -36,12 +36,13 @@ def patch(result: ActivationPatching) -> go.Figure:
         vertical_spacing=0.09 if down > 1 else 0.0,
         subplot_titles=digits if len(digits) > 1 else None,
     )
-    values = result.main.values
+    values, main = result.main.values, result.main
+    assert main.low is not None and main.high is not None
     for i, digit in enumerate(digits):
         where = result.main.axis("answer_digit").index(digit)
         shape = (len(rows), len(columns))
         cells, low, high = (
-            part[..., where].reshape(shape) for part in (values, result.main.low, result.main.high)
+            part[..., where].reshape(shape) for part in (values, main.low, main.high)
         )
         row, col = i // across + 1, i % across + 1
         figure.add_trace(
@@ -66,11 +67,11 @@ def patch(result: ActivationPatching) -> go.Figure:
     figure.update_annotations(font={"size": 13})
     direction = result.settings["direction"]
     done = "clean into corrupted" if direction == "denoise" else "corrupted into clean"
-    where = "" if "role" in [axis.name for axis in result.main.axes] else ", at all positions"
+    places = "" if "role" in [axis.name for axis in result.main.axes] else ", at all positions"
     return frame(
         figure,
         title=f"Which {_TITLES[str(result.settings['kind'])]} carry the answer?",
-        caption=f"{result.caption} · {direction}: {done}{where}, operand changed: "
+        caption=f"{result.caption} · {direction}: {done}{places}, operand changed: "
         f"{result.settings['swap']} · framed: q ≤ 0.05 and above the noise floor "
         f"({number(max(result.noise, result.floor))})",
         notes=result.notes[:1],

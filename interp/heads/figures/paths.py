@@ -70,8 +70,8 @@ def paths(result: PathPatching) -> go.Figure:
 def _by_layer(
     result: PathPatching,
     cells: np.ndarray,
-    found: np.ndarray,  # type: ignore[type-arg]
-) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    found: np.ndarray,
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
     """Columns heads and "MLP", rows layers; NaN where a sender was not asked."""
     names = result.main.axis("sender").labels
     layers = sorted({_layer(name) for name in names})
