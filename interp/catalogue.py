@@ -139,6 +139,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=256,
     ),
     Entry(
+        name="heads.screen",
+        function="interp.heads._screen:screen",
+        kind="screen",
+        result="interp.heads.results.screen:Screen",
+        figures="interp.heads.figures.screen",
+        command="heads screen",
+        question="Which nodes might carry the answer, by gradients?",
+        asks="prompts",
+        n=64,
+    ),
+    Entry(
         name="heads.circuit",
         function="interp.heads._circuit:circuit",
         kind="circuit",

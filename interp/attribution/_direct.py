@@ -137,7 +137,7 @@ def _seen(
         cancel=cancel, progress=progress,
     )  # fmt: skip
     assert done.logits is not None
-    seen: dict[object, torch.Tensor] = {key: x for key, x in done.activations.items()}
+    seen: dict[object, torch.Tensor] = {**done.activations}
     for layer in range(model.shape.n_layers):
         share = _SHARE.get(model.dtype, 5e-2)
         check_linear(model, layer, seen["z", layer], seen["attn_out", layer], share)

@@ -41,8 +41,8 @@ class Readout:
             shift = adapter.final_norm(torch.zeros_like(unit[:1]))[0]
             even = adapter.final_norm(_LONG * torch.ones_like(unit[:1]))[0] - shift
             own = adapter.final_norm(_LONG * unit).diagonal() - shift
-            bias = adapter.head(torch.zeros_like(unit[:1]))[0, tokens]
-            columns = [adapter.head(part)[:, tokens] for part in unit.split(64)]
+            bias = adapter.linear_head(torch.zeros_like(unit[:1]))[0, tokens]
+            columns = [adapter.linear_head(part)[:, tokens] for part in unit.split(64)]
         centred = bool(even.abs().max() < 1e-3 * own.abs().max() / width**0.5)
         gain = own.double() / (width - 1) ** 0.5 if centred else own.double() / width**0.5
         weight = torch.cat(columns).double() - bias.double()

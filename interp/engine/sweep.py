@@ -36,8 +36,8 @@ class CleanPass:
 
     def differ(self, changed: torch.Tensor, present: torch.Tensor, equal: float) -> bool:
         """True if any logit [n, roles, d_vocab] moved by more than `equal`, as a share of the
-        largest, or became NaN, at the `present` [n, roles] places. Computed role by role, since logits of a whole vocabulary are large; a few tokens
-        are enough to see that something moved.
+        largest, or became NaN, at the `present` [n, roles] places. Computed role by role, since
+        logits of a whole vocabulary are large; a few tokens are enough to see that something moved.
         """
         clean = self.collected.logits
         assert clean is not None

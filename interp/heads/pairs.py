@@ -36,7 +36,9 @@ class Pairs:
     answers             answer roles that are read
     right, other        int64 [n, answers]: the right token r of the clean problem and r' of the
                         corrupted one; -1 where they are equal, or a problem lacks the digit
-    first               first position at which clean and corrupted differ in some row
+    first, last         positions whose activations can matter: from the first at which clean and
+                        corrupted differ in some row to the last that is read; all without a causal
+                        mask
     settings            settings of a Result
     """
 
@@ -46,6 +48,7 @@ class Pairs:
     right: Ints
     other: Ints
     first: int
+    last: int
     settings: Mapping[str, Any]
 
     def __len__(self) -> int:
@@ -58,13 +61,15 @@ class Pairs:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Roles whose activations can matter: from the first difference to the last position read;
-        at the others a patch changes nothing."""
-        last = max(int(self.clean.predicting_positions(role).max()) for role in self.answers)
+        """Roles at those positions; at the others a patch changes nothing."""
         found = []
         for role in self.clean.roles:
             where = self.clean.position_array(role)
-            if role != "last" and where.max() >= self.first and where[where >= 0].min() <= last:
+            if (
+                role != "last"
+                and where.max() >= self.first
+                and where[where >= 0].min() <= self.last
+            ):
                 found.append(role)
         return tuple(found)
 
@@ -120,8 +125,12 @@ def pairs(
     differ = (clean.tokens != changed.tokens).any(dim=0)
     if not differ.any():
         raise InputError("clean and corrupted prompts are equal: there is nothing to patch")
-    first = int(differ.int().argmax())
-    return Pairs(clean, changed, roles, right, other, first, settings)
+    first, last = int(differ.int().argmax()), clean.tokens.shape[1]
+    if model.adapter.causal:
+        last = max(int(clean.predicting_positions(role).max()) for role in roles)
+    else:
+        first = 0
+    return Pairs(clean, changed, roles, right, other, first, last, settings)
 
 
 def check_aligned(clean: PromptBatch, corrupted: PromptBatch) -> None:

@@ -84,6 +84,11 @@ class Point:
         self.module, self._side, self._view = module, side, view or View()
         self.fwd_hooks: list[Handle] = []
 
+    @property
+    def scale(self) -> float:
+        """What a hook sees, as a multiple of the activation."""
+        return self._view.scale
+
     def add_hook(self, function: Hook) -> Handle:
         """Call `function(x, None)` on every pass; its return value, unless None, replaces x."""
 

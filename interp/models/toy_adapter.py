@@ -98,6 +98,14 @@ class ToyAdapter:
         """Run one block on the positions in `resid`, [n, P, d_model] → [n, P, d_model]."""
         return torch.as_tensor(self.module.blocks[layer](resid, mask < 0, store))
 
+    def project(self, site: str, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Output projection of the heads (`z`) or neurons (`mlp_post`), with its bias."""
+        self.require_site(site)
+        block: Any = self.module.blocks[layer]
+        if site == "z":
+            return torch.as_tensor(x @ block.attn.W_O.flatten(0, 1) + block.attn.b_O)
+        return torch.as_tensor(x @ block.mlp.W_out + block.mlp.b_out)
+
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, if there is one, [..., d_model] → [..., d_model]."""
         return torch.as_tensor(self.module.ln_final(resid))

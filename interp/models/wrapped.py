@@ -182,9 +182,11 @@ class WrappedAdapter:
         raise SiteError("the module ended without passing the final norm: was it replaced?")
 
     def project(self, site: str, layer: int, x: torch.Tensor) -> torch.Tensor:
-        """Output projection of the heads (`z`) or neurons (`mlp_post`), with its bias."""
+        """Output projection of the heads (`z`) or neurons (`mlp_post`), with its bias, times what
+        the block multiplies it by."""
         self.require_site(site)
-        return torch.as_tensor(self._points[site, layer].module(x))
+        added = self._points["attn_out" if site == "z" else "mlp_out", layer].scale
+        return torch.as_tensor(self._points[site, layer].module(x)) * added
 
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""

@@ -11,6 +11,7 @@ import torch
 
 from interp.heads._circuit import _Runs
 from interp.heads._knockout import _Removal
+from interp.heads._screen import _Screen
 from interp.heads.cells import Donor
 from interp.heads.nodes import Node
 from interp.heads.pairs import Pairs
@@ -63,7 +64,17 @@ def _all_but_one(outside: Function) -> Function:
     return lambda runs, kept: outside(runs, kept)[1:]
 
 
+def _negated(sign: Any) -> property:
+    return property(lambda screen: -sign.fget(screen))
+
+
+def _heads_rolled(summed: Function) -> Function:
+    return lambda screen, products: np.roll(summed(screen, products), 1, axis=1)
+
+
 HEADS = (
+    Mutation("screen", "the sign of noising forgotten", _Screen, "sign", _negated),
+    Mutation("screen", "estimates of the next head", _Screen, "_summed", _heads_rolled),
     Mutation("circuit", "the circuit replaced, the rest kept", _Runs, "outside", _inside_out),
     Mutation("circuit", "one node too few replaced", _Runs, "outside", _all_but_one),
     Mutation("knockout", "the next head removed", _Removal, "_without", _next_removed),

@@ -119,3 +119,22 @@ def prove_circuit(subject: Subject) -> None:
     scores = found.scores
     assert abs(scores["faithfulness"] - 1.0) <= 1e-3 and abs(scores["without_circuit"]) <= 1e-3
     assert scores["smallest_loss"] > 0.1 and scores["random"] < 0.9
+
+
+def prove_screen(subject: Subject) -> None:
+    """On a model without neurons in the way, a gradient is exact: estimates are the effects, and
+    the heads found are the movers. Queries and keys see positions alone: nothing."""
+    key, found = subject.key, set()
+    asked = {"answers": key.answers, "seed": key.program.seed}
+    for swap in "ab":
+        result = heads.screen(subject.model, problems(subject), swap=swap, **asked)
+        off = (result.checked["estimate"] - result.checked["exact"]).abs().max()
+        assert off <= 1e-3 * result.checked["exact"].abs().max(), f"off by {off:.3g}"
+        assert result.agreement["pearson"] > 0.999
+        table = result.frame
+        large = table["estimate"].abs() > NEGLIGIBLE * key.logit_scale
+        rows = table[large & (table["q"] <= 0.05)]
+        found |= {f"L{row.layer}H{row.head}" for row in rows.itertuples()}
+    assert found == names(key.movers), f"found {found}"
+    idle = heads.screen(subject.model, problems(subject), kind="q", swap="a", **asked)
+    assert (idle.frame["estimate"].abs() <= NEGLIGIBLE * key.logit_scale).all()

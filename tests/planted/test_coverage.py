@@ -27,6 +27,7 @@ PROVED = {
     "heads.knockout": "knockout",
     "heads.patch": "patching",
     "heads.paths": "paths",
+    "heads.screen": "screen",
     "suites.approximation": "approximation",
     "suites.cookbook": "cookbook",
     "suites.noisy_prefix": "noisy_prefix",

@@ -32,6 +32,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
     "paths": heads_proofs.prove_paths,
+    "screen": heads_proofs.prove_screen,
     "accuracy": behaviour_proofs.prove_accuracy,
     "explanation": behaviour_proofs.prove_explanation,
     "noisy_prefix": behaviour_proofs.prove_noisy_prefix,
