@@ -8,6 +8,7 @@ logit − b_U exactly. MLPs are broken up into neurons on request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,7 @@ def _seen(
     memory: int,
     cancel: Cancel | None,
     progress: Progress | None,
-) -> Mapping[object, torch.Tensor]:
+) -> Mapping[Any, torch.Tensor]:
     """Activations [n, roles, …] at the positions that predict each role, and the true logits."""
     asking = tuple(f"predicts({role})" for role in roles)
     last = model.shape.n_layers - 1
@@ -137,7 +138,7 @@ def _seen(
         cancel=cancel, progress=progress,
     )  # fmt: skip
     assert done.logits is not None
-    seen: dict[object, torch.Tensor] = {**done.activations}
+    seen: dict[Any, torch.Tensor] = dict(done.activations)
     for layer in range(model.shape.n_layers):
         share = _SHARE.get(model.dtype, 5e-2)
         check_linear(model, layer, seen["z", layer], seen["attn_out", layer], share)
@@ -145,7 +146,7 @@ def _seen(
 
 
 def _directions(
-    read: Readout, seen: Mapping[object, torch.Tensor], tokens: torch.Tensor, last: int
+    read: Readout, seen: Mapping[Any, torch.Tensor], tokens: torch.Tensor, last: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """u_t [n, roles, d_model], NaN where a token is absent, and the tokens' columns."""
     known = torch.unique(tokens[tokens >= 0])
@@ -156,7 +157,7 @@ def _directions(
 
 
 def _parts(
-    model: Model, read: Readout, seen: Mapping[object, torch.Tensor], tokens: torch.Tensor
+    model: Model, read: Readout, seen: Mapping[Any, torch.Tensor], tokens: torch.Tensor
 ) -> tuple[tuple[str, ...], torch.Tensor, torch.Tensor]:
     """Names, effects [n, components, roles] in float64, and b_U [n, roles]."""
     s = model.shape
@@ -184,7 +185,7 @@ def _parts(
 def _neurons(
     model: Model,
     read: Readout,
-    seen: Mapping[object, torch.Tensor],
+    seen: Mapping[Any, torch.Tensor],
     tokens: torch.Tensor,
     most: int,
     roles: Sequence[str],

@@ -16,6 +16,7 @@ import torch
 
 from interp.errors import ModelError
 from interp.models.model import Model
+from interp.models.wrapped import WrappedAdapter
 
 _LONG = 1e4  # of a vector whose length hides the norm's ε
 _SHARE = {torch.float64: 1e-6, torch.float32: 1e-3}  # Llama takes norms in float32
@@ -36,13 +37,14 @@ class Readout:
     def of(cls, model: Model, tokens: torch.Tensor) -> Readout:
         """Measured on the model's own norm and unembedding, whatever the family calls them."""
         adapter, width = model.adapter, model.shape.d_model
+        head = adapter.head if isinstance(adapter, WrappedAdapter) else adapter.linear_head
         with model.lock, torch.no_grad():
             unit = torch.eye(width, dtype=model.dtype, device=model.device)
             shift = adapter.final_norm(torch.zeros_like(unit[:1]))[0]
             even = adapter.final_norm(_LONG * torch.ones_like(unit[:1]))[0] - shift
             own = adapter.final_norm(_LONG * unit).diagonal() - shift
-            bias = adapter.linear_head(torch.zeros_like(unit[:1]))[0, tokens]
-            columns = [adapter.linear_head(part)[:, tokens] for part in unit.split(64)]
+            bias = head(torch.zeros_like(unit[:1]))[0, tokens]
+            columns = [head(part)[:, tokens] for part in unit.split(64)]
         centred = bool(even.abs().max() < 1e-3 * own.abs().max() / width**0.5)
         gain = own.double() / (width - 1) ** 0.5 if centred else own.double() / width**0.5
         weight = torch.cat(columns).double() - bias.double()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from interp.engine.block_steps import own_blocks
-from interp.models.adapter import Adapter
+from interp.engine.passes import BlockAdapter
 from interp.models.model import Model
 
 _ROWS = 4096  # row-positions per call
@@ -60,18 +60,21 @@ def _by_rows(
 
 
 def _block(
-    adapter: Adapter, layer: int, x: torch.Tensor, held: torch.Tensor | None, site: str | None
+    adapter: BlockAdapter, layer: int, x: torch.Tensor, held: torch.Tensor | None, site: str | None
 ) -> torch.Tensor:
     positions = torch.arange(x.shape[1], device=adapter.device)
     adapter.width = x.shape[1]
     seen: list[torch.Tensor] = []
-    point = adapter.hook_point("attn_out" if held is not None else str(site), layer)
-    adapter.hooked.append(point)
+    point: Any = adapter.hook_point("attn_out" if held is not None else str(site), layer)
+    hooked: list[Any] = adapter.hooked
+
+    def change(value: torch.Tensor, hook: Any) -> torch.Tensor | None:
+        seen.append(value)
+        return held
+
+    hooked.append(point)
     try:
-        if held is not None:
-            point.add_hook(lambda value, hook: held)
-        else:
-            point.add_hook(lambda value, hook: seen.append(value))
+        point.add_hook(change)
         out = adapter.block(
             layer,
             x,
@@ -81,4 +84,4 @@ def _block(
         )
     finally:
         adapter.take_hooks_off()
-    return seen[0] if seen else out
+    return seen[0] if held is None else out

@@ -153,7 +153,7 @@ def _run_blocks(
     for layer in range(job.first_layer, stop):
         if layer in job.keep_resid:
             out.resid_before[layer] = resid
-        options = {"mask": mask, "rotation": rotation}
+        options: dict[str, Any] = {"mask": mask, "rotation": rotation}
         if tail > job.start and layer == adapter.n_layers - 1:
             resid = _last_block(adapter, job, resid, options, tail, out, window)
         else:

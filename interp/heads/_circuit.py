@@ -27,7 +27,7 @@ from interp.engine.requests import Cancel, Progress, Resources, Savings
 from interp.errors import InputError
 from interp.heads.cells import Donor, read_cells, read_plain, reader, reads_of
 from interp.heads.circuits import SIZES, Circuit, areas, jaccard
-from interp.heads.effects import halves, mean_of, over_answers
+from interp.heads.effects import halves, mean_of, over_answers, told
 from interp.heads.metrics import Floats, Readout, check_varies, metric
 from interp.heads.nodes import Node, check_nodes, node, nodes_of
 from interp.heads.pairs import Pairs, pairs
@@ -91,7 +91,7 @@ def circuit(
         raise InputError(f"circuits are made of 'head' and 'mlp', not of {sorted(unknown)}")
     every = tuple(
         one for kind in ("head", "mlp") if kind in chosen_kinds
-        for one in nodes_of(model.shape, kind)  # type: ignore[arg-type]
+        for one in nodes_of(model.shape, kind)
     )  # fmt: skip
     found = pairs(
         model, asked, swap=swap, corrupted=corrupted, answers=selection("roles", answers),
@@ -133,11 +133,11 @@ def circuit(
             {"node": [x.name for x in ranked], "effect": mean_of(effects[second])[order]}
         ),
         curve=table,
-        areas=areas(curve, len(every)),
+        areas=told(areas(curve, len(every))),
         faithfulness_low=float(low),
         faithfulness_high=float(high),
-        scores=scores,
-        stability=stability,
+        scores=told(scores),
+        stability=told(stability),
         resampled=over,
     )  # fmt: skip
 
@@ -296,4 +296,4 @@ def score_circuit(model: Model, saved: Circuit, asked: Asked, **options: Any) ->
     other sizes, where its nodes would be other nodes.
     """
     saved.check_fits(model.name, model.shape.n_layers, model.shape.n_heads)
-    return circuit(model, asked, nodes=list(saved.nodes), kinds=list(saved.kinds), **options)  # type: ignore[no-any-return]
+    return circuit(model, asked, nodes=list(saved.nodes), kinds=list(saved.kinds), **options)

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from interp.arithmetic.problems import Problems
-from interp.engine.block_steps import TokenLogits, own_blocks
+from interp.engine.block_steps import TokenLogits
 from interp.engine.frozen import inputs
 from interp.engine.interventions import Replace, Rows, selection
 from interp.engine.progress import shows_progress
 from interp.engine.readout import unembed
 from interp.engine.requests import Cancel, Progress, Resources, Savings
-from interp.errors import InputError
+from interp.errors import InputError, ModelError
 from interp.heads.cells import Reader, read_cells, read_plain, reader
 from interp.heads.effects import chosen_and_scored, discoveries, estimate, over_answers
 from interp.heads.metrics import SMALL_LOGIT, Direction, Floats, Readout, check_varies, metric
@@ -91,7 +91,7 @@ def paths(
             prompts that do not align, and a metric that is constant.
         ModelError: for a wrapped module, and a family whose heads do not write linearly.
     """
-    own_blocks(model)
+    _check_blocks(model)
     _check(frozen, direction)
     names = selection("roles", metrics) or ()
     for name in names:
@@ -127,6 +127,15 @@ def paths(
         "answers": None if answers is None else found.answers,
     }
     return _result(found, made, effects, nodes, targets, direction, settings, seed)
+
+
+def _check_blocks(model: Model) -> None:
+    if model.adapter.whole:
+        raise ModelError(
+            f"{model.name} is a wrapped module, whose blocks run only as a whole: no path can be "
+            "patched. Convert it to a standard folder with interp.convert, and load that; "
+            "interp.heads.patch and knockout work on it as it is"
+        )
 
 
 def _check(frozen: str, direction: str) -> None:

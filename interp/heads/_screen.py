@@ -28,7 +28,7 @@ from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read, Resources
 from interp.errors import InputError
 from interp.heads.cells import Donor, read_cells, read_plain, reader, reads_of
-from interp.heads.effects import discoveries, estimate, mean_of, over_answers
+from interp.heads.effects import discoveries, estimate, mean_of, over_answers, told
 from interp.heads.metrics import Direction, Floats, metric
 from interp.heads.nodes import SITES, Kind, Node, nodes_of
 from interp.heads.pairs import Pairs, pairs
@@ -122,7 +122,7 @@ def screen(
         effect=grid,
         q=Grid(discoveries(grid), axes),
         checked=_table(every, checked, effects[rows], exact),
-        agreement=_agreement(effects[rows][:, checked], exact, seed),
+        agreement=told(_agreement(effects[rows][:, checked], exact, seed)),
         resampled=over,
     )  # fmt: skip
 
@@ -299,7 +299,8 @@ def _agreement(effects: Floats, exact: Floats, seed: int) -> dict[str, float]:
 
     drawn = np.array([measured(rng.integers(0, n, n)) for _ in range(_RESAMPLES)])
     r, overlap = measured(np.arange(n))
-    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    drawn = drawn[~np.isnan(drawn).any(axis=1)] if not np.isnan(r) else drawn
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return {
         "pearson": r, "pearson_low": float(low[0]), "pearson_high": float(high[0]),
         "overlap": overlap, "overlap_low": float(low[1]), "overlap_high": float(high[1]),

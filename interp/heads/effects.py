@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -102,3 +104,8 @@ def chosen_and_scored(
 def over_answers(values: Floats) -> Floats:
     """Mean over the last axis (answer digits) of what is known."""
     return mean_of(np.moveaxis(values, -1, 0))
+
+
+def told(values: Mapping[str, float]) -> dict[str, float | None]:
+    """The same with None for NaN, as a Result stores it."""
+    return {name: None if np.isnan(x) else float(x) for name, x in values.items()}

@@ -13,7 +13,7 @@ from interp.heads.metrics import Readout
 from interp.heads.nodes import Edge, Node, check_nodes, edge, node, nodes_of
 from interp.models.model import Shape
 
-GROUPED = Shape(2, 4, 2, 8, 2, 16, 10, 32)
+GROUPED = Shape(2, 4, 2, 8, 2, 16, 10, 32, 10)
 KINDS = ("head", "q", "k", "v", "pattern", "mlp", "attn", "neuron", "resid_mid", "embed")
 
 

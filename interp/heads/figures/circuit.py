@@ -14,7 +14,7 @@ _NAMED = 12
 @renders(CircuitScore)
 def circuit(result: CircuitScore) -> go.Figure:
     """Faithfulness by number of kept nodes, the circuit with its interval, and random ones."""
-    curve, scores, size = result.curve, result.scores, len(result.nodes)
+    curve, scores, size = result.curve, result.metrics, len(result.nodes)
     figure = go.Figure()
     figure.add_scatter(
         x=curve["nodes"], y=curve["chosen_on"], name="prompts it was chosen on", mode="lines",

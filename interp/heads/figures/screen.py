@@ -29,7 +29,7 @@ def screen(result: Screen) -> go.Figure:
     figure.update_traces(showlegend=False)
     figure.update_xaxes(title="estimate (logits)")
     figure.update_yaxes(title="exact effect (logits)")
-    a, s = result.agreement, result.settings
+    a, s = result.metrics, result.settings
     points = "one gradient" if s["steps"] == 1 else f"{s['steps']} gradients along the inputs"
     return frame(
         figure,

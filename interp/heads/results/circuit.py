@@ -82,9 +82,11 @@ class CircuitScore(Result):
         return {
             "nodes": float(len(self.nodes)),
             "of_nodes": float(len(self.ranking)),
-            **self.scores,
-            **self.areas,
-            **self.stability,
+            **{
+                name: float("nan") if value is None else float(value)
+                for part in (self.scores, self.areas, self.stability)
+                for name, value in part.items()
+            },
         }
 
     @property
@@ -110,13 +112,13 @@ class CircuitScore(Result):
         )  # fmt: skip
 
     def conclusion(self) -> str:
-        s = self.scores
+        s = self.metrics
         return (
             f"{len(self.nodes)} of {len(self.ranking)} nodes keep "
             f"{number(100 * s['faithfulness'])} % of the effect "
             f"({number(100 * self.faithfulness_low)} to {number(100 * self.faithfulness_high)} %), "
             f"random ones {number(100 * s['random'])} %, everything else "
             f"{number(100 * s['without_circuit'])} %. The top nodes overlap by "
-            f"{number(self.stability['jaccard'])} between resamples, random sets by "
-            f"{number(self.stability['jaccard_random'])}."
+            f"{number(s['jaccard'])} between resamples, random sets by "
+            f"{number(s['jaccard_random'])}."
         )

@@ -56,7 +56,7 @@ class Screen(Result):
 
     @property
     def metrics(self) -> dict[str, float]:
-        return dict(self.agreement)
+        return {k: float("nan") if v is None else float(v) for k, v in self.agreement.items()}
 
     @property
     def interval(self) -> str:
@@ -81,7 +81,7 @@ class Screen(Result):
         )  # fmt: skip
 
     def conclusion(self) -> str:
-        a, table = self.agreement, self.checked
+        a, table = self.metrics, self.checked
         top = table.iloc[int(np.nanargmax(np.abs(table["estimate"])))]
         return (
             f"Estimated and exact effects correlate by {number(a['pearson'])} "
