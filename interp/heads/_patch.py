@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -18,8 +19,9 @@ from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources, Savings, tolerance
 from interp.errors import InputError, RoleError
-from interp.heads.cells import Donor, Reader, read_cells, read_plain, reader, reads_of
+from interp.heads.cells import Donor, Reader, read_plain, reader, reads_of
 from interp.heads.effects import chosen_and_scored, discoveries, estimate, over_answers
+from interp.heads.kept import read_cells_kept, shard_of
 from interp.heads.metrics import Direction, Floats, Readout, check_varies, metric
 from interp.heads.nodes import INDEXED, KINDS, Kind, Node, nodes_of
 from interp.heads.pairs import Pairs, control, pairs
@@ -52,6 +54,8 @@ def patch(
     answers: Sequence[str] | str | None = None,
     prefix: Prefix = "keep",
     same_answer: bool = True,
+    keep: str | Path | None = None,
+    shard: str | None = None,
     memory: int = 2**30,
     savings: Savings | None = None,
     cancel: Cancel | None = None,
@@ -73,6 +77,10 @@ def patch(
             scored. "kl" is slower and needs memory.
         swap, corrupted, answers, prefix: the pairs (`interp.heads.pairs`).
         same_answer: whether to run the control: sources with other operands and the same answer.
+        keep: a folder that keeps finished cells, for long sweeps: a call with the same folder goes
+            on where the last one ended (`interp.heads.kept`).
+        shard: "1/4" measures a quarter of the cells into `keep`; the others are NaN until a call
+            without a shard merges them.
         memory, savings, cancel, progress: as in `engine.run_variants`.
 
     Does not show: the path by which a node acts (`interp.heads.paths`), nor what several nodes do
@@ -108,7 +116,9 @@ def patch(
     places = _places(found, roles)
     cells = [node.at(role) for node in every for role in places or ("",)]
     resources = Resources(memory, cancel, progress, savings)
-    measured = _measure(model, found, cells, direction, names, same_answer, seed, resources)
+    kept = {"keep": keep, "shard": shard}
+    shard_of(shard)
+    measured = _measure(model, found, cells, direction, names, same_answer, seed, resources, kept)
     settings = dict(found.settings) | {
         "kind": kind,
         "roles": None if roles is None else places,
@@ -160,6 +170,7 @@ def _measure(
     same_answer: bool,
     seed: int,
     resources: Resources,
+    kept: dict[str, Any],
 ) -> _Measured:
     read = reader(model, found, names, resources)
     out = _Measured()
@@ -176,7 +187,7 @@ def _measure(
         check_varies(names[0], total)
     out.largest = float(np.nanmax(np.abs(np.stack([base.right, base.other]))))
     donor = Donor(theirs, roles)
-    out.cells = _patched(model, run, cells, donor, found, read, resources)
+    out.cells = _patched(model, run, cells, donor, found, read, resources, **kept)
     quiet = replace(resources, progress=None)
     own = Donor(mine, roles)
     few = [cells[i] for i in np.linspace(0, len(cells) - 1, min(5, len(cells))).astype(int)]
@@ -186,7 +197,7 @@ def _measure(
         if out.has_control.any():
             _, other = read_plain(model, batch, found, read, quiet, reads)
             donor = Donor(other, roles)
-            out.same = _patched(model, run, cells, donor, found, read, quiet)
+            out.same = _patched(model, run, cells, donor, found, read, quiet, **kept)
     return out
 
 
@@ -198,9 +209,14 @@ def _patched(
     found: Pairs,
     read: Reader,
     resources: Resources,
+    *,
+    keep: str | Path | None = None,
+    shard: str | None = None,
 ) -> Readout:
     interventions = {node.name: (donor.patch(node),) for node in cells}
-    return read_cells(model, run, interventions, found, read, resources)
+    return read_cells_kept(
+        model, run, interventions, found, read, resources, keep=keep, shard=shard
+    )
 
 
 def _result(

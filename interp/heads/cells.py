@@ -18,7 +18,7 @@ from interp.heads.pairs import Ints, Pairs
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 
-_PARTS = 5  # right, other, log_z, kl, choice
+PARTS = 5  # right, other, log_z, kl, choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Reader:
 
     def __call__(self, logits: torch.Tensor, rows: slice) -> torch.Tensor:
         """Logits [m, answers, d_vocab] → float64 [m, answers, parts]."""
-        out = torch.full((*logits.shape[:2], _PARTS), torch.nan, dtype=torch.float64)
+        out = torch.full((*logits.shape[:2], PARTS), torch.nan, dtype=torch.float64)
         for part, tokens in enumerate((self.right, self.other)):
             index = torch.from_numpy(tokens[rows]).to(logits.device)
             picked = logits.gather(-1, index.clamp(min=0)[..., None])[..., 0]
@@ -116,6 +116,18 @@ def read_cells(
     resources: Resources,
 ) -> Readout:
     """Readouts [cells, n, answers] of `batch` under each cell's interventions."""
+    return read.readout(parts_of_cells(model, batch, cells, pairs, read, resources))
+
+
+def parts_of_cells(
+    model: Model,
+    batch: PromptBatch,
+    cells: Mapping[str, tuple[Intervention, ...]],
+    pairs: Pairs,
+    read: Reader,
+    resources: Resources,
+) -> Floats:
+    """The parts of those readouts, [cells, n, answers, parts]."""
     runs = run_variants(
         model,
         batch,
@@ -127,7 +139,8 @@ def read_cells(
         cancel=resources.cancel,
         progress=resources.progress,
     )
-    return read.readout(torch.stack([one.logits for one in runs if one.logits is not None]))
+    found = torch.stack([one.logits for one in runs if one.logits is not None])
+    return np.asarray(found.numpy(), dtype=float)
 
 
 class Donor:

@@ -147,3 +147,33 @@ def test_unknown_options_name_the_known(toy: Any, options: Any, message: str) ->
 def test_unknown_paths_name_the_known(toy: Any, options: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         interp.heads.paths(toy, TASK.sample(4, seed=1), format=FORMAT, **options)
+
+
+def test_a_sweep_is_kept_split_and_merged(toy: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Shards into one folder give the numbers of one call; kept cells are not measured again."""
+    from interp.heads import kept
+
+    monkeypatch.setattr(kept, "_CELLS", 5)
+    asked: dict[str, Any] = {"format": FORMAT, "swap": "all", "metrics": "logit_difference"}
+    problems = TASK.sample(6, seed=7)
+    whole = interp.heads.patch(toy, problems, **asked)
+    first = interp.heads.patch(toy, problems, keep=tmp_path, shard="1/2", **asked)
+    assert np.isnan(first.main.values).any() and not np.isnan(first.main.values).all()
+    known = ~np.isnan(first.main.values)
+    assert np.abs((first.main.values - whole.main.values)[known]).max() <= 1e-9
+    interp.heads.patch(toy, problems, keep=tmp_path, shard="2/2", **asked)
+    measured: list[int] = []
+    run = kept.parts_of_cells
+
+    def counted(*args: Any) -> Any:
+        measured.append(len(args[2]))
+        return run(*args)
+
+    monkeypatch.setattr(kept, "parts_of_cells", counted)
+    merged = interp.heads.patch(toy, problems, keep=tmp_path, **asked)
+    assert np.abs(merged.main.values - whole.main.values).max() <= 1e-9
+    assert sum(measured) == 5  # the no-op patches alone, which are not kept
+    with pytest.raises(InputError, match="needs a folder"):
+        interp.heads.patch(toy, problems, shard="1/2", **asked)
+    with pytest.raises(InputError, match="write '1/4'"):
+        interp.heads.patch(toy, problems, shard="5/4", keep=tmp_path, **asked)
