@@ -67,6 +67,7 @@ def _block(
     seen: list[torch.Tensor] = []
     point: Any = adapter.hook_point("attn_out" if held is not None else str(site), layer)
     hooked: list[Any] = adapter.hooked
+    mask: Any = adapter.mask(len(positions), len(positions))
 
     def change(value: torch.Tensor, hook: Any) -> torch.Tensor | None:
         seen.append(value)
@@ -78,7 +79,7 @@ def _block(
         out = adapter.block(
             layer,
             x,
-            mask=adapter.mask(len(positions), len(positions)),
+            mask=mask,
             rotation=adapter.rotation(x, positions),
             store=_Nothing(),
         )
