@@ -10,6 +10,7 @@ from interp.errors import InputError
 from interp.planted.addition import addition, careless
 from interp.planted.circuit import Circuit, Sizes, assemble
 from interp.planted.column import column
+from interp.planted.lookahead import lookahead, rounds
 from interp.planted.modular import MODULI, USUAL, modular
 from interp.planted.program import Family, Program
 from interp.planted.waiting import early, waiting
@@ -43,6 +44,7 @@ _KINDS = {
     "early": _Kind(early, (1, 2), _one_more),
     "column": _Kind(column, (2,), _two),
     "careless": _Kind(careless, tuple(range(2, 13)), _two),
+    "lookahead": _Kind(lookahead, tuple(range(1, 13)), lambda digits: rounds(digits) + 2),
 }
 
 
