@@ -26,6 +26,9 @@ from . import (
     geometry as geometry,
 )
 from . import (
+    heads as heads,
+)
+from . import (
     many as many,
 )
 from . import (

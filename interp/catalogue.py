@@ -95,6 +95,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=512,
     ),
     Entry(
+        name="heads.carry",
+        function="interp.heads._carry:carry",
+        kind="carry_verdict",
+        result="interp.heads.results.carry:CarryVerdict",
+        figures="interp.heads.figures.carry",
+        command="carry",
+        question="Does the carry come from the operands or from the digit just printed?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
         name="behaviour.accuracy",
         function="interp.behaviour._accuracy:accuracy",
         kind="behaviour",

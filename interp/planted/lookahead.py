@@ -54,12 +54,10 @@ def lookahead(rng: np.random.Generator, sizes: Sizes) -> Circuit:
     return _circuit(draft, n, digit, sign, answer, value, steps)
 
 
-def _columns(
-    draft: Draft, layer: int, n: int, digit: list[int], value: Row
-) -> tuple[int, int]:
+def _columns(draft: Draft, layer: int, n: int, digit: list[int], value: Row) -> tuple[int, int]:
     """G and P of column j, at b_j."""
     other, there = draft.feature("a[j] at b[j]", SCALAR), draft.feature("a digit of a at b[j]")
-    present: Row = {feature: 1.0 for feature in digit}
+    present: Row = dict.fromkeys(digit, 1.0)
     moves = [Move(value, other), Move(present, there)]
     draft.mover(layer, n + 1, moves, "a[j]", [n + 2 + j for j in range(n)])
     generates, hands_on = draft.feature("generates"), draft.feature("hands on")

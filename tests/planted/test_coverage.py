@@ -22,6 +22,7 @@ PROVED = {
     "behaviour.error_taxonomy": "error_taxonomy",
     "behaviour.explain_errors": "explanation",
     "behaviour.search_prompts": "prompt_search",
+    "heads.carry": "carry",
     "models.tokenisation_report": "tokenisation",
     "suites.approximation": "approximation",
     "suites.cookbook": "cookbook",

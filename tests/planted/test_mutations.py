@@ -12,10 +12,12 @@ from tests.planted import (
     asking_proofs,
     attribution_proofs,
     behaviour_proofs,
+    carry_proofs,
     engine_proof,
     speaking_proofs,
 )
 from tests.planted.asking_mutations import ASKING
+from tests.planted.heads_mutations import HEADS
 from tests.planted.mutations import MUTATIONS, Mutation
 from tests.planted.subjects import FIRST_SEED, subject
 
@@ -34,9 +36,10 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "doctor": asking_proofs.prove_doctor,
     "cookbook": speaking_proofs.prove_cookbook,
     "approximation": speaking_proofs.prove_approximation,
+    "carry": carry_proofs.prove_carry,
 }
 SPEAKING = ("cookbook", "approximation")
-EVERY = (*MUTATIONS, *ASKING)
+EVERY = (*MUTATIONS, *ASKING, *HEADS)
 
 
 def specimen(analysis: str) -> Any:

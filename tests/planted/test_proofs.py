@@ -9,6 +9,7 @@ from tests.planted import (
     asking_proofs,
     attribution_proofs,
     behaviour_proofs,
+    carry_proofs,
     engine_proof,
     speaking_proofs,
 )
@@ -69,3 +70,14 @@ def test_free_text(seed: int) -> None:
 @pytest.mark.parametrize("kind", ["waiting", "early"])
 def test_all_for_one(kind: str, seed: int) -> None:
     ablation_proofs.prove_all_for_one(subject(kind, seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["addition", "lookahead", "careless"])
+def test_carry(kind: str, seed: int) -> None:
+    carry_proofs.prove_carry(subject(kind, seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_carry_from_the_operands(seed: int) -> None:
+    carry_proofs.prove_lookahead(subject("lookahead", seed, digits=3))

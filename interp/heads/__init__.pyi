@@ -1,0 +1,1 @@
+from ._carry import carry as carry
