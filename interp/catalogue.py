@@ -95,6 +95,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=512,
     ),
     Entry(
+        name="heads.attention",
+        function="interp.heads._attention:attention",
+        kind="attention_patterns",
+        result="interp.heads.results.attention:AttentionPatterns",
+        figures="interp.heads.figures.attention",
+        command="attention",
+        question="Where does each head look?",
+        asks="prompts",
+        n=256,
+    ),
+    Entry(
         name="heads.carry",
         function="interp.heads._carry:carry",
         kind="carry_verdict",

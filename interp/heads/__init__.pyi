@@ -1,1 +1,2 @@
+from ._attention import attention as attention
 from ._carry import carry as carry

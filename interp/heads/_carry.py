@@ -164,14 +164,15 @@ class _Plan(NamedTuple):
 def _plan(problems: Problems, least_first: bool, seed: int) -> _Plan:
     sums = Sums.of(problems)
     nine, control = longest_runs(problems), control_columns(problems, seed)
-    parts = [
+    every = [
         _part(sums, at, least_first, neighbour, forced)
-        for at, neighbour, every in (
+        for at, neighbour, ways in (
             (nine, "nine", ("none", "neighbour", "run")),
             (control, "other", ("none", "neighbour")),
         )
-        for forced in every
+        for forced in ways
     ]
+    parts = [part for part in every if len(part.row)]
     arrays = [np.concatenate(some) for some in zip(*(part[:-1] for part in parts), strict=True)]
     return _Plan(*arrays, pd.concat([part.table for part in parts], ignore_index=True))
 

@@ -196,6 +196,11 @@ class Adapter:
         out = self.bridge.blocks[layer](resid, **options)
         return out[0] if isinstance(out, tuple) else out
 
+    def project(self, site: str, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Output projection of the heads (`z`, [..., H · h]) or neurons (`mlp_post`), with bias."""
+        block = self.bridge.blocks[layer]
+        return torch.as_tensor((block.attn.o if site == "z" else block.mlp.out)(x))
+
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""
         return torch.as_tensor(self.bridge.ln_final(resid))

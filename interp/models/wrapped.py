@@ -178,6 +178,11 @@ class WrappedAdapter:
             handle.remove()
         raise SiteError("the module ended without passing the final norm: was it replaced?")
 
+    def project(self, site: str, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Output projection of the heads (`z`) or neurons (`mlp_post`), with its bias."""
+        self.require_site(site)
+        return torch.as_tensor(self._points[site, layer].module(x))
+
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""
         return resid if self._norm is None else torch.as_tensor(first_of(self._norm(resid)))

@@ -1,5 +1,4 @@
-"""The carry verdict on adders whose carries are planted: from the print, from the operands, wrong.
-"""
+"""The carry verdict on planted adders: carry from the print, from the operands, or wrong."""
 
 from __future__ import annotations
 

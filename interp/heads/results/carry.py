@@ -59,7 +59,8 @@ class CarryVerdict(Result):
         """Shares by kind of column, forcing, and what operands and print say, and by length."""
         keys = ["neighbour", "forced", "operands", "print", "length"]
         every = self.rows.assign(length="all")
-        rows = pd.concat([every, self.rows[self.rows["neighbour"] == "nine"]])
+        nine = self.rows[self.rows["neighbour"] == "nine"]
+        rows = pd.concat([every, nine.assign(length=nine["length"].astype(str))])
         found = [
             dict(zip(keys, key, strict=True)) | _shares(part)
             for key, part in rows.groupby(keys, sort=False)
