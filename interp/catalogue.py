@@ -117,6 +117,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=512,
     ),
     Entry(
+        name="heads.tree",
+        function="interp.heads._tree:tree",
+        kind="attention_tree",
+        result="interp.heads.results.tree:AttentionTree",
+        figures="interp.heads.figures.tree",
+        command="tree",
+        question="Which products are cached where, and which answer digit fetches them?",
+        asks="prompts",
+        n=128,
+    ),
+    Entry(
         name="behaviour.accuracy",
         function="interp.behaviour._accuracy:accuracy",
         kind="behaviour",

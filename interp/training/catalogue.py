@@ -46,6 +46,7 @@ _ADD5_REVERSED = replace(
     warmup=80,
     precision="float32",
     gradients_every=None,
+    checkpoint_every=100,
     card_n=20_000,
 )
 
