@@ -12,6 +12,8 @@ from tests.planted.mutations import Mutation
 
 Function = Callable[..., Any]
 _CARRY = "interp.heads._carry"
+_ATTENTION, _TREE = "interp.heads._attention", "interp.heads._tree"
+_PRODUCTS = "interp.heads.products"
 
 
 def _true_digit_printed(forced: Function) -> Function:
@@ -47,9 +49,62 @@ def _digits_swapped(measured: Function) -> Function:
     return swapped
 
 
+def _rolled(axis: int) -> Callable[[Function], Function]:
+    """A wrapper of `read_patterns` that takes the next layer, head, query or key for each."""
+
+    def wrap(read_patterns: Function) -> Function:
+        def rolled(*args: Any, **options: Any) -> Any:
+            found = read_patterns(*args, **options)
+            return found._replace(plain=np.roll(found.plain, 1, axis))
+
+        return rolled
+
+    return wrap
+
+
+def _stairs_the_other_way(stairs: Function) -> Function:
+    def turned(*args: Any) -> Any:
+        return ((name, {-o: steps for o, steps in by.items()}) for name, by in stairs(*args))
+
+    return turned
+
+
+def _effects(change: Function) -> Callable[[Function], Function]:
+    def wrap(cut_effects: Function) -> Function:
+        def changed(*args: Any, **options: Any) -> Any:
+            margin, effect = cut_effects(*args, **options)
+            return margin, change(effect)
+
+        return changed
+
+    return wrap
+
+
+def _own_digit_forgotten(meetings: Function) -> Function:
+    return lambda site, here: meetings("", here)
+
+
+def _layer_ignored(tree_of: Function) -> Function:
+    return lambda edges, asking: tree_of([edge._replace(layer=0) for edge in edges], asking)
+
+
 HEADS: tuple[Mutation, ...] = (
     Mutation("carry", "the true digit printed", Sums, "forced", _true_digit_printed),
     Mutation("carry", "another wrong digit printed", Sums, "forced", _next_digit_printed),
     Mutation("carry", "columns off by one", _CARRY, "longest_runs", _column_below_read),
     Mutation("carry", "carries swapped", _CARRY, "_measured", _digits_swapped),
+    *(
+        Mutation("attention", f"{axis}s off by one", _ATTENTION, "read_patterns", _rolled(place))
+        for place, axis in enumerate(("layer", "head", "query", "key"), 1)
+    ),
+    Mutation("attention", "offset negated", _ATTENTION, "_stairs", _stairs_the_other_way),
+    Mutation("tree", "sign flipped", _TREE, "cut_effects", _effects(lambda x: -x)),
+    Mutation(
+        "tree", "edges off by one", _TREE, "cut_effects", _effects(lambda x: np.roll(x, 1, 1))
+    ),
+    Mutation(
+        "tree", "digits off by one", _TREE, "cut_effects", _effects(lambda x: np.roll(x, 1, 2))
+    ),
+    Mutation("tree", "own digit forgotten", _PRODUCTS, "_meetings", _own_digit_forgotten),
+    Mutation("tree", "layers ignored", _TREE, "tree_of", _layer_ignored),
 )

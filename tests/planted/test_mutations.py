@@ -15,6 +15,7 @@ from tests.planted import (
     carry_proofs,
     engine_proof,
     speaking_proofs,
+    tree_proofs,
 )
 from tests.planted.asking_mutations import ASKING
 from tests.planted.heads_mutations import HEADS
@@ -37,6 +38,8 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "cookbook": speaking_proofs.prove_cookbook,
     "approximation": speaking_proofs.prove_approximation,
     "carry": carry_proofs.prove_carry,
+    "attention": tree_proofs.prove_attention,
+    "tree": tree_proofs.prove_tree,
 }
 SPEAKING = ("cookbook", "approximation")
 EVERY = (*MUTATIONS, *ASKING, *HEADS)
@@ -54,6 +57,10 @@ def specimen(analysis: str) -> Any:
         return subject("careless", FIRST_SEED, layers=2, digits=3)
     if analysis == "tokenisation":
         return subject("waiting", FIRST_SEED, layers=3, digits=2)
+    if analysis == "tree":
+        return subject("column", FIRST_SEED, layers=3)
+    if analysis in ("attention", "carry"):
+        return subject("addition", FIRST_SEED, layers=3, digits=3)
     if analysis == "all_for_one":
         # A layer must be left behind the transfer, or there is no later one to mistake for it.
         every = (subject("waiting", FIRST_SEED + i, layers=5, digits=1) for i in range(100))

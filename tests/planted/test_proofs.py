@@ -12,6 +12,7 @@ from tests.planted import (
     carry_proofs,
     engine_proof,
     speaking_proofs,
+    tree_proofs,
 )
 from tests.planted.subjects import SEEDS, Subject, subject
 
@@ -81,3 +82,13 @@ def test_carry(kind: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_carry_from_the_operands(seed: int) -> None:
     carry_proofs.prove_lookahead(subject("lookahead", seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_attention(seed: int) -> None:
+    tree_proofs.prove_attention(subject("addition", seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tree(seed: int) -> None:
+    tree_proofs.prove_tree(subject("column", seed, layers=3))

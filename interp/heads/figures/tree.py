@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.figures.matrix import most_first
 from interp.figures.registry import renders, shows
 from interp.figures.theme import ACCENT, CATEGORIES, GREY, INK, PALE, frame, translucent
 from interp.heads.results.tree import ROUTES, AttentionTree
@@ -23,9 +22,9 @@ _COLUMN = {"digit": 0.0, "site": 1.0, "answer": 2.0}
 def attention_tree(result: AttentionTree) -> go.Figure:
     """All trees by effect in one graph."""
     figure = go.Figure()
-    answers = most_first(list(result.asking))
+    answers = [role for role in result.sites if role in result.asking]  # in order of print
     _draw(figure, result, "effect", answers)
-    height = 24 * max(len(_site_rows(result, answers)), sum(result.digits)) + 90
+    height = 36 * max(len(_site_rows(result, answers)), sum(result.digits)) + 90
     return _framed(
         figure, result, "Which products are cached where, and which answer digit fetches them?",
         max(380, height),
@@ -138,7 +137,7 @@ def _label(result: AttentionTree, site: str, answers: Sequence[str], route: str)
     for (i, j), kinds in sorted(pairs.items(), key=lambda item: (sum(item[0]), item[0])):
         kind = next(kind for kind in _KIND if kind in kinds)  # the best use of it
         shown.append(f"<span style='color:{_KIND[kind]}'>a{i}b{j}</span>")
-    lines = [" ".join(shown[at : at + 6]) for at in range(0, len(shown), 6)]
+    lines = [" ".join(shown[at : at + 8]) for at in range(0, len(shown), 8)]
     return f"<b>{site}</b>: " + "<br>".join(lines)
 
 
