@@ -117,6 +117,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=512,
     ),
     Entry(
+        name="heads.digit_circuits",
+        function="interp.heads._digit_circuits:digit_circuits",
+        kind="digit_circuits",
+        result="interp.heads.results.digit_circuits:DigitCircuits",
+        figures="interp.heads.figures.digit_circuits",
+        command="attention digits",
+        question="Why does this head look at this digit, and what does it write of it?",
+        asks="prompts",
+        n=1_000,
+    ),
+    Entry(
         name="heads.tree",
         function="interp.heads._tree:tree",
         kind="attention_tree",

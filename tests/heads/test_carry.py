@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import interp
 from interp.errors import InputError
+from interp.heads._carry import _check_layout
 from interp.heads.nines import Columns, Sums, control_columns, longest_runs, with_runs
 from interp.results.result import Result
 from tests import tiny
@@ -131,5 +134,20 @@ def test_a_forced_digit_must_not_move_tokens(tmp_path) -> None:
     model = interp.load(str(tiny.save("gpt2", tmp_path / "tiny")))
     with pytest.raises(InputError, match=r"has other positions than .* fixed width"):
         interp.heads.carry(model, "add:2", n=30, format="plain")
+
+
+def test_the_answer_alone_may_tell_the_carry() -> None:
+    def batch(answer: tuple[str, ...], *others: str) -> SimpleNamespace:
+        roles = (*others, *answer)
+        return SimpleNamespace(
+            problems=interp.task("add:1").problems([1], [2]),
+            answer_roles=answer,
+            roles=roles,
+            format="some",
+        )
+
+    _check_layout(batch(("c0", "c1"), "a0", "b0"))
     with pytest.raises(InputError, match="works the sum out before it answers"):
-        interp.heads.carry(model, "add:1", n=30, format="scratchpad")
+        _check_layout(batch(("c0", "c1"), "a0", "b0", "t0"))
+    with pytest.raises(InputError, match="writes no token of its own for c0, c1"):
+        _check_layout(batch(("c[0:2]",), "a0", "b0"))

@@ -84,8 +84,12 @@ def _own_digit_forgotten(meetings: Function) -> Function:
     return lambda site, here: meetings("", here)
 
 
-def _layer_ignored(tree_of: Function) -> Function:
-    return lambda edges, asking: tree_of([edge._replace(layer=0) for edge in edges], asking)
+def _nothing_fetched(tree_of: Function) -> Function:
+    def own(edges: Any, asking: str) -> Any:
+        found = tree_of(edges, asking)
+        return found._replace(cached=tuple(c for c in found.cached if c.site == asking))
+
+    return own
 
 
 HEADS: tuple[Mutation, ...] = (
@@ -106,5 +110,5 @@ HEADS: tuple[Mutation, ...] = (
         "tree", "digits off by one", _TREE, "cut_effects", _effects(lambda x: np.roll(x, 1, 2))
     ),
     Mutation("tree", "own digit forgotten", _PRODUCTS, "_meetings", _own_digit_forgotten),
-    Mutation("tree", "layers ignored", _TREE, "tree_of", _layer_ignored),
+    Mutation("tree", "nothing fetched", _TREE, "tree_of", _nothing_fetched),
 )

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "geometry.grid": ("geometry", "planted heuristics; a shipped model's neurons"),
     "geometry.helix": ("geometry", "a planted helix; a shipped model's operand"),
     "geometry.minkowski": ("geometry", "a planted sum of two circles"),
+    "heads.digit_circuits": ("heads", "equals the Hugging Face module, head by head"),
     "probes.intervene": ("planted/probe_proofs.py", "an edit flips the digit that the key names"),
     "probes.probe": ("planted/probe_proofs.py", "R² at every site is that of the key"),
 }

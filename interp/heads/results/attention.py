@@ -84,10 +84,12 @@ class AttentionPatterns(Result):
             "operator_attention": self.score("operator"),
             "staircases": float(len(self.stairs)),
         }
-        best = self.staircase.nlargest(1, "attention")
-        nothing = float("nan")
-        found["best_staircase"] = float(best["attention"].iloc[0]) if len(best) else nothing
-        found["best_staircase_shuffled"] = float(best["shuffled"].iloc[0]) if len(best) else nothing
+        if not len(self.staircase):
+            nothing = float("nan")
+            return found | {"best_staircase": nothing, "best_staircase_shuffled": nothing}
+        best = self.staircase.nlargest(1, "attention").iloc[0]
+        found["best_staircase"] = float(best["attention"])
+        found["best_staircase_shuffled"] = float(best["shuffled"])
         return found
 
     @property
