@@ -25,6 +25,7 @@ from interp.engine.readout import unembed
 from interp.engine.requests import Cancel, Progress, Read
 from interp.engine.writes import head_writes
 from interp.errors import InputError
+from interp.heads._attention import read_patterns
 from interp.heads.results.digit_circuits import DigitCircuits
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model
@@ -44,11 +45,11 @@ _LEAST = 1e-12  # attention below is rounding
 def digit_circuits(
     model: Model,
     asked: Asked,
-    layer: int,
-    head: int,
-    query: str,
-    key: str,
     *,
+    layer: int | None = None,
+    head: int | None = None,
+    query: str | None = None,
+    key: str | None = None,
     by: str | None = None,
     n: int = 1000,
     seed: int = 0,
@@ -64,7 +65,9 @@ def digit_circuits(
         asked: a task's name, a Task, Problems or a PromptBatch.
         layer, head: indices of the head.
         query: the looking role, such as predicts(c2).
-        key: the role looked at; it holds one digit, such as b0.
+        key: the role looked at; it holds one digit, such as b0. Where one of layer, head, query
+            and key is left out, half of the prompts choose it: the most attention from a position
+            that predicts the answer to an operand digit. The other half is measured.
         by: role of the digit on the other axis of QK; None means the digit at the query itself if
             it has one, else the digit of the other operand with the key's index.
         n, seed, held_out: the sample of a task (`interp.models.asking`); the seed is also that of
@@ -83,16 +86,100 @@ def digit_circuits(
     """
     model.require_site("pattern")
     batch, sampled = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
+    given = {"layer": layer, "head": head, "query": query, "key": key, "by": by}
+    if layer is None or head is None or query is None or key is None:
+        look, batch = _halves(batch, seed)
+        layer, head, query, key = _most(model, look, layer, head, query, key, memory)
     _check(model, batch, layer, head, query, key)
     other = by or _other(batch, query, key)
     x, y = digit_at(batch, other), digit_at(batch, key)
+    attention, write, stream = _reads(
+        model, batch, layer, head, query, key, memory=memory, cancel=cancel, progress=progress
+    )
+    effect = _direct(model, batch, stream, write)
+    odds = _log_odds(attention)
+    groups, over = resampling(batch.problems)
+    rng = np.random.default_rng(seed)
+    shuffled = y[rng.permutation(len(y))]
+    digits = tuple(map(str, range(10)))
+    at_key, answer = Axis(key, digits), Axis("answer", digits)
+    return DigitCircuits(
+        model=batch.model,
+        task=batch.problems.task.name,
+        n=len(batch),
+        n_distinct=batch.n_distinct,
+        seed=seed,
+        settings={"format": batch.format, **given, **sampled},
+        layer=layer,
+        head=head,
+        query=query,
+        key=key,
+        other=other,
+        attention=float(attention.mean()),
+        qk=_by_pair(odds, x, y, (Axis(other, digits), at_key), groups, seed),
+        ov=_by_digit(effect, y, (at_key, answer), groups, seed),
+        ov_shuffled=_by_digit(effect, shuffled, (at_key, answer), groups, seed),
+        explained=_explained(odds, x, y, other, key, rng),
+        resampled=over,
+    )
+
+
+def _halves(batch: PromptBatch, seed: int) -> tuple[PromptBatch, PromptBatch]:
+    """Two halves of the prompts, drawn."""
+    if len(batch) < 2:
+        raise InputError("one prompt cannot be halved: give more, or name layer, head, query, key")
+    half = len(batch) // 2
+    order = np.random.default_rng(seed).permutation(len(batch))
+    return batch[np.sort(order[:half])], batch[np.sort(order[half:])]
+
+
+def _most(
+    model: Model,
+    batch: PromptBatch,
+    layer: int | None,
+    head: int | None,
+    query: str | None,
+    key: str | None,
+    memory: int,
+) -> tuple[int, int, str, str]:
+    """The head, query and operand digit with the most attention, among those that are named."""
+    layers = tuple(range(model.shape.n_layers)) if layer is None else (layer,)
+    if not 0 <= layers[0] < model.shape.n_layers:
+        raise InputError(f"no layer {layer}: {model.name} has 0 to {model.shape.n_layers - 1}")
+    queries = None if query is None else [query]
+    found = read_patterns(model, batch, queries, layers, memory=memory, cancel=None, progress=None)
+    mean = np.nan_to_num(_means(found.plain), nan=-1.0)
+    keys = batch.operand_digit_roles if key is None else (key,)
+    mean[..., [one not in keys for one in found.keys]] = -1.0
+    if head is not None:
+        mean[:, [h for h in range(mean.shape[1]) if h != head]] = -1.0
+    at = np.unravel_index(int(mean.argmax()), mean.shape)
+    if mean[at] < 0:
+        raise InputError("no such head looks at a digit of its own: name layer, head, query, key")
+    return layers[at[0]], int(at[1]), found.queries[at[2]], found.keys[at[3]]
+
+
+def _reads(
+    model: Model,
+    batch: PromptBatch,
+    layer: int,
+    head: int,
+    query: str,
+    key: str,
+    *,
+    memory: int,
+    cancel: Cancel | None,
+    progress: Progress | None,
+) -> tuple[Floats, torch.Tensor, torch.Tensor]:
+    """Attention [n], the head's write of the key and the final stream, both [n, d_model]."""
+    last = model.shape.n_layers - 1
     done = run(
         model,
         batch,
         reads=[
             Read("pattern", (layer,), (query,)),
             Read("v", (layer,), (key,)),
-            Read("resid_post", (model.shape.n_layers - 1,), (query,)),
+            Read("resid_post", (last,), (query,)),
         ],
         logits=None,
         memory=memory,
@@ -104,32 +191,7 @@ def digit_circuits(
     attention = pattern.gather(1, place[:, None])[:, 0]
     value = done.activations["v", layer][:, 0, _group(model, head)].double()
     write = attention[:, None] * (value @ head_writes(model, layer)[head].double().cpu())
-    stream = done.activations["resid_post", model.shape.n_layers - 1][:, 0].double()
-    effect = _direct(model, batch, stream, write)
-    odds = _log_odds(attention.numpy())
-    groups, over = resampling(batch.problems)
-    rng = np.random.default_rng(seed)
-    shuffled = y[rng.permutation(len(y))]
-    digits = tuple(map(str, range(10)))
-    effects = Axis("answer", digits)
-    return DigitCircuits(
-        model=batch.model,
-        task=batch.problems.task.name,
-        n=len(batch),
-        n_distinct=batch.n_distinct,
-        seed=seed,
-        settings={
-            "format": batch.format, "layer": layer, "head": head, "query": query, "key": key,
-            "by": by, **sampled,
-        },
-        other=other,
-        attention=float(attention.mean()),
-        qk=_by_pair(odds, x, y, (Axis(other, digits), Axis(key, digits)), groups, seed),
-        ov=_by_digit(effect, y, (Axis(key, digits), effects), groups, seed),
-        ov_shuffled=_by_digit(effect, shuffled, (Axis(key, digits), effects), groups, seed),
-        explained=_explained(odds, x, y, other, key, rng),
-        resampled=over,
-    )  # fmt: skip
+    return attention.numpy(), write, done.activations["resid_post", last][:, 0].double()
 
 
 def _check(model: Model, batch: PromptBatch, layer: int, head: int, query: str, key: str) -> None:

@@ -52,7 +52,7 @@ def test_patterns_are_those_of_the_module(case) -> None:
 def test_digit_circuits_are_those_of_the_module(case) -> None:
     family, folder, model, batch, (patterns, _) = case
     layer, head, query, key = 2, 3, "predicts(c1)", "b1"
-    found = interp.heads.digit_circuits(model, batch, layer, head, query, key)
+    found = interp.heads.digit_circuits(model, batch, layer=layer, head=head, query=query, key=key)
     assert found.other == "c2"  # printed most significant first, c2 is what predicts(c1) reads
     q, k = int(batch.position_array(query)[0]), batch.positions[key]
     a = patterns[layer][:, head, q, k].numpy()
@@ -118,14 +118,18 @@ def test_a_staircase_by_hand() -> None:
 def test_results_are_saved_and_made_again(tmp_path) -> None:
     model = interp.load("add5")
     patterns = interp.heads.attention(model, "add:5", n=16, seed=2, queries=["eq"])
-    circuits = interp.heads.digit_circuits(model, "add:5", 0, 1, "predicts(c2)", "a2", n=64)
+    circuits = interp.heads.digit_circuits(model, "add:5", n=200, key="a2")
     for name, found in (("patterns", patterns), ("circuits", circuits)):
         assert Result.load(found.save(tmp_path / name)) == found
         names: dict[str, object] = {}
         exec(found.code, names)
         assert names["result"] == found
         assert found.figure().layout.title.text
-    assert set(patterns.figure("weighted").layout.title.text) and patterns.conclusion()
+    assert patterns.figure("weighted").layout.title.text and patterns.conclusion()
+    assert circuits.n == 100  # the other half chose the head
+    look = model.prompts(model.held_out(200, seed=0))
+    chosen = interp.heads.attention(model, look).plain.axis("query").labels
+    assert circuits.query in chosen and circuits.key == "a2" and 0 <= circuits.attention <= 1
 
 
 def test_bad_input() -> None:
@@ -139,8 +143,8 @@ def test_bad_input() -> None:
     with pytest.raises(SiteError, match="pattern"):
         interp.heads.attention(wrapped(), "add:2", n=4)
     with pytest.raises(InputError, match="no head 9 of layer 0"):
-        interp.heads.digit_circuits(model, "add:5", 0, 9, "eq", "a0")
+        interp.heads.digit_circuits(model, "add:5", layer=0, head=9, query="eq", key="a0")
     with pytest.raises(InputError, match="'op' holds no single digit"):
-        interp.heads.digit_circuits(model, "add:5", 0, 0, "eq", "op")
+        interp.heads.digit_circuits(model, "add:5", layer=0, head=0, query="eq", key="op")
     with pytest.raises(InputError, match="a0 comes before b0 and cannot look at it"):
-        interp.heads.digit_circuits(model, "add:5", 0, 0, "a0", "b0")
+        interp.heads.digit_circuits(model, "add:5", layer=0, head=0, query="a0", key="b0")

@@ -18,9 +18,9 @@ from tests.planted import (
     tree_proofs,
 )
 from tests.planted.asking_mutations import ASKING
-from tests.planted.heads_mutations import HEADS
 from tests.planted.mutations import MUTATIONS, Mutation
 from tests.planted.subjects import FIRST_SEED, subject
+from tests.planted.tree_mutations import TREES
 
 PROOFS: dict[str, Callable[[Any], None]] = {
     "engine": engine_proof.prove,
@@ -42,7 +42,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "tree": tree_proofs.prove_tree,
 }
 SPEAKING = ("cookbook", "approximation")
-EVERY = (*MUTATIONS, *ASKING, *HEADS)
+EVERY = (*MUTATIONS, *ASKING, *TREES)
 
 
 def specimen(analysis: str) -> Any:

@@ -15,7 +15,6 @@ from interp.heads.results.digit_circuits import DigitCircuits
 @renders(DigitCircuits)
 def digit_circuits(result: DigitCircuits) -> go.Figure:
     """Log-odds of the attention by digit pair, beside the direct effect on each digit's logit."""
-    s = result.settings
     figure = make_subplots(
         cols=2,
         horizontal_spacing=0.2,
@@ -45,8 +44,8 @@ def digit_circuits(result: DigitCircuits) -> go.Figure:
     figure.update_annotations(font={"size": 13})
     return frame(
         figure,
-        title=f"Why does head {s['head']} of layer {s['layer']} look from {s['query']} at "
-        f"{s['key']}?",
+        title=f"Why does head {result.head} of layer {result.layer} look from {result.query} at "
+        f"{result.key}?",
         caption=result.caption,
         notes=result.notes,
         verdict=result.verdict,

@@ -19,6 +19,7 @@ class DigitCircuits(Result):
     """Attention of one head to one digit by digit pair, and what it writes of it.
 
     Args:
+        layer, head, query, key: the head and the two roles, named or chosen.
         other: the role of the digit on the first axis of `qk`.
         attention: mean attention from query to key.
         qk: mean log-odds of the attention; axes the other digit and the key's, with interval.
@@ -46,6 +47,10 @@ class DigitCircuits(Result):
         "ov_range_shuffled": "The same for shuffled key digits.",
     }
 
+    layer: int
+    head: int
+    query: str
+    key: str
     other: str
     attention: float
     qk: Grid
@@ -87,24 +92,23 @@ class DigitCircuits(Result):
     @property
     def code(self) -> str:
         s = self.settings
-        given = [repr(s[name]) for name in ("layer", "head", "query", "key")]
+        given = {name: s[name] for name in ("layer", "head", "query", "key", "by")}
         return asked_code(
             self.model,
             s,
             "interp.heads.digit_circuits",
-            *given,
             format=s["format"],
             seed=self.seed,
-            by=s["by"],
+            **given,
         )
 
     def conclusion(self) -> str:
-        found, s = self.metrics, self.settings
+        found = self.metrics
         by_content = found["explained_by_key"] > found["explained_by_key_shuffled"]
         return (
-            f"Head {s['head']} of layer {s['layer']} gives {s['key']} {self.attention:.1%} of its "
-            f"attention. The digit there explains {found['explained_by_key']:.1%} of the "
-            f"variation (shuffled: 95 % below {found['explained_by_key_shuffled']:.1%})"
+            f"Head {self.head} of layer {self.layer} gives {self.key} {self.attention:.1%} of its "
+            f"attention from {self.query}. The digit there explains "
+            f"{found['explained_by_key']:.1%} of the variation (shuffled: 95 % below {found['explained_by_key_shuffled']:.1%})"
             f"{'' if by_content else ', so it looks by position'}; with {self.other} "
             f"{found['explained_by_pair']:.1%} ({found['explained_by_pair_shuffled']:.1%}). Its "
             f"direct effect on the digits spans {number(found['ov_range'])} logits "

@@ -1,4 +1,4 @@
-"""Mistakes in the analyses of heads (`mutations`)."""
+"""Mistakes in the carry verdict, attention patterns and trees (`mutations`)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _nothing_fetched(tree_of: Function) -> Function:
     return own
 
 
-HEADS: tuple[Mutation, ...] = (
+TREES: tuple[Mutation, ...] = (
     Mutation("carry", "the true digit printed", Sums, "forced", _true_digit_printed),
     Mutation("carry", "another wrong digit printed", Sums, "forced", _next_digit_printed),
     Mutation("carry", "columns off by one", _CARRY, "longest_runs", _column_below_read),
