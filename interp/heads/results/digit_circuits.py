@@ -108,7 +108,8 @@ class DigitCircuits(Result):
         return (
             f"Head {self.head} of layer {self.layer} gives {self.key} {self.attention:.1%} of its "
             f"attention from {self.query}. The digit there explains "
-            f"{found['explained_by_key']:.1%} of the variation (shuffled: 95 % below {found['explained_by_key_shuffled']:.1%})"
+            f"{found['explained_by_key']:.1%} of the variation (shuffled: 95 % below "
+            f"{found['explained_by_key_shuffled']:.1%})"
             f"{'' if by_content else ', so it looks by position'}; with {self.other} "
             f"{found['explained_by_pair']:.1%} ({found['explained_by_pair_shuffled']:.1%}). Its "
             f"direct effect on the digits spans {number(found['ov_range'])} logits "
