@@ -6,7 +6,8 @@ At query role q and key role k of one head, with A its pattern and v_k W_O what 
     weighted   A[q, k] ‖v_k W_O‖ / Σ_k' A[q, k'] ‖v_k' W_O‖      (Kobayashi et al., 2004.10102)
 
 A head can attend to a token whose value it hardly writes: the weighted pattern shows that, and is a
-distribution too.
+distribution too. (Where a model normalises the attention's output afterwards, the weights are those
+before that norm.)
 
 *Operand and operator score* (2409.01659): the sum over operand digits, or operators, beside that of
 uniform attention over all tokens seen. *Staircase* (2407.15360): the attention of the queries that

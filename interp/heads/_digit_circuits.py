@@ -23,7 +23,7 @@ import torch
 from interp.engine._run import run
 from interp.engine.readout import unembed
 from interp.engine.requests import Cancel, Progress, Read
-from interp.engine.writes import head_writes
+from interp.engine.writes import check_linear, head_writes
 from interp.errors import InputError
 from interp.heads._attention import read_patterns
 from interp.heads.results.digit_circuits import DigitCircuits
@@ -40,6 +40,7 @@ Ints = npt.NDArray[np.int64]
 
 _SHUFFLES = 200
 _LEAST = 1e-12  # attention below is rounding
+_LINEAR = {torch.float64: 1e-6, torch.float32: 1e-3}  # of the largest output, for linear writes
 
 
 def digit_circuits(
@@ -81,6 +82,7 @@ def digit_circuits(
     Raises:
         InputError: for an unknown layer or head, a role without one digit, or a key after the
             query.
+        ModelError: for a model whose heads do not write linearly into the stream.
         RoleError: for a role that the prompts lack.
         SiteError: for a model without attention patterns.
     """
@@ -180,12 +182,15 @@ def _reads(
             Read("pattern", (layer,), (query,)),
             Read("v", (layer,), (key,)),
             Read("resid_post", (last,), (query,)),
+            *(Read(site, (layer,), (query,)) for site in ("z", "attn_out")),
         ],
         logits=None,
         memory=memory,
         cancel=cancel,
         progress=progress,
     )
+    z, out = (done.activations[site, layer] for site in ("z", "attn_out"))
+    check_linear(model, layer, z, out, _LINEAR.get(model.dtype, 5e-2))
     place = torch.from_numpy(batch.position_array(key))
     pattern = done.activations["pattern", layer][:, 0, head].double()
     attention = pattern.gather(1, place[:, None])[:, 0]

@@ -4,7 +4,8 @@ An edge is a head of one layer that looks from a query site at a key site. At a 
 that its edges of one layer bring meet: those of one head, or else, where heads bring digits of one
 operand only, with the digit that t itself holds or with those of other such heads. Each pair a_i,
 b_j that meets is a product a_i·b_j cached at t in that layer. The position that predicts c_k has
-what it caches itself, and what is cached, in a lower layer, at each site that it looks at.
+what it caches itself, and what is cached, in a lower layer, at each site that it looks at. A look
+at a digit whose own site caches a product in a lower layer fetches that product, not the digit.
 """
 
 from __future__ import annotations
@@ -58,13 +59,18 @@ def operand_digit(role: str) -> tuple[str, int] | None:
 
 def caches(edges: Iterable[Edge]) -> tuple[Cached, ...]:
     """Every product that these edges cache somewhere."""
-    by_place: defaultdict[tuple[str, int], list[Edge]] = defaultdict(list)
+    by_layer: defaultdict[int, defaultdict[str, list[Edge]]]
+    by_layer = defaultdict(lambda: defaultdict(list))
     for edge in edges:
         if operand_digit(edge.key):
-            by_place[edge.query, edge.layer].append(edge)
+            by_layer[edge.layer][edge.query].append(edge)
     found: list[Cached] = []
-    for (site, layer), here in by_place.items():
-        found += [Cached(site, layer, pair, used) for pair, used in _meetings(site, here).items()]
+    for layer, by_site in sorted(by_layer.items()):
+        full = {one.site for one in found}
+        for site, here in by_site.items():
+            digits = [edge for edge in here if edge.key not in full]
+            met = _meetings(site, digits)
+            found += [Cached(site, layer, pair, used) for pair, used in met.items()]
     return tuple(found)
 
 

@@ -28,6 +28,10 @@ def test_products_by_hand() -> None:
     # Two heads with two digits each: their pairs are not mixed.
     both = [Edge(0, h, "c1", d) for h, ds in enumerate((("a1", "b1"), ("a0", "b2"))) for d in ds]
     assert pairs(*both) == {("c1", (1, 1)), ("c1", (0, 2))}
+    # What b0 caches below is what a higher head fetches from it, not the digit b0.
+    higher = [Edge(1, 0, "c0", "b0"), Edge(1, 0, "c0", "a3")]
+    assert pairs(Edge(0, 0, "b0", "a1"), *higher) == {("b0", (1, 0))}
+    assert pairs(*higher) == {("c0", (3, 0))}
     # Digits of two layers do not meet; a head at b0 that looks at b1 makes no product.
     assert pairs(Edge(0, 0, "eq", "a0"), Edge(1, 0, "eq", "b0"), Edge(0, 0, "b0", "b1")) == set()
 
