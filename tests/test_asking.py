@@ -31,6 +31,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "behaviour.explain_errors": {"strict": False, "shuffles": 10},
     "behaviour.search_prompts": {"styles": ("padded",), "shots": (0,)},
     "behaviour.doctor": {"formats": ("padded",), "shots": ()},
+    "heads.tree": {"resamples": 2},
+    "heads.digit_circuits": {"layer": 0, "head": 1, "query": "eq", "key": "a4"},
     "ablation.af1": {"heads": False, "target": 0.1},
     "ablation.compare": {"replacements": ("mean",), "masks": ("full-peek",)},
     "geometry.fourier": {
@@ -51,6 +53,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "jobs": 1,
     },
 }  # fmt: skip
+PRODUCTS = ("heads.tree",)
 ERRING = ("behaviour.error_taxonomy", "behaviour.explain_errors")  # they need wrong answers
 
 
@@ -61,6 +64,8 @@ def add5() -> Any:
 
 def subject(entry: Entry) -> tuple[Any, str]:
     """A model that the analysis can look at, and a task."""
+    if entry.name in PRODUCTS:
+        return interp.load("mul3x3-aux"), "mul:3x3"
     return (wrapped(), "add:2") if entry.name in ERRING else (add5(), "add:5")
 
 

@@ -1,4 +1,4 @@
-"""Which heads, MLPs and edges do the arithmetic: patching, paths, knock-out, screens, circuits."""
+"""Which heads, MLPs and edges do the arithmetic: patching, paths, circuits, attention, trees."""
 
 from interp.faces import face
 

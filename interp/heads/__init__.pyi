@@ -1,7 +1,11 @@
+from ._attention import attention as attention
+from ._carry import carry as carry
 from ._circuit import circuit as circuit
 from ._circuit import score_circuit as score_circuit
+from ._digit_circuits import digit_circuits as digit_circuits
 from ._knockout import knockout as knockout
 from ._patch import patch as patch
 from ._paths import paths as paths
 from ._screen import screen as screen
+from ._tree import tree as tree
 from .circuits import Circuit as Circuit

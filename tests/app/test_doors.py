@@ -115,6 +115,9 @@ CASES = {
     "probes.one_hot_baseline": Case(
         {"targets": ("carry[1]",), "folds": 2}, ("--targets", "carry[1]", "--folds", "2"), n=60
     ),
+    "heads.attention": Case({"layers": (0,)}, ("--layers", "0")),
+    "heads.digit_circuits": Case({"layer": 0, "head": 1}, ("--layer", "0", "--head", "1"), n=120),
+    "heads.tree": Case({"resamples": 2}, ("--resamples", "2")),
     "engine.selfcheck": Case({}, None),
     "models.tokenisation_report": Case({}, None),
 }
@@ -124,6 +127,7 @@ ELSEWHERE = {
     "ablation.transfer": "test_a_schedule_in_another_format",
     "probes.intervene": "test_what_an_edited_probe_does",
     "training.digit_losses": "tests/training/test_dynamics.py",
+    "heads.carry": "tests/heads/test_carry.py",
     "over_seeds": "tests/series/test_commands.py",
     "over_checkpoints": "tests/series/test_commands.py",
     "probes.running_sums": "the library alone",

@@ -75,6 +75,7 @@ def test_every_shipped_entry_has_a_page() -> None:
 
 
 def test_the_page_shows_the_entry(entry: Entry, explorer: AppTest, loaded: Any) -> None:
+    explorer.session_state["more"] = entry.name
     at = open_page(explorer, "more")
     assert at.title[0].value == "More analyses"
     assert QUESTION in words(at)

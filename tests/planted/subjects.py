@@ -18,7 +18,8 @@ from interp.planted.planted import build
 
 FIRST_SEED = int(os.environ.get("PLANTED_SEED") or secrets.randbelow(2**31))
 SEEDS = tuple(range(FIRST_SEED, FIRST_SEED + 3))
-SOUND = tuple(kind for kind in kinds() if kind != "careless")
+# `careless` errs; a head of `lookahead` matters only where a carry travels (`carry_proofs`).
+SOUND = tuple(kind for kind in kinds() if kind not in ("careless", "lookahead"))
 CASES = tuple((kind, seed) for kind in SOUND for seed in SEEDS)
 _ROWS = 20
 

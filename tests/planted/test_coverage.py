@@ -22,6 +22,9 @@ PROVED = {
     "behaviour.error_taxonomy": "error_taxonomy",
     "behaviour.explain_errors": "explanation",
     "behaviour.search_prompts": "prompt_search",
+    "heads.attention": "attention",
+    "heads.carry": "carry",
+    "heads.tree": "tree",
     "models.tokenisation_report": "tokenisation",
     "heads.circuit": "circuit",
     "heads.knockout": "knockout",
@@ -49,6 +52,7 @@ ELSEWHERE = {
     "geometry.grid": ("geometry", "planted heuristics; a shipped model's neurons"),
     "geometry.helix": ("geometry", "a planted helix; a shipped model's operand"),
     "geometry.minkowski": ("geometry", "a planted sum of two circles"),
+    "heads.digit_circuits": ("heads", "equals the Hugging Face module, head by head"),
     "probes.intervene": ("planted/probe_proofs.py", "an edit flips the digit that the key names"),
     "probes.probe": ("planted/probe_proofs.py", "R² at every site is that of the key"),
 }

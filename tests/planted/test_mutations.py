@@ -12,14 +12,17 @@ from tests.planted import (
     asking_proofs,
     attribution_proofs,
     behaviour_proofs,
+    carry_proofs,
     engine_proof,
     heads_proofs,
     speaking_proofs,
+    tree_proofs,
 )
 from tests.planted.asking_mutations import ASKING
 from tests.planted.heads_mutations import HEADS
 from tests.planted.mutations import MUTATIONS, Mutation
 from tests.planted.subjects import FIRST_SEED, subject
+from tests.planted.tree_mutations import TREES
 
 PROOFS: dict[str, Callable[[Any], None]] = {
     "engine": engine_proof.prove,
@@ -41,6 +44,9 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "doctor": asking_proofs.prove_doctor,
     "cookbook": speaking_proofs.prove_cookbook,
     "approximation": speaking_proofs.prove_approximation,
+    "carry": carry_proofs.prove_carry,
+    "attention": tree_proofs.prove_attention,
+    "tree": tree_proofs.prove_tree,
 }
 SPEAKING = ("cookbook", "approximation")
 RELAYED = (
@@ -48,7 +54,7 @@ RELAYED = (
     "patching",
     "paths",
 )  # on heads that write to the logits and into one another
-EVERY = (*MUTATIONS, *ASKING, *HEADS)
+EVERY = (*MUTATIONS, *ASKING, *HEADS, *TREES)
 
 
 def specimen(analysis: str) -> Any:
@@ -65,6 +71,10 @@ def specimen(analysis: str) -> Any:
         return subject("relay", FIRST_SEED, layers=3)
     if analysis == "tokenisation":
         return subject("waiting", FIRST_SEED, layers=3, digits=2)
+    if analysis == "tree":
+        return subject("column", FIRST_SEED, layers=3)
+    if analysis in ("attention", "carry"):
+        return subject("addition", FIRST_SEED, layers=3, digits=3)
     if analysis == "all_for_one":
         # A layer must be left behind the transfer, or there is no later one to mistake for it.
         every = (subject("waiting", FIRST_SEED + i, layers=5, digits=1) for i in range(100))

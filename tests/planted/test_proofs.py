@@ -9,9 +9,11 @@ from tests.planted import (
     asking_proofs,
     attribution_proofs,
     behaviour_proofs,
+    carry_proofs,
     engine_proof,
     heads_proofs,
     speaking_proofs,
+    tree_proofs,
 )
 from tests.planted.subjects import SEEDS, Subject, subject
 
@@ -80,3 +82,24 @@ def test_heads_that_act_together() -> None:
 def test_no_head_writes_directly_where_neurons_stand_between() -> None:
     about = subject("addition", SEEDS[0], digits=2, layers=3)
     assert heads_proofs.direct_heads(about, "all") == set()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["addition", "lookahead", "careless"])
+def test_carry(kind: str, seed: int) -> None:
+    carry_proofs.prove_carry(subject(kind, seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_carry_from_the_operands(seed: int) -> None:
+    carry_proofs.prove_lookahead(subject("lookahead", seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_attention(seed: int) -> None:
+    tree_proofs.prove_attention(subject("addition", seed, digits=3))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tree(seed: int) -> None:
+    tree_proofs.prove_tree(subject("column", seed, layers=3))

@@ -1,1 +1,1 @@
-"""Figures of patching, paths, knock-out and circuits."""
+"""Figures of the heads family."""

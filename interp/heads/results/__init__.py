@@ -1,1 +1,1 @@
-"""Result types of patching, paths, knock-out and circuits."""
+"""Result types of the heads family."""
