@@ -39,6 +39,7 @@ def public_projection(logits: torch.Tensor, waves: torch.Tensor, k: int) -> torc
 
 
 def main() -> None:
+    """Time the parts, the suite and the phases, and record them."""
     torch.set_num_threads(2)
     model = load_model("mod113")
     grid = grid_of(model, P)
