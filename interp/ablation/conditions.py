@@ -7,12 +7,14 @@ shares it, and Results count such tokens:
 | `token`    | the same token at the role and position (of the key "value") |
 | `position` | the role at the same position                                |
 | `role`     | the role at any position                                     |
+| `part`     | the role without its last number: `shot0.10`, any of `shot0` |
 
 The token's own state never stands in for it: that would leave the token as it was.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,6 +44,8 @@ def wider(key: Key) -> Iterator[tuple[str, Key]]:
     if key.given:
         yield "position", Key(key.role, key.position, ())
     yield "role", Key(key.role, -1, ())
+    if (part := re.sub(r"\.\d+$", "", key.role)) != key.role:
+        yield "part", Key(part, -1, ())
 
 
 @dataclass(frozen=True, eq=False)

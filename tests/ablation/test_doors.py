@@ -13,7 +13,8 @@ import interp
 from interp import ablation
 from interp.ablation import Replacement, Schedule
 from interp.ablation.complete import StagedResources
-from interp.ablation.conditions import conditions
+from interp.ablation.conditions import conditions, wider
+from interp.ablation.keys import Key
 from interp.ablation.setting import Setting
 from interp.ablation.tables import build_table
 from interp.errors import InputError, ModelError, RoleError
@@ -72,6 +73,17 @@ def test_a_token_whose_key_no_other_prompt_has_is_given_less(
     of_a0 = [table.sums[1, number] for number in at.values()]  # each of one prompt
     torch.testing.assert_close(states[0], sum(of_a0) / 4)
     torch.testing.assert_close(states[1], (sum(of_a0) - of_a0[1]) / 3)
+
+
+def test_the_last_step_of_less_is_the_part_of_a_prompt() -> None:
+    """One solved example may be longer than all others: any of its tokens. A digit has no part."""
+    assert list(wider(Key("shot0.10", 3, (4, 5)))) == [
+        ("token", Key("shot0.10", 3, (5,))),
+        ("position", Key("shot0.10", 3, ())),
+        ("role", Key("shot0.10", -1, ())),
+        ("part", Key("shot0", -1, ())),
+    ]
+    assert [step for step, _ in wider(Key("a1", 3, ()))] == ["role"]
 
 
 def test_a_role_that_no_other_prompt_has(tiny_model: Callable[..., Any]) -> None:
