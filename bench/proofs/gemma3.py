@@ -2,8 +2,8 @@
 
     make proof GEMMA=1          (or GEMMA=1 python -m bench.proofs.gemma3)
 
-Needs `make env GEMMA=1`; without GEMMA=1 it does nothing. It writes the figures to runs/gemma3.
-`--n` lowers the number of prompts of each command.
+Needs `make env GEMMA=1`; without GEMMA=1 it does nothing. It writes the figures to runs/gemma3 and
+the metrics to bench/results/gemma3.json. `--n` lowers the number of prompts of each command.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import interp
+from bench.harness import record
 
 MODEL = "gemma3-270m"
 OUT = Path("runs/gemma3")
@@ -40,8 +42,8 @@ def answer() -> str:
     return model.tokens.decode(made.tolist()).split("\n")[0]
 
 
-def run(command: str, arguments: tuple[str, ...], n: int | None) -> None:
-    """One command in a process of its own; prints its time and metrics."""
+def run(command: str, arguments: tuple[str, ...], n: int | None) -> dict[str, Any]:
+    """One command in a process of its own, with its time and metrics, which are printed."""
     out = OUT / command
     first = [a for a in arguments[:1] if not a.startswith("--")]
     rest = arguments[len(first) :]
@@ -54,8 +56,10 @@ def run(command: str, arguments: tuple[str, ...], n: int | None) -> None:
     assert done.returncode == 0, done.stderr
     assert (out / "figure.html").is_file(), f"{command} drew no figure"
     metrics = json.loads((out / "result.json").read_text(encoding="utf-8"))["metrics"]
-    print(f"arithmoscope {' '.join(asked)}: {time.perf_counter() - began:.0f} s")
+    seconds = time.perf_counter() - began
+    print(f"arithmoscope {' '.join(asked)}: {seconds:.0f} s")
     print(f"  {json.dumps(metrics)[:600]}", flush=True)
+    return {"seconds": seconds, "metrics": metrics}
 
 
 def main() -> None:
@@ -70,9 +74,14 @@ def main() -> None:
     said = answer()
     print(f"{SAYS[0]}{said}", flush=True)
     assert said.startswith(SAYS[1]), said
-    for command, arguments in COMMANDS.items():
-        if options.only in (None, command):
-            run(command, arguments, options.n)
+    found = {
+        command: run(command, arguments, options.n)
+        for command, arguments in COMMANDS.items()
+        if options.only in (None, command)
+    }
+    if options.only is None:
+        body = {"answer": f"{SAYS[0]}{said}", "commands": found}
+        record("gemma3", 0, {**body, "load_average": os.getloadavg()[0]})
 
 
 if __name__ == "__main__":

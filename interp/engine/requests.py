@@ -77,7 +77,12 @@ class RoleLogits(torch.Tensor):
     Whatever is computed from them is a plain tensor.
     """
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:  # as of nn.Parameter: results are not of this class
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
 
     def __getitem__(self, index: Any) -> torch.Tensor:
         if named := [

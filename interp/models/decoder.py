@@ -111,7 +111,9 @@ class DecoderAdapter:
         self.kinds = tuple(getattr(config, "layer_types", None) or default)[: self.n_layers]
         if odd := set(self.kinds) - {FULL, SLIDING}:
             raise Unsteppable(f"it has layers of the kind {sorted(odd)[0]!r}")
-        self.window: int | None = int(window) if SLIDING in self.kinds else None
+        if SLIDING in self.kinds and not window:
+            raise Unsteppable("it has sliding layers and no width of their window")
+        self.window: int | None = int(window) if window and SLIDING in self.kinds else None
 
     @contextmanager
     def _stepped(self) -> Iterator[None]:

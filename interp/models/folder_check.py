@@ -188,9 +188,8 @@ def _is_rotary(x: torch.Tensor, module: Any) -> bool:
     if (theta := rope.get("rope_theta")) is not None and expected:
         pairs = torch.arange(len(expected[0]), dtype=torch.float64)
         expected.append(float(theta) ** (-pairs / len(expected[0])))
-    stored_in_half = {"rtol": 1e-2, "atol": 1e-6}
-    return any(
-        x.shape == y.shape and torch.allclose(x.double(), y.double(), **stored_in_half)
+    return any(  # they may have been stored in half precision
+        x.shape == y.shape and torch.allclose(x.double(), y.double(), rtol=1e-2, atol=1e-6)
         for y in expected
     )
 

@@ -100,7 +100,7 @@ class GgufFile:
         return ModelError(f"{self.path} is cut short: {what}. Copy or download it again.")
 
     def _read(self) -> None:
-        version, n_tensors, n_keys = struct.unpack_from("<IQQ", self._blob, 4)
+        version, n_tensors, n_keys = struct.unpack_from("<IQQ", self._blob.data, 4)
         if version not in _VERSIONS:
             raise self.refused(
                 f"is GGUF version {version}; versions 2 and 3, little-endian, are read",
@@ -161,12 +161,12 @@ class GgufFile:
         one = struct.calcsize(f"<{_SCALARS[inner]}")
         if self._at + one * count > len(self._blob):
             raise IndexError
-        values = struct.unpack_from(f"<{count}{_SCALARS[inner]}", self._blob, self._at)
+        values = struct.unpack_from(f"<{count}{_SCALARS[inner]}", self._blob.data, self._at)
         self._at += one * count
         return list(values)
 
     def _number(self, code: str) -> Any:
-        (value,) = struct.unpack_from(f"<{code}", self._blob, self._at)
+        (value,) = struct.unpack_from(f"<{code}", self._blob.data, self._at)
         self._at += struct.calcsize(f"<{code}")
         return value
 

@@ -43,7 +43,7 @@ def _fill(module: Any, file: GgufFile, used: frozenset[str]) -> None:
         if name in used:
             continue
         target = places.get(name)
-        if target not in state:
+        if target is None or target not in state:
             raise file.refused(
                 f"holds the tensor {name!r}, which a {module.config.model_type} model has no place "
                 f"for, so it would be dropped"

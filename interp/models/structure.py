@@ -242,7 +242,7 @@ def _first(config: Any, names: Iterable[str]) -> int | None:
 
 
 def _number(config: Any, name: str) -> float | None:
-    value = getattr(config, name, None)
+    value: Any = getattr(config, name, None)
     with suppress(TypeError, ValueError):
         number = float(value)
         return number if math.isfinite(number) and number and not isinstance(value, bool) else None

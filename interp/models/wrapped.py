@@ -88,6 +88,8 @@ class WrappedAdapter:
         self.block_weights = weights / self.n_layers
         self._norm = None if sites.final_norm is None else sites.module(module, "final_norm")
         self._head, self._embed = sites.readout(module), sites.embedding(module)
+        if isinstance(self._embed, nn.Embedding):  # before a run, whose error would not name it
+            _require_known(ids, self._embed.num_embeddings)
         parts = module_parts(blocks, sites)
         if self._norm is not None:
             parts["final_norm", -1] = self._norm
@@ -102,6 +104,7 @@ class WrappedAdapter:
         self.causal = self._is_causal()
         self.probe_logits = self._plain_logits()
         self.d_vocab = self._count_tokens(max(ids) + 1)
+        _require_known(ids, self.d_vocab)
 
     def require_site(self, site: str) -> None:
         """Raise SiteError unless this model has `site`."""
@@ -320,6 +323,14 @@ def logits_of(output: Any) -> torch.Tensor:
 def last_logits(logits: torch.Tensor) -> torch.Tensor:
     """The logits at the last position, [rows, d_vocab_out]."""
     return logits[:, -1] if logits.ndim == 3 else logits
+
+
+def _require_known(ids: Sequence[int], d_vocab: int) -> None:
+    if max(ids) >= d_vocab:
+        raise InputError(
+            f"the tokenizer has ids up to {max(ids)} and the module reads ids up to {d_vocab - 1}. "
+            f"Give the tokenizer that the module was trained with."
+        )
 
 
 def _probe(ids: Sequence[int], length: int) -> torch.Tensor:

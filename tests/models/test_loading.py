@@ -49,8 +49,8 @@ def test_hash_is_of_the_stored_weights(gpt2: Path) -> None:
 
 
 def test_unknown_name_says_what_exists() -> None:
-    with pytest.raises(ModelError, match=r"unknown model 'gtp2'.*smollm2.*Hub id 'owner/name'"):
-        interp.load("gtp2")
+    with pytest.raises(ModelError, match=r"unknown model 'smolm'.*: smollm2, .*'owner/name'"):
+        interp.load("smolm")
     with pytest.raises(ModelError, match="no file or folder"):
         interp.load("./nowhere")
     with pytest.raises(ModelError, match="name is empty"):

@@ -233,8 +233,9 @@ def _option(style: NumberStyle, option: str) -> NumberStyle | None:
         return None
     if word == "spaced":
         return replace(style, separator=" ", group=1)
-    changes = {"reversed": "least_first", "whole": "whole"}
-    return replace(style, **{changes[word]: True}) if word in changes else None
+    if word == "reversed":
+        return replace(style, least_first=True)
+    return replace(style, whole=True) if word == "whole" else None
 
 
 def _abutting(text: str, pieces: Sequence[Piece]) -> list[Piece]:
