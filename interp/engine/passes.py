@@ -127,7 +127,7 @@ def _run_blocks(adapter: BlockAdapter, job: Job, store: Store, out: Outcome) -> 
     if job.grad:
         resid = resid.detach().requires_grad_(True)
     rotation = adapter.rotation(resid, positions)
-    mask = adapter.mask(len(positions), total)
+    mask: Any = adapter.mask(len(positions), total)  # of the type that this adapter's block takes
     stop = adapter.n_layers if job.stop_layer is None else job.stop_layer
     for layer in range(job.first_layer, stop):
         if layer in job.keep_resid:

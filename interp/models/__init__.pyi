@@ -1,3 +1,4 @@
+from .characters import character_tokenizer as character_tokenizer
 from .fixtures import (
     fixture_folders as fixture_folders,
 )

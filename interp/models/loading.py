@@ -22,6 +22,7 @@ from interp.models.config_check import check_config
 from interp.models.decoder import DecoderAdapter
 from interp.models.fixtures import read_card
 from interp.models.folder_check import Stored, check_tensors
+from interp.models.folder_tokenizer import open_tokenizer
 from interp.models.gguf_model import open_gguf
 from interp.models.model import Model, Shape
 from interp.models.sources import Source, check_folder, resolve
@@ -186,6 +187,7 @@ def _bridged_shape(adapter: Adapter) -> Shape:
 
 
 def _shape(adapter: DecoderAdapter | WrappedAdapter) -> Shape:
+    module: Any = adapter.module
     return Shape(
         n_layers=adapter.n_layers,
         n_heads=adapter.n_heads,
@@ -193,7 +195,7 @@ def _shape(adapter: DecoderAdapter | WrappedAdapter) -> Shape:
         d_model=adapter.widths.d_model,
         d_head=adapter.widths.d_head,
         d_mlp=adapter.widths.d_mlp,
-        d_vocab=int(adapter.module.get_input_embeddings().weight.shape[0]),
+        d_vocab=int(module.get_input_embeddings().weight.shape[0]),
         n_ctx=adapter.n_ctx,
         d_vocab_out=int(adapter.probe_logits.shape[-1]),
     )
@@ -243,31 +245,19 @@ def _cast(module: Any, dtype: torch.dtype) -> Any:
 
 def _from_pretrained(held: Stored, name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    folder = str(held.folder)
-    shared: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **shared)
-    except Exception as error:  # the library raises many types, with one meaning for a user
-        raise ModelError(
-            f"the tokenizer of {name} cannot be read ({_first_line(error)}). "
-            f"Save it again beside the weights: tokenizer.save_pretrained(folder)."
-        ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"the tokenizer of {name} gives no character offsets, so digits can't be found. Save a "
-            f"fast tokenizer (tokenizer.json) beside the weights."
-        )
+    tokenizer = open_tokenizer(held.folder, name)
     try:
         module, report = AutoModelForCausalLM.from_pretrained(
-            folder,
+            str(held.folder),
             dtype=dtype,
             attn_implementation="eager",
             output_loading_info=True,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # they are reported, and refused by name below
-            **shared,
+            local_files_only=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(

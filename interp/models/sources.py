@@ -155,7 +155,8 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], Stored]:
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise ModelError(
             f"{folder} holds no tokenizer ({' or '.join(_TOKENIZER_FILES[:3])}). Save it beside "
-            f"the weights: tokenizer.save_pretrained(folder)."
+            f"the weights: tokenizer.save_pretrained(folder). One token a character, in the order "
+            f"of the ids: interp.models.character_tokenizer('0123456789').save_pretrained(folder)."
         )
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
