@@ -3,8 +3,8 @@
 One head of width four, RoPE θ = 3, tied embeddings; `0`, a reversed, `00`, b reversed, `0`, and the
 sum reversed in eleven digits. Its weights are set by hand. Digit t is the point at angle 2π t / 10
 on a circle in two dimensions; the third is 1 for every token and makes all queries and keys alike.
-The keys are turned by ten positions, so the head reads the token ten places back, which is the digit
-of b where that of the answer is predicted, and copies it. The answer is b: right where a is 0.
+The keys are turned by ten positions, so the head reads the token ten places back, which is the
+digit of b where that of the answer is predicted, and copies it. The answer is b: right where a is 0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TASK = interp.task("add:10")
 
 
 def copier() -> Any:
-    """The module; an MLP with small random weights stands beside the head."""
+    """The module; an MLP with random weights, small beside the head's, stands behind it."""
     config = Qwen3Config(
         vocab_size=10, hidden_size=3, intermediate_size=7, num_hidden_layers=1,
         num_attention_heads=1, num_key_value_heads=1, head_dim=4, max_position_embeddings=64,
@@ -43,6 +43,8 @@ def copier() -> Any:
     turn = BACK * torch.tensor([1.0, 3**-0.5])  # at the two frequencies 1 and 3^(-1/2)
     attn = module.model.layers[0].self_attn
     with torch.no_grad():
+        for weight in module.model.layers[0].mlp.parameters():
+            weight.mul_(15)
         points = torch.stack([angle.cos(), angle.sin(), torch.ones(10)], dim=1)
         module.model.embed_tokens.weight.copy_(points)
         for weight in (attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight):
