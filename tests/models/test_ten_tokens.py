@@ -4,7 +4,7 @@ One head of width four, RoPE θ = 3, tied embeddings; `0`, a reversed, `00`, b r
 sum reversed in eleven digits. Its weights are set by hand. Digit t is the point at angle 2π t / 10
 on a circle in two dimensions; the third is 1 for every token and makes all queries and keys alike.
 The keys are turned by ten positions, so the head reads the token ten places back, which is the
-digit of b where that of the answer is predicted, and copies it. The answer is b: right where a is 0.
+digit of b where that of the answer is predicted, and copies it: right where a is 0.
 """
 
 from __future__ import annotations
