@@ -41,13 +41,15 @@ def sum_in(text: str, *, turned: bool = False) -> int:
 @pytest.fixture(scope="module")
 def speaker() -> Any:
     """A small vocabulary: every delimiter that it has is tried."""
-    return interp.wrap(nanogpt.random_gpt(vocab_size=17), nanogpt.CHARACTERS + " #")
+    return interp.wrap(nanogpt.random_gpt(vocab_size=17, block_size=64), nanogpt.CHARACTERS + " #")
 
 
 @pytest.fixture(scope="module")
 def lettered() -> Any:
     """A small vocabulary with letters, which no delimiter is."""
-    return interp.wrap(nanogpt.random_gpt(vocab_size=21), nanogpt.CHARACTERS + " Thasi")
+    return interp.wrap(
+        nanogpt.random_gpt(vocab_size=22, block_size=64), nanogpt.CHARACTERS + " Thatis"
+    )
 
 
 @pytest.fixture

@@ -275,7 +275,9 @@ def _remedy(best: Any, default: Any, among: str) -> str:
         differs += _differences(best, default)
     if best["start"] != default["start"]:
         differs.append(
-            f"prompts begin with {best['start']!r} (start)" if best["start"] else "no BOS"
+            f"prompts begin with {best['start']!r} (start)"
+            if best["start"]
+            else "no BOS token (start)"
         )
         asks.append(f"model.starting_with({best['start']!r})")
     return f"{among[:1].upper()}{among[1:]} is {' and '.join(asks)}: {'; '.join(differs)}"
