@@ -21,11 +21,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 import interp
 import probes
 from interp.engine import Replace, Zero
-<<<<<<< HEAD
-from interp.errors import ModelError, RoleError
-=======
 from interp.errors import ModelError
->>>>>>> b-fin-models
 from interp.models import character_tokenizer, load_model
 
 TEMPLATE = "0{a:reversed,pad=10}00{b:reversed,pad=10}0{c:reversed,pad=11}"
@@ -34,11 +30,7 @@ TASK = interp.task("add:10")
 
 
 def copier() -> Any:
-<<<<<<< HEAD
-    """The module; an MLP with small random weights stands beside the head."""
-=======
     """The module; an MLP with random weights, small beside the head's, stands behind it."""
->>>>>>> b-fin-models
     config = Qwen3Config(
         vocab_size=10, hidden_size=3, intermediate_size=7, num_hidden_layers=1,
         num_attention_heads=1, num_key_value_heads=1, head_dim=4, max_position_embeddings=64,
@@ -51,11 +43,8 @@ def copier() -> Any:
     turn = BACK * torch.tensor([1.0, 3**-0.5])  # at the two frequencies 1 and 3^(-1/2)
     attn = module.model.layers[0].self_attn
     with torch.no_grad():
-<<<<<<< HEAD
-=======
         for weight in module.model.layers[0].mlp.parameters():
             weight.mul_(15)
->>>>>>> b-fin-models
         points = torch.stack([angle.cos(), angle.sin(), torch.ones(10)], dim=1)
         module.model.embed_tokens.weight.copy_(points)
         for weight in (attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight):
@@ -123,15 +112,9 @@ def test_without_the_head_it_repeats_the_token_before(model: Any, batch: Any) ->
 
 
 def test_attribution_finds_the_digit_copied(model: Any, batch: Any) -> None:
-<<<<<<< HEAD
-    """Digit k of the answer follows digit k of an operand alone: no carry arrives from below."""
-    frame = interp.attribution.counterfactual(model, batch).frame
-    own = frame.operand_digit == frame.answer_digit
-=======
     """Digit k of the answer follows digit k of b alone."""
     frame = interp.attribution.counterfactual(model, batch).frame
     own = frame.operand_digit == "b" + frame.answer_digit.str[1:]
->>>>>>> b-fin-models
     assert own.sum() == 10
     assert frame.magnitude[own].min() > 50 * frame.magnitude[~own].max()
     lens = interp.attribution.logit_lens(model, batch)
@@ -174,11 +157,7 @@ def test_a_tokenizer_file_is_read_as_it_is(bare: Path, folder: Path) -> None:
     (bare / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     model = load_model(str(bare))
     assert model.tokens.tokenizer("9+07")["input_ids"] == [9, 10, 0, 7]
-<<<<<<< HEAD
-    with pytest.raises(RoleError, match=r"does not know '\+' in .* Choose a format this model was"):
-=======
     with_unknown = r"writes '<unk>' as token 10, but the model reads 10 tokens"
     with pytest.raises(ModelError, match=with_unknown):
->>>>>>> b-fin-models
         model.prompts(TASK.problems([12], [95]))
     assert model.prompts(TASK.problems([12], [95]), format=TEMPLATE).tokens.max() == 9
