@@ -147,10 +147,17 @@ def _search(bench: Bench, names: Sequence[str], generated: bool) -> None:
         small = bench.model.n_parameters <= _SMALL
         bench.try_ways(_begun(choices) if small else choices.core(), own)
         _by_field(bench, choices, own)
-    _other_starts(bench, bench.starts if generated else [*bench.starts, "\n"])
+    _other_starts(bench, bench.starts if generated else [*bench.starts, *_newline(bench)])
     if generated and not bench.fits(bench.trials[_best(bench.trials)]):
         bench.try_ways(choices.all() if small else _begun(choices), own)
         _by_field(bench, choices, own)
+
+
+def _newline(bench: Bench) -> list[str]:
+    """A line break, if the tokenizer has one: where it is dropped, nothing stands in front."""
+    tokenizer = bench.model.tokens.tokenizer
+    ids = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    return ["\n"] if ids and tokenizer.unk_token_id not in ids else []
 
 
 def _by_field(bench: Bench, choices: Choices, start: str) -> None:

@@ -57,6 +57,10 @@ class Unfitted(InputError, NotFittedError):
     """An estimator that was not fitted; scikit-learn's NotFittedError too."""
 
 
+class WrongType(InputError, TypeError):
+    """Values that are no numbers; the TypeError that scikit-learn expects too."""
+
+
 def readable(what: str, values: Any) -> Any:
     """`values` as numpy can read them. Raises InputError with the conversion for a tensor that
     numpy has no type for, needs its gradient dropped or lies on another device, and for text."""
@@ -69,7 +73,9 @@ def readable(what: str, values: Any) -> Any:
                 f"{what} are a {dtype} tensor on {device}, which numpy cannot read as it stands: "
                 f"give tensor.detach().cpu().float()."
             ) from error
-    elif isinstance(values, str | bytes | dict | set) or values is None:
+    elif values is None or (
+        isinstance(values, str | bytes | dict | set) and not hasattr(values, "shape")
+    ):  # a sparse matrix of scipy may be a dict, with a shape; scikit-learn says what it is
         raise InputError(
             f"{what} are numbers, one row an example, not a {type(values).__name__}: give an array."
         )
@@ -83,7 +89,8 @@ def _remedies() -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         nonfinite = any(word in str(error) for word in ("NaN", "infinity"))
-        raise InputError(f"{error}\n{REMEDY}" if nonfinite else str(error)) from error
+        kind = WrongType if isinstance(error, TypeError) else InputError
+        raise kind(f"{error}\n{REMEDY}" if nonfinite else str(error)) from error
 
 
 def matrix(X: Any) -> Any:

@@ -16,7 +16,9 @@ from tests.agreement.slow import Slow, mean, place, written
 DIGITS = 2
 SUMS = ((12, 34), (7, 95), (58, 58))
 ROLES = ("a0", "a1", "b0", "b1")
-CLOSE = 1e-9  # of the largest logit
+# Of the largest logit: Llama-like modules compute softmax in float32 even in a float64 model, and
+# its sums differ with the width of the rows on some processors.
+CLOSE = 1e-8
 
 Cell = dict[tuple[str, str], float]
 

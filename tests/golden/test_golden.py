@@ -23,7 +23,8 @@ from tests.golden.entries import ENTRIES, KINDS
 from tests.golden.make import DATA, about
 from tests.golden.subjects import models_opened_once, names
 
-TOLERANCE = 1e-6  # of each number, and of the largest one beside it
+# Of each number, and of the largest one beside it: float32 sums differ between processors.
+TOLERANCE = 1e-4
 DRAWN_FROM_THE_WHOLE = ("doctor", "agreement-of-probes", "over-series-of-probes")
 """Their code names a task, of which they drew training pairs too before `held_out` came."""
 _OWN_SETTINGS = ("seed", "n", "n_distinct", "task", "model")
