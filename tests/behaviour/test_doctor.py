@@ -286,7 +286,7 @@ def test_round_trip_code_and_figure(patient: Any, tmp_path: Path) -> None:
     result = diagnosed(model, shots=(1,))
     assert Result.load(result.save(tmp_path / "saved")) == result
     space = {"interp": interp, "model": model}
-    exec(result.code.replace(f"interp.load({model.name!r})", "model"), space)
+    exec(re.sub(r"interp\.(load|wrap)\(.*\)$", "model", result.code, flags=re.M), space)
     assert space["result"].trials.equals(result.trials)
     given = interp.Addition(3).problems([1, 25, 7, 30], [9, 4, 400, 5])
     assert repr([1, 25, 7, 30]) in diagnosed(model, given, formats=["plain"]).code
@@ -297,10 +297,10 @@ def test_round_trip_code_and_figure(patient: Any, tmp_path: Path) -> None:
     assert marks.y[-1] == "padded"  # the best on top
 
 
-def test_progress_has_one_total_and_cancel_stops(patient: Any) -> None:
+def test_progress_ends_at_its_total_and_cancel_stops(patient: Any) -> None:
     model, seen = patient(lambda text, first: str(sum_in(text))), []
     diagnosed(model, progress=lambda done, total: seen.append((done, total)))
-    assert len({total for _, total in seen}) == 1 and seen[-1][0] == seen[-1][1]
+    assert seen == sorted(seen) and seen[-1][0] == seen[-1][1]  # the search grows as it finds
     cancel = Cancel()
     cancel.set()
     with pytest.raises(Cancelled):

@@ -270,7 +270,9 @@ def test_gradient_metrics_are_one_number_a_row(model: Any, batch: Any) -> None:
         engine.gradients(model, batch, reads, of="argmax")
 
 
-def test_one_intervention_is_not_a_tuple_of_them() -> None:
-    with pytest.raises(InputError, match=r"must be a tuple of them: write \(Scale\(…\),\)"):
+def test_one_intervention_is_not_a_list_of_them() -> None:
+    with pytest.raises(
+        InputError, match=r"is a list of interventions, not one Scale: write \[Scale\(…\)\]"
+    ):
         Variant("bare", Scale("z", 0.0))  # type: ignore[arg-type]
     assert Variant("list", [Scale("z", 0.0)]).interventions == (Scale("z", 0.0),)  # type: ignore[arg-type]

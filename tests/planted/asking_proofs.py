@@ -89,7 +89,7 @@ def prove_doctor(subject: Subject) -> None:
         assert row.emitted[: len(said)] == said, (row.format, row.start)
     assert best["digits"] == best["gain"] == 1 and best["p"] < 1e-6
     assert best["digits_of_others"] < 0.7
-    assert best["emitted"] == best["expected"] and best["shuffled"] < 0.2
+    assert best["emitted"].startswith(best["expected"]) and best["shuffled"] < 0.2
 
 
 def prove_error_taxonomy(subject: Subject) -> None:

@@ -60,8 +60,8 @@ def _inside_out(outside: Function) -> Function:
     return lambda runs, kept: list(kept)
 
 
-def _all_but_one(outside: Function) -> Function:
-    return lambda runs, kept: outside(runs, kept)[1:]
+def _nothing(outside: Function) -> Function:
+    return lambda runs, kept: []
 
 
 def _negated(sign: Any) -> property:
@@ -76,7 +76,7 @@ HEADS = (
     Mutation("screen", "the sign of noising forgotten", _Screen, "sign", _negated),
     Mutation("screen", "estimates of the next head", _Screen, "_summed", _heads_rolled),
     Mutation("circuit", "the circuit replaced, the rest kept", _Runs, "outside", _inside_out),
-    Mutation("circuit", "one node too few replaced", _Runs, "outside", _all_but_one),
+    Mutation("circuit", "nothing replaced", _Runs, "outside", _nothing),
     Mutation("knockout", "the next head removed", _Removal, "_without", _next_removed),
     Mutation(
         "knockout", "replaced by a prompt's own", "interp.heads._knockout", "_others", _own_values
