@@ -115,6 +115,12 @@ CASES = {
     "probes.one_hot_baseline": Case(
         {"targets": ("carry[1]",), "folds": 2}, ("--targets", "carry[1]", "--folds", "2"), n=60
     ),
+    "attribution.direct": Case({}, ()),
+    "heads.patch": Case({}, ()),
+    "heads.paths": Case({}, ()),
+    "heads.knockout": Case({}, ()),
+    "heads.screen": Case({}, ()),
+    "heads.circuit": Case({}, ()),
     "heads.attention": Case({"layers": (0,)}, ("--layers", "0")),
     "heads.digit_circuits": Case({"layer": 0, "head": 1}, ("--layer", "0", "--head", "1"), n=120),
     "heads.tree": Case({"resamples": 2}, ("--resamples", "2")),

@@ -52,12 +52,6 @@ PROOFS: dict[str, Callable[[Any], None]] = {
 SPEAKING = ("cookbook", "approximation")
 # On heads that write to the logits and into one another.
 RELAYED = ("circuit", "knockout", "patching", "paths", "screen")
-    "circuit",
-    "knockout",
-    "patching",
-    "paths",
-    "screen",
-)  # on heads that write to the logits
 EVERY = (*MUTATIONS, *ASKING, *HEADS, *TREES)
 
 
