@@ -77,7 +77,7 @@ def test_doctor_writes_its_findings(
         run(monkeypatch, "doctor", "-m", str(tmp_path / "gpt"), *asked, "-o", str(tmp_path / "out"))
         == 0
     )
-    assert "It answers no better than chance" in capsys.readouterr().out.replace("\n", " ")
+    assert "prompts tried fits" in capsys.readouterr().out.replace("\n", " ")
     result = Result.load(tmp_path / "out")
     assert isinstance(result, Diagnosis) and result.n_reported == 32
     assert (tmp_path / "out" / "figure.html").is_file()
@@ -88,7 +88,7 @@ def test_doctor_writes_its_findings(
     [
         (["--kind", "nanogpt"], "say how the model reads text, in one way"),
         (["--kind", "mapping", "--characters", "01"], "needs a mapping"),
-        (["--kind", "nanogpt", "--characters", "0110"], "the characters name '1' twice"),
+        (["--kind", "nanogpt", "--characters", "0110"], "the characters name '0' twice"),
         (["--kind", "transformerlens", "--characters", "01"], "holds no embed.W_E"),
     ],
 )

@@ -277,7 +277,7 @@ def test_bad_input(trained: tuple[Path, ...]) -> None:
         over_seeds(names, interp.attribution.counterfactual)
     with pytest.raises(InputError, match="nothing that a model can be asked: give a task's name"):
         over_seeds(names, interp.attribution.counterfactual, 3)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="unknown task 'nope:2': write one of add:5"):
+    with pytest.raises(InputError, match="unknown task 'nope:2': write one such as add:5"):
         over_seeds(names, interp.attribution.counterfactual, "nope:2")
     with pytest.raises(InputError, match=r"accuracy cannot be called so: .* 'sead'"):
         over_seeds(names, interp.behaviour.accuracy, "add:2", sead=1)
