@@ -92,7 +92,7 @@ def _use(study: Study, target: str, split: str, place: Place, mode: str) -> Prob
         layer=place.layer,
         role=place.role,
         head=None if place.head < 0 else place.head,
-        n=study.n or entry("probes.probe").n,
+        n=study.n or entry("probes.probe").n or 512,
         seed=study.seed,
         format=study.format,
         split=split,

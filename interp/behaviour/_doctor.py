@@ -198,8 +198,8 @@ def _best(trials: Sequence[Trial]) -> int:
     gains = np.nan_to_num(gains, nan=-np.inf)
     if not np.isfinite(gains).any():
         return 0
-    close = np.flatnonzero(gains >= gains.max() - _CLOSE)
-    return int(max(close, key=lambda i: (trials[i].log_probability, -i)))
+    close = [int(i) for i in np.flatnonzero(gains >= gains.max() - _CLOSE)]
+    return max(close, key=lambda i: (trials[i].log_probability, -i))
 
 
 def _ending(bench: Bench, best: int) -> int:

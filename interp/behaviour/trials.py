@@ -52,7 +52,8 @@ class Trial:
 
     def row(self, shown: Sequence[Trial], tried: int) -> dict[str, Any]:
         """One row of `Diagnosis.trials`."""
-        low, high = (np.nan, np.nan)
+        low: Any = np.nan
+        high: Any = np.nan
         if self.second.n:
             low, high = wilson(self.second.own * self.second.n, self.second.n)
         numbers = self.generated if self in shown else {}

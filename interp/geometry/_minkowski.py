@@ -184,8 +184,8 @@ def _outputs(
     """The head's output in d_model columns [n, d], and its looks where values can be read."""
     if head < 0:
         reads = [Read("attn_out", (layer,), (role,))]
-        found = run(model, batch, reads=reads, logits=None, memory=memory, cancel=cancel)
-        return as_array(found.activations["attn_out", layer][:, 0]), None
+        done = run(model, batch, reads=reads, logits=None, memory=memory, cancel=cancel)
+        return as_array(done.activations["attn_out", layer][:, 0]), None
     shape = model.shape
     writes = unit_writes(model, batch, "z", layer, memory=memory, cancel=cancel)
     own = writes.reshape(shape.n_heads, shape.d_head, -1)[head]

@@ -76,7 +76,7 @@ class Symmetricity(NamedTuple):
 def published_triples(p: int) -> tuple[tuple[int, int, int], ...]:
     """The authors' 100 triples: all p³ in lexicographic order, shuffled with Python's
     `random.Random(42)`, the first 100."""
-    every = list(itertools.product(range(p), repeat=3))
+    every = list(itertools.product(range(p), range(p), range(p)))
     random.Random(PUBLISHED_SEED).shuffle(every)
     return tuple(every[:PUBLISHED_TRIPLES])
 

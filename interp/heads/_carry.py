@@ -174,7 +174,8 @@ def _plan(problems: Problems, least_first: bool, seed: int) -> _Plan:
     ]
     parts = [part for part in every if len(part.row)]
     arrays = [np.concatenate(some) for some in zip(*(part[:-1] for part in parts), strict=True)]
-    return _Plan(*arrays, pd.concat([part.table for part in parts], ignore_index=True))
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    return _Plan._make([*arrays, table])
 
 
 def _part(sums: Sums, at: Columns, least_first: bool, neighbour: str, forced: str) -> _Plan:
@@ -240,7 +241,7 @@ def _measured(
         cancel=cancel,
         progress=progress,
     )
-    found = done.logits
+    found = torch.as_tensor(done.logits)
     said, two = found[:, : len(roles)].long(), found[:, len(roles) :]
     answer = said[torch.arange(len(index)), index]
     same, other = (answer == tokens[:, 0]).numpy(), (answer == tokens[:, 1]).numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from plotly.express.colors import cyclical, sample_colorscale
 from plotly.subplots import make_subplots
@@ -215,7 +214,7 @@ def _causal(result: RegularFigure) -> go.Figure:
     names = ("clean", "remove", "remove random", "keep", "keep random")
     shades = (PALE, CATEGORIES[5], GREY, CATEGORIES[2], GREY)
     for arm, colour in zip(names, shades, strict=True):
-        own: pd.DataFrame = result.removal[result.removal["arm"] == arm]
+        own = result.removal[result.removal["arm"] == arm]
         plot.add_scatter(
             x=own["answer_digit"], y=own["accuracy"], name=arm, mode="lines+markers",
             line={"color": colour, "dash": "dot" if "random" in arm else "solid"},

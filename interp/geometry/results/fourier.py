@@ -71,7 +71,7 @@ class FourierFits(Result):
     @property
     def metrics(self) -> dict[str, float]:
         """See `meanings`."""
-        found = {}
+        found: dict[str, Any] = {}
         for _, row in self.best.iterrows():
             name = row["object"]
             found |= {
