@@ -154,7 +154,8 @@ def test_wrong_names_are_refused(model: Any, models: dict[str, Any], batch: Any)
     run = engine.run
     with pytest.raises(RoleError, match=r"role 'd3' is in none of these prompts. They have: a2"):
         run(model, batch, [Scale("z", 0.0, roles="d3")])
-    with pytest.raises(SiteError, match=r"no site 'hook_z'\. The nearest: .*usable_sites lists"):
+    nearest = r"no site 'hook_z'\. The nearest: resid_pre, .*; model\.usable_sites lists all"
+    with pytest.raises(SiteError, match=nearest):
         run(model, batch, [Scale("hook_z", 0.0, roles="a0")])
     with pytest.raises(InputError, match=r"layer 9 does not exist: .* layers 0 to 3"):
         run(model, batch, reads=[Read("z", 9, "a0")])
