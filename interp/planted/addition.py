@@ -10,6 +10,9 @@ every k; at the ends the heads fall on `<bos>`, `+` and `=`, which hold no digit
 a_{k−1} + b_{k−1} ≥ 10 alone, `no-carry` takes none.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from interp.planted.circuit import DIGIT, Circuit, Sizes, operand_offsets
@@ -17,7 +20,7 @@ from interp.planted.draft import SCALAR, Draft, Move
 from interp.planted.neurons import Row, combined, scaled, step, table
 
 
-def value_of(digits: list[int]) -> Row:
+def value_of(digits: Sequence[int]) -> Row:
     """The number that a one-hot block of digits stands for."""
     return {feature: float(d) for d, feature in enumerate(digits) if d}
 
@@ -54,15 +57,28 @@ def _adder(rng: np.random.Generator, sizes: Sizes, fault: str | None) -> Circuit
     answer = draft.block("answer", 10)
     draft.add(lookup_layer, table(column, 19, lambda t: {answer[t % 10]: 1.0}))
 
-    layout = (
-        "bos",
-        *(f"a{i}" for i in range(n)),
-        "op",
-        *(f"b{i}" for i in range(n)),
-        "eq",
-        *(f"c{k}" for k in range(n + 1)),
-    )
+    facts = {
+        "layers": steps,
+        "readable_from": lookup_layer,
+        "saturated": fault is None,
+        **({"fault": fault} if fault else {"carry_from": "print"}),
+    }
+    return written_sums(draft, n, digit, sign, answer, facts)
+
+
+def written_sums(
+    draft: Draft,
+    n: int,
+    digit: Sequence[int],
+    sign: Sequence[int],
+    answer: Sequence[int],
+    facts: Mapping[str, Any],
+) -> Circuit:
+    """`add:n` in the format `reversed`, from one-hot blocks for the digits, `+` and `=`, and the
+    digits of the answer."""
+    digits_of = {name: tuple(f"{name}{i}" for i in range(n)) for name in "ab"}
     answers = tuple(f"c{k}" for k in range(n + 1))
+    layout = ("bos", *digits_of["a"], "op", *digits_of["b"], "eq", *answers)
     return Circuit(
         draft=draft,
         task=f"add:{n}",
@@ -73,15 +89,10 @@ def _adder(rng: np.random.Generator, sizes: Sizes, fault: str | None) -> Circuit
         tokens={str(d): {digit[d]: 1.0} for d in range(10)}
         | {"+": {sign[0]: 1.0}, "=": {sign[1]: 1.0}},
         evidence={str(d): {answer[d]: 1.0} for d in range(10)},
-        reads=[value],
+        reads=[value_of(digit)],
         read_scale=SCALAR,
         looks=operand_offsets(layout, answers),
-        facts={
-            "layers": steps,
-            "readable_from": lookup_layer,
-            "saturated": fault is None,
-            **({"fault": fault} if fault else {"carry_from": "print"}),
-        },
+        facts=dict(facts),
     )
 
 

@@ -14,8 +14,8 @@ digits, the head falls on `+`, a digit of a or `<bos>`, whose G and P are 0.
 
 import numpy as np
 
-from interp.planted.addition import value_of
-from interp.planted.circuit import DIGIT, Circuit, Sizes, operand_offsets
+from interp.planted.addition import value_of, written_sums
+from interp.planted.circuit import Circuit, Sizes
 from interp.planted.draft import SCALAR, Draft, Move
 from interp.planted.neurons import Row, combined, step, table
 
@@ -51,7 +51,14 @@ def lookahead(rng: np.random.Generator, sizes: Sizes) -> Circuit:
     draft.mover(fetch, n + 1, [Move({generates: 1.0}, carry)], "carry[k-1]", asked)
     answer = draft.block("answer", 10)
     draft.add(last, table(combined(total, {carry: 1.0}), 19, lambda t: {answer[t % 10]: 1.0}))
-    return _circuit(draft, n, digit, sign, answer, value, steps)
+    names = ["columns", *(f"round {number}" for number in range(len(between))), "lookup"]
+    facts = {
+        "layers": dict(zip(names, steps, strict=True)),
+        "readable_from": last,
+        "saturated": True,
+        "carry_from": "operands",
+    }
+    return written_sums(draft, n, digit, sign, answer, facts)
 
 
 def _columns(draft: Draft, layer: int, n: int, digit: list[int], value: Row) -> tuple[int, int]:
@@ -80,38 +87,3 @@ def _round(
     draft.add(layer, step(made, 1.5, {wider[0]: 1.0}))
     draft.add(layer, step({hands_on: 1.0, below[1]: 1.0}, 1.5, {wider[1]: 1.0}))
     return wider[0], wider[1]
-
-
-def _circuit(
-    draft: Draft,
-    n: int,
-    digit: list[int],
-    sign: list[int],
-    answer: list[int],
-    value: Row,
-    steps: list[int],
-) -> Circuit:
-    digits_of = {name: tuple(f"{name}{i}" for i in range(n)) for name in "ab"}
-    answers = tuple(f"c{k}" for k in range(n + 1))
-    layout = ("bos", *digits_of["a"], "op", *digits_of["b"], "eq", *answers)
-    names = ["columns", *(f"round {number}" for number in range(len(steps) - 2)), "lookup"]
-    return Circuit(
-        draft=draft,
-        task=f"add:{n}",
-        format="reversed",
-        pattern=DIGIT,
-        layout=layout,
-        answers=answers,
-        tokens={str(d): {digit[d]: 1.0} for d in range(10)}
-        | {"+": {sign[0]: 1.0}, "=": {sign[1]: 1.0}},
-        evidence={str(d): {answer[d]: 1.0} for d in range(10)},
-        reads=[value],
-        read_scale=SCALAR,
-        looks=operand_offsets(layout, answers),
-        facts={
-            "layers": dict(zip(names, steps, strict=True)),
-            "readable_from": steps[-1],
-            "saturated": True,
-            "carry_from": "operands",
-        },
-    )
