@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from interp.figures.theme import INK
 
 _MAX_LABELLED = 160  # cells; above it the numbers are illegible
 _MAX_TICKS = 16
+_ACROSS = 3  # panels in a row
 
 
 def heatmap(
@@ -59,6 +61,22 @@ def most_first(labels: Sequence[str]) -> list[str]:
     digits = [label for label in labels if label != "sign"]
     names = dict.fromkeys(label[0] for label in digits)
     return signs + [d for name in names for d in reversed([x for x in digits if x[0] == name])]
+
+
+def panels(titles: Sequence[str]) -> tuple[go.Figure, int, int]:
+    """A figure with a panel for each title, on shared axes; its rows, and the panels in a row."""
+    across = min(_ACROSS, len(titles))
+    down = -(-len(titles) // across)
+    figure = make_subplots(
+        rows=down,
+        cols=across,
+        shared_yaxes=True,
+        shared_xaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.09 if down > 1 else 0.0,
+        subplot_titles=titles if len(titles) > 1 else None,
+    )
+    return figure, down, across
 
 
 def outline(figure: go.Figure, cells: npt.NDArray[np.bool_], *, row: int = 1, col: int = 1) -> None:

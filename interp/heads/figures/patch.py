@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from interp.figures.matrix import heatmap, most_first, outline, signed_text
+from interp.figures.matrix import heatmap, most_first, outline, panels, signed_text
 from interp.figures.registry import renders, shows
 from interp.figures.theme import ACCENT, GREY, error_bars, frame, signed_range
 from interp.heads.results.patch import ActivationPatching
 from interp.results.display import number
 
-_PANELS = 3  # in a row
 _TITLES = {
     "head": "heads", "q": "queries", "k": "keys", "v": "values", "pattern": "attention patterns",
     "mlp": "MLPs", "attn": "attention layers", "resid_pre": "positions", "resid_mid": "positions",
@@ -25,17 +23,7 @@ def patch(result: ActivationPatching) -> go.Figure:
     """Mean effect by cell, a panel for each answer digit; findings are framed."""
     digits = most_first(list(result.main.axis("answer_digit").labels))
     rows, columns, y_title, x_title = _plane(result)
-    across = min(_PANELS, len(digits))
-    down = -(-len(digits) // across)
-    figure = make_subplots(
-        rows=down,
-        cols=across,
-        shared_yaxes=True,
-        shared_xaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=0.09 if down > 1 else 0.0,
-        subplot_titles=digits if len(digits) > 1 else None,
-    )
+    figure, down, across = panels(digits)
     values, main = result.main.values, result.main
     assert main.low is not None and main.high is not None
     for i, digit in enumerate(digits):

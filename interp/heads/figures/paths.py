@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from interp.figures.matrix import heatmap, most_first, outline
+from interp.figures.matrix import heatmap, most_first, outline, panels
 from interp.figures.registry import renders
 from interp.figures.theme import frame, signed_range
 from interp.heads.results.paths import FROZEN, LEVEL, PathPatching
-
-_PANELS = 3
 
 
 @renders(PathPatching)
@@ -20,20 +17,10 @@ def paths(result: PathPatching) -> go.Figure:
     each answer digit, findings framed."""
     receivers = result.main.axis("receiver").labels
     to_logits = receivers == ("logits",)
-    panels = most_first(list(result.main.axis("answer_digit").labels))
-    across = min(_PANELS, len(panels))
-    down = -(-len(panels) // across)
-    figure = make_subplots(
-        rows=down,
-        cols=across,
-        shared_yaxes=True,
-        shared_xaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=0.09 if down > 1 else 0.0,
-        subplot_titles=panels if len(panels) > 1 else None,
-    )
+    named = most_first(list(result.main.axis("answer_digit").labels))
+    figure, down, across = panels(named)
     digits = result.main.axis("answer_digit")
-    for i, digit in enumerate(panels):
+    for i, digit in enumerate(named):
         where = digits.index(digit)
         cells, found = result.main.values[..., where], result.q.values[..., where] <= LEVEL
         if to_logits:

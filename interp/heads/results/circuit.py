@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from interp.heads.circuits import Circuit
-from interp.results.calls import asked_code
+from interp.heads.results.pairs import OfPairs
 from interp.results.display import number
-from interp.results.result import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class CircuitScore(Result):
+class CircuitScore(OfPairs):
     """A circuit and what it is worth, on prompts that it was not chosen on.
 
     Args:
@@ -62,7 +61,6 @@ class CircuitScore(Result):
     faithfulness_high: float
     scores: Mapping[str, Any]
     stability: Mapping[str, Any]
-    resampled: str
 
     def circuit(self, n_layers: int, n_heads: int) -> Circuit:
         """The circuit as a value that is saved as JSON and scored on other models."""
@@ -90,26 +88,15 @@ class CircuitScore(Result):
         }
 
     @property
-    def interval(self) -> str:
-        return f"95 % bootstrap intervals over {self.resampled}"
-
-    @property
     def code(self) -> str:
         s = self.settings
-        own = ["corrupted=corrupted"] if s["swap"] == "given" else []
-        options = {
-            "nodes": None if s["nodes"] is None else list(s["nodes"]),
-            "kinds": list(s["kinds"]),
-            "target": s["target"],
-            "metrics": s["metrics"],
-            "swap": None if s["swap"] == "given" else s["swap"],
-            "answers": s["answers"],
-            "prefix": None if s["prefix"] == "keep" else s["prefix"],
-        }
-        return asked_code(
-            self.model, s, "interp.heads.circuit", *own, format=s["format"], **options,
-            seed=self.seed,
-        )  # fmt: skip
+        return self.pair_code(
+            "interp.heads.circuit",
+            nodes=None if s["nodes"] is None else list(s["nodes"]),
+            kinds=list(s["kinds"]),
+            target=s["target"],
+            metrics=s["metrics"],
+        )
 
     def conclusion(self) -> str:
         s = self.metrics

@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.calls import asked_code
+from interp.heads.results.pairs import PairEffects, of_metric
 from interp.results.display import number
 from interp.results.grid import Axis, Grid
-from interp.results.result import Result
 
 LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class ActivationPatching(Result):
+class ActivationPatching(PairEffects):
     """Effect of patching each node, by answer digit.
 
     Cells have the axes `layer`, `head` (or `group`: keys and values of the heads that share them),
@@ -65,28 +64,11 @@ class ActivationPatching(Result):
         "(the rule of Zhang et al.); NaN without that metric",
     }
 
-    effect: Grid
-    q: Grid
-    total: Grid
     same_answer: Grid | None
     with_control: int
     used: Grid
     noise: float
     floor: float
-    small_logits: float
-    chosen: pd.DataFrame
-    by_prompt: npt.NDArray[np.float32]
-    resampled: str
-
-    @property
-    def lead(self) -> str:
-        """The leading metric."""
-        return self.effect.axes[0].labels[0]
-
-    @property
-    def main(self) -> Grid:
-        """Effect in the leading metric."""
-        return _of(self.effect, self.lead)
 
     @property
     def findings(self) -> npt.NDArray[np.bool_]:
@@ -103,11 +85,8 @@ class ActivationPatching(Result):
     @property
     def frame(self) -> pd.DataFrame:
         """One row a cell: effect and bounds by metric, share of the total, q, control, finding."""
-        table = self.main.frame(self.lead)
-        for name in self.effect.axes[0].labels[1:]:
-            other = _of(self.effect, name).frame(name)
-            table = table.join(other[[c for c in other if c.startswith(name)]])
-        total = _of(self.total, self.lead).frame("total")[["answer_digit", "total"]]
+        table = self.cells()
+        total = of_metric(self.total, self.lead).frame("total")[["answer_digit", "total"]]
         share = table["answer_digit"].map(total.set_index("answer_digit")["total"])
         table["share"] = table[self.lead] / share
         table["q"] = self.q.values.ravel()
@@ -128,46 +107,34 @@ class ActivationPatching(Result):
     def metrics(self) -> dict[str, float]:
         values = self.main.values
         top = np.unravel_index(int(np.nanargmax(np.abs(values))), values.shape)
-        total = _of(self.total, self.lead).values[top[-1]]
-        first = self.chosen.iloc[0] if len(self.chosen) else {}
+        total = of_metric(self.total, self.lead).values[top[-1]]
         out = {
             "largest_effect": float(values[top]),
             "largest_share": float(values[top] / total),
             "findings": float(self.findings.sum()),
             "share_of_findings": float(self.findings.mean()),
             "cells": float(values.size),
-            "chosen_scored": float(first.get("scored", np.nan)),
-            "random_scored": float(first.get("random", np.nan)),
+            **self.chosen_scores(),
             "noise": self.noise,
             "above_one_percent": float("nan"),
         }
         if self.same_answer is not None:
             out["same_answer"] = float(self.same_answer.values[top])
         if "relative_logit" in self.effect.axes[0].labels:
-            size = np.abs(_of(self.effect, "relative_logit").values).max(axis=-1)
+            size = np.abs(of_metric(self.effect, "relative_logit").values).max(axis=-1)
             out["above_one_percent"] = float((size > 0.01).mean())
         return out
 
     @property
-    def interval(self) -> str:
-        return f"95 % bootstrap intervals over {self.resampled}"
-
-    @property
     def code(self) -> str:
         s = self.settings
-        own = ["corrupted=corrupted"] if s["swap"] == "given" else []
-        options = {
-            "kind": None if s["kind"] == "head" else s["kind"],
-            "roles": s["roles"],
-            "direction": s["direction"],
-            "metrics": list(s["metrics"]),
-            "swap": None if s["swap"] == "given" else s["swap"],
-            "answers": s["answers"],
-            "prefix": None if s["prefix"] == "keep" else s["prefix"],
-            "same_answer": None if s["same_answer"] else False,
-        }
-        return asked_code(
-            self.model, s, "interp.heads.patch", *own, format=s["format"], **options, seed=self.seed
+        return self.pair_code(
+            "interp.heads.patch",
+            kind=None if s["kind"] == "head" else s["kind"],
+            roles=s["roles"],
+            direction=s["direction"],
+            metrics=list(s["metrics"]),
+            same_answer=None if s["same_answer"] else False,
         )
 
     def conclusion(self) -> str:
@@ -192,12 +159,6 @@ class ActivationPatching(Result):
             f"{number(row[self.lead] / row['share'])} {self.lead.replace('_', ' ')}{control}. "
             f"{int(m['findings'])} of {int(m['cells'])} cells differ from zero.{half}"
         )
-
-
-def _of(grid: Grid, metric: str) -> Grid:
-    found = grid.at(metric=metric)
-    assert isinstance(found, Grid)
-    return found
 
 
 def axis_of(grid: Grid, name: str) -> Axis | None:

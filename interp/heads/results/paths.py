@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.calls import asked_code
+from interp.heads.results.pairs import PairEffects, of_metric
 from interp.results.display import number
-from interp.results.grid import Grid
-from interp.results.result import Result
 
 LEVEL = 0.05
 RULE = 0.01  # |relative change| of a key head, Zhang et al.
@@ -24,7 +22,7 @@ FROZEN = {
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class PathPatching(Result):
+class PathPatching(PairEffects):
     """Effect of each sender along the direct path to each receiver, by answer digit.
 
     Args:
@@ -59,37 +57,10 @@ class PathPatching(Result):
         "random_scored": "mean effect of all senders there, what a random choice scores",
     }
 
-    effect: Grid
-    q: Grid
-    total: Grid
-    small_logits: float
-    chosen: pd.DataFrame
-    by_prompt: npt.NDArray[np.float32]
-    resampled: str
-
-    @property
-    def lead(self) -> str:
-        """The leading metric."""
-        return self.effect.axes[0].labels[0]
-
-    @property
-    def main(self) -> Grid:
-        """Effect in the leading metric."""
-        found = self.effect.at(metric=self.lead)
-        assert isinstance(found, Grid)
-        return found
-
     @property
     def frame(self) -> pd.DataFrame:
         """One row a cell: effect and bounds by metric, q."""
-        table = self.main.frame(self.lead)
-        for name in self.effect.axes[0].labels[1:]:
-            part = self.effect.at(metric=name)
-            assert isinstance(part, Grid)
-            columns = part.frame(name)
-            table = table.join(columns[[c for c in columns if c.startswith(name)]])
-        table["q"] = self.q.values.ravel()
-        return table
+        return self.cells().assign(q=self.q.values.ravel())
 
     @property
     def heads(self) -> npt.NDArray[np.bool_]:
@@ -101,21 +72,18 @@ class PathPatching(Result):
         values = self.main.values
         top = np.unravel_index(int(np.nanargmax(np.abs(values))), values.shape)
         total = self.total.at(metric=self.lead, answer_digit=self.main.axes[-1].labels[top[-1]])
-        first = self.chosen.iloc[0] if len(self.chosen) else {}
         out = {
             "largest_effect": float(values[top]),
             "largest_share": float(values[top]) / float(total),  # type: ignore[arg-type]
             "findings": float((self.q.values <= LEVEL).sum()),
             "cells": float((~np.isnan(values)).sum()),
             "heads_for_90_percent": self._concentrated(),
-            "chosen_scored": float(first.get("scored", np.nan)),
-            "random_scored": float(first.get("random", np.nan)),
+            **self.chosen_scores(),
             "small_logits": self.small_logits,
         }
         if "relative_logit" in self.effect.axes[0].labels and self.heads.any():
-            relative = self.effect.at(metric="relative_logit")
-            assert isinstance(relative, Grid) and relative.low is not None
-            assert relative.high is not None
+            relative = of_metric(self.effect, "relative_logit")
+            assert relative.low is not None and relative.high is not None
             over = np.abs(relative.values) > RULE
             sure = (relative.low > RULE) | (relative.high < -RULE)
             out["share_over_rule"] = float(over[self.heads].any(axis=(1, 2)).mean())
@@ -131,26 +99,16 @@ class PathPatching(Result):
         return float((np.searchsorted(along, 0.9) + 1) / len(size))
 
     @property
-    def interval(self) -> str:
-        return f"95 % bootstrap intervals over {self.resampled}"
-
-    @property
     def code(self) -> str:
         s = self.settings
-        own = ["corrupted=corrupted"] if s["swap"] == "given" else []
         receivers = list(s["receivers"])
-        options = {
-            "frozen": s["frozen"],
-            "receivers": None if receivers == ["logits"] else receivers,
-            "senders": None if s["senders"] is None else list(s["senders"]),
-            "direction": None if s["direction"] == "noise" else s["direction"],
-            "metrics": list(s["metrics"]),
-            "swap": None if s["swap"] == "given" else s["swap"],
-            "answers": s["answers"],
-            "prefix": None if s["prefix"] == "keep" else s["prefix"],
-        }
-        return asked_code(
-            self.model, s, "interp.heads.paths", *own, format=s["format"], **options, seed=self.seed
+        return self.pair_code(
+            "interp.heads.paths",
+            frozen=s["frozen"],
+            receivers=None if receivers == ["logits"] else receivers,
+            senders=None if s["senders"] is None else list(s["senders"]),
+            direction=None if s["direction"] == "noise" else s["direction"],
+            metrics=list(s["metrics"]),
         )
 
     def conclusion(self) -> str:

@@ -9,14 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from interp.results.calls import asked_code
+from interp.heads.results.pairs import OfPairs
 from interp.results.display import number
 from interp.results.grid import Grid
-from interp.results.result import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Screen(Result):
+class Screen(OfPairs):
     """Estimated effect of every node on the logit difference, beside exact effects of some.
 
     Args:
@@ -47,7 +46,6 @@ class Screen(Result):
     q: Grid
     checked: pd.DataFrame
     agreement: Mapping[str, Any]
-    resampled: str
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -59,26 +57,15 @@ class Screen(Result):
         return {k: float("nan") if v is None else float(v) for k, v in self.agreement.items()}
 
     @property
-    def interval(self) -> str:
-        return f"95 % bootstrap intervals over {self.resampled}"
-
-    @property
     def code(self) -> str:
         s = self.settings
-        own = ["corrupted=corrupted"] if s["swap"] == "given" else []
-        options = {
-            "kind": s["kind"],
-            "steps": s["steps"],
-            "direction": None if s["direction"] == "noise" else s["direction"],
-            "check": s["check"],
-            "swap": None if s["swap"] == "given" else s["swap"],
-            "answers": s["answers"],
-            "prefix": None if s["prefix"] == "keep" else s["prefix"],
-        }
-        return asked_code(
-            self.model, s, "interp.heads.screen", *own, format=s["format"], **options,
-            seed=self.seed,
-        )  # fmt: skip
+        return self.pair_code(
+            "interp.heads.screen",
+            kind=s["kind"],
+            steps=s["steps"],
+            direction=None if s["direction"] == "noise" else s["direction"],
+            check=s["check"],
+        )
 
     def conclusion(self) -> str:
         a, table = self.metrics, self.checked
