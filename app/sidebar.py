@@ -113,7 +113,12 @@ def choose_study(name: str, model: Model) -> Study:
     _say_refused("sample of size", "n", EACH if n is None else str(int(n)))
     _say_refused("seed", "seed", str(int(seed)))
     start = None
-    if found and form == found.format and found.start != found.trials["start"].iloc[0]:
+    if (
+        found
+        and found.fits
+        and form == found.format
+        and found.start != found.trials["start"].iloc[0]
+    ):
         start = found.start
     return Study(name, model.hash, str(task), form, None if n is None else int(n), int(seed), start)
 
@@ -176,8 +181,8 @@ def _choose_format(model: Model, task: str, found: Diagnosis | None) -> str:
     options = known or list(model.formats)
     if not model.card:
         options = [f"{options[0]}@{SHOTS}:0", *known, *(x for x in accepted if x not in known)]
-    if found is not None:
-        options = [found.format] * (found.fits and task == found.task) + list(accepted)
+    if found is not None and found.fits:
+        options = [found.format] * (task == found.task) + list(accepted)
     form = st.sidebar.selectbox(
         "Format",
         options,

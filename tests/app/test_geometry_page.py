@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import numpy as np
-import pytest
 from streamlit.testing.v1 import AppTest
 
 import interp
@@ -38,11 +37,6 @@ def chosen(at: AppTest) -> AppTest:
     return at
 
 
-@pytest.mark.xfail(
-    run=False,
-    strict=False,
-    reason="the page asks another sample than add:2 on a folder without a card",
-)
 def test_the_figure_is_the_librarys(explorer: AppTest, loaded: Any) -> None:
     at = chosen(opened(explorer, N))
     batch = loaded.prompts(problems("add:2", N, seed=SEED), format=FORMAT)
