@@ -1,4 +1,4 @@
-"""Write the golden set: `python -m tests.golden.make [OUT]`.
+"""Write the golden set: `python -m tests.golden.make [OUT]`; `--only NAME …` writes some anew.
 
 OUT/results/NAME/   a saved Result, and beside it
     code.txt        the call that makes it again
@@ -12,7 +12,7 @@ import argparse
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,16 @@ def make(out: Path, entries: Mapping[str, Callable[[], Result]] = ENTRIES) -> Pa
     return out
 
 
+def remake(out: Path, names: Sequence[str]) -> Path:
+    """Write the results of these entries anew, and leave the others as they are."""
+    with models_opened_once():
+        for name in names:
+            result = ENTRIES[name]()
+            shutil.rmtree(out / "results" / name, ignore_errors=True)
+            _write(result, out / "results" / name)
+    return out
+
+
 def about(result: Result, summary: Mapping[str, Any]) -> dict[str, Any]:
     """What golden.json says of a Result whose result.json is `summary`."""
     return {
@@ -75,4 +85,6 @@ def _json(path: Path, content: Any) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", nargs="?", type=Path, default=DATA)
-    print(make(parser.parse_args().out))
+    parser.add_argument("--only", nargs="+", choices=list(ENTRIES), metavar="NAME")
+    given = parser.parse_args()
+    print(remake(given.out, given.only) if given.only else make(given.out))

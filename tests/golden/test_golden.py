@@ -25,7 +25,10 @@ from tests.golden.subjects import models_opened_once, names
 
 # Of each number, and of the largest one beside it: float32 sums differ between processors.
 TOLERANCE = 1e-4
-DRAWN_FROM_THE_WHOLE = ("doctor", "agreement-of-probes", "over-series-of-probes")
+# Measured by the self-check as a share of the largest logit: rounding itself, another on each
+# processor. Equal where both are rounding.
+ROUNDING = ("metrics.difference", "difference")
+DRAWN_FROM_THE_WHOLE = ("agreement-of-probes", "over-series-of-probes")
 """Their code names a task, of which they drew training pairs too before `held_out` came."""
 _OWN_SETTINGS = ("seed", "n", "n_distinct", "task", "model")
 
@@ -63,16 +66,8 @@ def test_what_was_saved_loads(name: str) -> None:
     assert loaded.caption and repr(loaded)
 
 
-NOT_YET_REMADE = {
-    "doctor": "the saved diagnosis is of the search before its end was chosen on one half",
-    "selfcheck": "its difference is rounding, which is the processor's",
-}
-
-
 @pytest.mark.parametrize("name", ENTRIES)
 def test_its_code_gives_its_numbers(name: str, shared_models: None, tmp_path: Path) -> None:
-    if name in NOT_YET_REMADE:
-        pytest.xfail(NOT_YET_REMADE[name])
     path = folder(name)
     loaded = Result.load(path)
     written = (path / "code.txt").read_text(encoding="utf-8").strip()
@@ -207,6 +202,8 @@ def _close_arrays(found: Any, want: Any, name: str) -> list[str]:
     same = (found == want) | np.isnan(want)  # infinities too
     off = np.abs(np.where(same, 0, found - want)).max(initial=0)
     largest = np.abs(want[np.isfinite(want)]).max(initial=0)
+    if name in ROUNDING and max(largest, np.abs(found).max(initial=0)) <= TOLERANCE:
+        return []
     return (
         [] if off <= TOLERANCE * largest else [f"{name}: off by {off / largest:.1g} of the largest"]
     )
