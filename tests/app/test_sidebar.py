@@ -61,4 +61,4 @@ def test_the_ablation_page_of_a_language_model_has_its_figure(
     at = opened(model="smollm2", task="add:1", n=12)
     at = open_page(at, "ablation")
     assert not at.warning, [each.value for each in at.warning]
-    assert traces(at)
+    assert traces(at, "heatmap")

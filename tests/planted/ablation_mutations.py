@@ -28,10 +28,11 @@ def _layer_above(at: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _next_head(looking: Callable[..., Any]) -> Callable[..., Any]:
+    """Each head's lower neighbour looks in its place; the first head's upper one."""
+
     def moved(schedule: Schedule, layer: int) -> Any:
         heads = looking(schedule, layer)
-        count = 1 + max((head for _, head in schedule.heads or ((0, 1),)), default=1)
-        return None if heads is None else tuple((head + 1) % count for head in heads)
+        return None if heads is None else tuple(head - 1 if head else 1 for head in heads)
 
     return moved
 

@@ -74,9 +74,14 @@ def specimen(analysis: str) -> Any:
     if analysis in ("attention", "carry"):
         return subject("addition", FIRST_SEED, layers=3, digits=3)
     if analysis == "all_for_one":
-        # A layer must be left behind the transfer, or there is no later one to mistake for it.
+        # A layer must be left behind the transfer, or there is no later one to mistake for it; and
+        # a head that does not look, or all heads of a layer may look in each other's place.
         every = (subject("waiting", FIRST_SEED + i, layers=5, digits=1) for i in range(100))
-        return next(about for about in every if about.key.transfer_layers[-1] < 4)
+        return next(
+            about
+            for about in every
+            if about.key.transfer_layers[-1] < 4 and about.model.shape.n_heads > 2
+        )
     return subject("addition", FIRST_SEED, layers=3, digits=2, family="gpt2")
 
 

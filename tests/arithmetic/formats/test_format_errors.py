@@ -72,7 +72,7 @@ def test_a_format_that_cannot_write_the_task() -> None:
 
 
 def test_an_unknown_format() -> None:
-    with pytest.raises(InputError, match=r"no format 'plane'\. Formats: plain, padded"):
+    with pytest.raises(InputError, match=r"no format 'plane'; the nearest: plain, padded or "):
         format("plane")
 
 

@@ -153,6 +153,7 @@ def test_which_formats_write_what() -> None:
         "reversed",
         "reversed-answer",
         "modular",
+        "modular-pair",
     }
 
 
