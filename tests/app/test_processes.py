@@ -108,7 +108,8 @@ def test_every_command_that_writes_figures_is_tried() -> None:
     outs = [
         name for name in names if "out" in {p.name for p in group.get_command(None, name).params}
     ]
-    assert set(outs) - {"models", "convert", "train"} == {"dynamics", *(command for command, *_ in COMMANDS)} - {"geometry"}
+    tried = {command for command, *_ in COMMANDS} - {"geometry"}
+    assert set(outs) - {"models", "convert", "train"} == {"dynamics", *tried}
 
 
 HOSTILE = ("--log", "file.csv", "--l", "--h", "-h", "--help", "--version", "--logistro-level")
