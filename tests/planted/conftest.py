@@ -13,5 +13,5 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-PLANTED_SEED={case[1]}")
 def planted(request: Any) -> Subject:
-    """Every kind of planted model, each on three fresh seeds."""
+    """Every kind of planted model, each on every fresh seed."""
     return subject(*request.param)
