@@ -166,5 +166,5 @@ def test_gguf_cut_short(smollm2: interp.models.Model, tmp_path: Path) -> None:
 
 def test_list_names_the_language_model() -> None:
     frame = list_models()
-    assert list(frame["name"])[-1] == "smollm2"
+    assert [name for name in frame["name"] if name != "gemma3-270m"][-1] == "smollm2"
     assert frame["name"].is_unique

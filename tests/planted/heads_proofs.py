@@ -31,7 +31,7 @@ def prove_patching(subject: Subject) -> None:
 
     The direction matters where heads act together: a carry's head alone cannot restore an answer,
     but without it the answer is lost, whatever other answer takes its place: so the metric is the
-    right token's logit.
+    right token's probability. (Its logit differs more between prompts than by what is patched.)
     """
     key, asked = subject.key, problems(subject)
     found: dict[str, set[str]] = {"noise": set(), "denoise": set()}
@@ -39,10 +39,10 @@ def prove_patching(subject: Subject) -> None:
         for direction in found:
             result = heads.patch(
                 subject.model, asked, direction=direction, same_answer=False,
-                **options(subject, swap) | {"metrics": "logit"},
+                **options(subject, swap) | {"metrics": "probability"},
             )  # fmt: skip
             table = result.frame
-            large = table["logit"].abs() > NEGLIGIBLE * key.logit_scale
+            large = table["probability"].abs() > NEGLIGIBLE
             found[direction] |= set(table.loc[large & table["finding"], "node"])
             idle = table["node"].isin(names(key.distractors))
             assert not (large & idle).any(), "a distractor"
