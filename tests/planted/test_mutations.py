@@ -66,7 +66,9 @@ def specimen(analysis: str) -> Any:
     if analysis in ("accuracy", "explanation", "error_taxonomy"):
         return subject("careless", FIRST_SEED, layers=2, digits=3)
     if analysis in RELAYED:
-        return subject("relay", FIRST_SEED, layers=3)
+        # A head in the last layer, or the stream before that layer is the stream after it.
+        relays = (subject("relay", FIRST_SEED + i, layers=3) for i in range(100))
+        return next(x for x in relays if max(mover.layer for mover in x.key.movers) == 2)
     if analysis == "tokenisation":
         return subject("waiting", FIRST_SEED, layers=3, digits=2)
     if analysis == "tree":
