@@ -12,6 +12,7 @@ import probes
 from interp.arithmetic.formats import format
 from interp.arithmetic.problems import Problems
 from interp.errors import InputError, ModelError
+from interp.figures import export
 from interp.models.untrained import untrained
 from interp.planted.planted import build
 from interp.results.result import Result
@@ -264,7 +265,8 @@ def test_a_plan_says_how_much_may_be_spent(tmp_path: Path, monkeypatch: pytest.M
     assert fit_arguments(told, told.use[0])["memory"] == 7
 
 
-def test_a_scripted_run(tmp_path: Path) -> None:
+def test_a_scripted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "browser", lambda: None)  # no pictures: slow
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "model: add5\nn: 200\nprobe:\n  targets: ['carry[1]:real']\n  layers: [0]\n"
