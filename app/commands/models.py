@@ -14,18 +14,26 @@ from app.commands.watch import Watch
 if TYPE_CHECKING:
     import pandas as pd
 
+WIDE = 120  # columns of a terminal that every column of the table fits
+
 
 def models(out: Out = None) -> None:
-    """List the shipped models, with size, task, accuracy and weight hash."""
+    """List the shipped models, with size, task, accuracy and, where it fits, the weight hash."""
     with Watch("reading the cards"):
         import interp
 
         frame = interp.list_models()
-    Console().print(as_table(frame))
+    console = Console()
+    console.print(as_table(_narrow(frame) if console.width < WIDE else frame))
     if out is not None:
         from interp.results.atomic import write_atomic
 
         write_atomic(out / "table.csv", str(frame.to_csv(index=False)).encode())
+
+
+def _narrow(frame: pd.DataFrame) -> pd.DataFrame:
+    """What tells models apart, so that no number is cut; `--out` has it all."""
+    return frame[["name", "task", "format", "parameters", "accuracy"]]
 
 
 def as_table(frame: pd.DataFrame) -> Table:
@@ -35,7 +43,7 @@ def as_table(frame: pd.DataFrame) -> Table:
     for at, (name, dtype) in enumerate(frame.dtypes.items()):
         right = getattr(dtype, "kind", "O") in "iuf"
         justify: Literal["left", "right"] = "right" if right else "left"
-        table.add_column(str(name).replace("_", " "), justify=justify, no_wrap=at == 0)
+        table.add_column(str(name).replace("_", " "), justify=justify, no_wrap=at == 0 or right)
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -44,6 +52,8 @@ def as_table(frame: pd.DataFrame) -> Table:
 def _cell(value: Any) -> str:
     if value is None or value != value:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

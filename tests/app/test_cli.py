@@ -104,4 +104,5 @@ def test_models_are_named_in_full_in_a_narrow_terminal(
     assert run(monkeypatch, "models") == 0
     said = capsys.readouterr().out
     assert "mul5x1-reversed" in said
+    assert "…" not in said and "400,896" in said
     assert "smollm2-arith" in said
