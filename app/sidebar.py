@@ -15,8 +15,9 @@ import interp
 from app import calls, results
 from app.plain import plain
 from app.study import Study, checkpoints
+from interp.arithmetic.formats import format as written
 from interp.arithmetic.formats import format_names
-from interp.errors import nearest
+from interp.errors import ArithmoscopeError, nearest
 
 if TYPE_CHECKING:
     from interp.behaviour.results.doctor import Diagnosis
@@ -57,17 +58,23 @@ def choose_checkpoint(name: str) -> str:
     """Argument of `interp.load` for the final model or, if it has a series, one of its checkpoints.
     The choice applies to all pages."""
     steps = checkpoints(name)
-    if not steps:
-        return name
     end = "end"
+    if not steps:
+        _say_refused("checkpoint", "checkpoint", end)
+        _put_in_link("checkpoint", None)
+        return name
+    options: list[int | str] = [*steps, end]
+    linked = next((step for step in steps if str(step) == _in_link("checkpoint")), end)
+    st.session_state.setdefault(f"checkpoint {name}", linked)
     at = st.sidebar.select_slider(
         "Checkpoint",
-        [*steps, end],
-        value=end,
+        options,
         format_func=lambda step: step if step == end else f"{step:,}",
         key=f"checkpoint {name}",
         help="How many steps it had been trained for.",
     )
+    _say_refused("checkpoint", "checkpoint", str(at), [str(step) for step in options], other=False)
+    _put_in_link("checkpoint", None if at == end else str(at))
     return name if at == end else str(interp.checkpoints(name).folder(int(str(at))))
 
 
@@ -183,16 +190,39 @@ def _choose_format(model: Model, task: str, found: Diagnosis | None) -> str:
         options = [f"{options[0]}@{SHOTS}:0", *known, *(x for x in accepted if x not in known)]
     if found is not None and found.fits:
         options = [found.format] * (task == found.task) + list(accepted)
+    own, key = options[0], format_key(model, task)
+    asked = _in_link("format")
+    if asked is not None and (asked in options or _is_format(asked)):
+        st.session_state.setdefault(key, asked)
+    typed = st.session_state.get(key, own)
+    options += [typed] if typed not in options else []
     form = st.sidebar.selectbox(
         "Format",
         options,
-        key=format_key(model, task),
+        key=key,
         accept_new_options=True,
         help="How a problem is written for the model. NAME@2:0 puts two solved examples in front, "
         "drawn with seed 0 and never the problem itself; any number of them can be typed in. "
         "A template can be typed in too: {a}+{b}={c:reversed}.",
     )
+    _say_refused("format", "format", str(form), options, other=False)
+    _put_in_link("format", None if form == own else str(form))
     return str(form)
+
+
+def _is_format(name: str) -> bool:
+    try:
+        return written(name) is not None
+    except ArithmoscopeError:
+        return False
+
+
+def _put_in_link(key: str, value: str | None) -> None:
+    """Write what is chosen into the address, where no widget does; None takes it out."""
+    if value is None:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != value:
+        st.query_params[key] = value
 
 
 def _in_link(key: str) -> str | None:
@@ -207,8 +237,11 @@ def _in_link(key: str) -> str | None:
     return asked
 
 
-def _say_refused(what: str, key: str, shown: str, known: Sequence[str] = ()) -> None:
-    """Warn that the link's value does not exist, until another one is chosen."""
+def _say_refused(
+    what: str, key: str, shown: str, known: Sequence[str] = (), other: bool = True
+) -> None:
+    """Warn that the link's value does not exist, until another one is chosen. `other`: one that is
+    not known can be typed in elsewhere."""
     asked = _in_link(key)
     instead = st.session_state.setdefault(f"{key} instead", shown)
     if asked is None or asked == shown or shown != instead:
@@ -217,7 +250,7 @@ def _say_refused(what: str, key: str, shown: str, known: Sequence[str] = ()) -> 
     near = nearest(asked, known)
     words = f"There is no {what} {asked!r}, which the link asks for. Shown instead: {shown}."
     words += f" Nearest: {near}." if near else ""
-    words += f" A folder, .gguf file or Hub id goes with {OTHER!r}." if known else ""
+    words += f" A folder, .gguf file or Hub id goes with {OTHER!r}." if known and other else ""
     st.sidebar.warning(plain(words), icon=":material/link_off:")
 
 

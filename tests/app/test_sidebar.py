@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app import results
-from app.study import Study
+from app.study import Study, checkpoints
 from interp.catalogue import entry
 from tests.app.test_explorer import open_page, traces
 from tests.app.test_links_and_errors import opened
@@ -21,6 +21,28 @@ def test_the_task_follows_the_model() -> None:
     assert not at.exception and not at.warning
     study = at.session_state["study"]
     assert (study.task, study.format) == ("mod:113", "modular")
+
+
+def test_a_link_carries_format_and_checkpoint() -> None:
+    """What is chosen stands in the address, and the address opened anew is the same study."""
+    at = opened(model="mod113", n=8)
+    steps = checkpoints("mod113")
+    at.select_slider(key="checkpoint mod113").set_value(steps[1]).run()
+    assert dict(at.query_params)["checkpoint"] == str(steps[1])
+    again = opened(model="mod113", n=8, checkpoint=steps[1], format="padded")
+    assert not again.sidebar.warning
+    link = dict(again.query_params)
+    assert (link["checkpoint"], link["format"]) == (str(steps[1]), "padded")
+    study = again.session_state["study"]
+    assert (study.model, study.format) == (at.session_state["study"].model, "padded")
+
+
+def test_a_link_to_a_checkpoint_that_is_not_there_says_so() -> None:
+    at = opened(model="mod113", n=8, checkpoint=7, format="plane")
+    assert [word.value.partition(" Nearest")[0] for word in at.sidebar.warning] == [
+        "There is no checkpoint '7', which the link asks for. Shown instead: end.",
+        "There is no format 'plane', which the link asks for. Shown instead: modular.",
+    ]
 
 
 def test_without_a_number_the_page_takes_the_analysis_own() -> None:
