@@ -16,26 +16,36 @@ KINDS = (
     "ablation_grid",
     "ablation_score",
     "ablation_transfer",
+    "activation_patching",
     "agreement",
     "all_for_one",
     "approximation",
+    "attention_patterns",
+    "attention_tree",
     "behaviour",
     "cama_table",
+    "carry_verdict",
+    "circuit",
     "cookbook",
     "counterfactual_attribution",
+    "digit_circuits",
     "digit_losses",
+    "direct_attribution",
     "doctor",
     "error_explanation",
     "error_taxonomy",
+    "knock_out",
     "layer_removal",
     "logit_lens",
     "noisy_prefix",
     "one_hot_baseline",
     "over_series",
+    "path_patching",
     "probe_sweep",
     "probe_use",
     "prompt_search",
     "running_sums",
+    "screen",
     "selfcheck",
     "swap_example",
     "tokenisation",
@@ -139,6 +149,54 @@ ENTRIES: dict[str, Callable[[], Result]] = {
     "logit-lens-of-roles": _prompts(
         "attribution.logit_lens", name="mod113", roles=("eq",), seed=SEED
     ),
+    "direct": _prompts("attribution.direct", n=12, neurons=5, seed=SEED),
+    # heads
+    "patch": _prompts("heads.patch", name="mul5x1-reversed", n=8, seed=SEED),
+    "patch-of-values": _prompts(
+        "heads.patch",
+        name="mul5x1-reversed",
+        n=8,
+        kind="v",
+        roles=("b0", "eq"),
+        direction="noise",
+        metrics=("probability",),
+        swap="b0",
+        answers=("c0", "c2"),
+        prefix="recompute",
+        same_answer=False,
+        seed=SEED,
+    ),
+    "paths": _prompts("heads.paths", n=8, seed=SEED),
+    "paths-into-queries": _prompts(
+        "heads.paths", n=8, frozen="heads", receivers=("L1H0.q",), direction="denoise", seed=SEED
+    ),
+    "knockout": _prompts(
+        "heads.knockout", name="mul5x1-reversed", n=12, random_orders=3, seed=SEED
+    ),
+    "knockout-in-order": _prompts(
+        "heads.knockout",
+        name="mul5x1-reversed",
+        n=12,
+        by="resample",
+        order=("L0H2", "L0H0"),
+        random_orders=2,
+        only_right=False,
+        seed=SEED,
+    ),
+    "screen": _prompts("heads.screen", n=8, seed=SEED),
+    "circuit": _prompts("heads.circuit", name="mul5x1-reversed", n=8, seed=SEED),
+    "circuit-of-ones-own": _prompts(
+        "heads.circuit", name="mul5x1-reversed", n=8, nodes=("L0H2", "L0.mlp"), seed=SEED
+    ),
+    "attention": _prompts("heads.attention", n=8, layers=(0,), seed=SEED),
+    "digit-circuits": _prompts(
+        "heads.digit_circuits", n=40, layer=0, head=3, query="predicts(c1)", key="a1", seed=SEED
+    ),
+    "tree": _prompts(
+        "heads.tree", name="mul5x1-reversed", n=8, least_effect=0.05, resamples=3, seed=SEED
+    ),
+    "carry": _prompts("heads.carry", n=16, runs="asked", seed=SEED),
+    "carry-planted": _problems("heads.carry", "add5-reversed", "add:5", n=12, seed=SEED),
     # ablation
     "ablation-score": _prompts("ablation.evaluate", _CARRIES, seed=SEED),
     "ablation-score-read": _prompts(
