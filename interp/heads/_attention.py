@@ -143,7 +143,7 @@ def read_patterns(
     model.require_site("pattern")
     asked = tuple(queries or (f"predicts({role})" for role in batch.answer_roles))
     asked = tuple(dict.fromkeys(asked))
-    keys = tuple(role for role in batch.roles if role != "last")
+    keys = _in_print([role for role in batch.roles if role != "last"], batch)
     reads = [Read("pattern", layers, asked), Read("v", layers, keys)]
     done = run(
         model, batch, reads=reads, logits=None, memory=memory, cancel=cancel, progress=progress
@@ -161,6 +161,12 @@ def read_patterns(
         plain.append(by_role.numpy())
         weighted.append((product_ / product_.nansum(dim=-1, keepdim=True)).numpy())
     return Patterns(np.stack(plain, axis=1), np.stack(weighted, axis=1), asked, keys)
+
+
+def _in_print(roles: Sequence[str], batch: PromptBatch) -> tuple[str, ...]:
+    """Roles by their mean position: those that the first prompt lacks in their place too."""
+    at = {role: batch.find(role) for role in roles}
+    return tuple(sorted(roles, key=lambda role: float(at[role][at[role] >= 0].mean())))
 
 
 def _sizes(model: Model, v: torch.Tensor, layer: int) -> torch.Tensor:
@@ -199,12 +205,13 @@ def _scores(
         uniform = []
         for query in found.queries:
             at = batch.find(query)[:, None]
-            seen = (where >= 0) & (where <= at)
+            seen = ((where >= 0) & (where <= at))[at[:, 0] >= 0]
             uniform.append(((seen & mine).sum(axis=1) / seen.sum(axis=1)).mean())
         for name, values in (("plain", found.plain), ("weighted", found.weighted)):
             total = np.nansum(values[..., mine], axis=-1)
+            total[np.isnan(values).all(axis=-1)] = np.nan  # a prompt without this query
             low, high = mean_interval(total, groups, seed=seed)
-            grid = Grid(total.mean(axis=0), axes[:3], low, high).frame("score")
+            grid = Grid(_nanmean(total), axes[:3], low, high).frame("score")
             grid.insert(3, "weights", name)
             grid.insert(3, "attends_to", kind)
             grid["uniform"] = np.tile(uniform, len(grid) // len(uniform))
@@ -230,7 +237,7 @@ def _staircases(
             means = [_on(choose[layer, head], stairs[o]) for o in offsets]
             best = int(np.argmax(means))
             steps = stairs[offsets[best]]
-            values = np.stack([score[:, layer, head, q, k] for q, k in steps], axis=1).mean(axis=1)
+            values = _nanmean(np.stack([score[:, layer, head, q, k] for q, k in steps]))
             low, high = mean_interval(values[:, None], groups[scored_on], seed=seed)
             control = _shuffled(_nanmean(score[:, layer, head]), stairs, rng)
             rows.append(
@@ -240,7 +247,7 @@ def _staircases(
                     "operand": name,
                     "offset": offsets[best],
                     "steps": len(steps),
-                    "attention": float(values.mean()),
+                    "attention": float(np.nanmean(values)),
                     "attention_low": float(low[0]),
                     "attention_high": float(high[0]),
                     "shuffled": control[0],
@@ -279,7 +286,7 @@ def _stairs(found: Patterns, batch: PromptBatch) -> Iterator[tuple[str, dict[int
 
 
 def _on(pattern: Floats, steps: Steps) -> float:
-    return float(np.mean([pattern[q, k] for q, k in steps]))
+    return float(np.nanmean([pattern[q, k] for q, k in steps]))
 
 
 def _shuffled(

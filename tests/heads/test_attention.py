@@ -49,6 +49,20 @@ def test_patterns_are_those_of_the_module(case) -> None:
     assert np.allclose(operator["uniform"], 1 / 6)
 
 
+def test_prompts_that_lack_a_role_are_left_out_of_its_means(case) -> None:
+    """Sums of one or two digits, unpadded: c1 is in few of them."""
+    _, _, model, _, _ = case
+    problems = TASK.problems([3, 12, 4, 5], [4, 7, 1, 2])
+    found = interp.heads.attention(model, problems, format="plain", queries=["predicts(c1)"])
+    alone = interp.heads.attention(
+        model, TASK.problems([12, 12], [7, 7]), format="plain", queries=["predicts(c1)"]
+    )
+    assert found.plain.axis("key").labels[:3] == ("a1", "a0", "op")
+    np.testing.assert_allclose(found.plain.at(key="a1").values, alone.plain.at(key="a1").values)
+    for name in ("score", "uniform"):
+        np.testing.assert_allclose(found.scores[name], alone.scores[name])
+
+
 def test_digit_circuits_are_those_of_the_module(case) -> None:
     family, folder, model, batch, (patterns, _) = case
     layer, head, query, key = 2, 3, "predicts(c1)", "b1"
