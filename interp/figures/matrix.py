@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.figures.theme import INK
+from interp.figures.theme import ACCENT, GREY, INK, error_bars, signed_range
 
 _MAX_LABELLED = 160  # cells; above it the numbers are illegible
 _MAX_TICKS = 16
 _ACROSS = 3  # panels in a row
+
+Floats = npt.NDArray[np.float64]
 
 
 def heatmap(
@@ -122,3 +125,90 @@ def _short(value: float) -> str:
         return "~0"
     text = f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 1 else f"{value:.2f}"
     return text.replace("-", "−")
+
+
+def by_layer(
+    names: Sequence[str], values: npt.NDArray[np.float64]
+) -> tuple[list[str], list[str], npt.NDArray[np.float64]]:
+    """Columns (heads, then "MLP"), rows (layers) and `values` [nodes, …] of "L0H3" and "L0.mlp"
+    laid out there, [layers, heads, …]; NaN where there is no node. Other names are left out."""
+    places = {name: _place(name) for name in names}
+    known = [place for place in places.values() if place is not None]
+    layers = sorted({layer for layer, _ in known})
+    heads = sorted({head for _, head in known})
+    grid = np.full((len(layers), len(heads), *values.shape[1:]), np.nan)
+    for place, value in zip(places.values(), values, strict=True):
+        if place is not None:
+            grid[layers.index(place[0]), heads.index(place[1])] = value
+    columns = ["MLP" if head == _MLP else str(head) for head in heads]
+    return columns, [str(layer) for layer in layers], grid
+
+
+def node_at(layer: str, column: str) -> str:
+    """Name of the node in a row and column of `by_layer`: "L0H3", "L0.mlp"."""
+    return f"L{layer}.mlp" if column == "MLP" else f"L{layer}H{column}"
+
+
+def layer_panels(
+    names: Sequence[str],
+    digits: Sequence[str],
+    values: npt.NDArray[np.float64],
+    *,
+    unit: str,
+    found: npt.NDArray[np.bool_] | None = None,
+) -> tuple[go.Figure, int]:
+    """Heat maps of `values` [nodes, digits] by layer and head, a panel for each answer digit, the
+    nodes `found` framed; and the height of the plot."""
+    columns, rows, cells = by_layer(names, values)
+    framed = None if found is None else by_layer(names, found.astype(float))[2] == 1
+    shown = most_first(list(digits))
+    figure, down, across = panels(shown)
+    for i, digit in enumerate(shown):
+        where, row, col = list(digits).index(digit), i // across + 1, i % across + 1
+        figure.add_trace(
+            heatmap(
+                cells[..., where], columns, rows, scale=signed_range(cells),
+                bar={"title": {"text": unit, "side": "right"}, "x": 1.01},
+            ).update(showscale=i == 0),
+            row=row, col=col,
+        )  # fmt: skip
+        if framed is not None:
+            outline(figure, framed[..., where], row=row, col=col)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(type="category")
+    figure.update_yaxes(title="layer", col=1)
+    figure.update_xaxes(title="head", row=down)
+    figure.update_annotations(font={"size": 13})
+    return figure, down * max(180, min(22 * len(rows) + 60, 640))
+
+
+def by_digit(
+    digits: Sequence[str], lines: Mapping[str, tuple[Floats, Floats, Floats]], *, title: str
+) -> go.Figure:
+    """Values with their intervals by answer digit, most significant first. `lines`: name → value,
+    low and high [digits]; the first in the accent colour, its control grey."""
+    shown = most_first(list(digits))
+    order = [list(digits).index(digit) for digit in shown]
+    figure = go.Figure()
+    for i, (name, (value, low, high)) in enumerate(lines.items()):
+        colour, symbol = (GREY, "diamond-open") if i else (ACCENT, "circle")
+        figure.add_scatter(
+            x=shown, y=value[order], mode="markers", name=name,
+            error_y=error_bars(value[order], low[order], high[order], colour),
+            marker={"color": colour, "symbol": symbol, "size": 9},
+        )  # fmt: skip
+    figure.add_hline(y=0, line={"color": GREY, "width": 1, "dash": "dot"})
+    figure.update_xaxes(type="category", title="answer digit (index 0 least significant)")
+    figure.update_yaxes(title=title)
+    return figure
+
+
+_MLP = 10**6  # its column, behind every head
+
+
+def _place(name: str) -> tuple[int, int] | None:
+    """Layer and column of a head or MLP."""
+    found = re.fullmatch(r"L(\d+)(?:H(\d+)|\.mlp)", name)
+    if found is None:
+        return None
+    return int(found[1]), _MLP if found[2] is None else int(found[2])

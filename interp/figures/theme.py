@@ -8,6 +8,7 @@ digits 0–9      a cyclic scale, since 9 is next to 0
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -171,7 +172,7 @@ def _left(figure: go.Figure) -> int:
         if isinstance(label, str)
     ]
     labels += [str(label) for label in figure.layout.yaxis.ticktext or ()]
-    lines = [line for label in labels for line in label.split("<br>")]
+    lines = [re.sub("<[^>]*>", "", line) for label in labels for line in label.split("<br>")]
     size = figure.layout.yaxis.tickfont.size or 13
     title = 24 if figure.layout.yaxis.title.text else 0
     wanted = round(0.61 * size * max(map(len, lines), default=0)) + 12 + title

@@ -68,7 +68,9 @@ def knockout(
         asked, n, seed, format, held_out: as in `interp.heads.patch`.
         by: what replaces a removed head (above).
         order: heads in the order of their removal; None: by their own effect, the mean loss of the
-            right tokens' log-probability on the first half, largest first.
+            right tokens' log-probability on the first half, largest first. With an order, the
+            curve ends with its last head, and only its heads are also removed alone; the random
+            orders are of all heads.
         random_orders: number of random orders; their spread is the interval of the control.
         only_right: keep the prompts whose every answer token is the model's first choice, given the
             right ones before it; what is left is `n`.
@@ -95,7 +97,8 @@ def knockout(
     every = nodes_of(model.shape, "head")
     remove = _Removal(model, batch, first, second, by, seed, resources)
     ranked, losses = _ranked(model, remove, every, order, roles)
-    singles = remove.scores([(one,) for one in every], second, roles)
+    alone = every if order is None else ranked
+    singles = remove.scores([(one,) for one in alone], second, roles)
     steps = _steps(len(ranked))
     orders = [ranked, *_random(every, random_orders, seed)]
     removed = [tuple(o[:k]) for o in orders for k in steps]
@@ -128,7 +131,7 @@ def knockout(
             (Axis("removed", tuple(map(str, steps))), Axis("answer_digit", roles)),
             seed,
         ),
-        **_matrix(plain, singles.correct, every, part, roles, seed),
+        **_matrix(plain, singles.correct, alone, part, roles, seed),
         resampled=resampling(part.problems).over,
     )
 

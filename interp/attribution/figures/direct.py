@@ -5,8 +5,8 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from interp.attribution.results.direct import DirectAttribution
-from interp.figures.matrix import heatmap, most_first, signed_text
-from interp.figures.registry import renders
+from interp.figures.matrix import by_digit, heatmap, layer_panels, most_first, signed_text
+from interp.figures.registry import renders, shows
 from interp.figures.theme import frame, signed_range
 
 _MOST = 40  # components shown
@@ -34,9 +34,50 @@ def direct(result: DirectAttribution) -> go.Figure:
     return frame(
         figure,
         title="Which components write towards the right token?",
-        caption=f"{result.caption} · direct effect on the right token's logit minus that on "
-        "another prompt's (control)" + (f" · {left} smaller components not shown" if left else ""),
+        caption=_said(result) + (f" · {left} smaller components not shown" if left else ""),
         notes=result.notes[:1],
         verdict=result.verdict,
         height=max(260, 18 * len(names) + 60),
+    )
+
+
+@shows(DirectAttribution)
+def further(result: DirectAttribution) -> dict[str, go.Figure]:
+    """Effect beyond the control of heads and MLPs by layer, a panel for each answer digit."""
+    components, digits = (axis.labels for axis in result.effect.axes)
+    figure, height = layer_panels(components, digits, result.beyond, unit="logits")
+    return {
+        "heads": frame(
+            figure,
+            title="Which heads write towards the right token?",
+            caption=f"{_said(result)} · embeddings and biases not shown",
+            notes=result.notes[:1],
+            verdict=result.verdict,
+            height=height,
+        )
+    }
+
+
+def component_effects(result: DirectAttribution, component: str) -> go.Figure:
+    """Direct effect of one component by answer digit, beside its control."""
+    row = result.effect.axis("component").index(component)
+    shown = {}
+    for name, grid in (
+        ("right token", result.effect), ("another prompt's (control)", result.shuffled),
+    ):  # fmt: skip
+        assert grid.low is not None and grid.high is not None
+        shown[name] = (grid.values[row], grid.low[row], grid.high[row])
+    figure = by_digit(
+        result.effect.axis("answer_digit").labels, shown, title="direct effect (logits)"
+    )
+    return frame(
+        figure, title=f"Which right tokens does {component} write towards?",
+        caption=result.caption, notes=result.notes[:1], height=260, legend=True,
+    )  # fmt: skip
+
+
+def _said(result: DirectAttribution) -> str:
+    return (
+        f"{result.caption} · direct effect on the right token's logit minus that on another "
+        "prompt's (control)"
     )

@@ -18,6 +18,7 @@ from interp.results.result import Result
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class DirectAttribution(Result):
     """Direct effect of every component on the right token's logit, the final norm's scale held.
+    Figures: "figure", and "heads": heads and MLPs by layer.
 
     Args:
         effect: mean effect with interval, in logits; axes `component` ("embed", "L0H3",

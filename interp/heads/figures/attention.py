@@ -15,6 +15,7 @@ from interp.results.grid import Grid
 
 _MOST = 16  # panels
 _TITLE = "Where does each head look?"
+_READ = "rows: the position that predicts the digit (→); columns: the attended token"
 
 
 @renders(AttentionPatterns)
@@ -60,32 +61,61 @@ def _panels(result: AttentionPatterns, grid: Grid, title: str) -> go.Figure:
     for i, (layer, head) in enumerate(shown):
         part = grid.at(layer=layer, head=head)
         assert isinstance(part, Grid)
-        figure.add_heatmap(
-            z=part.values,
-            x=list(part.axis("key").labels),
-            y=[_short(query) for query in part.axis("query").labels],
-            coloraxis="coloraxis",
-            hovertemplate="%{y} looks at %{x}: %{z:.2f}<extra></extra>",
-            row=i // columns + 1,
-            col=i % columns + 1,
-        )
-    bar = {"thickness": 12, "outlinewidth": 0}
-    figure.update_layout(
-        coloraxis={"colorscale": MAGNITUDE, "cmin": 0, "cmax": top_value, "colorbar": bar}
-    )
-    figure.update_xaxes(type="category", tickangle=90, tickfont_size=9, dtick=1)
-    figure.update_yaxes(autorange="reversed", type="category", tickfont_size=9, dtick=1)
-    figure.update_annotations(font={"size": 12})
+        _pattern(figure, part, row=i // columns + 1, col=i % columns + 1)
+    _scaled(figure, top_value)
     queries = len(grid.axis("query").labels)
     return frame(
         figure,
         title=title,
-        caption=f"{result.caption} · rows: the position that predicts the digit (→); columns: the "
-        f"attended token{note}",
+        caption=f"{result.caption} · {_READ}{note}",
         notes=result.notes,
         verdict=result.verdict,
         height=max(220, rows * (18 * queries + 60)),
     )
+
+
+def one_head(result: AttentionPatterns, layer: str, head: str) -> go.Figure:
+    """Pattern of one head, query by key: its mean, and weighted by what each value writes."""
+    titles = ["mean attention", "weighted by what a value writes"]
+    figure = make_subplots(
+        cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles
+    )
+    rows = 0
+    for col, grid in enumerate((result.plain, result.weighted), 1):
+        part = grid.at(layer=layer, head=head)
+        assert isinstance(part, Grid)
+        rows = len(part.axis("query").labels)
+        _pattern(figure, part, row=1, col=col)
+    _scaled(figure, 1.0)
+    return frame(
+        figure,
+        title=f"Where does L{layer}H{head} look?",
+        caption=f"{result.caption} · {_READ}",
+        notes=result.notes,
+        height=max(200, 20 * rows + 80),
+    )
+
+
+def _pattern(figure: go.Figure, part: Grid, *, row: int, col: int) -> None:
+    figure.add_heatmap(
+        z=part.values,
+        x=list(part.axis("key").labels),
+        y=[_short(query) for query in part.axis("query").labels],
+        coloraxis="coloraxis",
+        hovertemplate="%{y} looks at %{x}: %{z:.2f}<extra></extra>",
+        row=row,
+        col=col,
+    )
+
+
+def _scaled(figure: go.Figure, top: float) -> None:
+    bar = {"thickness": 12, "outlinewidth": 0}
+    figure.update_layout(
+        coloraxis={"colorscale": MAGNITUDE, "cmin": 0, "cmax": top, "colorbar": bar}
+    )
+    figure.update_xaxes(type="category", tickangle=90, tickfont_size=9, dtick=1)
+    figure.update_yaxes(autorange="reversed", type="category", tickfont_size=9, dtick=1)
+    figure.update_annotations(font={"size": 12})
 
 
 def _short(query: str) -> str:

@@ -21,23 +21,25 @@ def carry_verdict(result: CarryVerdict) -> go.Figure:
     figure = make_subplots(
         cols=2,
         column_widths=[0.56, 0.44],
-        horizontal_spacing=0.1,
-        subplot_titles=("Answers by what operands and print say", "By cascade length"),
+        horizontal_spacing=0.16,
+        subplot_titles=("Operands against print", "By cascade length"),
     )
     _bars(figure, result.frame)
     _lengths(figure, result.by_length)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(barmode="stack", bargap=0.35)
-    figure.update_xaxes(title="share of answers", range=[0, 1], tickformat=".0%", col=1)
+    figure.update_xaxes(
+        title="share of answers", range=[0, 1], tickvals=[0, 0.5, 1], tickformat=".0%", col=1
+    )
     figure.update_yaxes(autorange="reversed", type="category", col=1)
-    figure.update_xaxes(title="columns in a row that sum to nine", dtick=1, col=2)
-    figure.update_yaxes(range=[-0.03, 1.04], tickformat=".0%", col=2)
+    figure.update_xaxes(title="columns that sum to nine", dtick=1, col=2)
+    figure.update_yaxes(range=[-0.03, 1.04], tickvals=[0, 0.5, 1], tickformat=".0%", col=2)
     read = "answer from the lowest digit" if result.least_first else "answer from the highest digit"
     return frame(
         figure,
         title="Does the carry come from the operands or from the digit just printed?",
-        caption=f"{result.caption} · {read} · solid: one digit forced, dotted: every printed digit "
-        "that the other carry would change",
+        caption=f"{result.caption} · {read} · rows: the carry that each says · solid: one "
+        "digit forced, dotted: every printed digit that the other carry would change",
         notes=result.notes,
         verdict=result.verdict,
         height=300,
@@ -65,7 +67,7 @@ def _bars(figure: go.Figure, table: pd.DataFrame) -> None:
                 x=[share],
                 y=[f"{row.kind}<br><span style='font-size:10px'>n = {row.n}</span>"],
                 orientation="h",
-                name="both, where they agree" if name == "both" else name,
+                name="both" if name == "both" else name,
                 legendgroup=name,
                 showlegend=name not in shown,
                 marker={"color": colour},
@@ -81,8 +83,8 @@ def _bars(figure: go.Figure, table: pd.DataFrame) -> None:
 
 def _kind(neighbour: str, forced: str, operands: int, said: int) -> str:
     if neighbour == "other":
-        return f"control, carry {operands}, " + ("forced" if forced != "none" else "as printed")
-    return f"operands say {operands}, print says {said}"
+        return f"control {operands}, " + ("forced" if forced != "none" else "as printed")
+    return f"operands {operands}, print {said}"
 
 
 def _lengths(figure: go.Figure, table: pd.DataFrame) -> None:

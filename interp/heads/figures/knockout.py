@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from interp.figures.matrix import heatmap, most_first, signed_text
+from interp.figures.matrix import by_digit, heatmap, layer_panels, most_first, signed_text
 from interp.figures.registry import renders, shows
 from interp.figures.theme import ACCENT, GREY, frame, signed_range, translucent
 from interp.heads.results.knockout import KnockOut
@@ -13,10 +13,10 @@ from interp.heads.results.knockout import KnockOut
 @renders(KnockOut)
 def knockout(result: KnockOut) -> go.Figure:
     """Exact accuracy by number of removed heads, in effect order and in random orders."""
-    curve, figure = result.curve, go.Figure()
+    curve, figure, given = result.curve, go.Figure(), result.settings["order"] is not None
     for name, label, colour in (
         ("random", "random orders (mean, 95 % of orders)", GREY),
-        ("accuracy", "in the order of effect", ACCENT),
+        ("accuracy", "in the order given" if given else "in the order of effect", ACCENT),
     ):
         x = curve["removed"]
         figure.add_scatter(
@@ -32,11 +32,13 @@ def knockout(result: KnockOut) -> go.Figure:
     figure.update_xaxes(title="heads removed")
     figure.update_yaxes(title="exact accuracy", range=[-0.02, 1.02])
     first = ", ".join(result.ranking["head"].head(6))
+    more = " …" if len(result.ranking) > 6 else ""
+    other = f"ranked on {result.settings['ranked_on']} other prompts"
+    ranked = "in the order given" if given else other
     return frame(
         figure,
         title="How many heads can be removed?",
-        caption=f"{result.caption} · replaced by {result.settings['by']}, ranked on "
-        f"{result.settings['ranked_on']} other prompts: {first} …",
+        caption=f"{result.caption} · replaced by {result.settings['by']}, {ranked}: {first}{more}",
         notes=result.notes,
         verdict=result.verdict,
         legend=True,
@@ -45,7 +47,7 @@ def knockout(result: KnockOut) -> go.Figure:
 
 @shows(KnockOut)
 def further(result: KnockOut) -> dict[str, go.Figure]:
-    """Loss of accuracy by head and subtask class, and by head and answer digit."""
+    """Loss of accuracy by head and subtask class, by head and answer digit, and by layer."""
     panels = {"digits": (result.digits, "answer_digit", "answer digit")}
     if result.subtasks is not None:
         panels["subtasks"] = (result.subtasks, "subtask", "subtask class")
@@ -70,8 +72,36 @@ def further(result: KnockOut) -> dict[str, go.Figure]:
         out[name] = frame(
             figure,
             title="What is each head needed for?",
-            caption=f"{result.caption} · one head at a time, replaced by {result.settings['by']}",
+            caption=_said(result),
             notes=result.notes,
             height=max(260, min(24 * len(heads) + 60, 900)),
         )
-    return out
+    return out | {"heads": _by_layer(result)}
+
+
+def head_losses(result: KnockOut, head: str) -> go.Figure:
+    """Accuracy lost without one head, by answer digit."""
+    grid, row = result.digits, result.digits.axis("head").index(head)
+    assert grid.low is not None and grid.high is not None
+    figure = by_digit(
+        grid.axis("answer_digit").labels,
+        {f"without {head}": (grid.values[row], grid.low[row], grid.high[row])},
+        title="accuracy lost",
+    )
+    return frame(
+        figure, title=f"Which answer digits is {head} needed for?", caption=_said(result),
+        notes=result.notes, height=260,
+    )  # fmt: skip
+
+
+def _by_layer(result: KnockOut) -> go.Figure:
+    heads, digits = (axis.labels for axis in result.digits.axes)
+    figure, height = layer_panels(heads, digits, result.digits.values, unit="accuracy lost")
+    return frame(
+        figure, title="Which heads are needed?", caption=_said(result), notes=result.notes,
+        verdict=result.verdict, height=height,
+    )  # fmt: skip
+
+
+def _said(result: KnockOut) -> str:
+    return f"{result.caption} · one head at a time, replaced by {result.settings['by']}"

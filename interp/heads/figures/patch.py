@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from interp.figures.matrix import heatmap, most_first, outline, panels, signed_text
+from interp.figures.matrix import by_digit, heatmap, most_first, outline, panels, signed_text
 from interp.figures.registry import renders, shows
 from interp.figures.theme import ACCENT, GREY, error_bars, frame, signed_range
 from interp.heads.results.patch import ActivationPatching
 from interp.results.display import number
+from interp.results.grid import Grid
 
 _TITLES = {
     "head": "heads", "q": "queries", "k": "keys", "v": "values", "pattern": "attention patterns",
@@ -53,18 +54,44 @@ def patch(result: ActivationPatching) -> go.Figure:
     figure.update_yaxes(type="category")
     figure.update_yaxes(title=y_title, col=1)
     figure.update_annotations(font={"size": 13})
-    direction = result.settings["direction"]
-    done = "clean into corrupted" if direction == "denoise" else "corrupted into clean"
-    places = "" if "role" in [axis.name for axis in result.main.axes] else ", at all positions"
     return frame(
         figure,
         title=f"Which {_TITLES[str(result.settings['kind'])]} carry the answer?",
-        caption=f"{result.caption} · {direction}: {done}{places}, operand changed: "
-        f"{result.settings['swap']} · framed: q ≤ 0.05 and above the noise floor "
+        caption=f"{_said(result)} · framed: q ≤ 0.05 and above the noise floor "
         f"({number(max(result.noise, result.floor))})",
         notes=result.notes[:1],
         verdict=result.verdict,
         height=down * max(180, min(22 * len(rows) + 60, 640)),
+    )
+
+
+def head_effects(result: ActivationPatching, head: str) -> go.Figure:
+    """Effect of one head, patched at all positions, by answer digit, beside its control."""
+    layer, index = head.removeprefix("L").split("H")
+    lines = {"patched": result.main} | (
+        {} if result.same_answer is None else {"same answer (control)": result.same_answer}
+    )
+    shown = {}
+    for name, grid in lines.items():
+        mine = grid.at(layer=layer, head=index)
+        assert isinstance(mine, Grid) and mine.low is not None and mine.high is not None
+        shown[name] = (mine.values, mine.low, mine.high)
+    figure = by_digit(
+        result.main.axis("answer_digit").labels, shown, title=f"mean effect ({_unit(result)})"
+    )
+    return frame(
+        figure, title=f"Which answer digits does {head} carry?", caption=_said(result),
+        notes=result.notes[:1], height=260, legend=len(shown) > 1,
+    )  # fmt: skip
+
+
+def _said(result: ActivationPatching) -> str:
+    direction = result.settings["direction"]
+    done = "clean into corrupted" if direction == "denoise" else "corrupted into clean"
+    places = "" if "role" in [axis.name for axis in result.main.axes] else ", at all positions"
+    return (
+        f"{result.caption} · {direction}: {done}{places}, operand changed: "
+        f"{result.settings['swap']}"
     )
 
 

@@ -14,7 +14,7 @@ from interp.heads.results.tree import ROUTES, AttentionTree
 
 _KIND = {"column": CATEGORIES[2], "carry": CATEGORIES[1], "extra": CATEGORIES[5]}
 _WORDS = {"column": "i + j = k", "carry": "i + j < k (its carry)", "extra": "i + j > k (extra)"}
-_TITLES = {"effect": "Edges whose cut lowers the answer", "attention": "Edges by attention alone"}
+_TITLES = {"effect": "By the effect of cuts", "attention": "By attention alone"}
 _COLUMN = {"digit": 0.0, "site": 1.0, "answer": 2.0}
 
 
@@ -45,17 +45,17 @@ def _one(result: AttentionTree, role: str) -> go.Figure:
         covered = "–" if row.coverage != row.coverage else f"{row.coverage:.0%}"
         random = "–" if row.chance != row.chance else f"{row.chance:.0%}"
         below.append(
-            f"{covered} of its column (random {random}), {row.extra} extra, stability "
-            f"{row.stability:.2f} (random {row.stability_random:.2f})"
+            f"{covered} of its column<br>random {random}, {row.extra} extra<br>"
+            f"stability {row.stability:.2f} (random {row.stability_random:.2f})"
         )
     titles = [_TITLES[route] for route in ROUTES]
     figure = make_subplots(cols=2, horizontal_spacing=0.06, subplot_titles=titles)
+    figure.update_annotations(font={"size": 12})
     most = sum(result.digits)
     for col, route in enumerate(ROUTES, 1):
         _draw(figure, result, route, [role], col=col, legend=col == 1)
         figure.update_xaxes(title=below[col - 1], title_font_size=11, col=col)
         most = max(most, len(_site_rows(result, [role], route)))
-    figure.update_annotations(font={"size": 12})
     return _framed(figure, result, f"What does {role} fetch, and from where?", 26 * most + 110)
 
 
@@ -63,7 +63,8 @@ def _framed(figure: go.Figure, result: AttentionTree, title: str, height: int) -
     figure.update_xaxes(
         range=[-0.35, 2.35],
         tickvals=list(_COLUMN.values()),
-        ticktext=["operand digits", "caches (site: products)", "answer digits"],
+        ticktext=["operands", "caches", "answer"],
+        tickangle=0,
         showline=False,
         ticks="",
     )
@@ -203,17 +204,24 @@ def _nodes(
     place: Mapping[tuple[str, str], float],
     where: Mapping[str, int],
 ) -> None:
-    position = {"digit": "middle left", "site": "top center", "answer": "middle right"}[kind]
     figure.add_scatter(
         x=[_COLUMN[kind]] * len(names),
         y=[place[kind, name] for name in names],
-        mode="markers+text",
+        mode="markers",
         marker={"size": 11, "color": PALE, "line": {"color": INK, "width": 1}},
-        text=list(labels),
-        textposition=position,
-        textfont={"size": 11},
         hoverinfo="skip",
         showlegend=False,
         cliponaxis=False,
         **where,
     )
+    side = {
+        "digit": {"xanchor": "right", "xshift": -8},
+        "site": {"yanchor": "bottom", "yshift": 6},
+        "answer": {"xanchor": "left", "xshift": 8},
+    }[kind]
+    # Annotations, since they alone have a ground: lines would cross the letters.
+    for name, label in zip(names, labels, strict=True):
+        figure.add_annotation(
+            x=_COLUMN[kind], y=place[kind, name], text=label, showarrow=False,
+            font={"size": 11}, bgcolor="rgba(255,255,255,0.85)", borderpad=0, **side, **where,
+        )  # fmt: skip

@@ -19,8 +19,8 @@ class KnockOut(Result):
     """Accuracy as heads are removed, and what each head alone is needed for.
 
     Heads are ranked on one half of the prompts; everything here is measured on the other half,
-    teacher-forced. Figures: "figure", the curve; "subtasks", the loss by head and subtask class (or
-    answer digit).
+    teacher-forced. Figures: "figure", the curve; "digits" and "subtasks", the loss by head and
+    answer digit or subtask class; "heads", by layer and head.
 
     Args:
         ranking: heads in the order of removal, with the loss of the right tokens' log-probability
@@ -28,7 +28,8 @@ class KnockOut(Result):
         curve: exact accuracy by number of removed heads, with interval; mean and 95 % range over
             random orders.
         by_digit: accuracy in effect order; axes `removed`, `answer_digit`.
-        digits: loss of accuracy without one head; axes `head`, `answer_digit`.
+        digits: loss of accuracy without one head; axes `head` (of a given order those in it),
+            `answer_digit`.
         subtasks: the same by subtask class (`interp.arithmetic.subtasks`); None for tasks without.
         subtask_counts: columns of each class among the prompts.
         resampled: what the intervals resample.
