@@ -25,6 +25,8 @@ def main() -> None:
         st.Page("views/model.py", title="Model", icon=":material/memory:", default=True),
         st.Page("views/behaviour.py", title="Behaviour", icon=":material/fact_check:"),
         st.Page("views/attribution.py", title="Attribution", icon=":material/grid_on:"),
+        st.Page("views/heads.py", title="Heads", icon=":material/hub:"),
+        st.Page("views/tree.py", title="Attention tree", icon=":material/account_tree:"),
         st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
         st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
         st.Page("views/geometry.py", title="Geometry", icon=":material/hexagon:"),

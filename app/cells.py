@@ -53,8 +53,18 @@ def clickable(figure: Figure) -> Figure:
     """Add squares over the cells of every heat map, with customdata (row, column)."""
     for trace in [trace for trace in figure.data if trace.type == "heatmap"]:
         figure.add_trace(_squares(trace))
+        _close(figure, trace.xaxis or "x", len(trace.x))
+        _close(figure, trace.yaxis or "y", len(trace.y))
     figure.update_layout(hoverdistance=REACH, clickmode="event+select", dragmode=False)
     return figure
+
+
+def _close(figure: Figure, name: str, count: int) -> None:
+    """End a category axis at its cells, where the squares would make room for themselves."""
+    axis = figure.layout[f"{name[0]}axis{name[1:]}"]
+    if axis.type == "category" and axis.range is None:
+        ends = (-0.5, count - 0.5)
+        axis.update(range=ends[::-1] if axis.autorange == "reversed" else ends, autorange=False)
 
 
 def _squares(trace: Heatmap) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from inspect import Parameter, signature
 from interp import catalogue
 
 ASKED = 2  # leading arguments of an analysis: the model and the prompts
-SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation, Probes and Geometry
+SHOWN = {  # by the pages named Model to Geometry in the navigation
     "models.tokenisation_report",
     "behaviour.accuracy",
     "behaviour.error_taxonomy",
@@ -18,6 +18,13 @@ SHOWN = {  # by the pages Model, Behaviour, Attribution, Ablation, Probes and Ge
     "attribution.counterfactual",
     "attribution.logit_lens",
     "attribution.swap_example",
+    "attribution.direct",
+    "heads.patch",
+    "heads.paths",
+    "heads.knockout",
+    "heads.attention",
+    "heads.tree",
+    "heads.carry",
     "ablation.evaluate",
     "ablation.grid",
     "ablation.removal",

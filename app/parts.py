@@ -25,10 +25,11 @@ def heading(title: str, asks: str) -> None:
     st.markdown(f"<p style='font-size:1.1rem;margin-top:-.6rem'>{asks}</p>", unsafe_allow_html=True)
 
 
-def chart(result: Result, key: str) -> tuple[str, ...] | None:
-    """Draw a Result; return the labels of the cell clicked last, row first."""
+def chart(result: Result, key: str, name: str | None = None) -> tuple[str, ...] | None:
+    """Draw a Result, or its figure of this name; return the labels of the cell clicked last, row
+    first."""
     event: Any = st.plotly_chart(
-        clickable(embedded(result.figure())),
+        clickable(embedded(result.figure(name))),
         theme=None,
         key=key,
         on_select="rerun",
@@ -40,18 +41,21 @@ def chart(result: Result, key: str) -> tuple[str, ...] | None:
     return tuple(str(part) for part in chosen[-1]) if chosen else None
 
 
-def below(result: Result, *, drawn: bool = True) -> None:
+def below(result: Result, *, drawn: bool = True, name: str | None = None) -> None:
     """Show verdict, caption and limits ("Does not show") under a figure."""
     if result.verdict:
         st.markdown(f"**{plain(result.verdict)}**")
-    st.caption(plain(caption(result.figure()) if drawn else result.caption))
+    st.caption(plain(caption(result.figure(name)) if drawn else result.caption))
     if result.notes:
         st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
 
 
-def take_away(result: Result, *, drawn: bool = True) -> None:
-    """Show the download drawer: figure in three formats, table, result.json and the call."""
-    html = ("figure.html", "HTML", partial(takeaway.figure, result, "html"))
+def take_away(
+    result: Result, *, drawn: bool = True, name: str | None = None, key: str = ""
+) -> None:
+    """Show the download drawer: figure in three formats, table, result.json and the call. `key`
+    sets apart two drawers of one kind of Result on a page."""
+    html = ("figure.html", "HTML", partial(takeaway.figure, result, "html", name))
     files: list[tuple[str, str, Callable[[], bytes]]] = [
         *([html] if drawn else []),
         ("table.csv", "Table", partial(takeaway.table, result)),
@@ -62,16 +66,16 @@ def take_away(result: Result, *, drawn: bool = True) -> None:
             st.caption(f"There is {NO_BROWSER}.")
         elif drawn:
             files = [
-                ("figure.png", "PNG", partial(takeaway.figure, result, "png")),
-                ("figure.svg", "SVG", partial(takeaway.figure, result, "svg")),
+                ("figure.png", "PNG", partial(takeaway.figure, result, "png", name)),
+                ("figure.svg", "SVG", partial(takeaway.figure, result, "svg", name)),
                 *files,
             ]
-        for column, (name, label, make) in zip(st.columns(len(files)), files, strict=True):
+        for column, (file, label, make) in zip(st.columns(len(files)), files, strict=True):
             column.download_button(
                 label,
                 data=make,
-                file_name=f"{result.analysis}-{name}",
-                key=f"{result.analysis} {name}",
+                file_name=f"{result.analysis}-{file}",
+                key=f"{key or result.analysis} {file}",
                 on_click="ignore",
                 width="stretch",
             )

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from interp.results.result import Result
 
 
-def figure(result: Result, kind: Literal["html", "png", "svg"]) -> bytes:
-    """The figure as a file.
+def figure(result: Result, kind: Literal["html", "png", "svg"], name: str | None = None) -> bytes:
+    """The figure, or the one of this name, as a file.
 
     Raises:
         BrowserError: for a picture without a browser, or where it fails.
     """
     from interp.figures.export import page, pictures
 
-    return page(result.figure()) if kind == "html" else pictures(result.figure(), [kind])[kind]
+    drawn = result.figure(name)
+    return page(drawn) if kind == "html" else pictures(drawn, [kind])[kind]
 
 
 def table(result: Result) -> bytes:
