@@ -54,7 +54,9 @@ def _one(result: AttentionTree, role: str) -> go.Figure:
     most = sum(result.digits)
     for col, route in enumerate(ROUTES, 1):
         _draw(figure, result, route, [role], col=col, legend=col == 1)
-        figure.update_xaxes(title=below[col - 1], title_font_size=11, col=col)
+        figure.update_xaxes(
+            title={"text": below[col - 1], "font": {"size": 10}, "standoff": 2}, col=col
+        )
         most = max(most, len(_site_rows(result, [role], route)))
     return _framed(figure, result, f"What does {role} fetch, and from where?", 26 * most + 110)
 
