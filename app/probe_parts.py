@@ -13,8 +13,8 @@ from app import jobs, parts, results
 from app.cells import caption, embedded
 from app.plain import plain
 from app.study import Study
+from interp.arithmetic.answers_if import answer_follows
 from interp.catalogue import entry
-from probes.counterfactual_answers import answer_follows
 from probes.figures.cell import measured, probe_cell
 from probes.figures.layers import score_by_layer
 from probes.figures.sweep import FLOW

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from interp.arithmetic.answers_if import answer_if
 from interp.arithmetic.problems import Problems
 from interp.engine._run import run, run_variants
 from interp.engine.interventions import Add, Rows
@@ -23,7 +24,7 @@ from interp.models.asking import expression
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 from interp.results.resampling import resampling
-from probes.counterfactual_answers import answer_if, named_role, new_values
+from probes.counterfactual_answers import named_role, new_values
 from probes.fitted import FittedProbe
 from probes.fitting import as_columns
 from probes.outcomes import Arms, differences, outcomes

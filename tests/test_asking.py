@@ -47,7 +47,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "layer": 0, "head": 0, "role": "predicts(c2)", "a": "a2", "b": "b2", "draws": 2,
     },
     "geometry.grid": {"units": 5, "knocked": 3, "draws": 1},
+    "heads.interchange": {"variable": "carry[1]", "layers": 1},
     "heads.knockout": {"random_orders": 2},
+    "heads.neurons": {"top": 2, "answers": "c3"},
     "probes.probe": {
         "targets": ("carry[1]",), "layers": (1,), "roles": "c2", "controls": ("shuffled",),
         "jobs": 1,

@@ -24,6 +24,7 @@ from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 
 HEAD_SITES = frozenset({"q", "k", "v", "z", "pattern"})
+NEURON_SITE = "mlp_post"
 NO_LAYER = -1  # the layer under which ln_final is kept
 
 
@@ -132,15 +133,18 @@ def _in_clean(batch: PromptBatch, clean: PromptBatch, edit: Edit) -> torch.Tenso
 
 
 def _check_heads(model: Model, what: Intervention) -> None:
-    if what.site not in HEAD_SITES:
+    if what.site not in (*HEAD_SITES, NEURON_SITE):
         raise InputError(
-            f"site {what.site!r} has no heads. Sites with heads: {', '.join(sorted(HEAD_SITES))}."
+            f"site {what.site!r} has no heads. Sites with heads: {', '.join(sorted(HEAD_SITES))}; "
+            f"of {NEURON_SITE!r}, heads= selects neurons."
         )
-    count = model.shape.n_kv_heads if what.site in ("k", "v") else model.shape.n_heads
-    for head in what.heads or ():
-        if not 0 <= head < count:
+    shape, one = model.shape, "neuron" if what.site == NEURON_SITE else "head"
+    counts = {"k": shape.n_kv_heads, "v": shape.n_kv_heads, NEURON_SITE: shape.d_mlp}
+    count = counts.get(what.site, shape.n_heads)
+    for index in what.heads or ():
+        if not 0 <= index < count:
             raise InputError(
-                f"head {head} does not exist: {what.site!r} has heads 0 to {count - 1}."
+                f"{one} {index} does not exist: {what.site!r} has {one}s 0 to {count - 1}."
             )
 
 

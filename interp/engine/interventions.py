@@ -1,7 +1,8 @@
 """Interventions as data: frozen, comparable, serialisable values.
 
-Each has a site, layers (None: all), roles (None: every position), heads (None: all) and, if needed,
-a source of new values. The engine applies a list of interventions in order.
+Each has a site, layers (None: all), roles (None: every position), heads (None: all; at `mlp_post`
+they are neurons) and, if needed, a source of new values. The engine applies a list of interventions
+in order.
 
 | value           | effect at the chosen places, x the activation, s the source's value            |
 | Replace         | x ← s                                                                          |

@@ -3,7 +3,9 @@ from ._carry import carry as carry
 from ._circuit import circuit as circuit
 from ._circuit import score_circuit as score_circuit
 from ._digit_circuits import digit_circuits as digit_circuits
+from ._interchange import interchange as interchange
 from ._knockout import knockout as knockout
+from ._neurons import neurons as neurons
 from ._patch import patch as patch
 from ._paths import paths as paths
 from ._screen import screen as screen

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.arithmetic.problems import Problems
-from interp.engine.interventions import Replace, selection
+from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources, Savings
 from interp.errors import InputError
@@ -172,22 +172,11 @@ class _Runs:
 
     def values(self, replaced: Sequence[Sequence[Node]]) -> Floats:
         """The metric with each set of nodes replaced."""
-        cells = {str(i): self._replace(nodes) for i, nodes in enumerate(replaced)}
+        cells = {str(i): self._donor.patches(nodes) for i, nodes in enumerate(replaced)}
         quiet = self.resources if len(replaced) > 1 else replace(self.resources, progress=None)
         return self._value(
             read_cells(self.model, self.found.clean, cells, self.found, self._read, quiet)
         )
-
-    def _replace(self, nodes: Sequence[Node]) -> tuple[Replace, ...]:
-        by_place: dict[tuple[str, int], list[Node]] = {}
-        for one in nodes:
-            by_place.setdefault((one.kind, one.layer), []).append(one)
-        made = []
-        for mine in by_place.values():
-            what = self._donor.patch(mine[0])
-            heads = None if what.heads is None else tuple(sorted(one.index for one in mine))
-            made.append(replace(what, heads=heads))
-        return tuple(made)
 
     def outside(self, kept: Sequence[Node]) -> list[Node]:
         """Every node that is not kept."""

@@ -94,7 +94,9 @@ def patch(
     """
     if kind not in KINDS or kind == "neuron":
         known = ", ".join(k for k in KINDS if k != "neuron")
-        raise InputError(f"no nodes of kind {kind!r} are patched: choose from {known}")
+        raise InputError(
+            f"no nodes of kind {kind!r} are patched: choose from {known}, or interp.heads.neurons"
+        )
     if direction not in get_args(Direction):
         raise InputError(f"unknown direction {direction!r}: choose denoise or noise")
     names = selection("roles", metrics) or ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -161,6 +161,18 @@ class Donor:
             roles=roles,
             heads=node.heads,
         )
+
+    def patches(self, nodes: Iterable[Node]) -> tuple[Replace, ...]:
+        """The interventions that patch some nodes at once, one for each site, layer and role."""
+        by_place: dict[tuple[Kind, int, str], list[Node]] = {}
+        for one in nodes:
+            by_place.setdefault((one.kind, one.layer, one.role), []).append(one)
+        made = []
+        for mine in by_place.values():
+            what = self.patch(mine[0])
+            heads = None if what.heads is None else tuple(sorted(one.index for one in mine))
+            made.append(replace(what, heads=heads))
+        return tuple(made)
 
     def _source(self, site: str, role: str) -> Rows:
         if (site, role) not in self._rows:

@@ -71,8 +71,8 @@ class Node:
 
     @property
     def heads(self) -> tuple[int, ...] | None:
-        """Heads, or key/value groups, of an intervention; None for a node that has none."""
-        return (self.index,) if self.kind in INDEXED and self.kind != "neuron" else None
+        """Heads, groups or neurons of an intervention; None for a node without an index."""
+        return (self.index,) if self.kind in INDEXED else None
 
     @property
     def name(self) -> str:

@@ -120,6 +120,11 @@ CASES = {
     "heads.paths": Case({}, ()),
     "heads.knockout": Case({}, ()),
     "heads.screen": Case({}, ()),
+    "heads.interchange": Case(
+        {"variable": "product[0,0]", "kind": "mlp", "only_right": False},
+        ("--variable", "product[0,0]", "--kind", "mlp", "--no-only-right"),
+    ),
+    "heads.neurons": Case({"top": 2}, ("--top", "2")),
     "heads.circuit": Case({}, ()),
     "heads.attention": Case({"layers": (0,)}, ("--layers", "0")),
     "heads.digit_circuits": Case({"layer": 0, "head": 1}, ("--layer", "0", "--head", "1"), n=120),

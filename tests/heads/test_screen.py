@@ -46,9 +46,9 @@ def test_integrated_gradients_sum_to_the_whole_change(toy: Any) -> None:
 def test_small_changes_are_exact(toy: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Towards a source that is nearly the run itself, estimates tend to the exact effects (Llama
     takes its softmax in float32, so the source cannot be nearer)."""
-    from interp.heads import _screen
+    from interp.heads import estimates
 
-    plain = _screen.read_plain
+    plain = estimates.read_plain
 
     def near(model: Any, batch: Any, found: Any, *args: Any) -> Any:
         readout, run = plain(model, batch, found, *args)
@@ -60,7 +60,7 @@ def test_small_changes_are_exact(toy: Any, kind: str, monkeypatch: pytest.Monkey
                 value.copy_(mine[key] + 2e-3 * (value - mine[key]))
         return readout, run
 
-    monkeypatch.setattr(_screen, "read_plain", near)
+    monkeypatch.setattr(estimates, "read_plain", near)
     found = interp.heads.screen(
         toy, TASK.sample(4, seed=1), kind=kind, swap="all", check=4, format=FORMAT
     )

@@ -11,13 +11,16 @@ import torch
 
 from interp.heads._circuit import _Runs
 from interp.heads._knockout import _Removal
-from interp.heads._screen import _Screen
 from interp.heads.cells import Donor
+from interp.heads.estimates import Estimates
+from interp.heads.exchanges import Exchanges
 from interp.heads.nodes import Node
 from interp.heads.pairs import Pairs
 from interp.heads.senders import Senders
 from tests.planted.mutations import Mutation
 
+_DIRECTIONS = "interp.heads.number_directions"
+_EXCHANGES = "interp.heads.exchanges"
 _SENDERS = "interp.heads.senders"
 Function = Callable[..., Any]
 
@@ -72,9 +75,45 @@ def _heads_rolled(summed: Function) -> Function:
     return lambda screen, products: np.roll(summed(screen, products), 1, axis=1)
 
 
+def _next_neuron(patches: Function) -> Function:
+    def patched(donor: Donor, nodes: Any) -> Any:
+        count = next(iter(donor._run.activations.values())).shape[-1]
+        return patches(donor, [replace(one, index=(one.index + 1) % count) for one in nodes])
+
+    return patched
+
+
+def _sides_swapped(streams: Function) -> Function:
+    other = {"input": "output", "output": "input"}
+    return lambda *args: {(other[s], la): x for (s, la), x in streams(*args).items()}
+
+
+def _another_source(swap: Function) -> Function:
+    def swapped(self: Any, cell: Node, predicted: bool, other: Any, *args: Any) -> Any:
+        return swap(self, cell, predicted, np.roll(other, 1), *args)
+
+    return swapped
+
+
+def _answers_kept(answer_if: Function) -> Function:
+    """The carry over the changed digit forgotten: only that digit moves."""
+
+    def answers(problems: Any, name: str, values: Any) -> Any:
+        own, moved = problems.answer.astype(np.int64), answer_if(problems, name, values)
+        moved[:, 1:] = own[:, 1:]
+        return moved
+
+    return answers
+
+
 HEADS = (
-    Mutation("screen", "the sign of noising forgotten", _Screen, "sign", _negated),
-    Mutation("screen", "estimates of the next head", _Screen, "_summed", _heads_rolled),
+    Mutation("interchange", "another source", Exchanges, "_swap", _another_source),
+    Mutation("interchange", "no carry in the prediction", _EXCHANGES, "answer_if", _answers_kept),
+    Mutation("neurons", "the next neuron patched", Donor, "patches", _next_neuron),
+    Mutation("neurons", "estimates of the next neuron", Estimates, "_summed", _heads_rolled),
+    Mutation("neurons", "input and output swapped", _DIRECTIONS, "_streams", _sides_swapped),
+    Mutation("screen", "the sign of noising forgotten", Estimates, "sign", _negated),
+    Mutation("screen", "estimates of the next head", Estimates, "_summed", _heads_rolled),
     Mutation("circuit", "the circuit replaced, the rest kept", _Runs, "outside", _inside_out),
     Mutation("circuit", "nothing replaced", _Runs, "outside", _nothing),
     Mutation("knockout", "the next head removed", _Removal, "_without", _next_removed),

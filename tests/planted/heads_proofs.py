@@ -138,3 +138,29 @@ def prove_screen(subject: Subject) -> None:
     assert found == names(key.movers), f"found {found}"
     idle = heads.screen(subject.model, problems(subject), kind="q", swap="a", **asked)
     assert (idle.frame["estimate"].abs() <= NEGLIGIBLE * key.logit_scale).all()
+
+
+def prove_interchange(subject: Subject) -> None:
+    """The first operand, swapped in where the relay holds it, gives the predicted answer in every
+    problem, and in no other head does; neither does it without a swap, or from a source with
+    another value. Along the planted direction it does too, along a random one it does not."""
+    key = subject.key
+    asked = {"variable": "a[0]", "seed": key.program.seed}
+    found = heads.interchange(
+        subject.model, problems(subject), kind="head", roles=["op", "eq"], **asked
+    )
+    (first, second) = (a for a in key.movers if a.brings == "a[0]")
+    want = {f"L{first.layer}H{first.head}@op", f"L{second.layer}H{second.head}@eq"}
+    table = found.cells.set_index("cell")
+    assert {*table.index[table["share"] == 1]} == want, f"{table['share']}"
+    assert (table.drop(list(want))["share"] < 0.5).all() and found.chosen in want
+    idle = [n for n in table.index if n.partition("@")[0] in names(key.distractors)]
+    assert (table.loc[idle, "share"] == 0).all()
+    m = found.metrics
+    assert (m["predicted"], m["same_value"]) == (1, 1)
+    assert (m["own"], m["no_swap"], m["wrong_source"]) == (0, 0, 0)
+    along = heads.interchange(
+        subject.model, problems(subject), kind="resid_post", roles="op", layers=first.layer,
+        along=key.direction("a at +"), **asked,
+    )  # fmt: skip
+    assert along.metrics["predicted"] == 1 and along.metrics["random_direction"] < 0.5

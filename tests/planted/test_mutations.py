@@ -16,6 +16,7 @@ from tests.planted import (
     carry_proofs,
     engine_proof,
     heads_proofs,
+    neuron_proofs,
     speaking_proofs,
     tree_proofs,
 )
@@ -33,8 +34,10 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "tokenisation": asking_proofs.prove_tokenisation,
     "all_for_one": ablation_proofs.prove_all_for_one,
     "circuit": heads_proofs.prove_circuit,
+    "interchange": heads_proofs.prove_interchange,
     "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
+    "neurons": neuron_proofs.prove_neurons,
     "paths": heads_proofs.prove_paths,
     "screen": heads_proofs.prove_screen,
     "accuracy": behaviour_proofs.prove_accuracy,
@@ -51,7 +54,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
 }
 SPEAKING = ("cookbook", "approximation")
 # On heads that write to the logits and into one another.
-RELAYED = ("circuit", "knockout", "patching", "paths", "screen")
+RELAYED = ("circuit", "interchange", "knockout", "patching", "paths", "screen")
 EVERY = (*MUTATIONS, *ASKING, *HEADS, *TREES)
 
 
@@ -61,7 +64,7 @@ def specimen(analysis: str) -> Any:
     by its proof, from a seed."""
     if analysis in SPEAKING:
         return FIRST_SEED
-    if analysis == "gradient":
+    if analysis in ("gradient", "neurons"):
         return subject("modular", FIRST_SEED, layers=3)
     if analysis in ("accuracy", "explanation", "error_taxonomy"):
         return subject("careless", FIRST_SEED, layers=2, digits=3)

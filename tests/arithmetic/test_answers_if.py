@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interp
-from interp.errors import InputError
-from probes.counterfactual_answers import (
+from interp.arithmetic.answers_if import (
     answer_follows,
     answer_if,
     keeps_sign,
     named_digit,
     value_range,
 )
+from interp.errors import InputError
 
 
 def _by_hand(a: list[int], b: list[int], columns: int, name: str, value: int) -> list[int]:
