@@ -26,7 +26,7 @@ def finish(result: Result, out: Path | None) -> None:
         console.print(escape(result.verdict))
     width = max(map(len, result.metrics), default=0)
     for name, value in result.metrics.items():
-        console.print(f"  {name:<{width}}  {number(value)}")
+        console.print(escape(f"  {name:<{width}}  {number(value)}"))
     if result.notes:
         console.print(f"[dim]Does not show {escape('; nor '.join(result.notes))}.[/dim]")
     if out is None:

@@ -164,7 +164,7 @@ def analysed(seen: Pass, direct: Floats | None, chosen: Choices) -> Analysed:
         rules=rules,
         neurons=_neuron_table(own),
         losses=loss_table(seen, direct, named, chosen),
-        measures=_shares(seen, own, named),
+        measures=_shares(seen, direct, own, named),
     )
 
 
@@ -207,6 +207,8 @@ def loss_table(
                 change = losses.kept if measure == "restricted" else losses.removed
                 x = change(seen.logits, group, bias_correction=corrected)
                 rows.append(_loss_row(x, "logits", measure, group, part, corrected, chosen))
+                x = losses.characters(seen.logits, group)[measure == "excluded"]
+                rows.append(_loss_row(x, "characters", measure, group, part, False, chosen))
             if direct is not None and seen.neurons is not None:
                 parts = losses.neuron_parts(seen.neurons, direct, list(keys))
                 x = parts[measure == "excluded"]
@@ -272,7 +274,9 @@ def _neuron_table(own: Clusters | None) -> pd.DataFrame:
     )
 
 
-def _shares(seen: Pass, own: Clusters | None, keys: Sequence[int]) -> list[dict[str, Any]]:
+def _shares(
+    seen: Pass, direct: Floats | None, own: Clusters | None, keys: Sequence[int]
+) -> list[dict[str, Any]]:
     p = seen.grid.p
     cosines = wave_cosines(seen.logits)
     index = np.array(keys, dtype=int) - 1
@@ -282,11 +286,13 @@ def _shares(seen: Pass, own: Clusters | None, keys: Sequence[int]) -> list[dict[
         _row("logits_explained", float((cosines[index] ** 2).sum()), chance=len(keys) / (p - 1)),
         _row("logits_explained_all", float((cosines**2).sum()), chance=(p // 2) / (p - 1)),
     ]
-    for name, rows_of in (("embedding", seen.embedding),):
-        spread = ((rows_of - rows_of.mean(axis=0)) ** 2).sum()
-        own_rows = basis(p)[np.isin(frequencies_of(p), keys)]
-        share = ((own_rows @ rows_of) ** 2).sum() / spread if spread > 0 else np.nan
-        rows.append(_row(f"{name}_explained", float(share), chance=len(own_rows) / (p - 1)))
+    for name, table in (("embedding", seen.embedding), ("unembedding", direct)):
+        if table is not None:
+            rows_of = table if name == "embedding" else table.T
+            spread = ((rows_of - rows_of.mean(axis=0)) ** 2).sum()
+            own_rows = basis(p)[np.isin(frequencies_of(p), keys)]
+            share = ((own_rows @ rows_of) ** 2).sum() / spread if spread > 0 else np.nan
+            rows.append(_row(f"{name}_explained", float(share), chance=len(own_rows) / (p - 1)))
     if own is not None and seen.neurons is not None:
         alive = own.frequency > 0
         one = np.where(alive, own.explained, 0.0) > ONE_FREQUENCY

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.errors import InputError
-from interp.geometry.spectra import Clusters, by_sum, power
+from interp.geometry.spectra import Clusters, by_difference, power
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,13 +41,11 @@ def wave_cosines(logits: Floats) -> Floats:
     """
     centred = logits - logits.mean(axis=2, keepdims=True)
     size = np.sqrt((centred**2).sum())
-    mean = by_sum(centred)  # [s, c]
-    p = len(mean)
+    p = len(logits)
     n = np.arange(p)
-    turned = mean[(n[:, None] + n) % p, n[None, :]].sum(axis=1)  # by s − c
     k = np.arange(1, p // 2 + 1)
     waves = np.cos(2 * np.pi * ((k[:, None] * n) % p) / p)
-    found = p * (waves @ turned)
+    found = p * (waves @ by_difference(centred))
     if size == 0:
         return np.full(len(k), np.nan)
     return np.asarray(found / (size * p * np.linalg.norm(waves, axis=1)))

@@ -8,6 +8,9 @@ cos(w_k(a + b)), sin(w_k(a + b)):
 
 x are the logits, as in the paper, or the neurons behind the activation function, mapped to logits
 by W_U W_out alone (Chughtai et al., arXiv 2302.03025): biases and the skip connection drop out.
+The same authors' repository also has characters: x are the logits centred over answers, and P is
+their projection on one direction a frequency, cos(w_k(a + b − c)).
+
 Published code and figures differ in split, bias correction and whether frequencies are removed one
 by one or together, so each is an argument.
 """
@@ -21,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interp.errors import InputError
-from interp.geometry.spectra import over_pairs, sum_waves
+from interp.geometry.spectra import by_difference, over_pairs, sum_waves
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -79,6 +82,21 @@ def neuron_parts(
     waves = over_pairs(sum_waves(neurons, frequencies) @ direct)
     whole = (neurons.reshape(p * p, -1).astype(float) @ direct).reshape(p, p, -1)
     return waves, whole - waves
+
+
+def characters(logits: Floats, frequencies: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Logits [p, p, p] on the characters cos(w_k(a + b − c)) alone, and without them; both are of
+    the logits centred over answers.
+
+    P(x) = Σ_k A_k cos(w_k(a + b − c)),  A_k = Σ x cos(w_k(a + b − c)) / Σ cos²(w_k(a + b − c))
+    """
+    centred = logits - logits.mean(axis=2, keepdims=True)
+    angle = 2 * np.pi / len(logits) * np.arange(len(logits))
+    waves = np.cos(np.atleast_1d(frequencies)[:, None] * angle)
+    own = (waves @ by_difference(centred)) / (len(logits) * (waves**2).sum(axis=1))
+    n = np.arange(len(logits))
+    found = over_pairs((own @ waves)[(n[:, None] - n) % len(logits)])
+    return found, centred - found
 
 
 def split_mask(train: npt.ArrayLike | None, p: int) -> Mask | None:

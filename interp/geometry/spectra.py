@@ -129,6 +129,13 @@ def by_sum(x: npt.ArrayLike) -> Floats:
     return np.asarray((out / p).reshape(p, *values.shape[2:]))
 
 
+def by_difference(logits: Floats) -> Floats:
+    """Sum over answers of the mean logit of each residue a + b − c: [p, p, p] → [p]."""
+    mean = by_sum(logits)
+    n = np.arange(len(mean))
+    return np.asarray(mean[(n[:, None] + n) % len(mean), n[None, :]].sum(axis=1))
+
+
 def sum_waves(x: npt.ArrayLike, frequencies: npt.ArrayLike) -> Floats:
     """The part of x [p, p, …] along cos(w_k(a + b)) and sin(w_k(a + b)), summed over k.
 

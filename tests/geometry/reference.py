@@ -69,6 +69,19 @@ def loss(logits, mask=None):
     return sum(found) / len(found)
 
 
+def characters(logits, keys):
+    """Projection of the logits, centred over answers, on cos(w_k(a + b − c))."""
+    p = len(logits)
+    centred = logits - logits.mean(axis=2, keepdims=True)
+    out = np.zeros_like(centred)
+    a, b, c = np.indices(centred.shape)
+    for k in keys:
+        wave = np.cos(2 * np.pi * k * (a + b - c) / p)
+        wave /= np.linalg.norm(wave)
+        out += wave * (wave * centred).sum()
+    return out, centred - out
+
+
 def logit_cosine(logits, k):
     p = len(logits)
     x, y = [], []

@@ -81,6 +81,23 @@ def test_neuron_parts_add_up(rng):
     assert np.allclose(kept, reference.trig(h, (2,)) @ w, atol=1e-5)
 
 
+@pytest.mark.parametrize("p", [7, 8])
+def test_characters_keep_one_direction_a_frequency(rng, p):
+    x = rng.standard_normal((p, p, p))
+    for got, want in zip(
+        losses.characters(x, (1, 3)), reference.characters(x, (1, 3)), strict=True
+    ):
+        assert np.allclose(got, want)
+    kept = losses.characters(x, (1,))[0]
+    assert np.allclose(
+        (kept**2).sum(),
+        (
+            key_frequencies.wave_cosines(x)[0] ** 2
+            * ((x - x.mean(axis=2, keepdims=True)) ** 2).sum()
+        ),
+    )
+
+
 def test_cosines_with_waves_of_the_answer(rng):
     x = rng.standard_normal((7, 7, 7))
     found = key_frequencies.wave_cosines(x)

@@ -107,6 +107,11 @@ def test_losses_are_the_references(planted, result):
     assert found.loss("excluded") == pytest.approx(
         reference.loss(seen.logits - waves, mask), rel=1e-6
     )
+    alone, rest = reference.characters(seen.logits, found.keys)
+    assert found.loss("restricted", "characters") == pytest.approx(reference.loss(alone), rel=1e-6)
+    assert found.loss("excluded", "characters") == pytest.approx(
+        reference.loss(rest, mask), rel=1e-6
+    )
     each = found.losses[
         (found.losses["measure"] == "excluded") & (found.losses["where"] == "logits")
     ]

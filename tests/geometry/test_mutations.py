@@ -48,7 +48,7 @@ def _differences(by_sum):
 
 
 MUTATIONS = (
-    ("a − b for a + b in the logits", "key_frequencies", "by_sum", _differences),
+    ("a − b for a + b in the logits", "key_frequencies", "by_difference", _differences),
     ("a − b for a + b in the losses", "spectra", "by_sum", _differences),
     ("a neighbouring frequency", "spectra", "frequencies_of", lambda f: lambda p: np.roll(f(p), 2)),
     ("kept for removed", "losses", "removed", lambda f: lambda x, k, **o: x - 0 * f(x, k, **o)),

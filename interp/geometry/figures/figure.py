@@ -53,7 +53,7 @@ def figure(result: RegularFigure) -> go.Figure:
                 }
                 for x, t in zip("xyz", titles, strict=True)
             },
-            "camera": {"eye": {"x": 1.5, "y": 1.2, "z": 0.9}},
+            "camera": {"eye": {"x": 1.38, "y": 1.1, "z": 0.83}},
         },
     )  # fmt: skip
     s = result.settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -13,6 +15,7 @@ _NAMES = (
     *("helix", "PCA of the activation", "circle", "polynomial"),
     *("helix, values permuted", "activation"),
 )
+_TICKS = 12
 _COLOUR = dict(zip(_NAMES, (*CATEGORIES[:4], GREY, CATEGORIES[5]), strict=True))
 
 
@@ -22,12 +25,12 @@ def helix(result: HelixFit) -> go.Figure:
     plot = go.Figure()
     for i, (name, own) in enumerate(result.fits.groupby("fit", sort=False)):
         _line(plot, own, "r2_test", str(name), i)
-    plot.update_xaxes(title=f"{result.settings['site']} of layer")
+    plot.update_xaxes(title=f"{result.settings['site']} of layer", **_whole(result.fits["layer"]))
     low = float(result.fits["r2_test"].min())
     plot.update_yaxes(title="R² on held-out values", range=[max(-1.0, min(low, 0)) - 0.05, 1.02])
     return frame(
         plot,
-        title=f"Is the operand {result.settings['operand']} a helix?",
+        title=f"Is the number {result.settings['operand']} a helix?",
         caption=f"{result.caption} · {result.settings['columns']} columns each; the PCA sees the "
         "held-out activation",
         notes=result.notes[:1],
@@ -55,7 +58,7 @@ def _circles(result: HelixFit) -> go.Figure:
             marker={"symbol": SYMBOLS[i]},
         )  # fmt: skip
     plot.add_hline(y=0.1, line={"dash": "dot", "color": GREY})
-    plot.update_xaxes(title="layer")
+    plot.update_xaxes(title="layer", **_whole(result.circles["layer"]))
     plot.update_yaxes(title="last digits read right", range=[0, 1.02])
     return frame(
         plot,
@@ -71,7 +74,7 @@ def _patched(result: HelixFit) -> go.Figure:
     plot = go.Figure()
     for i, (name, own) in enumerate(result.patched.groupby("patched", sort=False)):
         _line(plot, own, "logit_difference", str(name), i)
-    plot.update_xaxes(title="layer")
+    plot.update_xaxes(title="layer", **_whole(result.patched["layer"]))
     plot.update_yaxes(title="logit difference", zeroline=True, zerolinecolor=GREY)
     n = int(result.patched["n"].iloc[0])
     distinct = int(result.patched["n_distinct"].iloc[0])
@@ -84,6 +87,11 @@ def _patched(result: HelixFit) -> go.Figure:
         height=360,
         legend=True,
     )
+
+
+def _whole(layers: pd.Series) -> dict[str, Any]:
+    """Ticks at whole layers alone."""
+    return {"dtick": 1} if layers.nunique() <= _TICKS else {}
 
 
 def _line(plot: go.Figure, own: pd.DataFrame, column: str, name: str, i: int) -> None:

@@ -36,6 +36,7 @@ def minkowski(result: MinkowskiSum) -> go.Figure:
         )
     plot.update_xaxes(title="PC1")
     plot.update_yaxes(title="PC2", col=1)
+    _number_key(plot, int(table[["a", "b"]].to_numpy().max()) + 1)
     who = "all heads" if s["head"] < 0 else f"head {s['head']}"
     return frame(
         plot,
@@ -44,7 +45,18 @@ def minkowski(result: MinkowskiSum) -> go.Figure:
         notes=result.notes,
         verdict=result.verdict,
         height=340,
+        legend=True,
     )
+
+
+def _number_key(plot: go.Figure, q: int) -> None:
+    """The colours of the numbers; above ten of them, of every tenth part."""
+    palette = colours(q)
+    for v in range(0, q, max(1, q // 10)):
+        plot.add_scatter(
+            x=[None], y=[None], mode="markers", name=str(v),
+            marker={"color": palette[v], "size": 9}, row=1, col=1,
+        )  # fmt: skip
 
 
 @shows(MinkowskiSum)

@@ -45,10 +45,11 @@ def modular(result: ModularAnalysis) -> go.Figure:
         )  # fmt: skip
         figure.update_yaxes(title={"text": _AXES[rule], "font": {"size": 11}}, row=row, col=col)
         figure.update_xaxes(title="frequency k", row=row, col=col)
+    figure.update_annotations(font={"size": 13})
     return frame(
         figure,
         title="By which waves does it add?",
-        caption=f"{result.caption} · coloured: kept by the rule; dotted: its threshold",
+        caption=f"{result.caption} · coloured: kept by the rule; dashed line: its threshold",
         notes=result.notes[:1],
         verdict=result.verdict,
         height=560,
@@ -71,8 +72,14 @@ def _title(result: ModularAnalysis, rule: str) -> str:
     keys = row["keys"].split()
     said = f"keys {row['keys']}" if 0 < len(keys) <= 8 else f"{len(keys)} keys"
     margin = row["margin"]
-    known = "no other" if np.isinf(margin) else f"margin {margin:.3g}" if margin == margin else ""
+    known = "no other" if np.isinf(margin) else f"margin {_rounded(margin)}"
+    known = known if margin == margin else ""
     return f"{rule}: {said}{', ' + known if known else ''}"
+
+
+def _rounded(margin: float) -> str:
+    """Three digits, thousands in full: 3.79, 1,390."""
+    return f"{margin:,.0f}" if margin >= 100 else f"{margin:.3g}"
 
 
 def _neurons(result: ModularAnalysis) -> go.Figure:

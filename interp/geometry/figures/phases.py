@@ -66,13 +66,14 @@ def _shade(figure: go.Figure, result: ModularPhases) -> None:
     first, second, third = result.bounds
     end = float(result.steps["step"].iloc[-1])
     edges = [0.0, first, second, third if third == third else end]
-    for name, left, right, colour in zip(_PHASES, edges, edges[1:], CATEGORIES[4:7], strict=False):
+    bands = zip(_PHASES, edges, edges[1:], CATEGORIES[4:7], strict=False)
+    for line, (name, left, right, colour) in enumerate(bands):
         if right > left:
             figure.add_vrect(
                 x0=left, x1=right, fillcolor=translucent(colour, 0.12), line_width=0, row="all",
                 col=1, layer="below",
             )  # fmt: skip
             figure.add_annotation(
-                x=(left + right) / 2, y=1, yref="paper", yanchor="bottom", text=name,
-                showarrow=False, font={"size": 11, "color": GREY},
+                x=left, y=1, yref="paper", xanchor="left", yanchor="bottom", text=name,
+                yshift=14 * (line % 2), showarrow=False, font={"size": 11, "color": GREY},
             )  # fmt: skip

@@ -150,5 +150,7 @@ class RegularFigure(Result):
             f"{number(100 * metrics['followed'])} % of the changed answer digits follow a move "
             f"along it, {number(100 * metrics['followed_random'])} % a random displacement"
         )
-        label = "it is read" if self.used else "no causal effect is shown at every step"
+        label = "no causal effect is shown at every step"
+        if self.used:
+            label = "it is read" if regular else "the place is read, but has no such figure"
         return f"{shape}; {said}: {label}."

@@ -22,7 +22,9 @@ PUBLISHED = pd.DataFrame(
         ("logits_explained_all", 0.95, "2301.05217"),
         ("logits_explained_all", 0.9756, "its repository's run with weight decay 0.1"),
         ("logits_explained_all", 0.9685, "2302.03025, seed 1"),
+        ("logits_explained_all", 0.9670, "2302.03025, seed 2"),
         ("logits_explained_all", 0.9521, "2302.03025, seed 3"),
+        ("logits_explained_all", 0.9793, "2302.03025, seed 4"),
         ("distance_irrelevance", 0.8483, "2306.17844, model B (Clock)"),
         ("distance_irrelevance", 0.1717, "2306.17844, model A (Pizza)"),
         ("gradient_symmetricity", 0.3336, "2306.17844, model B (Clock)"),
@@ -49,8 +51,8 @@ class ModularAnalysis(Result):
         keys: key frequencies that shares and losses use, strongest first.
         rules: rule, frequency, strength, threshold, kept (`interp.geometry.key_frequencies`).
         neurons: neuron, frequency (−1: constant), explained (share of its variance).
-        losses: where ("logits", "neurons"), measure ("full", "restricted", "excluded"),
-            frequencies, split, bias_correction, loss in nats.
+        losses: where ("logits", "neurons", "characters"; `interp.geometry.losses`), measure
+            ("full", "restricted", "excluded"), frequencies, split, bias_correction, loss in nats.
         measures: measure, value, error (standard error), chance (what the control gives), n.
         correct: the right answer's logit [s = a + b, d = a − b].
     """
@@ -69,6 +71,7 @@ class ModularAnalysis(Result):
         "cos(w(a + b − c)) of the key frequencies",
         "logits_explained_all": "the same along the waves of every frequency",
         "embedding_explained": "share of the token embeddings' variance at the key frequencies",
+        "unembedding_explained": "share of the variance of W_U W_out at the key frequencies",
         "neurons_one_frequency": "share of neurons with over 85 % of their variance explained by "
         "one frequency",
         "neurons_dead": "share of neurons that are constant over all pairs",
@@ -81,6 +84,8 @@ class ModularAnalysis(Result):
         "excluded_loss": "loss without the key waves, at the logits, nats",
         "restricted_loss_neurons": "loss of the key waves alone, at the neurons, nats",
         "excluded_loss_neurons": "loss without the key waves, at the neurons, nats",
+        "restricted_loss_characters": "loss of cos(w(a + b − c)), key frequencies alone, nats",
+        "excluded_loss_characters": "loss of the logits without them, nats",
         "distance_irrelevance": "mean over a − b of the spread over a + b of the right logit, over "
         "the whole spread",
         "gradient_symmetricity": "mean cosine of the gradients at the two operands",
@@ -163,6 +168,8 @@ class ModularAnalysis(Result):
             "excluded_loss": self.loss("excluded"),
             "restricted_loss_neurons": self.loss("restricted", "neurons"),
             "excluded_loss_neurons": self.loss("excluded", "neurons"),
+            "restricted_loss_characters": self.loss("restricted", "characters"),
+            "excluded_loss_characters": self.loss("excluded", "characters"),
         }
 
     @property
