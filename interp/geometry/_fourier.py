@@ -33,11 +33,14 @@ from interp.geometry.classes import (
     number_roles,
 )
 from interp.geometry.fits import (
+    Fit,
     Null,
     cumulative,
     exceed,
     fit,
     null_of,
+    resampled_prompts,
+    resampled_rows,
     strongest,
     wave_shares,
 )
@@ -59,6 +62,7 @@ MEANS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_pos
 DIGIT_FREQUENCIES = (1, 2, 5)
 SELECTED = 5  # frequencies where none are named and the numbers are no digits
 _LEVEL = 0.95
+_ROW_SAMPLES, _PROMPT_SAMPLES = 400, 100  # of the bootstrap
 
 
 class Table(NamedTuple):
@@ -69,7 +73,8 @@ class Table(NamedTuple):
     role: str
     classes: Classes
     rows: Floats
-    noise: float
+    noise: float = 0.0
+    activation: Floats | None = None  # [n, columns], of the prompts that the rows are means of
 
 
 @shows_progress
@@ -115,7 +120,7 @@ def fourier(
     wanted = _objects(objects)
     found, left_out = _roles(batch, roles)
     tables = _tables(model, batch, wanted, layers, found, memory, cancel, progress)
-    places, waves = _fitted(list(tables), frequencies, permutations, seed, cancel)
+    places, waves = _fitted(tables, frequencies, permutations, seed, cancel)
     return FourierFits(
         model=batch.model,
         task=batch.problems.task.name,
@@ -185,7 +190,7 @@ def _tables(
         role = operands[0]
         seen = run(model, batch, reads=[("resid_pre", 0, (role,))], logits=None, memory=memory)
         means, _ = class_means(as_array(seen.activations["resid_pre", 0][:, 0]), roles[role])
-        yield Table("embedding", -1, role, roles[role], means.T, 0.0)
+        yield Table("embedding", -1, role, roles[role], means.T)
     if answers:
         yield from _answer_weights(model, batch, wanted, answers[0], roles, memory, cancel)
     if "logits" in wanted and answers:
@@ -201,7 +206,6 @@ def _tables(
                 role,
                 roles[role],
                 unembedded(model, as_array(stream[:, i]), tokens),
-                0.0,
             )
     sites = [name for name in wanted if name in MEANS]
     for site in sites:
@@ -212,8 +216,9 @@ def _tables(
         )
         for (_, layer), values in seen.activations.items():
             for i, role in enumerate(roles):
-                means, noise = class_means(as_array(values[:, i]), roles[role])
-                yield Table(site, layer, role, roles[role], means.T, noise)
+                own = as_array(values[:, i])
+                means, noise = class_means(own, roles[role])
+                yield Table(site, layer, role, roles[role], means.T, noise, own)
 
 
 def _answer_weights(
@@ -229,36 +234,36 @@ def _answer_weights(
     if "unembedding" in wanted:
         tokens = class_tokens(batch, roles[role])
         rows = unembedded(model, np.eye(model.shape.d_model), tokens)
-        yield Table("unembedding", last, role, roles[role], rows, 0.0)
+        yield Table("unembedding", last, role, roles[role], rows)
     if "neurons" in wanted and "mlp_post" in model.usable_sites:
         tokens = class_tokens(batch, roles[role])
         writes = unit_writes(model, batch, "mlp_post", last, memory=memory, cancel=cancel)
-        yield Table("neurons", last, role, roles[role], unembedded(model, writes, tokens), 0.0)
+        yield Table("neurons", last, role, roles[role], unembedded(model, writes, tokens))
 
 
 def _fitted(
-    tables: list[Table],
+    tables: Iterator[Table],
     frequencies: Sequence[int] | None,
     draws: int,
     seed: int,
     cancel: Cancel | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    if not tables:
-        raise InputError("no object is left: these roles have none of those that were named")
     if draws < 20:
         raise InputError(f"permutations={draws}: a null distribution needs at least 20")
-    orders = {q: orders_of(q, draws, seed) for q in {table.classes.q for table in tables}}
+    orders: dict[int, Ints] = {}
     places, waves, nulls = [], [], []
     for table in tables:
         if cancel is not None:
             cancel.check()
         chosen, select = _chosen(table, frequencies)
-        null = null_of(
-            table.rows, None if select else chosen, orders[table.classes.q], select=select
-        )
-        places.append(_place(table, chosen, null))
+        q = table.classes.q
+        own = orders.setdefault(q, orders_of(q, draws, seed))
+        null = null_of(table.rows, None if select else chosen, own, select=select)
+        places.append(_place(table, chosen, null, seed))
         waves.append(_waves(table, null))
         nulls.append(null)
+    if not places:
+        raise InputError("no object is left: these roles have none of those that were named")
     frame = pd.DataFrame(places)
     frame["p_best"] = _best_of_many(frame, nulls)
     return frame, pd.concat(waves, ignore_index=True)
@@ -275,8 +280,9 @@ def _chosen(table: Table, frequencies: Sequence[int] | None) -> tuple[Ints, int]
     return strongest(wave_shares(table.rows), count), count
 
 
-def _place(table: Table, chosen: Ints, null: Null) -> dict[str, Any]:
+def _place(table: Table, chosen: Ints, null: Null, seed: int) -> dict[str, Any]:
     found = fit(table.rows, chosen)
+    again = _resampled(table, found, chosen, seed)
     low, high = np.quantile(null.median, [1 - _LEVEL, _LEVEL])
     best = np.nanmax(found.shares)
     row, k = np.unravel_index(np.nanargmax(found.shares), found.shares.shape)
@@ -291,6 +297,8 @@ def _place(table: Table, chosen: Ints, null: Null) -> dict[str, Any]:
         "frequencies": " ".join(map(str, chosen)),
         "columns": found.columns,
         "r2": found.median,
+        "low": float(np.quantile(again, (1 - _LEVEL) / 2)),
+        "high": float(np.quantile(again, (1 + _LEVEL) / 2)),
         "adjusted": found.adjusted(found.median),
         "expected": found.expected,
         "null": float(np.median(null.median)),
@@ -304,6 +312,21 @@ def _place(table: Table, chosen: Ints, null: Null) -> dict[str, Any]:
         "p_best_wave": exceed(float(best), null.best),
         "noise": table.noise,
     }
+
+
+def _resampled(table: Table, found: Fit, chosen: Ints, seed: int) -> Floats:
+    """R² of bootstrap samples: of the prompts behind class means, of the rows of other tables.
+
+    Class means of resampled prompts are noisier than the means themselves, which lowers their R²:
+    their distribution is moved to the estimate, so the interval is that of the estimate, and not of
+    what more prompts would give.
+    """
+    if table.activation is None:
+        return resampled_rows(found.r2, _ROW_SAMPLES, seed)
+    known = table.classes.values >= 0
+    labels, x = table.classes.values[known], table.activation[known]
+    drawn = resampled_prompts(x, labels, chosen, _PROMPT_SAMPLES, seed)
+    return np.minimum(drawn - np.median(drawn) + found.median, 1.0)
 
 
 def _waves(table: Table, null: Null) -> pd.DataFrame:

@@ -166,6 +166,33 @@ def null_of(
     return Null(np.array(medians), np.concatenate(bests), np.concatenate(powers))
 
 
+def resampled_rows(r2: Floats, draws: int, seed: int) -> Floats:
+    """Median R² of `draws` bootstrap samples of the rows that have one."""
+    known = r2[~np.isnan(r2)]
+    picked = np.random.default_rng(seed).integers(len(known), size=(draws, len(known)))
+    return np.asarray(np.median(known[picked], axis=1))
+
+
+def resampled_prompts(x: Floats, labels: Ints, chosen: Ints, draws: int, seed: int) -> Floats:
+    """Median R² over the columns of x [n, d] of class means of bootstrap samples of the prompts.
+
+    Prompts are drawn within their class. A sample's means have twice the noise of the means
+    themselves, so the values lie low where noise is large.
+    """
+    rng = np.random.default_rng(seed)
+    q, n = int(labels.max()) + 1, len(labels)
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=q)
+    first, size = (np.cumsum(counts) - counts)[labels], counts[labels]
+    picked = order[first + (rng.random((draws, n)) * size).astype(np.int64)]
+    weights = np.zeros((draws, q, n))
+    np.add.at(weights, (np.arange(draws)[:, None], labels, picked), 1.0)
+    means = (weights / counts[:, None]).reshape(draws * q, n) @ x
+    rows = means.reshape(draws, q, -1).swapaxes(1, 2)  # [draws, d, q]
+    shares = wave_shares(rows.reshape(-1, q)).reshape(draws, -1, q // 2)
+    return np.asarray(np.nanmedian(shares[..., chosen - 1].sum(axis=-1), axis=1))
+
+
 def exceed(value: float, null: Floats) -> float:
     """One-sided permutation p-value (1 + #{null ≥ value}) / (1 + draws); NaN for NaN."""
     if not np.isfinite(value):

@@ -158,6 +158,27 @@ def test_permuted_numbers_are_the_null(rng):
     assert selected.mean() > fits.null_of(rows, np.array([1, 2]), orders).median.mean()
 
 
+def test_intervals_cover_and_shrink_with_prompts():
+    """R² of class means around planted ones: its interval has the spread of fresh samples."""
+    chosen, width, spread = np.array([1, 2]), [], []
+    for n in (5, 80):
+        labels, found = np.repeat(np.arange(10), n), []
+        for seed in range(12):
+            rng = np.random.default_rng(seed)
+            turn = 2 * np.pi * np.arange(10) / 10
+            means = np.stack([np.cos(turn), np.sin(turn)]).T @ np.ones((2, 6))
+            x = means[labels] + 1.5 * rng.standard_normal((10 * n, 6))
+            own = np.stack([x[labels == v].mean(axis=0) for v in range(10)])
+            found.append(fits.fit(own.T, chosen).median)
+            drawn = fits.resampled_prompts(x, labels, chosen, 60, seed)
+        width.append(np.ptp(np.quantile(drawn, [0.025, 0.975])))
+        spread.append(4 * np.std(found))
+    assert width[1] < width[0] / 3
+    assert np.allclose(np.log(width), np.log(spread), atol=np.log(2.5))
+    r2 = np.append(np.linspace(0, 1, 99), np.nan)
+    assert fits.resampled_rows(r2, 300, 0).mean() == pytest.approx(0.5, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("rows", "frequencies", "message"),
     [

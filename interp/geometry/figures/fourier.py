@@ -33,6 +33,8 @@ def fourier(result: FourierFits) -> go.Figure:
         bars = None
         if column == "null":
             bars = error_bars(table["null"], table["null_low"], table["null_high"], colour)
+        elif "low" in table:
+            bars = error_bars(table["r2"], table["low"], table["high"], colour, thin=True)
         figure.add_scatter(
             x=table[column],
             y=names,

@@ -24,7 +24,9 @@ class FourierFits(Result):
     Args:
         places: a row a fit: object, layer (−1: the embedding), role, number, classes, rows,
             constant_rows (left out), frequencies, columns (constant included), r2 (median over
-            rows), adjusted, expected (of random rows), null, null_low, null_high (permuted
+            rows), low, high (95 % bootstrap: prompts behind class means, rows of other objects;
+            noise lowers r2, and the interval does not undo that), adjusted, expected (of random
+            rows), null, null_low, null_high (permuted
             numbers), p, p_best (against the best of all places of the object), best_row,
             best_frequency, best_wave (the largest share of one wave in one row), best_wave_null,
             p_best_wave (against the best of as many), noise (share of the class means' spread that
@@ -84,7 +86,8 @@ class FourierFits(Result):
 
     @property
     def interval(self) -> str:
-        return f"{self.settings['permutations']} permutations of the numbers"
+        drawn = self.settings["permutations"]
+        return f"95 % bootstrap intervals; {drawn} permutations of the numbers"
 
     @property
     def code(self) -> str:
