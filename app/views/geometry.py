@@ -53,7 +53,7 @@ def page() -> None:
 def _options(which: str, chosen: study.Study, model: Model) -> dict[str, Any]:
     """Arguments of the analysis, from the page's controls."""
     if which == MODULAR:
-        return {"modulus": int(chosen.task.partition(":")[2]), "triples": "published"}
+        return {"modulus": int(chosen.task.partition(":")[2])}
     if which == SHAPE:
         return _figure(chosen, model)
     last = model.shape.n_layers - 1

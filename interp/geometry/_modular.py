@@ -168,6 +168,12 @@ def analysed(seen: Pass, direct: Floats | None, chosen: Choices) -> Analysed:
     )
 
 
+def rules_of(seen: Pass, direct: Floats | None) -> pd.DataFrame:
+    """Strength of every frequency under each rule (`interp.geometry.key_frequencies.by_rule`)."""
+    own = None if seen.neurons is None else clusters(seen.neurons)
+    return by_rule(seen.embedding, direct, own, seen.logits)
+
+
 def card_mask(model: Model, p: int) -> npt.NDArray[np.bool_] | None:
     """The training pairs [p, p] of the model's card; None without one, or for another task."""
     if model.split is None or model.task != ModularAddition(p):

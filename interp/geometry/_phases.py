@@ -26,14 +26,14 @@ from interp.geometry._modular import (
     ONE_FREQUENCY,
     Choices,
     Keys,
-    analysed,
     card_mask,
     checked_keys,
     direct_map,
+    rules_of,
 )
-from interp.geometry.key_frequencies import wave_cosines
+from interp.geometry.key_frequencies import keys_of, wave_cosines
 from interp.geometry.losses import Precision
-from interp.geometry.pairs import Grid, grid_of, modulus_of, run_pairs
+from interp.geometry.pairs import Grid, grid_of, layer_of, modulus_of, run_pairs
 from interp.geometry.results.phases import ModularPhases
 from interp.geometry.spectra import clusters, dft
 from interp.models.fixtures import fixture_folder
@@ -82,8 +82,7 @@ def phases(
     folders = checkpoints(model, steps)
     chosen = Choices(checked_keys(keys, p), mask, None, None, "together", precision)
     grid = grid_of(model, p, format)
-    last = run_pairs(model, grid, layer, memory=memory, cancel=cancel)
-    final = analysed(last, direct_map(model, last, memory, cancel), chosen).keys
+    final = _final_keys(model, grid, layer, chosen.keys, memory, cancel)
     if not final:
         raise InputError(
             f"{model.name} has no key frequency under the rule {keys!r}: name some, keys=(…)"
@@ -105,7 +104,7 @@ def phases(
         seed=seed,
         settings={
             "modulus": p,
-            "layer": last.layer,
+            "layer": layer_of(model, layer),
             "keys": keys if isinstance(keys, str) else list(final),
             "train": "given" if train is not None else "card",
             "precision": precision,
@@ -116,6 +115,16 @@ def phases(
         keys=final,
         steps=pd.DataFrame(rows),
     )
+
+
+def _final_keys(
+    model: Model, grid: Grid, layer: int | None, keys: Keys, memory: int, cancel: Cancel | None
+) -> tuple[int, ...]:
+    """The named frequencies, or those that the rule keeps in the finished model."""
+    if not isinstance(keys, str):
+        return tuple(keys)
+    last = run_pairs(model, grid, layer, memory=memory, cancel=cancel)
+    return keys_of(rules_of(last, direct_map(model, last, memory, cancel)), keys)
 
 
 def checkpoints(model: Model, steps: Sequence[int] | None = None) -> dict[int, Path]:

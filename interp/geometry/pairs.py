@@ -120,7 +120,7 @@ def run_pairs(
     progress: Progress | None = None,
 ) -> Pass:
     """Logits and neurons at the last position, and the embedding, over the whole grid."""
-    layer = _layer(model, layer)
+    layer = layer_of(model, layer)
     read = [Read("resid_pre", (0,), (grid.roles[0],))]
     neurons = "mlp_post" in model.usable_sites
     if neurons:
@@ -146,7 +146,8 @@ def run_pairs(
     )
 
 
-def _layer(model: Model, layer: int | None) -> int:
+def layer_of(model: Model, layer: int | None) -> int:
+    """The layer; the last one for None. InputError for one that does not exist."""
     last = model.shape.n_layers - 1
     if layer is None:
         return last

@@ -34,18 +34,25 @@ KINDS = (
     "doctor",
     "error_explanation",
     "error_taxonomy",
+    "fourier_fits",
+    "helix_fit",
     "interchange",
     "knock_out",
     "layer_removal",
     "logit_lens",
+    "minkowski_sum",
+    "modular_analysis",
+    "modular_phases",
     "neuron_effects",
     "noisy_prefix",
     "one_hot_baseline",
+    "operand_grids",
     "over_series",
     "path_patching",
     "probe_sweep",
     "probe_use",
     "prompt_search",
+    "regular_figure",
     "running_sums",
     "screen",
     "selfcheck",
@@ -373,6 +380,35 @@ ENTRIES: dict[str, Callable[[], Result]] = {
         split="problem",
         controls=("shuffled",),
         seed=SEED,
+    ),
+    # geometry
+    "fourier-fits": _problems(
+        "geometry.fourier", "add5", "add:5", layers=(1,), permutations=20, n=120, seed=SEED
+    ),
+    "regular-figure": _problems(
+        "geometry.figure",
+        "add5",
+        "add:5",
+        role="predicts(c0)",
+        permutations=20,
+        randoms=1,
+        n=80,
+        seed=SEED,
+    ),
+    "helix-fit": _problems(
+        "geometry.helix", "add5", "add:2", layers=(0,), periods=(10,), pairs=12, n=60, seed=SEED
+    ),
+    "minkowski-sum": _problems(
+        "geometry.minkowski", "add5", "add:5", role="predicts(c1)", draws=3, n=150, seed=SEED
+    ),
+    "operand-grids": _problems(
+        "geometry.grid", "add5", "add:5", units=6, knocked=3, draws=1, n=60, seed=SEED
+    ),
+    "modular-analysis": lambda: interp.geometry.modular(
+        wrapped(), modulus=7, triples=8, format="modular", seed=SEED
+    ),
+    "modular-phases": lambda: interp.geometry.phases(
+        interp.load("mod113"), keys=(19, 23, 25, 37), steps=(4000,)
     ),
     # models
     "selfcheck": lambda: interp.engine.selfcheck(interp.load("add5")),
