@@ -27,13 +27,12 @@ ROLE = "predicts(c2)"
 
 
 def main() -> None:
-    """Fit the three models and write one table."""
+    """Fit the models and write one file a model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    found = {}
     for name in options.models:
         model = interp.load(name)
         given: dict[str, Any] = {"n": options.n, "seed": options.seed}
@@ -42,8 +41,9 @@ def main() -> None:
             roles=("a0", ROLE), **given,
         )  # fmt: skip
         shape = interp.geometry.figure(model, "mul:4x4", role=ROLE, **given)
-        found[name] = {"table_1": _table(fits), "shape": _shape(shape)}
-    record("digit_waves", options.seed, {"n": options.n, "published": PUBLISHED, "models": found})
+        body = {"n": options.n, "published": PUBLISHED, "table_1": _table(fits)}
+        record(f"digit_waves_{name}", options.seed, body | {"shape": _shape(shape)}, show=False)
+        print(fits.places.to_string(), shape.conclusion(), shape.prism, sep="\n")
 
 
 def _table(fits: FourierFits) -> list[dict[str, Any]]:
