@@ -12,7 +12,7 @@ sin(w(a + b)) over all pairs are (cos·cos − sin·sin)/√2 and (sin·cos + co
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -101,20 +101,34 @@ def clusters(acts: npt.ArrayLike) -> Clusters:
     p = _square(values)
     rows = basis(p).astype(values.dtype)
     flat = values.reshape(p, p, -1)
-    mean = flat.mean(axis=(0, 1), dtype=float)
-    flat = flat - mean.astype(values.dtype)  # first, or a large mean would drown the rest
+    mean = (np.ones(p * p, values.dtype) @ flat.reshape(p * p, -1)) / (p * p)
+    flat = flat - mean  # first, or a large mean would drown the rest
     first = (rows @ flat.reshape(p, -1)).reshape(flat.shape)  # in the precision of the pass
     total = np.einsum("abm,abm->am", flat, flat).sum(axis=0, dtype=float)
-    shares = np.empty((n_frequencies(p), flat.shape[-1]))
-    for k in range(1, n_frequencies(p) + 1):
-        own = [0, *np.flatnonzero(frequencies_of(p) == k)]
-        block = (rows[own] @ first[own]).astype(float)  # [own over a, own over b, m]
-        shares[k - 1] = (block**2).sum(axis=(0, 1)) - block[0, 0] ** 2
-    constant = total <= _CONSTANT * (total + p * p * mean**2)
+    shares = _blocks(rows, first)
+    constant = total <= _CONSTANT * (total + p * p * mean.astype(float) ** 2)
     shares = np.where(constant, np.nan, shares / np.where(constant, 1.0, total))
     best = np.where(constant, -1, np.argmax(np.where(constant, 0.0, shares), axis=0) + 1)
     explained = np.where(constant, np.nan, np.max(np.where(constant, 0.0, shares), axis=0))
     return Clusters(best.astype(np.int64), np.asarray(explained), np.asarray(shares))
+
+
+def _blocks(rows: npt.NDArray[Any], first: npt.NDArray[Any]) -> Floats:
+    """Sum of squares in {1, cos, sin} × {1, cos, sin} without the constant, [p // 2, m], from the
+    waves F [p, p] and values transformed over a, [p, p, m]."""
+    p, _, m = first.shape
+    pairs, stop = (p - 1) // 2, p - (p % 2 == 0)  # an even p has a last row of its own
+    waves = rows[1:stop].reshape(pairs, 2, p)
+    own = np.concatenate([np.broadcast_to(rows[0], (pairs, 1, p)), waves], axis=1)
+    inner = own[:, None] @ first[1:stop].reshape(pairs, 2, p, m)  # [k, wave of a, wave of b, m]
+    edge = (rows @ first[0]).astype(float) ** 2  # constant over a
+    found = np.empty((n_frequencies(p), m))
+    found[:pairs] = (inner.astype(float) ** 2).sum(axis=(1, 2))
+    found[:pairs] += edge[1:stop].reshape(pairs, 2, m).sum(axis=1)
+    if stop < p:
+        last = (rows[[0, -1]] @ first[-1]).astype(float) ** 2
+        found[-1] = edge[-1] + last.sum(axis=0)
+    return found
 
 
 def by_sum(x: npt.ArrayLike) -> Floats:
