@@ -16,6 +16,7 @@ import torch
 
 from interp.arithmetic.counterfactuals import same_answer, swap_operand
 from interp.arithmetic.problems import Problems
+from interp.arithmetic.seeds import step_seed
 from interp.engine.targets import true_tokens
 from interp.errors import InputError
 from interp.heads.metrics import Direction
@@ -25,6 +26,7 @@ from interp.models.prompts import PromptBatch
 from interp.models.swaps import Prefix, Swap, check_true_answers, swapped_prompts, swaps
 
 Ints = npt.NDArray[np.int64]
+_SWAPS = 5  # the purpose of the seeds that swaps are drawn with
 _TRIES = 8  # draws of a same-answer problem that is written as long
 
 
@@ -204,7 +206,7 @@ def _given(
 def _swap(batch: PromptBatch, named: str, seed: int) -> Swap:
     names = batch.problems.task.operand_names
     if named != "all" and named not in names:
-        made = swaps(batch, named, "one", seed)
+        made = swaps(batch, named, "one", step_seed(seed, 0, _SWAPS))
         if not made:
             raise InputError(f"none of these problems has another value of {named!r} to swap in")
         return made[0]
@@ -217,7 +219,7 @@ def _swap(batch: PromptBatch, named: str, seed: int) -> Swap:
         valid = np.zeros(len(batch), dtype=bool)
         for row in range(len(batch)):
             try:
-                one = _with_others(batch.problems[row : row + 1], chosen, seed + row)
+                one = _with_others(batch.problems[row : row + 1], chosen, seed, row)
             except InputError:
                 continue
             valid[row] = True
@@ -227,10 +229,15 @@ def _swap(batch: PromptBatch, named: str, seed: int) -> Swap:
         return Swap(named, problems, valid)
 
 
-def _with_others(problems: Problems, operands: Iterable[int], seed: int) -> Problems:
-    """Other values of equal length for some operands."""
+def _with_others(problems: Problems, operands: Iterable[int], seed: int, row: int = 0) -> Problems:
+    """Other values of equal length for some operands.
+
+    The seed is not that of the problems: the same random numbers would give their own digits again,
+    and the other value would differ from an operand in its leading digit alone.
+    """
     for operand in operands:
-        problems = swap_operand(problems, operand, seed=seed + operand, keep_length=True)
+        own = step_seed(seed, len(problems.operands) * row + operand, _SWAPS)
+        problems = swap_operand(problems, operand, seed=own, keep_length=True)
     return problems
 
 
