@@ -79,6 +79,8 @@ def panels(titles: Sequence[str]) -> tuple[go.Figure, int, int]:
         vertical_spacing=0.09 if down > 1 else 0.0,
         subplot_titles=titles if len(titles) > 1 else None,
     )
+    for col in range(len(titles) % across or across, across):  # no panel below these
+        figure.update_xaxes(showticklabels=True, row=down - 1, col=col + 1)
     return figure, down, across
 
 

@@ -54,7 +54,7 @@ def _panels(result: AttentionPatterns, grid: Grid, title: str) -> go.Figure:
         shared_xaxes=True,
         shared_yaxes=True,
         horizontal_spacing=0.02,
-        vertical_spacing=0.12 / rows,
+        vertical_spacing=0.2 / rows,
         subplot_titles=[f"layer {la}, head {h}" for la, h in shown],
     )
     top_value = float(np.nanmax(grid.values)) if np.isfinite(grid.values).any() else 1.0
