@@ -56,6 +56,7 @@ def grid(
     layer: int | None = None,
     role: str | None = None,
     units: int | Sequence[int] = 100,
+    directions: npt.ArrayLike | None = None,
     knocked: int = 25,
     draws: int = 5,
     n: int = 1024,
@@ -76,17 +77,21 @@ def grid(
         role: the position, such as "predicts(c0)"; None means the one that predicts the least
             significant answer digit.
         units: which, or how many of those with most variance.
+        directions: [k, d_model], such as `probes.fit(…).weights.T`: the units are the site's
+            activations along them, and nothing is knocked out.
         knocked: at most so many are set to their mean for a prompt; 0 leaves it out, as do heads
             and logits.
         draws: of the false-positive control.
         n, seed, format, held_out: the sample of a task (`interp.models.asking`); for maps without
-            holes ask for all pairs, such as n=100 of add:1 with held_out=False.
+            holes ask for all pairs, such as n=100 of add:1 with held_out=False. Operands with over
+            128 values are drawn by their digits at the column that the role emits.
         memory, cancel, progress: as in `engine.run`.
 
     Does not show: that a neuron follows its heuristic elsewhere than in its strongest prompts.
 
     Raises:
-        InputError: for fewer than 30 prompts, a model without neurons, or an unknown unit.
+        InputError: for fewer than 30 prompts, a model without neurons, an unknown unit, or
+            directions that do not fit the site.
     """
     batch, sampled = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     if batch.n_distinct < _FEWEST:
@@ -95,6 +100,8 @@ def grid(
     acts = _read(model, batch, site, at, chosen_role, memory, cancel, progress)
     rows = np.flatnonzero(~np.isnan(acts).any(axis=1))
     batch, acts = batch[rows], acts[rows]
+    if directions is not None:
+        acts, knocked = _along(acts, directions, site), 0
     chosen = _units(acts, units)
     numbers = numbers_of(batch.problems)
     known = heuristics(numbers)
@@ -122,13 +129,14 @@ def grid(
             "layer": at,
             "role": chosen_role,
             "units": int(units) if isinstance(units, int | np.integer) else list(units),
+            "directions": None if directions is None else "given",
             "knocked": knocked,
             "draws": draws,
         },
         units=table,
         false_positives=false,
         knockout=knockout,
-        **_maps(acts, chosen, own, numbers),
+        **_maps(acts, chosen, own, _drawn(batch, numbers, chosen_role)),
     )
 
 
@@ -161,6 +169,17 @@ def _read(
     )  # fmt: skip
     values = as_array(seen.activations[site, layer][:, 0])
     return np.asarray(np.linalg.norm(values, axis=-1)) if site == "z" else values
+
+
+def _along(acts: Floats, directions: npt.ArrayLike, site: str) -> Floats:
+    """Activations [n, d] along the rows of `directions` [k, d]."""
+    rows = np.atleast_2d(np.asarray(directions, dtype=float))
+    if site not in SITES or rows.ndim != 2 or rows.shape[1] != acts.shape[1]:
+        raise InputError(
+            f"directions of shape {list(rows.shape)} do not fit {site} with {acts.shape[1]} "
+            f"columns: give [k, {acts.shape[1]}] and one of {', '.join(SITES)}"
+        )
+    return acts @ rows.T
 
 
 def _least(batch: PromptBatch) -> str:
@@ -263,14 +282,28 @@ def _knockout(
     return pd.DataFrame(out)
 
 
+def _drawn(batch: PromptBatch, numbers: dict[str, Ints], role: str) -> dict[str, Ints]:
+    """The operands' values; those with too many for a map as digits of the emitted column."""
+    found = {name: values for name, values in numbers.items() if name != "result"}
+    named = batch.emitted_at("last") if role == "last" else predicted(role)
+    digits = digits_in(named) if named else None
+    if digits is None or max(len(np.unique(values)) for values in found.values()) <= _SIDE:
+        return found
+    return {
+        f"{name}[{digits[1].start}]": values // 10 ** digits[1].start % 10
+        for name, values in found.items()
+    }
+
+
 def _maps(acts: Floats, chosen: Ints, own: Match, numbers: dict[str, Ints]) -> dict[str, Any]:
     """Mean activation of the best-matched units on a × b, [units, a, b], NaN where unasked."""
     order = np.argsort(-(own.overlap - own.chance), kind="stable")[:_MAPS]
-    names = [name for name in numbers if name != "result"]
+    names = list(numbers)
     values = [np.unique(numbers[name]) for name in names]
     if len(names) != 2 or max(map(len, values)) > _SIDE:
         empty = np.zeros((0, 0, 0))
-        return {"maps": empty, "drawn": np.zeros(0, np.int64), "a": np.zeros(0), "b": np.zeros(0)}
+        none = np.zeros(0, np.int64)
+        return {"maps": empty, "drawn": none, "a": none, "b": none, "axes": ()}
     a, b = (np.searchsorted(v, numbers[name]) for v, name in zip(values, names, strict=True))
     shape = (len(values[0]), len(values[1]))
     counts = np.zeros(shape)
@@ -280,4 +313,5 @@ def _maps(acts: Floats, chosen: Ints, own: Match, numbers: dict[str, Ints]) -> d
         np.add.at(maps[i], (a, b), acts[:, unit])
     with np.errstate(invalid="ignore"):
         maps = np.where(counts > 0, maps / counts, np.nan)
-    return {"maps": maps, "drawn": chosen[order], "a": values[0], "b": values[1]}
+    axes = (names[0], names[1])
+    return {"maps": maps, "drawn": chosen[order], "a": values[0], "b": values[1], "axes": axes}

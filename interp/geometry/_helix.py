@@ -4,6 +4,9 @@ Fit and rivals: `interp.geometry.helix_fit`. Causal test of Kantamneni and Tegma
 2502.00873): in a run of a' + b, the activation at the operand is replaced by the fit at a, and
 
     LD = logit_patched − logit_corrupted     of the tokens of a + b that differ from those of a' + b
+
+Any vector that no longer says a' raises it, so each arm has its paired difference to the fit with
+permuted values. Moved along the helix, h(a') + fit(a) − fit(a'), everything beside the fit stays.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ Ints = npt.NDArray[np.int64]
 
 _TEST = 0.25
 _LEAST_TEST = 4
+_RESAMPLES = 1000
+_CONTROL = "helix, values permuted"
 
 
 @shows_progress
@@ -111,7 +116,7 @@ def helix(
         train = ~np.isin(every, test)
         fitted = models_of(means[train], every[train], periods, top, np.random.default_rng(seed))
         keep = projection(means[train], fitted[0].columns)
-        rows += _scores(layer, fitted, keep(means), means, every, train)
+        rows += _scores(layer, fitted, keep(means), means, every, train, seed)
         circles += _circles(layer, x, values, seed)
         if trial is not None:
             arms = {f.name: f.predict for f in models_of(
@@ -166,11 +171,12 @@ def _held_out_values(values: Ints, seed: int) -> Ints:
 
 def _scores(
     layer: int, fitted: Sequence[Fitted], kept: Floats, means: Floats, every: Ints,
-    train: npt.NDArray[np.bool_],
+    train: npt.NDArray[np.bool_], seed: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     out = []
     arms = [(f.name, f.columns, f.predict(every)) for f in fitted]
     arms.insert(1, ("PCA of the activation", fitted[0].columns, kept))
+    helix = ((arms[0][2] - means)[~train] ** 2).sum(axis=1)
     for name, count, guess in arms:
         out.append(
             {
@@ -179,9 +185,24 @@ def _scores(
                 "columns": count,
                 "r2_train": r2(guess[train], means[train]),
                 "r2_test": r2(guess[~train], means[~train]),
+                **_ahead(((guess - means)[~train] ** 2).sum(axis=1) - helix, means[~train], seed),
             }
         )
     return out
+
+
+def _ahead(more: Floats, means: Floats, seed: int) -> dict[str, float]:
+    """R² of the helix minus that of a fit with `more` squared error [values], and its interval
+    over resampled values."""
+    spread = ((means - means.mean(axis=0)) ** 2).sum(axis=1)
+    drawn = np.random.default_rng(seed).integers(len(more), size=(_RESAMPLES, len(more)))
+    gaps = more[drawn].sum(axis=1) / spread[drawn].sum(axis=1)
+    low, high = np.quantile(gaps, [0.025, 0.975])
+    return {
+        "ahead": float(more.sum() / spread.sum()),
+        "ahead_low": float(low),
+        "ahead_high": float(high),
+    }
 
 
 def _circles(layer: int, x: Floats, values: Ints, seed: int) -> list[dict[str, Any]]:
@@ -206,9 +227,10 @@ class _Trial:
     """Right prompts with operand a, the same with another a', and the tokens that differ."""
 
     def __init__(
-        self, clean: PromptBatch, corrupted: PromptBatch, rows: Ints, values: Ints
+        self, clean: PromptBatch, corrupted: PromptBatch, rows: Ints, values: Ints, others: Ints
     ) -> None:
-        self.clean, self.corrupted, self.rows, self.values = clean, corrupted, rows, values
+        self.clean, self.corrupted, self.rows = clean, corrupted, rows
+        self.values, self.others = values, others
         names = [role for role in clean.answer_roles_least_first if digits_in(role)]
         self.roles = tuple(names)
 
@@ -240,7 +262,9 @@ def _trial(
     index = np.flatnonzero(keep)
     if len(index) < 2:
         return None
-    return _Trial(clean[index], corrupted[index], rows[index], values[rows[index]])
+    return _Trial(
+        clean[index], corrupted[index], rows[index], values[rows[index]], values[other[index]]
+    )
 
 
 def _problems(problems: Problems, operands: Sequence[npt.NDArray[np.uint8]]) -> Problems:
@@ -259,23 +283,32 @@ def _patched(
     memory: int,
     cancel: Cancel | None,
 ) -> list[dict[str, Any]]:
-    """Mean logit difference of each arm, over the answer tokens that differ, with bounds."""
+    """Mean logit difference of each arm, over the answer tokens that differ, with bounds, and its
+    paired difference to the fit with permuted values."""
     differ = _differing(trial)
     base = answers(model, trial.corrupted, roles=trial.roles, memory=memory, cancel=cancel)
     groups, _ = resampling(trial.clean.problems)
     own = x[trial.rows]
     values = {"activation": own, "PCA of the activation": keep(own)}
     values |= {name: predict(trial.values) for name, predict in arms.items()}
-    out = []
+    there = place.read(model, trial.corrupted, memory, cancel)
+    for name, fit in (("moved along the helix", "helix"), (f"moved, {_CONTROL}", _CONTROL)):
+        values[name] = there + arms[fit](trial.values) - arms[fit](trial.others)
+    some = differ.any(axis=1)
+    found: dict[str, Floats] = {}
     for name, new in values.items():
         got = answers(
             model, trial.corrupted, place, new, roles=trial.roles, memory=memory, cancel=cancel
         )
         gap = np.where(differ, got.logit - base.logit, np.nan)
         each = np.full(len(gap), np.nan)
-        some = differ.any(axis=1)
         each[some] = np.nanmean(gap[some], axis=1)
-        low, high = mean_interval(each[:, None], groups, seed=seed)
+        found[name] = each
+    out = []
+    for name, each in found.items():
+        beside = found[f"moved, {_CONTROL}" if name.startswith("moved") else _CONTROL]
+        gain = each - beside
+        low, high = mean_interval(np.stack([each, gain], axis=1), groups, seed=seed)
         out.append(
             {
                 "layer": place.layer,
@@ -283,6 +316,9 @@ def _patched(
                 "logit_difference": float(np.nanmean(each)),
                 "low": float(low[0]),
                 "high": float(high[0]),
+                "gain": float(np.nanmean(gain)),
+                "gain_low": float(low[1]),
+                "gain_high": float(high[1]),
                 "n": int(some.sum()),
                 "n_distinct": trial.clean.n_distinct,
             }

@@ -141,10 +141,16 @@ def test_neurons_of_a_shipped_model(add5, tmp_path):
     assert set(found.knockout["arm"]) == {"clean", "related", "unrelated"}
     arms = found.knockout.set_index("arm")
     assert arms.loc["related", "neurons"] == arms.loc["unrelated", "neurons"]
-    assert found.maps.shape[0] == 0  # five-digit operands have no map
+    assert found.maps.shape == (12, 10, 10) and found.axes == ("a[0]", "b[0]")
     assert Result.load(found.save(tmp_path / "grid")) == found
     small = grid(add5, interp.task("add:1").grid(), units=4, knocked=0, draws=1)
     assert small.maps.shape == (4, 10, 10) and not np.isnan(small.maps).any()
+    one = np.random.default_rng(0).standard_normal((2, add5.shape.d_model))
+    along = grid(add5, "add:5", n=60, site="resid_post", directions=one, units=(1,), draws=1)
+    assert along.units["unit"].tolist() == [1] and not len(along.knockout)
+    assert "directions=directions" in along.code
+    with pytest.raises(InputError, match="do not fit resid_post with 128 columns"):
+        grid(add5, "add:5", n=60, site="resid_post", directions=one[:, :5], draws=1)
     for site, count in (("z", add5.shape.n_heads), ("logits", 10)):
         other = grid(add5, "add:5", n=150, site=site, units=10, draws=1, role="predicts(c1)")
         assert len(other.units) == min(10, count) and not len(other.knockout)

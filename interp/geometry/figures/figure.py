@@ -53,7 +53,7 @@ def figure(result: RegularFigure) -> go.Figure:
                 }
                 for x, t in zip("xyz", titles, strict=True)
             },
-            "camera": {"eye": {"x": 1.38, "y": 1.1, "z": 0.83}},
+            "camera": {"eye": {"x": 1.5, "y": 1.2, "z": 0.9}},
         },
     )  # fmt: skip
     s = result.settings
@@ -64,7 +64,7 @@ def figure(result: RegularFigure) -> go.Figure:
         f"prompts by number, principal components of the means",
         notes=result.notes[:1],
         verdict=result.verdict,
-        height=560,
+        height=460,
         legend=True,
     )
 

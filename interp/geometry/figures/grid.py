@@ -90,10 +90,11 @@ def _maps(result: OperandGrids) -> go.Figure:
     for i, values in enumerate(result.maps):
         plot.add_heatmap(
             z=values, x=result.b, y=result.a, colorscale=MAGNITUDE, showscale=False,
-            hovertemplate="a = %{y}, b = %{x}: %{z:.3g}<extra></extra>",
+            hovertemplate=f"{result.axes[0]} = %{{y}}, {result.axes[1]} = %{{x}}: %{{z:.3g}}"
+            "<extra></extra>",
             row=i // _COLUMNS + 1, col=i % _COLUMNS + 1,
         )  # fmt: skip
     plot.update_annotations(font={"size": 11})
-    plot.update_xaxes(title="b", row=rows)
-    plot.update_yaxes(title="a", col=1)
+    plot.update_xaxes(title=result.axes[1], row=rows)
+    plot.update_yaxes(title=result.axes[0], col=1)
     return plot

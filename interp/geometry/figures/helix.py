@@ -8,15 +8,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.figures.registry import Figures, renders, shows
-from interp.figures.theme import CATEGORIES, GREY, SYMBOLS, error_bars, frame
+from interp.figures.theme import CATEGORIES, GREY, PALE, SYMBOLS, error_bars, frame
 from interp.geometry.results.helix import HelixFit
 
 _NAMES = (
     *("helix", "PCA of the activation", "circle", "polynomial"),
     *("helix, values permuted", "activation"),
+    *("moved along the helix", "moved, helix, values permuted"),
 )
 _TICKS = 12
-_COLOUR = dict(zip(_NAMES, (*CATEGORIES[:4], GREY, CATEGORIES[5]), strict=True))
+_COLOUR = dict(zip(_NAMES, (*CATEGORIES[:4], GREY, *CATEGORIES[5:7], PALE), strict=True))
 
 
 @renders(HelixFit)

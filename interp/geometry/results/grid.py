@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from interp.results.calls import asked_code
+from interp.results.calls import Expression, asked_code
 from interp.results.display import number
 from interp.results.result import Result
 
@@ -25,8 +25,9 @@ class OperandGrids(Result):
         units: unit, heuristic ("" for none), family, overlap, chance, matched.
         false_positives: share of units that match with renamed numbers, one a draw.
         knockout: arm, accuracy, low, high, neurons, n.
-        maps: mean activation [drawn units, a, b]; empty where an operand has over 128 values.
+        maps: mean activation [drawn units, a, b]; empty without two operands.
         drawn, a, b: the units of the maps, and the values on their axes.
+        axes: what these values are, ("a", "b") or digits ("a[1]", "b[1]") of long operands.
     """
 
     analysis: ClassVar[str] = "operand_grids"
@@ -50,6 +51,7 @@ class OperandGrids(Result):
     drawn: npt.NDArray[np.int64]
     a: npt.NDArray[np.int64]
     b: npt.NDArray[np.int64]
+    axes: tuple[str, ...] = ("a", "b")
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -76,6 +78,7 @@ class OperandGrids(Result):
     def code(self) -> str:
         s = self.settings
         own = {name: s[name] for name in ("site", "layer", "role", "knocked", "draws")}
+        own["directions"] = Expression("directions") if s.get("directions") else None
         own["units"] = s["units"] if isinstance(s["units"], int) else list(s["units"])
         return asked_code(
             self.model, s, "interp.geometry.grid", **own, format=s["format"], seed=self.seed

@@ -20,9 +20,11 @@ class HelixFit(Result):
     Further figure: "patched".
 
     Args:
-        fits: layer, fit, columns (constant aside), r2_train, r2_test (values held out of the fit).
-            "PCA of the activation" sees the held-out activation itself.
-        patched: layer, patched, logit_difference, low, high, n (prompts whose answer differs),
+        fits: layer, fit, columns (constant aside), r2_train, r2_test (values held out of the fit),
+            ahead (r2_test of the helix minus this one's, with ahead_low and ahead_high over
+            resampled held-out values). "PCA of the activation" sees the held-out activation itself.
+        patched: layer, patched, logit_difference, low, high, gain (paired difference to the helix
+            with permuted values, with gain_low and gain_high), n (prompts whose answer differs),
             n_distinct; empty without right prompts.
         circles: layer, probe ("base 10", "base 11", "base 10, values permuted"), accuracy on values
             held out of the fit, chance.
@@ -42,6 +44,10 @@ class HelixFit(Result):
         "difference_helix": "logit difference of the patched helix at its best layer, logits",
         "difference_activation": "the same of the patched activation",
         "difference_permuted": "the same of the helix with permuted values",
+        "gain_helix": "paired difference of the two at that layer, logits",
+        "gain_helix_low": "its lower bound, 95 %",
+        "gain_moved": "the same of moving along the helix, permuted values as control, logits",
+        "gain_moved_low": "its lower bound, 95 %",
         "circle_base_10": "share of last digits that a circular probe reads right on held-out "
         "values, best layer",
         "circle_base_11": "the same in base 11, the control",
@@ -86,6 +92,12 @@ class HelixFit(Result):
                 "difference_activation": float(row["activation"]),
                 "difference_permuted": float(row["helix, values permuted"]),
             }
+        if "gain" in self.patched:
+            here = self.patched[self.patched["layer"] == table["helix"].idxmax()]
+            gains = here.set_index("patched")[["gain", "gain_low"]]
+            for short, name in (("helix", "helix"), ("moved", "moved along the helix")):
+                found[f"gain_{short}"] = float(gains.loc[name, "gain"])
+                found[f"gain_{short}_low"] = float(gains.loc[name, "gain_low"])
         return found
 
     @property
@@ -106,7 +118,9 @@ class HelixFit(Result):
     def conclusion(self) -> str:
         m = self.metrics
         rival = max(m["r2_circle"], m["r2_polynomial"], m["r2_permuted"])
-        better = "better than" if m["r2_helix"] > max(rival, 0) else "no better than"
+        better = (
+            "better than" if self._ahead and m["r2_helix"] > max(rival, 0) else "no better than"
+        )
         told = (
             f"At layer {number(m['layer'])} a helix of {self.settings['columns']} columns explains "
             f"{number(m['r2_helix'])} of the held-out values' spread, {better} its rivals (at most "
@@ -117,8 +131,17 @@ class HelixFit(Result):
             return (
                 f"{told}; of patching nothing is concluded: too few prompts are answered rightly."
             )
+        used = "" if m.get("gain_helix_low", 1.0) > 0 else ": no effect of the helix is shown"
         return (
             f"{told}; patched in, it moves the answer's logits by {number(m['difference_helix'])}, "
             f"the activation itself by {number(m['difference_activation'])}, permuted values by "
-            f"{number(m['difference_permuted'])}."
+            f"{number(m['difference_permuted'])}{used}."
         )
+
+    @property
+    def _ahead(self) -> bool:
+        """Whether the helix beats each rival of as many columns beyond resampled values."""
+        here = self.fits[self.fits["layer"] == self.best_layer].set_index("fit")
+        if "ahead_low" not in here:
+            return True
+        return bool((here.loc[["circle", "polynomial"], "ahead_low"] > 0).all())
