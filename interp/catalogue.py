@@ -431,7 +431,7 @@ CATALOGUE: tuple[Entry, ...] = (
         command="geometry fourier",
         question="Do the numbers lie on a few waves, beyond chance?",
         asks="prompts",
-        n=512,
+        n=2_048,
     ),
     Entry(
         name="geometry.figure",
@@ -442,7 +442,7 @@ CATALOGUE: tuple[Entry, ...] = (
         command="geometry figure",
         question="What shape have the digits, and does the answer follow along it?",
         asks="prompts",
-        n=512,
+        n=2_048,
     ),
     Entry(
         name="geometry.helix",
