@@ -150,6 +150,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=64,
     ),
     Entry(
+        name="heads.edges",
+        function="interp.heads._edges:edges",
+        kind="edge_scores",
+        result="interp.heads.results.edges:EdgeScores",
+        figures="interp.heads.figures.edges",
+        command="heads edges",
+        question="Which edges carry the answer, by gradients?",
+        asks="prompts",
+        n=64,
+    ),
+    Entry(
         name="heads.neurons",
         function="interp.heads._neurons:neurons",
         kind="neuron_effects",

@@ -47,6 +47,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "layer": 0, "head": 0, "role": "predicts(c2)", "a": "a2", "b": "b2", "draws": 2,
     },
     "geometry.grid": {"units": 5, "knocked": 3, "draws": 1},
+    "heads.edges": {"top": 3, "answers": "c3"},
     "heads.interchange": {"variable": "carry[1]", "layers": 1},
     "heads.knockout": {"random_orders": 2},
     "heads.neurons": {"top": 2, "answers": "c3"},

@@ -3,6 +3,7 @@ from ._carry import carry as carry
 from ._circuit import circuit as circuit
 from ._circuit import score_circuit as score_circuit
 from ._digit_circuits import digit_circuits as digit_circuits
+from ._edges import edges as edges
 from ._interchange import interchange as interchange
 from ._knockout import knockout as knockout
 from ._neurons import neurons as neurons

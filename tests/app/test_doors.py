@@ -124,6 +124,7 @@ CASES = {
         {"variable": "product[0,0]", "kind": "mlp", "only_right": False},
         ("--variable", "product[0,0]", "--kind", "mlp", "--no-only-right"),
     ),
+    "heads.edges": Case({"top": 3, "swap": "a1"}, ("--top", "3", "--swap", "a1")),
     "heads.neurons": Case({"top": 2}, ("--top", "2")),
     "heads.circuit": Case({}, ()),
     "heads.attention": Case({"layers": (0,)}, ("--layers", "0")),

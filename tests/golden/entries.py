@@ -30,6 +30,7 @@ KINDS = (
     "counterfactual_attribution",
     "digit_circuits",
     "digit_losses",
+    "edge_scores",
     "direct_attribution",
     "doctor",
     "error_explanation",
@@ -194,6 +195,7 @@ ENTRIES: dict[str, Callable[[], Result]] = {
     ),
     "screen": _prompts("heads.screen", n=8, seed=SEED),
     "neurons": _prompts("heads.neurons", n=8, top=3, swap="a3", answers="c3", seed=SEED),
+    "edges": _prompts("heads.edges", n=8, top=4, swap="a3", answers="c3", seed=SEED),
     "interchange": _prompts(
         "heads.interchange",
         name="mul5x1-reversed",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from interp.heads._circuit import _Runs
+from interp.heads._edges import _Graph
 from interp.heads._knockout import _Removal
 from interp.heads.cells import Donor
 from interp.heads.estimates import Estimates
@@ -106,7 +107,17 @@ def _answers_kept(answer_if: Function) -> Function:
     return answers
 
 
+def _senders_rolled(writes: Function) -> Function:
+    return lambda graph: writes(graph).roll(1, dims=0)
+
+
+def _receivers_rolled(slopes: Function) -> Function:
+    return lambda graph, done: (one.roll(1, dims=0) for one in slopes(graph, done))
+
+
 HEADS = (
+    Mutation("edges", "what the next sender writes", _Graph, "_writes", _senders_rolled),
+    Mutation("edges", "what the next head reads", _Graph, "_slopes", _receivers_rolled),
     Mutation("interchange", "another source", Exchanges, "_swap", _another_source),
     Mutation("interchange", "no carry in the prediction", _EXCHANGES, "answer_if", _answers_kept),
     Mutation("neurons", "the next neuron patched", Donor, "patches", _next_neuron),

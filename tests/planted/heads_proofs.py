@@ -164,3 +164,36 @@ def prove_interchange(subject: Subject) -> None:
         along=key.direction("a at +"), **asked,
     )  # fmt: skip
     assert along.metrics["predicted"] == 1 and along.metrics["random_direction"] < 0.5
+
+
+def edges_found(subject: Subject, swap: str) -> tuple[set[str], Any]:
+    """Listed edges with a score above what is negligible, and the Result; three are planted."""
+    key = subject.key
+    result = heads.edges(
+        subject.model, problems(subject), swap=swap, top=12, answers=key.answers,
+        seed=key.program.seed,
+    )  # fmt: skip
+    table = result.scores
+    large = table["score"].abs() > NEGLIGIBLE * key.logit_scale
+    return set(table.loc[large, "edge"]), result
+
+
+def planted_edges(subject: Subject, swap: str) -> set[str]:
+    """From the embedding of an operand along the relay's values to the logits."""
+    key = subject.key
+    chain = sorted((one for one in key.movers if one.brings == f"{swap}[0]"), key=lambda h: h.layer)
+    into = [f"L{one.layer}G{group_of(subject, one.head)}.v" for one in chain]
+    senders = ["embed", *(f"L{one.layer}H{one.head}" for one in chain)]
+    return {f"{u}->{w}" for u, w in zip(senders, [*into, "logits"], strict=True)}
+
+
+def prove_edges(subject: Subject) -> None:
+    """The edges with a score are the planted ones, and, where nothing bends, each score is the
+    exact effect of patching its path."""
+    for swap in "ab":
+        found, result = edges_found(subject, swap)
+        want = planted_edges(subject, swap)
+        assert found == want, f"swap {swap}: {found ^ want}"
+        table = result.scores.dropna(subset="exact")
+        off, size = (table["score"] - table["exact"]).abs().max(), table["exact"].abs().max()
+        assert size > 0 and off <= 1e-3 * size, f"off by {off:.3g} of {size:.3g}"

@@ -27,6 +27,7 @@ PROVED = {
     "heads.tree": "tree",
     "models.tokenisation_report": "tokenisation",
     "heads.circuit": "circuit",
+    "heads.edges": "edges",
     "heads.interchange": "interchange",
     "heads.knockout": "knockout",
     "heads.neurons": "neurons",

@@ -34,6 +34,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "tokenisation": asking_proofs.prove_tokenisation,
     "all_for_one": ablation_proofs.prove_all_for_one,
     "circuit": heads_proofs.prove_circuit,
+    "edges": heads_proofs.prove_edges,
     "interchange": heads_proofs.prove_interchange,
     "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
@@ -54,7 +55,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
 }
 SPEAKING = ("cookbook", "approximation")
 # On heads that write to the logits and into one another.
-RELAYED = ("circuit", "interchange", "knockout", "patching", "paths", "screen")
+RELAYED = ("circuit", "edges", "interchange", "knockout", "patching", "paths", "screen")
 EVERY = (*MUTATIONS, *ASKING, *HEADS, *TREES)
 
 
