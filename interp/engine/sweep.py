@@ -241,6 +241,8 @@ class Sweep:
 
     def _start(self, plan: Plan, rows: slice) -> int:
         """First position at which `plan` can differ from the clean run, or must be computed."""
+        if not plan.edits and plan.batch is self.base.batch:
+            return self.base.end  # the clean run itself: its numbers are there
         if not self.savings.prefix or self._rounds_otherwise(plan):
             return 0
         first = min(plan.first_edit(rows), self.base.end)

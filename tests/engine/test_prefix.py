@@ -11,7 +11,7 @@ import torch
 
 import interp
 from interp import engine
-from interp.engine import Read, Replace, Savings, Variant, Zero
+from interp.engine import Read, Replace, Savings, Variant, Zero, prefix, sweep
 from interp.engine.prefix import SharedPrefix, common_prefix
 
 
@@ -19,15 +19,15 @@ from interp.engine.prefix import SharedPrefix, common_prefix
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int | None]]:
     """Of every pass its rows, its first position and the layer before which it stops."""
     seen: list[tuple[int, int, int | None]] = []
-    run = engine.sweep.forward
+    run = sweep.forward
 
     def counted(adapter: Any, job: Any) -> Any:
         if job.start < job.tokens.shape[1]:  # else there is nothing to run
             seen.append((len(job.tokens), job.start, job.stop_layer))
         return run(adapter, job)
 
-    monkeypatch.setattr(engine.sweep, "forward", counted)
-    monkeypatch.setattr(engine.prefix, "forward", counted)
+    monkeypatch.setattr(sweep, "forward", counted)
+    monkeypatch.setattr(prefix, "forward", counted)
     return seen
 
 
@@ -52,18 +52,23 @@ def test_minibatches_that_begin_alike_share_one_pass(
     assert fast.cost.flops < 0.5 * slow.cost.flops
 
 
+def sweeps() -> set[int]:
+    return {id(x) for x in gc.get_objects() if type(x) is sweep.Sweep}
+
+
 def test_what_was_read_goes_with_the_call(models: dict[str, Any]) -> None:
     """Nothing that a call held waits for the garbage collector."""
     model = models["llama"]
     batch = model.prompts(interp.Addition(2).sample(40, seed=0), format="plain@2:5")
     gc.collect()
     gc.disable()
+    before = sweeps()  # held by the traceback of another test's error
     try:
         run = engine.run(model, batch, reads=[Read("resid_post", 0, ("last",))], logits=None)
         held = weakref.ref(run.activations["resid_post", 0])
         del run
         assert held() is None
-        assert not [x for x in gc.get_objects() if type(x) is engine.sweep.Sweep]
+        assert sweeps() <= before
     finally:
         gc.enable()
 
