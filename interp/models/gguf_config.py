@@ -44,9 +44,8 @@ def config_of(file: GgufFile) -> tuple[Any, frozenset[str]]:
         )
     model_type, read = ARCHITECTURES[file.architecture]
     keys = Keys(file)
-    fields = read(keys, file) | {
-        name: file.values[key] for name, key in _IDS.items() if key in file.values
-    }
+    # None, not the class's default, where the file names no such token.
+    fields = read(keys, file) | {name: file.values.get(key) for name, key in _IDS.items()}
     keys.finish()
     try:
         config = AutoConfig.for_model(model_type, **fields)

@@ -133,8 +133,20 @@ def write(
     architecture: str = "llama",
 ) -> Path:
     """Write the model's GGUF file; `keys` are under the architecture's prefix, None drops one."""
+    kept = {n: v for n, v in (tensors(made) | dict(extra or {})).items() if n not in set(without)}
+    return save(path, architecture, KEYS | dict(keys or {}), kept, tokenizer)
+
+
+def save(
+    path: Path,
+    architecture: str,
+    keys: Mapping[str, Any],
+    values: Mapping[str, np.ndarray],
+    tokenizer: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a GGUF file from its keys, under the architecture's prefix, and tensors."""
     out = gguf.GGUFWriter(path, architecture)
-    merged = {f"{architecture}.{k}": v for k, v in (KEYS | dict(keys or {})).items()}
+    merged = {f"{architecture}.{k}": v for k, v in keys.items()}
     merged |= {"tokenizer.ggml.model": "gpt2", **(tokenizer or {})}
     for key, value in merged.items():
         if value is not None:
@@ -142,9 +154,8 @@ def write(
     out.add_token_list(LETTERS)
     out.add_token_merges(["1 2"])
     out.add_eos_token_id(len(LETTERS) - 1)
-    for name, value in (tensors(made) | dict(extra or {})).items():
-        if name not in set(without):
-            out.add_tensor(name, np.ascontiguousarray(value, dtype=np.float32))
+    for name, value in values.items():
+        out.add_tensor(name, np.ascontiguousarray(value, dtype=np.float32))
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()
