@@ -69,7 +69,9 @@ def doctor(
     delimiters in front; then one field of the two best ways at a time (delimiters, blanks). With
     and without the BOS token are tried on the best and on the model's own format, on all without a
     delimiter in front if none fits; then the full product if still none does. What the model writes
-    after right answers gives the end.
+    after right answers gives the end. While none fits, and in formats with steps, a prompt is first
+    asked a share of the problems, and set aside where those show that it won't fit (of prompts that
+    just would, at most 5 % are).
 
     Does not show: prompts outside this list.
 
@@ -164,7 +166,7 @@ def _by_field(bench: Bench, choices: Choices, start: str) -> None:
     """Change one field at a time of the best ways, until none is better."""
     for _ in range(_ROUNDS):
         best = bench.trials[_best(bench.trials)]
-        ways = [trial for trial in bench.asked if trial.way is not None]
+        ways = [trial for trial in bench.whole if trial.way is not None]
         for trial in sorted(ways, key=lambda trial: -trial.first.gain)[:_ABREAST]:
             assert trial.way is not None
             bench.try_ways(choices.around(trial.way), start)
@@ -194,7 +196,8 @@ def _other_starts(bench: Bench, starts: Sequence[str]) -> None:
 
 def _best(trials: Sequence[Trial]) -> int:
     """The index of the best trial on the selection half; the first of equals."""
-    gains = np.array([-np.inf if trial.refusal else trial.first.gain for trial in trials])
+    out = [bool(trial.refusal) or trial.set_aside for trial in trials]
+    gains = np.array([-np.inf if o else t.first.gain for o, t in zip(out, trials, strict=True)])
     gains = np.nan_to_num(gains, nan=-np.inf)
     if not np.isfinite(gains).any():
         return 0
@@ -219,7 +222,7 @@ def _ending(bench: Bench, best: int) -> int:
 
 def _generated(bench: Bench, best: int) -> list[Trial]:
     """Generate the answers of the default, the best and the runners-up."""
-    order = sorted(bench.asked, key=lambda trial: -trial.first.gain)
+    order = sorted(bench.whole, key=lambda trial: -trial.first.gain)
     chosen = [bench.trials[0], bench.trials[best], *order]
     shown: list[Trial] = []
     for trial in chosen:

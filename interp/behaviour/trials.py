@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from interp.models.tokens import digits_in
 from interp.results.intervals import wilson
 
 _PROSE = 16  # further tokens, for a number after words
+_GLANCE = 16  # problems of the selection half that a prompt is first tried on
+_MISSED = 0.05  # the largest share of prompts, of those that just fit, that a glance sets aside
 _ENDS = ("\n", "$", ".", ";", "#", " ")  # texts that may stand behind an answer, for one role there
 _UNKNOWN = ByDigit(np.nan, np.nan, np.nan, 0)
 _NUMBERS = ("accuracy", "low", "high", "readable", "anywhere", "anywhere_low", "shuffled")
@@ -35,13 +38,15 @@ _NUMBERS = ("accuracy", "low", "high", "readable", "anywhere", "anywhere_low", "
 @dataclass(eq=False)
 class Trial:
     """A prompt and what the model does with it; `first` on the half that chooses, `second` on the
-    half that reports. `generated` holds shares of the second half's generated answers."""
+    half that reports. `generated` holds shares of the second half's generated answers. `set_aside`:
+    `first` is a glance at some problems, which showed that the prompt does not fit."""
 
     format: str
     start: str
     way: Way | None
     also: list[str] = field(default_factory=list)
     refusal: str = ""
+    set_aside: bool = False
     first: ByDigit = _UNKNOWN
     second: ByDigit = _UNKNOWN
     log_probability: float = -np.inf
@@ -62,6 +67,7 @@ class Trial:
             "start": self.start,
             "also": ", ".join(map(repr, self.also)),
             "refusal": self.refusal,
+            "set_aside": self.set_aside,
             **(dict.fromkeys(Way._fields, "") if self.way is None else self.way._asdict()),
             "gain_chosen_on": self.first.gain,
             "log_probability_chosen_on": self.log_probability if not self.refusal else np.nan,
@@ -69,8 +75,8 @@ class Trial:
             "digits_low": float(low),
             "digits_high": float(high),
             "digits_of_others": self.second.others,
-            "gain": self.second.gain,
-            "p": min(1.0, tried * self.second.p) if not self.refusal else np.nan,
+            "gain": np.nan if self.set_aside else self.second.gain,
+            "p": np.nan if self.refusal or self.set_aside else min(1.0, tried * self.second.p),
             "prompt": self.prompt,
             "expected": self.expected,
             "emitted": self.emitted,
@@ -93,10 +99,12 @@ class Bench:
     end_share: float = np.nan
 
     def __post_init__(self) -> None:
+        self._smallest = np.inf  # p-value of the trials that were asked all problems
         self._written: dict[Any, list[list[int]]] = {}
         self._texts: dict[tuple[str, tuple[str, ...]], Trial] = {}
         order = np.random.default_rng(self.seed).permutation(len(self.problems))
         half = len(order) // 2
+        self.glance = np.sort(order[:_GLANCE]) if half >= 2 * _GLANCE else order[:0]
         self.chosen_on, self.reported = np.sort(order[:half]), np.sort(order[half:])
         shift = np.random.default_rng(0).permutation(len(self.problems))
         other = np.empty_like(shift)
@@ -125,6 +133,11 @@ class Bench:
     def asked(self) -> list[Trial]:
         """The trials that could be asked."""
         return [trial for trial in self.trials if not trial.refusal]
+
+    @property
+    def whole(self) -> list[Trial]:
+        """The trials that were asked all problems."""
+        return [trial for trial in self.asked if not trial.set_aside]
 
     def fits(self, trial: Trial) -> bool:
         """True if the digits on the selection half are above chance, corrected for the trials."""
@@ -173,7 +186,28 @@ class Bench:
 
     def _measure(self, trial: Trial) -> None:
         model = self._begun(trial.start)
-        told = model.prompts(self.problems, format=trial.format)
+        glances = len(self.glance) > 0 and np.isfinite(self._smallest)  # the first is asked all
+        fitted = self._smallest * len(self.asked) <= SURE
+        if glances and not fitted:
+            few = self._told(model, trial, self.problems[self.glance])
+            trial.set_aside = self._hopeless(model, trial, few)
+            if trial.set_aside:
+                return
+        told = self._told(model, trial, self.problems)
+        if glances and fitted and _writes_steps(told):
+            trial.set_aside = self._hopeless(model, trial, told[self.glance])
+            if trial.set_aside:
+                return
+        choices = self._choices(model, trial, told)
+        trial.first, trial.second = (
+            by_digit(choices, rows) for rows in (self.chosen_on, self.reported)
+        )
+        trial.log_probability = float(choices.log_probability[self.chosen_on].mean())
+        self._smallest = min(self._smallest, trial.first.p)
+
+    def _told(self, model: Model, trial: Trial, problems: Problems) -> PromptBatch:
+        """The prompts with their right answers. Raises InputError if those are too long."""
+        told = model.prompts(problems, format=trial.format)
         widths = [len(d[1]) for role in told.roles if (d := digits_in(role))]
         self.digits_per_token = max(self.digits_per_token, *widths)
         need = int((told.lengths - told.prompt_lengths).max())
@@ -182,25 +216,40 @@ class Bench:
                 f"its answers take {need} tokens, more than longest={self.longest}: ask for it "
                 f"alone, formats=[{trial.format!r}], with a larger one."
             )
-        choices = self._choices(model, trial, told)
-        trial.first, trial.second = (
-            by_digit(choices, rows) for rows in (self.chosen_on, self.reported)
-        )
-        trial.log_probability = float(choices.log_probability[self.chosen_on].mean())
+        return told
+
+    def _hopeless(self, model: Model, trial: Trial, few: PromptBatch) -> bool:
+        """True if a share f of the selection half shows that the prompt won't fit.
+
+        A prompt that just fits ends with the z of the smallest significant p-value. On the way, its
+        z at f is normal with mean z √f and variance 1 − f (a Brownian bridge), so one below the
+        quantile `_MISSED` of that is set aside. Where something fits already, all prompts are
+        compared on the same problems, but for those with steps, which are long to generate.
+        """
+        choices = self._choices(model, trial, few)
+        found = by_digit(choices, np.arange(len(self.glance)))
+        normal, share = NormalDist(), len(self.glance) / len(self.chosen_on)
+        just = normal.inv_cdf(1 - SURE / len(self.asked))
+        least = just * share**0.5 + normal.inv_cdf(_MISSED) * (1 - share) ** 0.5
+        if found.z >= least:
+            return False
+        trial.first, trial.log_probability = found, float(choices.log_probability.mean())
+        return True
 
     def _choices(self, model: Model, trial: Trial, told: PromptBatch) -> Choices:
         """Forced choices; of a format with steps before the answer the digits that it writes."""
-        if not any(role[0] == "t" and role[1:].isdigit() for role in told.roles):
+        if not _writes_steps(told):
             return forced_choices(model, told, self.resources)
-        question = model.prompts(self.problems, format=trial.format, answer="none")
+        problems = told.problems
+        question = model.prompts(problems, format=trial.format, answer="none")
         texts, _ = self._said(model, trial, told, question)
-        task = self.problems.task
+        task = problems.task
         width = task.answer_digits
-        right = self.problems.answer.astype(np.int64)
-        if formats.format(trial.format).answer_width(task) is None:
-            lengths = np.array([len(str(abs(int(value)))) for value in self.problems.answers()])
-            right = np.where(np.arange(width) < lengths[:, None], right, -1)
+        right = problems.answer.astype(np.int64)
         form = formats.format(trial.format)
+        if form.answer_width(task) is None:
+            lengths = np.array([len(str(abs(int(value)))) for value in problems.answers()])
+            right = np.where(np.arange(width) < lengths[:, None], right, -1)
         read = [form.read_answer(text, task).digits or "" for text in texts]
         chosen = np.array([[int(d) for d in one[::-1][:width].ljust(width, "0")] for one in read])
         chosen[[not one for one in read]] = -2
@@ -335,6 +384,11 @@ class Bench:
                     (trial.format, trial.start, prompt, told.texts[row][len(prompt) :], texts[row])
                 )
         return pd.DataFrame(rows, columns=["format", "start", "prompt", "expected", "emitted"])
+
+
+def _writes_steps(told: PromptBatch) -> bool:
+    """True of a format that writes steps before the answer."""
+    return any(role[0] == "t" and role[1:].isdigit() for role in told.roles)
 
 
 def _until(text: str, end: str) -> str:

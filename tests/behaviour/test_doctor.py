@@ -216,6 +216,46 @@ def test_one_that_cannot_add(patient: Any) -> None:
     assert {"none", "around signs", "everywhere"} <= set(result.asked["blanks"])  # all was tried
 
 
+def test_what_can_not_fit_is_set_aside_early(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt that is asked everything has the numbers that it has where all are."""
+    names = ["plain", "padded", "reversed", "reversed-answer", "{a}+{b}={c:reversed}"]
+    names += [f"{sign}{{a}}+{{b}}={{c}}" for sign in "#*-="]
+    quick = diagnosed(speaker, formats=names)
+    monkeypatch.setattr(trials, "_GLANCE", 10**6)
+    slow = diagnosed(speaker, formats=names)
+    assert not slow.trials["set_aside"].any() and not quick.fits and not slow.fits
+    out = quick.trials["set_aside"]
+    assert len(out) / 3 < out.sum() < len(out) and not out[0] and not out[quick.best]
+    assert quick.trials.loc[out, ["digits", "gain", "p"]].isna().all(axis=None)
+    columns = ["format", "gain_chosen_on", "digits", "digits_of_others", "gain", "p"]
+    assert quick.trials.loc[~out, columns].equals(slow.trials.loc[~out, columns])
+    assert quick.metrics["tried"] == slow.metrics["tried"] == len(out)
+    figure = quick.figure()
+    marks = next(t for t in figure.data if t.name == "half that nothing was chosen on")
+    assert len(marks.y) == min(24, int((~out).sum()))
+
+
+def test_steps_are_written_for_few_problems_once_something_fits(
+    patient: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    characters = "\n" + "".join(map(chr, range(32, 127)))
+    model = interp.wrap(nanogpt.random_gpt(vocab_size=len(characters), block_size=200), characters)
+    model = patient(lambda text, first: str(sum_in(text)) if "\n" not in text else "?", model)
+    written: list[str] = []
+    says = answers.generate
+
+    def counted(model: Any, batch: Any, **options: Any) -> Any:
+        written.extend(text for text in batch.texts if "Target" in text)
+        return says(model, batch, **options)
+
+    monkeypatch.setattr(answers, "generate", counted)
+    names = ["plain", "padded", "reversed", *(f"{sign}{{a}}+{{b}}={{c}}" for sign in "$#&")]
+    result = diagnosed(model, "add:1", formats=[*names, "scratchpad"], longest=200)
+    pad = result.trials[result.trials["format"] == "scratchpad"]
+    assert result.format == "plain" and result.fits
+    assert pad["set_aside"].all() and len(written) == trials._GLANCE
+
+
 def test_what_other_answers_score_too_is_no_skill(patient: Any) -> None:
     """Every tenth sum of two digits is 9: a model that says nothing else can do nothing."""
     result = diagnosed(patient(lambda text, first: "9"), "add:1", n=100)

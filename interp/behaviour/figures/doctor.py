@@ -23,11 +23,11 @@ def doctor(result: Diagnosis) -> go.Figure:
         label=[_label(row, number == 0) for number, row in enumerate(result.trials.itertuples())],
         best=[number == result.best for number in range(len(result.trials))],
     )
-    asked = table[table["refusal"] == ""]
     measured = _measured(result)
+    asked = table[(table["refusal"] == "") & table[measured.value].notna()]
     asked = asked.sort_values(["best", measured.value], kind="stable")
-    left_out = max(0, len(asked) - _MOST)
     asked = asked.tail(_MOST)
+    left_out = len(result.asked) - len(asked)
     figure = go.Figure()
     figure.add_trace(_chance(asked, measured))
     figure.add_trace(_right(asked, measured))

@@ -40,7 +40,9 @@ class Diagnosis(Result):
     Args:
         trials: one row for each format and text in front, the model's own first: `format`, `also`
             (formats with identical text for these problems), `start` (tokens in front of every
-            prompt), `refusal` (why it could not be asked, else ''); the fields of its template
+            prompt), `refusal` (why it could not be asked, else ''), `set_aside` (True if its first
+            problems showed that it does not fit: the two columns of the first half are of those,
+            the others' NaN); the fields of its template
             (`signs` … `end`, '' of a format that is none); `gain_chosen_on` and
             `log_probability_chosen_on` (of the right answer) on the first half; on the other half
             `digits` (forced accuracy per digit) with its bounds, `digits_of_others` (the same
