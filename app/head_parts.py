@@ -103,8 +103,8 @@ def choose_head(model: Model, measure: Measure, result: Result, clicked: Any) ->
     names, values = measure.values(result)
     known = [name for name in names if "H" in name or name.endswith(".mlp")]
     if clicked is not None and clicked != st.session_state.get(CLICKED):
-        st.session_state[CLICKED] = clicked  # a click stays selected over the following reruns
         st.session_state[LAYER], st.session_state[HEAD] = clicked
+    st.session_state[CLICKED] = clicked  # it stays selected over the following reruns
     first = strongest(measure, result)[0].removeprefix("L").split("H")
     heads = [str(head) for head in range(model.shape.n_heads)]
     columns = [*heads, "MLP"] if any(name.endswith(".mlp") for name in known) else heads
