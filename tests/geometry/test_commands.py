@@ -71,3 +71,24 @@ def test_without_training_pairs_or_a_series_there_are_no_phases(folder):
     alone = load_model(str(folder / "series" / "step-00000010"))
     with pytest.raises(ModelError, match="no checkpoint series"):
         phases(alone, train=np.eye(P, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("fourier --frequencies 1,2,3,4,5", "10 columns fit 10 classes"),
+        ("fourier --n 9 --roles a1", "have fewer than 2 prompts at a1"),
+        ("fourier --roles eq", "is no number"),
+        ("helix --n 20", "20 different numbers for 8 columns"),
+        ("modular --modulus 31", "in 2 tokens in the format 'padded'"),
+        ("modular --model mod113 --modulus 127", "If the modulus does not fit its vocabulary"),
+    ],
+)
+def test_a_command_refuses_with_its_remedy(monkeypatch, tmp_path, capsys, words, message):
+    name, *flags = words.split()
+    given = () if "--model" in flags else ("--model", "add5")
+    given += () if name == "modular" else ("--task", "add:5")
+    code = command(monkeypatch, "geometry", name, *given, *flags, "--out", tmp_path / "out")
+    said = capsys.readouterr().err
+    assert code == 2 and message in " ".join(said.split()), said
+    assert not (tmp_path / "out").exists()
