@@ -1,7 +1,8 @@
 """Heuristics that a unit may follow, and how well its strongest prompts match one.
 
 A heuristic is a set S of prompts: an operand or the result in a range, with a residue, with a digit
-at a place, or equal operands (Nikankin et al., arXiv 2410.21272). The score of a unit u is
+at a place, or equal operands (Nikankin et al., arXiv 2410.21272), and for longer operands a column
+whose two digits have a sum mod 10. The score of a unit u is
 
     overlap(u, S) = |top-|S| prompts of u ∩ S| / |S|
 
@@ -68,6 +69,11 @@ def heuristics(numbers: dict[str, Ints]) -> Heuristics:
                 families.append(family)
                 sets.append(inside)
     operands = [values for name, values in numbers.items() if name != "result"]
+    for name, inside in _columns(operands):
+        if inside.sum() >= _LEAST and SMALLEST <= inside.mean() <= LARGEST:
+            names.append(name)
+            families.append("column")
+            sets.append(inside)
     if len(operands) == 2 and _LEAST <= (same := operands[0] == operands[1]).sum() <= LARGEST * n:
         names.append("a = b")
         families.append("identical")
@@ -75,6 +81,18 @@ def heuristics(numbers: dict[str, Ints]) -> Heuristics:
     return Heuristics(
         tuple(names), tuple(families), np.array(sets, dtype=bool).reshape(len(sets), n)
     )
+
+
+def _columns(operands: list[Ints]) -> list[tuple[str, Mask]]:
+    """Sums mod 10 of two digits of a column above the first, whose sum is the result's residue."""
+    if len(operands) != 2:
+        return []
+    a, b = (np.abs(values) for values in operands)
+    found = []
+    for place in range(1, len(str(int(max(a.max(), b.max()))))):
+        total = (a // 10**place + b // 10**place) % 10
+        found += [(f"a[{place}] + b[{place}] mod 10 = {d}", total == d) for d in range(10)]
+    return found
 
 
 def _about(what: str, values: Ints) -> list[tuple[str, str, Mask]]:
