@@ -335,6 +335,7 @@ def test_round_trip_code_and_figure(patient: Any, tmp_path: Path) -> None:
     assert dict(zip(marks.y, marks.x, strict=True))["padded"] == 1
     assert len(marks.y) == min(24, len(result.asked))
     assert marks.y[-1] == "padded"  # the best on top
+    assert len(set(marks.y)) == len(marks.y) and max(len(y.split(" · ")[0]) for y in marks.y) <= 46
 
 
 def test_progress_ends_at_its_total_and_cancel_stops(patient: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +13,7 @@ from interp.figures.theme import ACCENT, GREY, INK, error_bars, escape_math, fra
 
 _MOST = 24
 _LONGEST = 26  # characters of prompt and answer beside a row
+_NAME = 36  # characters of a format's name before its row
 
 
 @renders(Diagnosis)
@@ -20,7 +21,8 @@ def doctor(result: Diagnosis) -> go.Figure:
     """Digits right in each trial beside chance, the best on top, with one prompt and the model's
     answer."""
     table = result.trials.assign(
-        label=[_label(row, number == 0) for number, row in enumerate(result.trials.itertuples())],
+        label=_labels(result.trials),
+        whole=[escape_math(_line(one)) for one in result.trials["format"]],
         best=[number == result.best for number in range(len(result.trials))],
     )
     measured = _measured(result)
@@ -75,10 +77,23 @@ def _measured(result: Diagnosis) -> _Measured:
     return _Measured("accuracy", "low", "high", "shuffled", "exact answers")
 
 
-def _label(row: Any, own: bool) -> str:
-    start = f" · begun with {row.start!r}" if row.start else ""
-    name = escape_math(row.format.replace("\n", "\\n"))
-    return f"{name}{start}{' (default)' if own else ''}"
+def _labels(trials: pd.DataFrame) -> list[str]:
+    """The formats' names, long ones without their middle, each another category."""
+    labels: list[str] = []
+    for number, row in enumerate(trials.itertuples()):
+        start = f" · begun with {row.start!r}" if row.start else ""
+        name = _line(str(row.format))
+        if len(name) > _NAME:
+            name = f"{name[: _NAME // 2]}…{name[1 - _NAME // 2 :]}"
+        label = f"{escape_math(name)}{start}{' (default)' if number == 0 else ''}"
+        while label in labels:
+            label += " "
+        labels.append(label)
+    return labels
+
+
+def _line(text: str) -> str:
+    return text.replace("\n", "\\n")
 
 
 def _right(asked: pd.DataFrame, measured: _Measured) -> go.Scatter:
@@ -95,8 +110,8 @@ def _right(asked: pd.DataFrame, measured: _Measured) -> go.Scatter:
             "color": [ACCENT if best else "white" for best in asked["best"]],
             "line": {"color": ACCENT, "width": 1.5},
         },
-        customdata=asked[["accuracy", "readable"]],
-        hovertemplate="%{y}: %{x:.3f}<br>exact when generated: %{customdata[0]:.3f}<br>"
+        customdata=asked[["accuracy", "readable", "whole"]],
+        hovertemplate="%{customdata[2]}: %{x:.3f}<br>exact when generated: %{customdata[0]:.3f}<br>"
         "readable: %{customdata[1]:.3f}<extra></extra>",
     )
 
