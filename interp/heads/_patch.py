@@ -26,6 +26,7 @@ from interp.heads.metrics import Direction, Floats, Readout, check_varies, metri
 from interp.heads.nodes import INDEXED, KINDS, Kind, Node, nodes_of
 from interp.heads.pairs import Pairs, control, pairs
 from interp.heads.results.patch import ActivationPatching
+from interp.heads.workers import in_workers
 from interp.models.asking import Asked
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -56,6 +57,7 @@ def patch(
     same_answer: bool = True,
     keep: str | Path | None = None,
     shard: str | None = None,
+    n_jobs: int = 1,
     memory: int = 2**30,
     savings: Savings | None = None,
     cancel: Cancel | None = None,
@@ -81,6 +83,8 @@ def patch(
             on where the last one ended (`interp.heads.kept`).
         shard: "1/4" measures a quarter of the cells into `keep`; the others are NaN until a call
             without a shard merges them.
+        n_jobs: processes, each with cores // n_jobs threads, that share the cells in chunks of 64
+            (`interp.heads.workers`); the model must be one that its name opens.
         memory, savings, cancel, progress: as in `engine.run_variants`.
 
     Does not show: the path by which a node acts (`interp.heads.paths`), nor what several nodes do
@@ -92,6 +96,20 @@ def patch(
         RoleError: for a role that no prompt has, or at which nothing can change.
         SiteError: for a site that the model lacks, or that its self-check refused.
     """
+    if n_jobs != 1:
+        options = {
+            "n": n, "seed": seed, "format": format, "held_out": held_out, "kind": kind,
+            "roles": roles, "direction": direction, "metrics": metrics, "swap": swap,
+            "corrupted": corrupted, "answers": answers, "prefix": prefix,
+            "same_answer": same_answer, "memory": memory, "savings": savings,
+        }  # fmt: skip
+        if shard is not None:
+            raise InputError("shard= splits over machines, n_jobs= over processes: give one")
+        merged: ActivationPatching = in_workers(
+            patch, model, asked, options, n_jobs=n_jobs, keep=keep, progress=progress,
+            cancel=cancel,
+        )  # fmt: skip
+        return merged
     if kind not in KINDS or kind == "neuron":
         known = ", ".join(k for k in KINDS if k != "neuron")
         raise InputError(

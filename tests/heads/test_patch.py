@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -177,3 +178,21 @@ def test_a_sweep_is_kept_split_and_merged(toy: Any, tmp_path: Path, monkeypatch:
         interp.heads.patch(toy, problems, shard="1/2", **asked)
     with pytest.raises(InputError, match="write '1/4'"):
         interp.heads.patch(toy, problems, shard="5/4", keep=tmp_path, **asked)
+
+
+def test_processes_share_the_cells(toy: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """`n_jobs` gives the numbers of one process (here the shards run one after the other)."""
+    from interp.heads import kept
+
+    monkeypatch.setattr(kept, "_CELLS", 5)
+    asked: dict[str, Any] = {"format": FORMAT, "swap": "all", "metrics": "logit_difference"}
+    problems = TASK.sample(6, seed=7)
+    whole = interp.heads.patch(toy, problems, **asked)
+    with joblib.parallel_config(backend="sequential"):
+        shared = interp.heads.patch(toy, problems, n_jobs=2, keep=tmp_path, **asked)
+    assert np.abs(shared.main.values - whole.main.values).max() <= 1e-9
+    assert len(list(tmp_path.rglob("*.npy"))) > 2
+    with pytest.raises(InputError, match="give at least one process"):
+        interp.heads.patch(toy, problems, n_jobs=0, **asked)
+    with pytest.raises(InputError, match="n_jobs= over processes"):
+        interp.heads.patch(toy, problems, n_jobs=2, shard="1/2", **asked)
