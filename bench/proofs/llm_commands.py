@@ -1,7 +1,7 @@
 """Every main command on a language model, as a user runs it: each ends with a result and a figure.
 
     python -m bench.proofs.llm_commands                                     (SmolLM2)
-    GEMMA=1 python -m bench.proofs.llm_commands --model gemma3-270m --n 20
+    GEMMA=1 python -m bench.proofs.llm_commands --model gemma3-270m --n 20 --only doctor
 
 Each command is the installed one, in a process of its own, with its defaults but for `--n`; `make
 proof` runs SmolLM2 so, and with GEMMA=1 Gemma 3 270M (`make env GEMMA=1`) as well. Figures go to
