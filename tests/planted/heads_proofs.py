@@ -51,10 +51,19 @@ def prove_patching(subject: Subject) -> None:
 
 
 def prove_paths(subject: Subject) -> None:
-    """Direct effects on the logits are those of the direct heads, as large as the key says, and
-    heads reach each other by the planted paths alone."""
+    """Direct effects on the logits are those of the direct heads, as large as patching them (what
+    they write no node reads), and heads reach each other by the planted paths alone."""
     key, asked = subject.key, problems(subject)
     assert key.direct_heads and key.head_paths
+    for swap in "ab":
+        asks = options(subject, swap)
+        patched = heads.patch(subject.model, asked, direction="noise", same_answer=False, **asks)
+        direct = heads.paths(subject.model, asked, frozen="all", **asks).frame
+        ours, exact = (
+            frame.set_index(name)["logit_difference"].loc[sorted(names(key.direct_heads))]
+            for frame, name in ((direct, "sender"), (patched.frame, "node"))
+        )
+        subject.assert_close(ours, exact, f"direct effects of {swap}")
     for frozen in ("all", "heads"):
         found = direct_heads(subject, frozen)
         assert found == names(key.direct_heads), f"frozen={frozen}: {found}"
