@@ -1,4 +1,4 @@
-"""What heads and neurons write into the residual stream: their output projections as matrices."""
+"""What heads and neurons write into the residual stream, and what heads read of it, as matrices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ def head_writes(model: Model, layer: int) -> torch.Tensor:
     model.require_site("z")
     s = model.shape
     return _matrix(model, "z", layer, s.n_heads * s.d_head).unflatten(0, (s.n_heads, s.d_head))
+
+
+def value_reads(model: Model, layer: int) -> torch.Tensor | None:
+    """W_V by key/value head, [n_kv_heads, d_model, d_head], without bias: values are norm(x) · W_V.
+
+    None for a model that runs as a whole: its value projection is not known.
+    """
+    if model.adapter.whole or "v" not in model.usable_sites:
+        return None
+    s = model.shape
+    with model.lock, torch.no_grad():
+        unit = torch.eye(s.d_model, dtype=model.dtype, device=model.device)
+        rows = model.adapter.values(layer, unit) - model.adapter.values(layer, 0 * unit[:1])
+    return rows.cpu().unflatten(1, (s.n_kv_heads, s.d_head)).transpose(0, 1)
 
 
 def neuron_writes(model: Model, layer: int) -> torch.Tensor:

@@ -5,24 +5,32 @@ For a head whose query looks at two tokens a and b with weights α and β,
     out = α W_O v_a + β W_O v_b,     v_t = W_V norm(E[t] + position)
 
 so with constant weights its outputs are the Minkowski sum of two scaled copies of the values'
-images. Bai et al. (arXiv 2510.00184) have β = 1 − α, Σ = α² Σ_A + (1 − α)² Σ_B and no number. Here:
-the share of interaction in the output's cell means, the weights' means and spreads, and how well
-the model's own values predict the output.
+images. Bai et al. (arXiv 2510.00184) give no number, and the formula
+
+    out = α W_O W_V E[a] + (1 − α) W_O W_V E[b] + ε,     Σ = α² Σ_A + (1 − α)² Σ_B
+
+without position, normalisation and looks at other tokens. Here: the share of interaction in the
+output's cell means, the weights' means and spreads, and how well this formula and those with the
+norm, with the position and with the head's own weights predict the output.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from interp.engine._run import run
+from interp.engine.interventions import Replace, Rows
 from interp.engine.progress import shows_progress
+from interp.engine.readout import embedding
 from interp.engine.requests import Cancel, Progress, Read
+from interp.engine.writes import value_reads
 from interp.errors import InputError
-from interp.geometry.additive import Additive, additive_fit, covariance_error
+from interp.geometry.additive import Additive, additive_fit, covariance_error, fitted
 from interp.geometry.classes import Classes, as_array, classes_of
 from interp.geometry.linear_maps import unit_writes
 from interp.geometry.results.minkowski import MinkowskiSum
@@ -37,13 +45,26 @@ Ints = npt.NDArray[np.int64]
 _COMPONENTS = 3
 
 
+class Images(NamedTuple):
+    """What a head's query would add of each token at weight 1, [n, d] both."""
+
+    a: Floats
+    b: Floats
+
+
 class Looks(NamedTuple):
-    """Weights α, β [n] of a head's query on the two tokens, and the images W_O v [n, d] of both."""
+    """Weights α, β [n] of a head's query on the two tokens, and what it reads there.
+
+    own         W_O v of both tokens
+    normed      W_O W_V norm(E), without position; None above the first block
+    published   W_O W_V E, without position and norm; None also for a model that runs as a whole
+    """
 
     alpha: Floats
     beta: Floats
-    a: Floats
-    b: Floats
+    own: Images
+    normed: Images | None
+    published: Images | None
 
 
 @shows_progress
@@ -76,6 +97,9 @@ def minkowski(
         draws: of the control, in which both numbers come from other prompts.
         n, seed, format, held_out: the sample of a task (`interp.models.asking`).
         memory, cancel, progress: as in `engine.run`.
+
+    The published formula is given for the first block, whose input it names, and where the value
+    projection is known.
 
     Does not show: that later layers read the sum, or what other tokens add (share within).
 
@@ -196,9 +220,23 @@ def _outputs(
     if not values or pattern is None:
         return output, None
     group = head // (shape.n_heads // shape.n_kv_heads)
-    images = [as_array(found["v", layer][:, i, group]) @ own for i in range(2)]
-    weights = [_weight_on(pattern, batch, name)[:, head] for name in roles]
-    return output, Looks(weights[0], weights[1], images[0], images[1])
+    images = Images(*(as_array(found["v", layer][:, i, group]) @ own for i in range(2)))
+    alpha, beta = (_weight_on(pattern, batch, name)[:, head] for name in roles)
+    if layer > 0:
+        return output, Looks(alpha, beta, images, None, None)
+    embedded = torch.stack([embedding(model)[batch.labels(name).clamp(min=0)] for name in roles], 1)
+    edit = Replace("resid_pre", Rows({0: embedded}), layers=(0,), roles=roles)
+    found = run(
+        model, batch, [edit], reads=[Read("v", (0,), roles)], logits=None, memory=memory,
+        cancel=cancel,
+    ).activations  # fmt: skip
+    normed = Images(*(as_array(found["v", 0][:, i, group]) @ own for i in range(2)))
+    reads_of = value_reads(model, 0)
+    published = None
+    if reads_of is not None:
+        read = as_array(reads_of[group]) @ own
+        published = Images(*(as_array(embedded[:, i]) @ read for i in range(2)))
+    return output, Looks(alpha, beta, images, normed, published)
 
 
 def _control(
@@ -246,28 +284,28 @@ def _weights(looks: Looks | None, rows: Ints) -> pd.DataFrame:
 def _predictions(
     output: Floats, fit: Additive, looks: Looks | None, first: Classes, second: Classes, rows: Ints
 ) -> pd.DataFrame:
-    """prediction, r2 of the output, covariance_error."""
+    """prediction, r2 of the output, scale, r2_scaled, covariance_error."""
     i, j = first.values[rows], second.values[rows]
     arms: dict[str, Floats] = {"additive fit": fit.mean + fit.a_part[i] + fit.b_part[j]}
     if looks is not None:
-        a, b = looks.a[rows], looks.b[rows]
         alpha, beta = looks.alpha[rows, None], looks.beta[rows, None]
-        arms["weights of each prompt"] = alpha * a + beta * b
-        arms["mean weights"] = alpha.mean() * a + beta.mean() * b
-        share = float((alpha / np.maximum(alpha + beta, 1e-12)).mean())
-        arms["published, α and 1 − α"] = share * a + (1 - share) * b
-    centred = output - output.mean(axis=0)
-    rows_out: list[dict[str, Any]] = []
-    for name, guess in arms.items():
-        rest = centred - (guess - guess.mean(axis=0))
-        rows_out.append(
-            {
-                "prediction": name,
-                "r2": float(1 - (rest**2).sum() / (centred**2).sum()),
-                "covariance_error": covariance_error(output, guess),
-            }
-        )
-    return pd.DataFrame(rows_out)
+        share = (alpha / np.maximum(alpha + beta, 1e-12)).mean()
+        for name, images, x, y in (
+            ("weights of each prompt", looks.own, alpha, beta),
+            ("mean weights", looks.own, alpha.mean(), beta.mean()),
+            ("α and 1 − α", looks.own, share, 1 - share),
+            ("published, with the norm", looks.normed, share, 1 - share),
+            ("published", looks.published, share, 1 - share),
+        ):
+            if images is not None:
+                arms[name] = x * images.a[rows] + y * images.b[rows]
+    return pd.DataFrame(
+        [
+            {"prediction": name, **fitted(output, guess),
+             "covariance_error": covariance_error(output, guess)}
+            for name, guess in arms.items()
+        ]
+    )  # fmt: skip
 
 
 def _points(output: Floats, i: Ints, j: Ints) -> pd.DataFrame:

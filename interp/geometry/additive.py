@@ -101,6 +101,23 @@ def _residual(centred: Floats, labels: Ints) -> float:
     return float((centred**2).sum() - (sums[kept] ** 2 / counts[kept, None]).sum())
 
 
+def fitted(got: Floats, guess: Floats) -> dict[str, float]:
+    """How well rows `guess` [n, d] are `got`, both centred.
+
+    r2          1 − ‖got − guess‖² / ‖got‖²
+    scale       s that makes s · guess nearest to got
+    r2_scaled   the same with it: the squared cosine of the two, where s is positive
+    """
+    x, y = got - got.mean(axis=0), guess - guess.mean(axis=0)
+    total, size, inner = (x**2).sum(), (y**2).sum(), (x * y).sum()
+    scale = inner / size if size > 0 else np.nan
+    return {
+        "r2": float(1 - (total - 2 * inner + size) / total),
+        "scale": float(scale),
+        "r2_scaled": float(inner * scale / total),
+    }
+
+
 def covariance_error(got: Floats, want: Floats) -> float:
     """‖Σ_got − Σ_want‖ / ‖Σ_got‖ of the covariances of two sets of rows (Frobenius)."""
     size = np.linalg.norm(np.cov(got.T, bias=True))

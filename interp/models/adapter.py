@@ -201,6 +201,10 @@ class Adapter:
         block = self.bridge.blocks[layer]
         return torch.as_tensor((block.attn.o if site == "z" else block.mlp.out)(x))
 
+    def values(self, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Value projection of a normalised stream [P, d_model] → [P, G · h], with bias."""
+        return torch.as_tensor(self.bridge.blocks[layer].attn.v(x[None]))[0].flatten(1)
+
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""
         return torch.as_tensor(self.bridge.ln_final(resid))

@@ -291,6 +291,11 @@ class DecoderAdapter:
         added = self._points["attn_out" if site == "z" else "mlp_out", layer].scale
         return torch.as_tensor(self._points[site, layer].module(x)) * added
 
+    def values(self, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Value projection of a normalised stream [P, d_model] → [P, G · h], with bias."""
+        self.require_site("v")
+        return self._points["v", layer].output(x).flatten(1)
+
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, [..., d_model] → [..., d_model]."""
         return torch.as_tensor(self._norm(resid))

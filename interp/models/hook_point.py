@@ -89,6 +89,10 @@ class Point:
         """What a hook sees, as a multiple of the activation."""
         return self._view.scale
 
+    def output(self, x: torch.Tensor) -> torch.Tensor:
+        """What a hook sees of the module's output for the input x."""
+        return self._view.read(first_of(self.module(x)))
+
     def add_hook(self, function: Hook) -> Handle:
         """Call `function(x, None)` on every pass; its return value, unless None, replaces x."""
 

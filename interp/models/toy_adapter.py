@@ -106,6 +106,11 @@ class ToyAdapter:
             return torch.as_tensor(x @ block.attn.W_O.flatten(0, 1) + block.attn.b_O)
         return torch.as_tensor(x @ block.mlp.W_out + block.mlp.b_out)
 
+    def values(self, layer: int, x: torch.Tensor) -> torch.Tensor:
+        """Value projection of a normalised stream [P, d_model] → [P, H · h], with bias."""
+        attn: Any = self.module.blocks[layer].attn
+        return torch.as_tensor(torch.einsum("pd,hde->phe", x, attn.W_V) + attn.b_V).flatten(1)
+
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         """The last normalisation, if there is one, [..., d_model] → [..., d_model]."""
         return torch.as_tensor(self.module.ln_final(resid))

@@ -138,3 +138,29 @@ def gini(x):
     """Mean absolute difference over twice the mean."""
     n = len(x)
     return sum(abs(a - b) for a in x for b in x) / (2 * n * n * (sum(x) / n))
+
+
+def published_sum(tensors, n_heads, head, tokens_a, tokens_b, share):
+    """α W_O W_V E[a] + (1 − α) W_O W_V E[b] of each prompt, from a GPT-2 file's first block: a
+    number at a time, without position, norm and bias."""
+    table = tensors["transformer.wte.weight"]
+    fused = tensors["transformer.h.0.attn.c_attn.weight"]  # [d, q | k | v]
+    projection = tensors["transformer.h.0.attn.c_proj.weight"]
+    d = table.shape[1]
+    width = d // n_heads
+    first = head * width
+    images = {}
+    for token in {*tokens_a, *tokens_b}:
+        value = [
+            sum(table[token, i] * fused[i, 2 * d + first + c] for i in range(d))
+            for c in range(width)
+        ]
+        images[token] = np.array(
+            [sum(value[c] * projection[first + c, j] for c in range(width)) for j in range(d)]
+        )
+    return np.array(
+        [
+            share * images[a] + (1 - share) * images[b]
+            for a, b in zip(tokens_a, tokens_b, strict=True)
+        ]
+    )

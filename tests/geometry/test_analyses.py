@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 import interp
 from interp.errors import InputError
@@ -13,9 +14,11 @@ from interp.geometry._grid import grid
 from interp.geometry._helix import helix
 from interp.geometry._minkowski import minkowski
 from interp.geometry.circular_probe import circular_accuracy
+from interp.models.fixtures import fixtures_root
 from interp.models.untrained import untrained
 from interp.planted import build
 from interp.results.result import Result
+from tests.geometry import reference
 from tests.planted.subjects import FIRST_SEED
 
 P = 23
@@ -100,14 +103,51 @@ def problems_twice(problems):
     return Problems.concat([problems, problems])
 
 
-def test_the_weights_predict_a_real_heads_output():
+@pytest.fixture(scope="module")
+def sums():
+    """A real head's output, and the R² of each prediction."""
     model = interp.load("mul3x3-icot")
-    found = minkowski(model, "mul:3x3", role="predicts(c1)", n=400, draws=3)
+    problems = interp.task("mul:3x3").sample(400, seed=0)
+    return model, problems, minkowski(model, problems, role="predicts(c1)", draws=3)
+
+
+def test_the_weights_predict_a_real_heads_output(sums):
+    found = sums[2]
     r2 = found.predictions.set_index("prediction")["r2"]
     assert r2["weights of each prompt"] >= r2["mean weights"] - 0.01
     shares = found.shares.set_index("term")
     assert shares.loc["additive", "share"] > shares.loc["additive", "null_high"]
     assert 0 < found.metrics["alpha"] < 1
+
+
+def test_the_published_formula_has_no_position_and_no_norm(sums):
+    """Its R² is that of a slow reference on the file's tensors, its output that of the head."""
+    model, problems, found = sums
+    s = found.settings
+    batch = model.prompts(problems, format=s["format"])
+    roles = (s["a"], s["b"])
+    run = interp.engine.run(
+        model, batch, reads=[("z", 0, s["role"]), ("pattern", 0, s["role"])], logits=None
+    )
+    weights = run.activations["pattern", 0][:, 0, s["head"]].double().numpy()
+    rows = np.arange(len(batch))
+    alpha, beta = (weights[rows, batch.find(role)] for role in roles)
+    file = fixtures_root() / "models" / "mul3x3-icot" / "model.safetensors"
+    tensors = {k: v.double().numpy() for k, v in load_file(file).items()}
+    a, b = (batch.labels(role).tolist() for role in roles)
+    share = (alpha / (alpha + beta)).mean()
+    want = reference.published_sum(tensors, model.shape.n_heads, s["head"], a, b, share)
+    z = run.activations["z", 0][:, 0, s["head"]].double().numpy()
+    first = s["head"] * z.shape[1]
+    rows_of = tensors["transformer.h.0.attn.c_proj.weight"][first : first + z.shape[1]]
+    output = z @ rows_of
+    x, y = output - output.mean(axis=0), want - want.mean(axis=0)
+    row = found.predictions.set_index("prediction").loc["published"]
+    assert row["r2"] == pytest.approx(1 - ((x - y) ** 2).sum() / (x**2).sum(), abs=1e-5)
+    assert row["r2_scaled"] == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1] ** 2, abs=1e-5)
+    best = 1 - ((x - row["scale"] * y) ** 2).sum() / (x**2).sum()
+    assert row["r2_scaled"] == pytest.approx(best, abs=1e-5)
+    assert found.metrics["r2_published"] == row["r2"]
 
 
 def test_a_helix_needs_three_values_a_column(add5, tmp_path):

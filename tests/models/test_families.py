@@ -25,6 +25,7 @@ from interp.engine import (
     block_steps,
 )
 from interp.engine.passes import Job, forward
+from interp.engine.writes import value_reads
 from interp.errors import InputError, ModelError
 from interp.models.decoder import DecoderAdapter
 from interp.models.structure import find_sites
@@ -170,6 +171,26 @@ def check_mask(case: Case) -> None:
     case.same(engine.run(case.model, batch, [what]).logits, want, bound=1e-6)
 
 
+def check_values(case: Case) -> None:
+    """W_V maps what the value projection is given to the values, up to the bias."""
+    names = ("v_proj", "qkv_proj", "query_key_value")
+    attention = case.part("mask")
+    module = next(getattr(attention, name) for name in names if hasattr(attention, name))
+    seen: list[torch.Tensor] = []
+    handle = module.register_forward_pre_hook(lambda m, a: seen.append(a[0]))
+    try:
+        case.plain_logits()
+    finally:
+        handle.remove()
+    x = seen[0][:, case.batch.positions["b0"]]
+    reads = value_reads(case.model, LAYER)
+    assert reads is not None
+    run = engine.run(case.model, case.batch, reads=[Read("v", LAYER, "b0")], logits=None)
+    v = run.activations["v", LAYER][:, 0]
+    want = torch.einsum("nd,gdh->ngh", x - x.mean(0), reads)
+    case.same(v - v.mean(0), want)
+
+
 def check_savings(case: Case) -> None:
     """Skipped blocks and shared prefixes change no number."""
     model = case.model
@@ -200,6 +221,7 @@ def test_blocks_run_one_by_one(family: str, tmp_path: Path) -> None:
     assert isinstance(case.model.adapter, DecoderAdapter)
     check_edits(case)
     check_mask(case)
+    check_values(case)
     check_savings(case)
 
 

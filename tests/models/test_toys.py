@@ -16,6 +16,7 @@ import interp
 import probes
 from interp import engine
 from interp.engine import Constant, MaskAttention, Read, Replace, embedding, unembedding
+from interp.engine.writes import value_reads
 from interp.errors import InputError, ModelError, RoleError
 from interp.models.untrained import untrained
 from tests import grokking
@@ -144,6 +145,11 @@ def test_matrices_at_both_ends(layout: str, way: str, tmp_path: Path) -> None:
     assert torch.equal(embedding(model), module.embed.W_E.T)
     matrix, bias = unembedding(model)
     assert torch.equal(matrix, module.unembed.W_U) and not bias.any()
+    values = value_reads(model, 0)
+    if way == "wrapped":
+        assert values is None
+    else:
+        assert torch.allclose(values, module.blocks[0].attn.W_V.transpose(1, 2))
     neurons = interp.cache(model, LAYOUTS[layout][1], "mlp_post", roles="last", n=4)
     seen = {}
     handle = module.blocks[0].mlp.hook_post.register_forward_hook(

@@ -27,7 +27,8 @@ class MinkowskiSum(Result):
             null_low, null_high (numbers of other prompts).
         weights: token ("a", "b", "both"), mean, sd, low, high over prompts; empty without a
             pattern.
-        predictions: prediction, r2, covariance_error (relative, Frobenius).
+        predictions: prediction, r2, scale (the best common factor), r2_scaled (R² with it),
+            covariance_error (relative, Frobenius).
         points: a, b, pc1 … (all prompts), local1 … (prompts of the commonest a).
     """
 
@@ -47,6 +48,9 @@ class MinkowskiSum(Result):
         "beta": "mean attention weight on b",
         "r2_weights": "R² of the output predicted by the model's values and each prompt's weights",
         "r2_mean_weights": "the same with mean weights",
+        "r2_published": "the same by α W_O W_V E[a] + (1 − α) W_O W_V E[b], without position and "
+        "norm",
+        "r2_published_scaled": "the same times the best common factor",
     }
 
     shares: pd.DataFrame
@@ -73,11 +77,16 @@ class MinkowskiSum(Result):
                 "alpha_sd": float(table.loc["a", "sd"]),
                 "beta": float(table.loc["b", "mean"]),
             }
-            r2 = self.predictions.set_index("prediction")["r2"]
+            arms = self.predictions.set_index("prediction")
             found |= {
-                "r2_weights": float(r2["weights of each prompt"]),
-                "r2_mean_weights": float(r2["mean weights"]),
+                "r2_weights": float(arms.loc["weights of each prompt", "r2"]),
+                "r2_mean_weights": float(arms.loc["mean weights", "r2"]),
             }
+            if "published" in arms.index:
+                found |= {
+                    "r2_published": float(arms.loc["published", "r2"]),
+                    "r2_published_scaled": float(arms.loc["published", "r2_scaled"]),
+                }
         return found
 
     @property
