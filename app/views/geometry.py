@@ -24,7 +24,7 @@ ANALYSES = {
 CLOSER = {
     SHAPE: ("circles", "alignment", "causal", "errors"),
     WAVES: ("spectrum", "cumulative", "layers"),
-    HELIX: ("circles", "patched"),
+    HELIX: ("circles", "patched", "removal", "errors"),
     SUM: ("weights",),
     NEURONS: ("knockout",),
     MODULAR: ("neurons", "correct", "losses", "published"),

@@ -7,6 +7,10 @@ Fit and rivals: `interp.geometry.helix_fit`. Causal test of Kantamneni and Tegma
 
 Any vector that no longer says a' raises it, so each arm has its paired difference to the fit with
 permuted values. Moved along the helix, h(a') + fit(a) − fit(a'), everything beside the fit stays.
+
+And with the plane of the fit removed or alone kept (`interp.geometry.causal.plane_tables`) at the
+layer whose held-out R² is the best. Controls: random planes of as many dimensions within the space
+of the values' means, and the plane of the helix with permuted values.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from interp.engine.interventions import selection
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Read
 from interp.errors import InputError
+from interp.geometry.causal import plane_tables
 from interp.geometry.circular_probe import circular_accuracy
 from interp.geometry.classes import as_array
 from interp.geometry.edited import SITES, Place, answers
@@ -34,8 +39,10 @@ from interp.geometry.helix_fit import (
     columns,
     effective,
     models_of,
+    plane,
     projection,
     r2,
+    random_plane,
 )
 from interp.geometry.results.helix import HelixFit
 from interp.models.asking import Asked, prompts
@@ -64,6 +71,7 @@ def helix(
     layers: int | Sequence[int] | None = None,
     periods: Sequence[int] = PERIODS,
     pairs: int = 100,
+    randoms: int = 2,
     n: int = 512,
     seed: int = 0,
     format: str | None = None,
@@ -79,7 +87,8 @@ def helix(
         site: activations with d_model columns.
         layers: where; None means every layer.
         periods: of the waves; T = 2 gives one column, since its sine vanishes.
-        pairs: prompts of the patched runs, right ones only; 0 leaves the causal test out.
+        pairs: prompts of the patched runs, right ones only; 0 leaves the causal tests out.
+        randoms: random planes of the removal.
         n, seed, format, held_out: the sample of a task (`interp.models.asking`); a quarter of the
             values is held out of the fit and scored.
         memory, cancel, progress: as in `engine.run`.
@@ -108,6 +117,7 @@ def helix(
     patched: list[dict[str, Any]] = []
     circles: list[dict[str, Any]] = []
     trial = _trial(model, batch, operand, values, pairs, seed, memory, cancel) if pairs else None
+    best: tuple[float, int, Floats, Floats] | None = None
     for layer in chosen:
         if cancel is not None:
             cancel.check()
@@ -117,6 +127,9 @@ def helix(
         fitted = models_of(means[train], every[train], periods, top, np.random.default_rng(seed))
         keep = projection(means[train], fitted[0].columns)
         rows += _scores(layer, fitted, keep(means), means, every, train, seed)
+        score = rows[-len(fitted) - 1]["r2_test"]
+        if best is None or score > best[0]:
+            best = (score, layer, x, means)
         circles += _circles(layer, x, values, seed)
         if trial is not None:
             arms = {f.name: f.predict for f in models_of(
@@ -125,6 +138,14 @@ def helix(
                 model, trial, Place(site, layer, role), x, arms,
                 projection(means, fitted[0].columns), seed, memory, cancel,
             )  # fmt: skip
+    removal = errors = contrasts = pd.DataFrame()
+    if pairs and best is not None:
+        _, layer, x, means = best
+        removal, errors, contrasts = plane_tables(
+            model, batch, Place(site, layer, role), x, means.mean(axis=0),
+            _planes(means, every, periods, top, randoms, seed), seed=seed, memory=memory,
+            cancel=cancel,
+        )  # fmt: skip
     return HelixFit(
         model=batch.model,
         task=batch.problems.task.name,
@@ -140,6 +161,7 @@ def helix(
             "layers": None if layers is None else list(np.atleast_1d(layers).tolist()),
             "periods": list(periods),
             "pairs": pairs,
+            "randoms": randoms,
             "columns": effective(design),
             "values": len(every),
             "values_held_out": len(test),
@@ -147,7 +169,21 @@ def helix(
         fits=pd.DataFrame(rows),
         patched=pd.DataFrame(patched),
         circles=pd.DataFrame(circles),
+        removal=removal,
+        errors=errors,
+        contrasts=contrasts,
     )
+
+
+def _planes(
+    means: Floats, values: Ints, periods: Sequence[int], top: float, randoms: int, seed: int
+) -> list[tuple[str, Floats]]:
+    """The helix's plane and its controls, as `plane_tables` takes them."""
+    rng = np.random.default_rng(seed)
+    fits = {fit.name: plane(fit, values) for fit in models_of(means, values, periods, top, rng)}
+    own = fits["helix"]
+    controls = [("random", random_plane(means, len(own), rng)) for _ in range(randoms)]
+    return [("", own), *controls, ("values permuted", fits[_CONTROL])]
 
 
 def _number(batch: PromptBatch, operand: str) -> tuple[Ints, str]:

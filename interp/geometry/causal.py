@@ -16,7 +16,7 @@ random direction of the class means' own space (move).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,27 +53,96 @@ def removal_table(
     memory: int,
     cancel: Cancel | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Accuracy and errors of each arm: "clean", "remove", "keep", "remove random", "keep random".
-
-    First: arm, answer_digit, accuracy with bounds, n. Second: arm, answer_digit, offset (said −
-    right, mod the number of digits), share of all answers; what is no number has offset −1.
-    """
-    span, centre = wave_span(means, frequencies), means.mean(axis=0)
+    """Accuracy and errors of each arm (`plane_tables`): "clean", "remove", "keep", "remove random",
+    "keep random"."""
+    span = wave_span(means, frequencies)
     within = activation - means[classes.values]
     rng = np.random.default_rng(seed)
+    planes = [("", span)]
+    planes += [("random", _random_span(within, len(span), rng)) for _ in range(randoms)]
+    found = plane_tables(
+        model, batch, place, activation, means.mean(axis=0), planes, seed=seed, memory=memory,
+        cancel=cancel,
+    )  # fmt: skip
+    return found.accuracy, found.errors
+
+
+class PlaneTables(NamedTuple):
+    """What is said with planes removed or kept.
+
+    accuracy    arm, answer_digit, accuracy with bounds, n
+    errors      arm, answer_digit, offset (said − right, mod the number of digits; −1: no number),
+                share of all answers
+    contrasts   arm, against, difference with bounds (paired, mean over the answer's digits), n: how
+                much more is lost by removing the plane, or left by keeping it, than with a control
+    """
+
+    accuracy: pd.DataFrame
+    errors: pd.DataFrame
+    contrasts: pd.DataFrame
+
+
+def plane_tables(
+    model: Model,
+    batch: PromptBatch,
+    place: Place,
+    activation: Floats,
+    centre: Floats,
+    planes: Sequence[tuple[str, Floats]],
+    *,
+    seed: int,
+    memory: int,
+    cancel: Cancel | None,
+) -> PlaneTables:
+    """Answers with each plane removed, h − P(h − μ), and with it alone kept, μ + P(h − μ).
+
+    Args:
+        activation, centre: h [n, d] at the place, and μ [d].
+        planes: (name, orthonormal rows [r, d]); "" is the plane that is tested, the others are its
+            controls, and those of one name are draws that are averaged.
+    """
     groups, _ = resampling(batch.problems)
     read = answers(model, batch, memory=memory, cancel=cancel)
     arms: dict[str, list[Answers]] = {"clean": [read]}
-    for name, rows in [("", span)] + [(" random", _random_span(within, len(span), rng))
-                                      for _ in range(randoms)]:  # fmt: skip
+    for name, rows in planes:
         part = (activation - centre) @ rows.T @ rows
         for arm, new in (("remove", activation - part), ("keep", centre + part)):
             found = answers(
                 model, batch, place, new, roles=read.roles, memory=memory, cancel=cancel
             )
-            arms.setdefault(arm + name, []).append(found)
+            arms.setdefault(f"{arm} {name}".strip(), []).append(found)
     accuracy = [_rows(arm, many, read.roles, groups, seed) for arm, many in arms.items()]
-    return pd.concat(accuracy, ignore_index=True), _offsets(batch, arms)
+    return PlaneTables(
+        pd.concat(accuracy, ignore_index=True),
+        _offsets(batch, arms),
+        _contrasts(arms, groups, seed),
+    )
+
+
+def _contrasts(arms: dict[str, list[Answers]], groups: Ints, seed: int) -> pd.DataFrame:
+    each = {arm: np.nanmean(_right(many), axis=1) for arm, many in arms.items()}
+    rows = []
+    for arm, sign in (("remove", -1), ("keep", 1)):
+        for other in (name for name in each if name.startswith(f"{arm} ")):
+            gap = sign * (each[arm] - each[other])
+            low, high = mean_interval(gap[:, None], groups, seed=seed)
+            rows.append(
+                {
+                    "arm": arm,
+                    "against": other.removeprefix(f"{arm} "),
+                    "difference": float(np.nanmean(gap)),
+                    "low": float(low[0]),
+                    "high": float(high[0]),
+                    "n": len(gap),
+                }
+            )
+    return pd.DataFrame(rows, columns=["arm", "against", "difference", "low", "high", "n"])
+
+
+def _right(many: Sequence[Answers]) -> Floats:
+    """Share of draws that say the wanted token, [n, roles]; NaN where a prompt lacks the role."""
+    right = np.mean([one.right for one in many], axis=0)
+    return np.asarray(np.where(many[0].wanted >= 0, right, np.nan))
 
 
 def _offsets(batch: PromptBatch, arms: dict[str, list[Answers]]) -> pd.DataFrame:
@@ -173,16 +242,16 @@ def move_table(
 def _rows(
     arm: str, many: Sequence[Answers], roles: tuple[str, ...], groups: Ints, seed: int
 ) -> pd.DataFrame:
-    right = np.mean([one.right for one in many], axis=0)
+    right = _right(many)
     low, high = mean_interval(right, groups, seed=seed)
     return pd.DataFrame(
         {
             "arm": arm,
             "answer_digit": list(roles),
-            "accuracy": right.mean(axis=0),
+            "accuracy": np.nanmean(right, axis=0),
             "low": low,
             "high": high,
-            "n": len(right),
+            "n": (~np.isnan(right)).sum(axis=0),
         }
     )
 

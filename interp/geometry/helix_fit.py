@@ -26,6 +26,7 @@ PERIODS = (2, 5, 10, 100)
 PER_COLUMN = 3  # number values for each column
 _COMPONENTS = 100
 _VANISHING = 1e-9
+_ROUNDING = 1e-6  # of the largest extent: below it, activations of float32 say nothing
 
 
 def columns(values: npt.ArrayLike, periods: Sequence[float], linear: bool, top: float) -> Floats:
@@ -104,6 +105,29 @@ def projection(means: Floats, rank: int) -> Callable[[Floats], Floats]:
     centre = means.mean(axis=0)
     rows = np.linalg.svd(means - centre, full_matrices=False)[2][:rank]
     return lambda x: np.asarray(centre + (x - centre) @ rows.T @ rows)
+
+
+def plane(fitted: Fitted, values: Ints) -> Floats:
+    """Orthonormal rows [r, d] of the directions in which a fit moves with its values; r is at most
+    its number of columns."""
+    return _span(fitted.predict(values), fitted.columns)
+
+
+def random_plane(means: Floats, rank: int, rng: np.random.Generator) -> Floats:
+    """Orthonormal rows [rank, d] of a random plane in the space of the values' means, or of all
+    directions where that space has no more dimensions than the plane."""
+    known = _span(means, len(means))
+    if len(known) <= rank:
+        known = np.eye(means.shape[1])
+    turn = np.linalg.qr(rng.standard_normal((len(known), rank)))[0]
+    return np.asarray(turn.T @ known)
+
+
+def _span(rows: Floats, most: int) -> Floats:
+    """Orthonormal rows that span centred rows."""
+    _, sizes, right = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    keep = sizes[:most] > _ROUNDING * max(float(sizes[0]), np.finfo(float).tiny)
+    return np.asarray(right[:most][keep])
 
 
 def r2(got: Floats, want: Floats) -> float:

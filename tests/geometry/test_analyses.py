@@ -161,6 +161,28 @@ def test_a_helix_needs_three_values_a_column(add5, tmp_path):
     assert Result.load(found.save(tmp_path / "helix")) == found
 
 
+def test_the_planted_helix_is_needed_and_enough(tmp_path):
+    """The planted number is its circles: without their plane nothing is right, with it all is."""
+    hidden = build("modular", seed=FIRST_SEED, modulus=37, layers=2, family="gpt2")
+    periods = [37 / f["frequency"] for f in hidden.key.frequencies]
+    problems = hidden.key.task.grid()[np.random.default_rng(0).permutation(37**2)[:450]]
+    found = helix(
+        hidden.model(), problems, operand="b", site="resid_pre", layers=0, periods=periods,
+        pairs=20, randoms=1,
+    )  # fmt: skip
+    arms = found.removal.groupby("arm")["accuracy"].mean()
+    assert arms["clean"] == arms["keep"] == 1.0
+    assert arms["remove"] < 0.06 and arms["keep random"] < 0.3  # one in 37 by chance
+    assert found.metrics["lost_low"] > 0 and found.metrics["left_low"] > 0.5
+    # Permuted values have all of the means' space, which is the circles' plane and no more.
+    assert arms["remove values permuted"] == arms["remove"]
+    errors = found.errors.pivot(index="arm", columns="offset", values="share").fillna(0)
+    assert len(errors) == 7 and errors.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert errors[0].to_dict() == pytest.approx(arms.to_dict())
+    assert "it is needed" in found.conclusion()
+    assert Result.load(found.save(tmp_path / "helix")) == found
+
+
 def test_a_circle_is_read_and_permuted_values_are_not():
     rng = np.random.default_rng(2)
     values = np.repeat(np.arange(40), 3)

@@ -241,6 +241,17 @@ def test_a_helix_is_found_and_permuted_values_are_not(rng):
     score = {f.name: helix_fit.r2(f.predict(test), means[test]) for f in found}
     assert score["helix"] == pytest.approx(1.0)
     assert score["helix, values permuted"] < 0.5
+    span = helix_fit.plane(found[0], values)
+    assert span.shape == (8, 40) and np.allclose(span @ span.T, np.eye(8))
+    centred = means - means.mean(axis=0)
+    assert np.allclose(centred @ span.T @ span, centred)
+    many = rng.standard_normal((60, 80))
+    drawn = helix_fit.random_plane(many, 8, rng)
+    assert np.allclose(drawn @ drawn.T, np.eye(8))
+    rows = np.linalg.svd(many - many.mean(axis=0), full_matrices=False)[2][:59]
+    assert np.allclose(drawn @ rows.T @ rows, drawn)  # within the means' space
+    beyond = helix_fit.random_plane(means, 8, rng)
+    assert not np.allclose(beyond @ span.T @ span, beyond)  # that space is the helix's own
     with pytest.raises(InputError, match="needs at least 24"):
         helix_fit.check_values(20, 8)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.express.colors import cyclical, sample_colorscale
 from plotly.subplots import make_subplots
@@ -171,20 +172,7 @@ def _alignment(result: RegularFigure) -> go.Figure:
 
 def _errors(result: RegularFigure) -> go.Figure:
     """Said minus right where the waves are removed, beside as many random directions."""
-    plot = go.Figure()
-    table = result.errors[result.errors["offset"] != 0]
-    every = sorted(table["offset"].unique())
-    for arm, colour in (("clean", PALE), ("remove", CATEGORIES[5]), ("remove random", GREY)):
-        own = table[table["arm"] == arm].groupby("offset")["share"].sum()
-        digits = max(1, result.errors["answer_digit"].nunique())
-        plot.add_bar(
-            x=[str(offset) if offset >= 0 else "no number" for offset in every],
-            y=[float(own.get(offset, 0.0)) / digits for offset in every],
-            name=arm,
-            marker={"color": colour},
-        )
-    plot.update_xaxes(title="said − right (mod the number of digits)", type="category")
-    plot.update_yaxes(title="share of all answer digits")
+    plot = errors_by_offset(result.errors)
     return frame(
         plot,
         title="Which errors does the model make without the waves?",
@@ -193,6 +181,25 @@ def _errors(result: RegularFigure) -> go.Figure:
         height=320,
         legend=True,
     )
+
+
+def errors_by_offset(errors: pd.DataFrame) -> go.Figure:
+    """Bars of said minus right, mean over the answer's digits: clean, removed, random removed."""
+    plot = go.Figure()
+    table = errors[errors["offset"] != 0]
+    every = sorted(table["offset"].unique())
+    digits = max(1, errors["answer_digit"].nunique())
+    for arm, colour in (("clean", PALE), ("remove", CATEGORIES[5]), ("remove random", GREY)):
+        own = table[table["arm"] == arm].groupby("offset")["share"].sum()
+        plot.add_bar(
+            x=[str(offset) if offset >= 0 else "no number" for offset in every],
+            y=[float(own.get(offset, 0.0)) / digits for offset in every],
+            name=arm,
+            marker={"color": colour},
+        )
+    plot.update_xaxes(title="said − right (mod the number of digits)", type="category")
+    plot.update_yaxes(title="share of all answer digits")
+    return plot
 
 
 def _causal(result: RegularFigure) -> go.Figure:

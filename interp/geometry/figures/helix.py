@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from interp.figures.registry import Figures, renders, shows
 from interp.figures.theme import CATEGORIES, GREY, PALE, SYMBOLS, error_bars, frame
+from interp.geometry.figures.figure import errors_by_offset
 from interp.geometry.results.helix import HelixFit
 
 _NAMES = (
@@ -17,6 +18,11 @@ _NAMES = (
     *("moved along the helix", "moved, helix, values permuted"),
 )
 _TICKS = 12
+_ARMS = {  # colour and pattern
+    "clean": (PALE, ""), "remove": (CATEGORIES[5], ""), "remove random": (GREY, ""),
+    "remove values permuted": (GREY, "/"), "keep": (CATEGORIES[2], ""), "keep random": (GREY, "."),
+    "keep values permuted": (GREY, "x"),
+}  # fmt: skip
 _COLOUR = dict(zip(_NAMES, (*CATEGORIES[:4], GREY, *CATEGORIES[5:7], PALE), strict=True))
 
 
@@ -47,7 +53,45 @@ def helix_parts(result: HelixFit) -> Figures:
     parts = {"circles": _circles(result)}
     if len(result.patched):
         parts["patched"] = _patched(result)
+    if len(result.removal):
+        parts["removal"] = _removal(result)
+    if len(result.errors):
+        parts["errors"] = _errors(result)
     return parts
+
+
+def _removal(result: HelixFit) -> go.Figure:
+    plot = go.Figure()
+    for arm, (colour, pattern) in _ARMS.items():
+        own = result.removal[result.removal["arm"] == arm]
+        if len(own):
+            plot.add_bar(
+                x=own["answer_digit"], y=own["accuracy"], name=arm,
+                error_y=error_bars(own["accuracy"], own["low"], own["high"]),
+                marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": "white"}},
+            )  # fmt: skip
+    plot.update_xaxes(title="answer digit", type="category")
+    plot.update_yaxes(title="accuracy", range=[0, 1.05])
+    return frame(
+        plot,
+        title="Does the model need the plane of the helix, and is it enough?",
+        caption=f"{result.caption} · layer {result.best_layer}; random: planes of as many "
+        "dimensions in the space of the values' means; 95 % bootstrap intervals",
+        notes=result.notes[:1],
+        height=360,
+        legend=True,
+    )
+
+
+def _errors(result: HelixFit) -> go.Figure:
+    return frame(
+        errors_by_offset(result.errors),
+        title="Which errors does the model make without the helix?",
+        caption=f"{result.caption} · layer {result.best_layer}",
+        notes=result.notes[:1],
+        height=320,
+        legend=True,
+    )
 
 
 def _circles(result: HelixFit) -> go.Figure:

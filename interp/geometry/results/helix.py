@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pandas as pd
@@ -17,7 +17,8 @@ from interp.results.result import MIN_DISTINCT, Result
 class HelixFit(Result):
     """R² of the helix and its rivals on held-out values by layer, and patched fits.
 
-    Further figure: "patched".
+    Further figures: "circles" (circular probes), "patched", "removal" (accuracy by digit with the
+    plane removed or kept), "errors" (what is said then).
 
     Args:
         fits: layer, fit, columns (constant aside), r2_train, r2_test (values held out of the fit),
@@ -28,6 +29,10 @@ class HelixFit(Result):
             n_distinct; empty without right prompts.
         circles: layer, probe ("base 10", "base 11", "base 10, values permuted"), accuracy on values
             held out of the fit, chance.
+        removal: arm ("clean", "remove", "keep", each with " random" and " values permuted"),
+            answer_digit, accuracy, low, high, n; at the best layer, empty without a causal test.
+        errors: arm, answer_digit, offset (said − right, mod 10; −1: no number), share.
+        contrasts: arm, against, difference, low, high, n (`interp.geometry.causal.plane_tables`).
     """
 
     analysis: ClassVar[str] = "helix_fit"
@@ -52,11 +57,29 @@ class HelixFit(Result):
         "values, best layer",
         "circle_base_11": "the same in base 11, the control",
         "circle_permuted": "the same in base 10 with permuted values",
+        "accuracy_clean": "share of answer digits that are right, mean over digits",
+        "accuracy_removed": "the same with the plane of the helix removed at that layer",
+        "accuracy_removed_random": "the same with a random plane of as many dimensions removed",
+        "accuracy_removed_permuted": "the same with the plane of permuted values removed",
+        "accuracy_kept": "the same with nothing of the number but the plane of the helix kept",
+        "accuracy_kept_random": "the same with a random plane kept",
+        "accuracy_kept_permuted": "the same with the plane of permuted values kept",
+        "lost": "accuracy lost by removing the plane of the helix beyond a random one, paired",
+        "lost_low": "its lower bound, 95 %",
+        "lost_permuted": "the same beyond the plane of permuted values",
+        "lost_permuted_low": "its lower bound, 95 %",
+        "left": "accuracy left by keeping the plane of the helix beyond a random one, paired",
+        "left_low": "its lower bound, 95 %",
+        "left_permuted": "the same beyond the plane of permuted values",
+        "left_permuted_low": "its lower bound, 95 %",
     }
 
     fits: pd.DataFrame
     patched: pd.DataFrame
     circles: pd.DataFrame
+    removal: pd.DataFrame = field(default_factory=pd.DataFrame)
+    errors: pd.DataFrame = field(default_factory=pd.DataFrame)
+    contrasts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -98,6 +121,24 @@ class HelixFit(Result):
             for short, name in (("helix", "helix"), ("moved", "moved along the helix")):
                 found[f"gain_{short}"] = float(gains.loc[name, "gain"])
                 found[f"gain_{short}_low"] = float(gains.loc[name, "gain_low"])
+        return found | self._plane
+
+    @property
+    def _plane(self) -> dict[str, float]:
+        """Accuracy without the plane and with it alone, beside the controls."""
+        if not len(self.removal):
+            return {}
+        means = self.removal.groupby("arm")["accuracy"].mean()
+        found = {"accuracy_clean": float(means["clean"])}
+        for arm, said in (("remove", "removed"), ("keep", "kept")):
+            found[f"accuracy_{said}"] = float(means[arm])
+            for control, short in (("random", "random"), ("values permuted", "permuted")):
+                if f"{arm} {control}" in means.index:
+                    found[f"accuracy_{said}_{short}"] = float(means[f"{arm} {control}"])
+        for row in self.contrasts.itertuples():
+            name = "lost" if row.arm == "remove" else "left"
+            name += "" if row.against == "random" else "_permuted"
+            found |= {name: float(row.difference), f"{name}_low": float(row.low)}
         return found
 
     @property
@@ -109,6 +150,7 @@ class HelixFit(Result):
     def code(self) -> str:
         s = self.settings
         own = {name: s[name] for name in ("operand", "site", "pairs")}
+        own["randoms"] = s.get("randoms")
         own["layers"] = None if s["layers"] is None else list(s["layers"])
         own["periods"] = list(s["periods"])
         return asked_code(
@@ -130,12 +172,27 @@ class HelixFit(Result):
         if few:
             return (
                 f"{told}; of patching nothing is concluded: too few prompts are answered rightly."
+                f"{self._removed(m)}"
             )
         used = "" if m.get("gain_helix_low", 1.0) > 0 else ": no effect of the helix is shown"
         return (
             f"{told}; patched in, it moves the answer's logits by {number(m['difference_helix'])}, "
             f"the activation itself by {number(m['difference_activation'])}, permuted values by "
-            f"{number(m['difference_permuted'])}{used}."
+            f"{number(m['difference_permuted'])}{used}.{self._removed(m)}"
+        )
+
+    def _removed(self, m: dict[str, float]) -> str:
+        """Sentence on the plane removed and kept, with a leading blank; "" without the test."""
+        if "lost_low" not in m:
+            return ""
+        needed = "needed" if m["lost_low"] > 0 else "not shown to be needed"
+        enough = "more than" if m["left_low"] > 0 else "no more than"
+        return (
+            f" Without its plane {number(100 * m['accuracy_removed'])} % of the answer's digits "
+            f"are right (clean {number(100 * m['accuracy_clean'])} %, without a random plane "
+            f"{number(100 * m['accuracy_removed_random'])} %): it is {needed}. With this plane "
+            f"alone {number(100 * m['accuracy_kept'])} % are, {enough} with a random one "
+            f"({number(100 * m['accuracy_kept_random'])} %)."
         )
 
     @property
