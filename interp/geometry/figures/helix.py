@@ -68,7 +68,8 @@ def _removal(result: HelixFit) -> go.Figure:
             plot.add_bar(
                 x=own["answer_digit"], y=own["accuracy"], name=arm,
                 error_y=error_bars(own["accuracy"], own["low"], own["high"]),
-                marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": "white"}},
+                marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay",
+                                                     "fgcolor": "white", "size": 5}},
             )  # fmt: skip
     plot.update_xaxes(title="answer digit", type="category")
     plot.update_yaxes(title="accuracy", range=[0, 1.05])
