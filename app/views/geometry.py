@@ -27,7 +27,7 @@ CLOSER = {
     HELIX: ("circles", "patched", "removal", "errors"),
     SUM: ("weights",),
     NEURONS: ("knockout",),
-    MODULAR: ("neurons", "correct", "losses", "published"),
+    MODULAR: ("neurons", "pairs", "correct", "losses", "published"),
 }
 
 

@@ -34,6 +34,7 @@ from interp.geometry.spectra import (
     check_frequencies,
     clusters,
     frequencies_of,
+    power2,
 )
 from interp.models.model import Model
 
@@ -138,6 +139,7 @@ def modular(
         neurons=found.neurons,
         losses=found.losses,
         measures=pd.DataFrame([*measures, *controls]),
+        pairs=_pairs(seen),
         correct=clock_pizza.correct_logits(seen.logits),
     )
 
@@ -346,6 +348,24 @@ def _algorithm(
         ),
         _row("circularity", clock_pizza.circularity(e), chance=float(np.quantile(chance, 0.95))),
     ]  # fmt: skip
+
+
+def _pairs(seen: Pass) -> pd.DataFrame:
+    """object, a, b, share: of the variance over all pairs of the logits (centred over answers) and
+    of the neurons, by the frequencies of a and of b."""
+    found = {"logits": seen.logits - seen.logits.mean(axis=2, keepdims=True)}
+    if seen.neurons is not None:
+        found["neurons"] = seen.neurons - seen.neurons.mean(axis=(0, 1))
+    tables = []
+    for name, x in found.items():
+        squares = power2(x)
+        squares[0, 0] = 0.0  # the mean over pairs
+        total = squares.sum()
+        a, b = np.indices(squares.shape)
+        share = squares / total if total > 0 else np.full_like(squares, np.nan)
+        columns = {"a": a.ravel(), "b": b.ravel(), "share": share.ravel()}
+        tables.append(pd.DataFrame({"object": name, **columns}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _controls(seen: Pass, seed: int) -> list[dict[str, Any]]:

@@ -74,6 +74,24 @@ def dft2(x: npt.ArrayLike) -> Floats:
     return np.asarray(second.reshape(values.shape))
 
 
+def power2(x: npt.ArrayLike) -> Floats:
+    """Squared 2-D coefficients by the frequencies of a and of b, summed over all else:
+    [p, p, …] → [p // 2 + 1, p // 2 + 1]. The entries add up to the squares of x.
+
+    A wave of a + b has a's frequency and b's alike; so has one of a − b.
+    """
+    values = np.asarray(x)
+    values = values if values.dtype == np.float32 else values.astype(float)
+    p = _square(values)
+    rows = basis(p).astype(values.dtype)
+    first = (rows @ values.reshape(p, -1)).reshape(p, p, -1)
+    squares = np.stack([((rows @ one) ** 2).sum(axis=1, dtype=float) for one in first])
+    k = frequencies_of(p)
+    out = np.zeros((p // 2 + 1, p // 2 + 1))
+    np.add.at(out, (k[:, None], k[None, :]), squares)
+    return out
+
+
 class Clusters(NamedTuple):
     """The best single frequency of each unit.
 

@@ -39,6 +39,20 @@ def test_transforms_keep_squares(rng):
 
 
 @pytest.mark.parametrize("p", [7, 8])
+def test_power_by_the_frequencies_of_both_numbers(rng, p):
+    x = rng.standard_normal((p, p, 3))
+    want = np.zeros((p // 2 + 1, p // 2 + 1))
+    for k, v in reference.waves(p):
+        for j, w in reference.waves(p):
+            want[k, j] += sum(float(np.array(v) @ x[..., u] @ w) ** 2 for u in range(3))
+    assert np.allclose(spectra.power2(x), want)
+    assert np.allclose(spectra.power2(x.astype(np.float32)), want, rtol=1e-4)
+    a, b = np.indices((p, p))
+    alone = spectra.power2(np.cos(2 * np.pi * 2 * (a + b) / p)[..., None])
+    assert alone[2, 2] == pytest.approx(alone.sum()) and alone[2, 2] > 1
+
+
+@pytest.mark.parametrize("p", [7, 8])
 def test_neuron_clusters(rng, p):
     acts = rng.standard_normal((p, p, 4))
     acts[..., 3] = 2.5  # a dead neuron

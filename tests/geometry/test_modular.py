@@ -125,6 +125,21 @@ def test_losses_are_the_references(planted, result):
     assert found.value("logits_explained") == pytest.approx(explained, rel=1e-6)
 
 
+def test_pairs_of_frequencies_are_those_of_the_fast_transform(planted, result):
+    key, found = planted[1], result[0]
+    x = planted[3].logits - planted[3].logits.mean(axis=2, keepdims=True)
+    squares = (np.abs(np.fft.fft2(x, axes=(0, 1))) ** 2).sum(axis=2)
+    k = np.minimum(np.arange(P), P - np.arange(P))
+    want = np.zeros((P // 2 + 1, P // 2 + 1))
+    np.add.at(want, (k[:, None], k), squares)
+    want[0, 0] = 0
+    table = found.pairs.pivot(index=["object", "a"], columns="b", values="share")
+    assert np.allclose(table.loc["logits"], want / want.sum(), atol=1e-12)
+    assert found.metrics["logits_same_frequency"] == pytest.approx(np.trace(want) / want.sum())
+    strongest = np.argsort(np.diag(table.loc["neurons"]))[::-1][: len(frequencies(key))]
+    assert sorted(strongest.tolist()) == frequencies(key)
+
+
 def test_the_pizza_is_one(planted, result):
     """The planted mechanism is a Pizza: |cos(w(a − b)/2)| scales the right logit."""
     found = result[0]

@@ -11,6 +11,7 @@ from interp.figures.registry import Figures, renders, shows
 from interp.figures.theme import ACCENT, CATEGORIES, GREY, MAGNITUDE, PALE, frame
 from interp.geometry.results.modular import PUBLISHED, ModularAnalysis
 
+_LEAST_SHARE = 1e-4  # black in the figure
 _AXES = {
     "embedding": "share of the power of W_E",
     "unembedding": "share of the power of W_L = W_U W_out",
@@ -59,12 +60,48 @@ def modular(result: ModularAnalysis) -> go.Figure:
 @shows(ModularAnalysis)
 def modular_parts(result: ModularAnalysis) -> Figures:
     """Neuron clusters, right logits by a + b and a − b, losses, and published numbers."""
-    return {
-        "neurons": _neurons(result),
+    parts = {"neurons": _neurons(result)}
+    if len(result.pairs):
+        parts["pairs"] = _pairs(result)
+    return parts | {
         "correct": _correct(result),
         "losses": _losses(result),
         "published": _published(result),
     }
+
+
+def _pairs(result: ModularAnalysis) -> go.Figure:
+    """Share of the variance by the frequencies of a and of b, on a logarithmic scale."""
+    named = list(dict.fromkeys(result.pairs["object"]))
+    metrics = result.metrics
+    titles = [
+        f"{name}: {100 * metrics[f'{name}_same_frequency']:.1f} % at one frequency"
+        for name in named
+    ]
+    figure = make_subplots(cols=len(named), subplot_titles=titles, horizontal_spacing=0.12)
+    for col, name in enumerate(named, 1):
+        own = result.pairs[result.pairs["object"] == name]
+        table = own.pivot(index="a", columns="b", values="share").to_numpy(float)
+        figure.add_heatmap(
+            z=np.log10(np.maximum(table, _LEAST_SHARE)), customdata=table,
+            zmin=np.log10(_LEAST_SHARE), zmax=0, colorscale=MAGNITUDE,
+            showscale=col == len(named),
+            colorbar={"thickness": 12, "outlinewidth": 0, "title": {"text": "share"},
+                      "tickvals": [0, -1, -2, -3, -4], "ticktext": ["1", "0.1", "0.01", "0.001",
+                                                                    "10⁻⁴"]},
+            hovertemplate="k of a %{y}, k of b %{x}: %{customdata:.3g}<extra></extra>",
+            row=1, col=col,
+        )  # fmt: skip
+        figure.update_yaxes(title="frequency of a", autorange="reversed", row=1, col=col)
+        figure.update_xaxes(title="frequency of b", row=1, col=col)
+    return frame(
+        figure,
+        title="Which frequencies do a and b have together?",
+        caption=f"{result.caption} · share of the variance over all pairs; the diagonal holds the "
+        "waves of a + b and a − b, the edges those of one operand alone",
+        notes=result.notes[:1],
+        height=420,
+    )
 
 
 def _title(result: ModularAnalysis, rule: str) -> str:

@@ -64,7 +64,8 @@ class HelixFit(Result):
         "accuracy_kept": "the same with nothing of the number but the plane of the helix kept",
         "accuracy_kept_random": "the same with a random plane kept",
         "accuracy_kept_permuted": "the same with the plane of permuted values kept",
-        "lost": "accuracy lost by removing the plane of the helix beyond a random one, paired",
+        "lost": "accuracy lost by removing the plane of the helix beyond a random one: mean over "
+        "prompts of the share of their digits, paired",
         "lost_low": "its lower bound, 95 %",
         "lost_permuted": "the same beyond the plane of permuted values",
         "lost_permuted_low": "its lower bound, 95 %",

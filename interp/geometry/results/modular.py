@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,8 +44,8 @@ FORCED = 0.95  # symmetricity with random embeddings above which the architectur
 class ModularAnalysis(Result):
     """Key frequencies, neuron clusters, losses and algorithm of a modular adder, over all pairs.
 
-    Further figures: "neurons" (best frequency of each neuron), "correct" (the right answer's logit
-    by a + b and a − b), "losses".
+    Further figures: "neurons" (best frequency of each neuron), "pairs" (2-D transform over all
+    pairs), "correct" (the right answer's logit by a + b and a − b), "losses", "published".
 
     Args:
         keys: key frequencies that shares and losses use, strongest first.
@@ -55,6 +55,9 @@ class ModularAnalysis(Result):
             ("full", "restricted", "excluded"), frequencies, split, bias_correction, loss in nats.
         measures: measure, value, error (standard error), chance (what the control gives), n.
         correct: the right answer's logit [s = a + b, d = a − b].
+        pairs: object ("logits", "neurons"), a, b (frequencies, 0: constant), share of its variance
+            over all pairs, from the 2-D transform (`interp.geometry.spectra.dft2` has the
+            coefficients themselves).
     """
 
     analysis: ClassVar[str] = "modular_analysis"
@@ -79,6 +82,9 @@ class ModularAnalysis(Result):
         "frequencies",
         "neurons_explained_shuffled": "control: the best frequency of the best of at most 128 "
         "neurons, pairs in random order",
+        "logits_same_frequency": "share of the logits' variance over all pairs with one frequency "
+        "in a and b, as waves of a + b and a − b have; white noise: about 2/p",
+        "neurons_same_frequency": "the same of the neurons",
         "loss": "cross-entropy over all pairs, nats",
         "restricted_loss": "loss of the key waves alone, at the logits, nats",
         "excluded_loss": "loss without the key waves, at the logits, nats",
@@ -102,6 +108,7 @@ class ModularAnalysis(Result):
     losses: pd.DataFrame
     measures: pd.DataFrame
     correct: npt.NDArray[np.float64]
+    pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -157,6 +164,9 @@ class ModularAnalysis(Result):
         """See `meanings`."""
         symmetry = self.measures[self.measures["measure"] == "gradient_symmetricity"].iloc[0]
         taken = {row.measure: float(row.value) for row in self.measures.itertuples()}
+        if len(self.pairs):
+            same = self.pairs[self.pairs["a"] == self.pairs["b"]].groupby("object")["share"].sum()
+            taken |= {f"{name}_same_frequency": float(share) for name, share in same.items()}
         return {
             "modulus": float(self.settings["modulus"]),
             "key_frequencies": float(len(self.keys)),
