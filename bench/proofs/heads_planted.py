@@ -128,6 +128,17 @@ def circuit(about: Subject) -> Found:
     return {*result.nodes}, names(about.key.movers)
 
 
+def edge_circuit(about: Subject) -> Found:
+    """The smallest circuit of edges with faithfulness 0.99."""
+    key = about.key
+    result = heads.circuit(
+        about.model, key.problems(48, seed=key.program.seed), kinds="edge", target=0.99,
+        **heads_proofs.options(about, "all"),
+    )  # fmt: skip
+    want = heads_proofs.planted_edges(about, "a") | heads_proofs.planted_edges(about, "b")
+    return {*result.nodes}, want
+
+
 def tree(about: Subject) -> Found:
     """Products with the site that caches them, `product@site`."""
     import re
@@ -189,6 +200,7 @@ METHODS: dict[str, tuple[str, dict[str, int], Callable[[Subject], Found]]] = {
     "paths into heads": ("relay", _RELAY, paths_into_heads),
     "knock-out": ("relay", _RELAY, knockout),
     "circuit": ("relay", _RELAY, circuit),
+    "circuit of edges": ("relay", _RELAY, edge_circuit),
     "tree": ("column", _COLUMN, tree),
     "carry (print)": ("addition", {"digits": 3}, carry),
     "carry (operands)": ("lookahead", {"digits": 3}, carry),

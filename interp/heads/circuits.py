@@ -1,4 +1,4 @@
-"""Circuits as values: node sets with their model, as JSON; areas under faithfulness curves."""
+"""Circuits as values: sets of nodes or edges of a model, as JSON; areas under faithfulness."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from interp.errors import InputError
 from interp.results.atomic import write_atomic
 
 SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Shares of all nodes at which MIB (arXiv 2504.13151) measures faithfulness."""
+"""Shares of all nodes, or edges, at which MIB (arXiv 2504.13151) measures faithfulness."""
 _WIDTH = SIZES[-1] - SIZES[0]
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """A set of nodes of one model."""
+    """A set of nodes of one model; of edges where `kinds` is ("edge",)."""
 
     model: str
     weights: str
@@ -65,9 +65,9 @@ def areas(curve: Mapping[float, float], nodes: int) -> dict[str, float]:
     """CPR and CMD of a faithfulness curve, size → f (arXiv 2504.13151).
 
     CPR is the trapezoid area under f over the sizes, CMD that of |1 − f|; a perfect f gives .999
-    and 0. Below one node a size is empty and left out: `cpr` and `cmd` are then scaled by the width
-    that is covered, `cpr_covered` and `cmd_covered` are not. With 1,000 nodes or more they are
-    equal.
+    and 0. Below one node (or edge) a size is empty and left out: `cpr` and `cmd` are then scaled by
+    the width that is covered, `cpr_covered` and `cmd_covered` are not. With 1,000 nodes or more
+    they are equal.
     """
     sizes = sorted(size for size in curve if int(size * nodes) >= 1)
     f = np.array([curve[size] for size in sizes])

@@ -109,6 +109,18 @@ def ratio_interval(
     return Interval(_percentiles(ratios, tail)[0], _percentiles(ratios, 100 - tail)[0])
 
 
+def resampled_means(
+    x: npt.ArrayLike, groups: npt.ArrayLike | None = None, *, seed: int = 0, resamples: int = 1000
+) -> Floats:
+    """Means of the columns of x [n, cells] in each bootstrap resample, [resamples, cells]: for
+    bounds of a number that is computed from several means of the same prompts.
+
+    Rows, groups and seed as in `mean_interval`.
+    """
+    sample = _Sample.of(np.asarray(x, dtype=float), groups)
+    return sample.resampled_means(np.random.default_rng(seed), resamples)
+
+
 def benjamini_hochberg(p: npt.ArrayLike) -> Floats:
     """Adjusted p-values: calling every cell with q <= α a finding keeps the expected share of false
     findings at or below α (Benjamini and Hochberg 1995, for independent or positively dependent

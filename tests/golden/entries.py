@@ -211,6 +211,9 @@ ENTRIES: dict[str, Callable[[], Result]] = {
     "circuit-of-ones-own": _prompts(
         "heads.circuit", name="mul5x1-reversed", n=8, nodes=("L0H2", "L0.mlp"), seed=SEED
     ),
+    "circuit-of-edges": _prompts(
+        "heads.circuit", name="mul5x1-reversed", n=8, kinds="edge", seed=SEED
+    ),
     "attention": _prompts("heads.attention", n=8, layers=(0,), seed=SEED),
     "digit-circuits": _prompts(
         "heads.digit_circuits", n=40, layer=0, head=3, query="predicts(c1)", key="a1", seed=SEED

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from interp.heads._circuit import _Runs
 from interp.heads._edges import _Graph
 from interp.heads._knockout import _Removal
 from interp.heads.cells import Donor
+from interp.heads.circuit_runs import Runs
 from interp.heads.estimates import Estimates
 from interp.heads.exchanges import Exchanges
 from interp.heads.nodes import Node
@@ -20,6 +20,7 @@ from interp.heads.pairs import Pairs
 from interp.heads.senders import Senders
 from tests.planted.mutations import Mutation
 
+_RUNS = "interp.heads.circuit_runs"
 _DIRECTIONS = "interp.heads.number_directions"
 _EXCHANGES = "interp.heads.exchanges"
 _SENDERS = "interp.heads.senders"
@@ -115,7 +116,14 @@ def _receivers_rolled(slopes: Function) -> Function:
     return lambda graph, done: (one.roll(1, dims=0) for one in slopes(graph, done))
 
 
+def _next_receiver(sums: Function) -> Function:
+    """With all edges kept, or none, nothing changes."""
+    return lambda kept, moved: sums(kept.roll(1, dims=2), moved)
+
+
 HEADS = (
+    Mutation("edge_circuit", "the next receiver's edges", _RUNS, "_sums", _next_receiver),
+    Mutation("edge_circuit", "the circuit replaced, the rest kept", Runs, "outside", _inside_out),
     Mutation("edges", "what the next sender writes", _Graph, "_writes", _senders_rolled),
     Mutation("edges", "what the next head reads", _Graph, "_slopes", _receivers_rolled),
     Mutation("interchange", "another source", Exchanges, "_swap", _another_source),
@@ -125,8 +133,8 @@ HEADS = (
     Mutation("neurons", "input and output swapped", _DIRECTIONS, "_streams", _sides_swapped),
     Mutation("screen", "the sign of noising forgotten", Estimates, "sign", _negated),
     Mutation("screen", "estimates of the next head", Estimates, "_summed", _heads_rolled),
-    Mutation("circuit", "the circuit replaced, the rest kept", _Runs, "outside", _inside_out),
-    Mutation("circuit", "nothing replaced", _Runs, "outside", _nothing),
+    Mutation("circuit", "the circuit replaced, the rest kept", Runs, "outside", _inside_out),
+    Mutation("circuit", "nothing replaced", Runs, "outside", _nothing),
     Mutation("knockout", "the next head removed", _Removal, "_without", _next_removed),
     Mutation(
         "knockout", "replaced by a prompt's own", "interp.heads._knockout", "_others", _own_values

@@ -206,3 +206,20 @@ def prove_edges(subject: Subject) -> None:
         table = result.scores.dropna(subset="exact")
         off, size = (table["score"] - table["exact"]).abs().max(), table["exact"].abs().max()
         assert size > 0 and off <= 1e-3 * size, f"off by {off:.3g} of {size:.3g}"
+
+
+def prove_edge_circuit(subject: Subject) -> None:
+    """The smallest circuit of edges that keeps everything is the planted chains; they lead the
+    ranking, and nothing is left without them."""
+    key = subject.key
+    found = heads.circuit(
+        subject.model, key.problems(16, seed=key.program.seed), kinds="edge", target=0.99,
+        **options(subject, "all"),
+    )  # fmt: skip
+    want = planted_edges(subject, "a") | planted_edges(subject, "b")
+    assert {*found.nodes} == want, f"{found.nodes}"
+    assert {*found.ranking["node"].head(len(want))} == want
+    scores = found.scores
+    assert abs(scores["faithfulness"] - 1.0) <= 1e-3 and abs(scores["without_circuit"]) <= 1e-3
+    assert scores["smallest_loss"] > 0.1 and scores["random"] < 0.5
+    assert found.areas["cpr"] > found.areas["cpr_random"]

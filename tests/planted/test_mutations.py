@@ -35,6 +35,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "all_for_one": ablation_proofs.prove_all_for_one,
     "circuit": heads_proofs.prove_circuit,
     "edges": heads_proofs.prove_edges,
+    "edge_circuit": heads_proofs.prove_edge_circuit,
     "interchange": heads_proofs.prove_interchange,
     "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
@@ -55,7 +56,9 @@ PROOFS: dict[str, Callable[[Any], None]] = {
 }
 SPEAKING = ("cookbook", "approximation")
 # On heads that write to the logits and into one another.
-RELAYED = ("circuit", "edges", "interchange", "knockout", "patching", "paths", "screen")
+RELAYED = (
+    "circuit", "edge_circuit", "edges", "interchange", "knockout", "patching", "paths", "screen",
+)  # fmt: skip
 EVERY = (*MUTATIONS, *ASKING, *HEADS, *TREES)
 
 

@@ -18,11 +18,13 @@ class CircuitScore(OfPairs):
     """A circuit and what it is worth, on prompts that it was not chosen on.
 
     Args:
-        nodes: the circuit.
+        nodes: the circuit; names of edges where `settings["kinds"]` is ["edge"], as below.
         ranking: every node in the order of its noising effect on the other half, with its effect
-            here.
-        curve: faithfulness by number of kept nodes, on the half they were chosen on and here.
-        areas: CPR and CMD (`interp.heads.circuits.areas`).
+            here; every edge in the order of |score|, with its score here.
+        curve: faithfulness by number of kept nodes, on the half they were chosen on and here; of
+            edges also the mean over random orders, and 2.5 and 97.5 % of them.
+        areas: CPR and CMD (`interp.heads.circuits.areas`) with bootstrap bounds; of edges also
+            their means over random orders.
         faithfulness_low, faithfulness_high: bootstrap interval of the circuit's faithfulness.
         scores: faithfulness; that of everything but the circuit (0 for a complete one); of random
             circuits of its size; smallest loss when one of its nodes is taken out.
@@ -37,8 +39,8 @@ class CircuitScore(OfPairs):
         "what its nodes compute",
     )
     meanings: ClassVar[Mapping[str, str]] = {
-        "nodes": "nodes of the circuit, a count",
-        "of_nodes": "nodes of the model that it was chosen from, a count",
+        "nodes": "nodes or edges of the circuit, a count",
+        "of_nodes": "nodes or edges of the model that it was chosen from, a count",
         "faithfulness": "share of the effect that the circuit alone keeps, 1 for all",
         "without_circuit": "share that everything but the circuit keeps, 0 for a complete circuit",
         "random": "mean faithfulness of random circuits of the same size",
@@ -47,6 +49,12 @@ class CircuitScore(OfPairs):
         "smallest_loss": "faithfulness lost without the node that matters least",
         "cpr": "area under faithfulness over sizes, at the published width (.999 is perfect)",
         "cmd": "area between faithfulness and 1, scaled likewise (0 is perfect)",
+        "cpr_low": "its lower bound over prompts",
+        "cpr_high": "its upper bound over prompts",
+        "cpr_random": "mean CPR of random orders of the edges",
+        "cmd_low": "lower bound of CMD over prompts",
+        "cmd_high": "upper bound of CMD over prompts",
+        "cmd_random": "mean CMD of random orders of the edges",
         "cpr_covered": "area under faithfulness over the sizes that hold a node",
         "cmd_covered": "area between faithfulness and 1 over the sizes that hold a node",
         "jaccard": "mean similarity of the top nodes between bootstrap resamples, 0 to 1",
@@ -69,6 +77,11 @@ class CircuitScore(OfPairs):
         return Circuit(
             self.model.name, self.model.hash, n_layers, n_heads, self.task, kinds, self.nodes
         )
+
+    @property
+    def what(self) -> str:
+        """ "nodes" or "edges": what the circuit is made of."""
+        return "edges" if list(self.settings["kinds"]) == ["edge"] else "nodes"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -94,18 +107,28 @@ class CircuitScore(OfPairs):
             "interp.heads.circuit",
             nodes=None if s["nodes"] is None else list(s["nodes"]),
             kinds=list(s["kinds"]),
+            steps=s.get("steps"),
             target=s["target"],
             metrics=s["metrics"],
         )
 
     def conclusion(self) -> str:
         s = self.metrics
+        what = self.what
+        areas = ""
+        if what == "edges":
+            areas = (
+                f" CPR {number(s['cpr'])} ({number(s['cpr_low'])} to {number(s['cpr_high'])}; "
+                f"random orders {number(s['cpr_random'])}), CMD {number(s['cmd'])} "
+                f"({number(s['cmd_low'])} to {number(s['cmd_high'])}; random "
+                f"{number(s['cmd_random'])})."
+            )
         return (
-            f"{len(self.nodes)} of {len(self.ranking)} nodes keep "
+            f"{len(self.nodes)} of {len(self.ranking)} {what} keep "
             f"{number(100 * s['faithfulness'])} % of the effect "
             f"({number(100 * self.faithfulness_low)} to {number(100 * self.faithfulness_high)} %), "
             f"random ones {number(100 * s['random'])} %, everything else "
-            f"{number(100 * s['without_circuit'])} %. The top nodes overlap by "
+            f"{number(100 * s['without_circuit'])} %. The top {what} overlap by "
             f"{number(s['jaccard'])} between resamples, random sets by "
-            f"{number(s['jaccard_random'])}."
+            f"{number(s['jaccard_random'])}.{areas}"
         )
