@@ -132,7 +132,7 @@ def edge_circuit(about: Subject) -> Found:
     """The smallest circuit of edges with faithfulness 0.99."""
     key = about.key
     result = heads.circuit(
-        about.model, key.problems(48, seed=key.program.seed), kinds="edge", target=0.99,
+        about.model, key.problems(16, seed=key.program.seed), kinds="edge", target=0.99,
         **heads_proofs.options(about, "all"),
     )  # fmt: skip
     want = heads_proofs.planted_edges(about, "a") | heads_proofs.planted_edges(about, "b")

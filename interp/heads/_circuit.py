@@ -218,7 +218,7 @@ def _curve(
             found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     if of_edges:
         rng = np.random.default_rng([seed, 6])
-        orders = [[ranked[i] for i in rng.permutation(total)] for _ in range(_ORDERS)]
+        orders = [[runs.every[i] for i in rng.permutation(total)] for _ in range(_ORDERS)]
         every = runs.keeping([order[:k] for order in orders for k in counts])
         f = runs.faithfulness(every, second).reshape(_ORDERS, len(counts))
         low, high = np.percentile(f, [2.5, 97.5], axis=0)

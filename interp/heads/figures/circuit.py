@@ -9,7 +9,7 @@ from interp.figures.theme import ACCENT, GREY, error_bars, frame
 from interp.heads.circuits import SIZES
 from interp.heads.results.circuit import CircuitScore
 
-_NAMED = 12
+_NAMED = {"nodes": 12, "edges": 5}
 
 
 @renders(CircuitScore)
@@ -58,7 +58,8 @@ def circuit(result: CircuitScore) -> go.Figure:
     else:
         figure.update_xaxes(title="nodes kept")
     figure.update_yaxes(title="faithfulness")
-    named = ", ".join(result.nodes[:_NAMED]) + (" …" if len(result.nodes) > _NAMED else "")
+    most = _NAMED[result.what]
+    named = ", ".join(result.nodes[:most]) + (" …" if len(result.nodes) > most else "")
     return frame(
         figure,
         title=f"How few {result.what} keep the answer?",
