@@ -151,10 +151,11 @@ class EdgeRuns(Runs):
         effect = np.nanmax(np.abs(values[0] - values[1]))
         off = np.nanmax(np.abs(ends - np.stack(values)))
         if off > _SHARE.get(self.model.dtype, _HALF) * effect:
+            exact = self.model.dtype in _SHARE
             raise ModelError(
                 f"the edges of {self.model.name} do not sum to its stream (with all of them, or "
                 f"none, the metric is {off:.3g} off the plain run): choose nodes instead, "
-                "kinds=['head', 'mlp'], or load it with dtype='float32'"
+                f"kinds=['head', 'mlp']{'' if exact else ', or load it with dtype=float32'}"
             )
         return values[0], values[1]
 
