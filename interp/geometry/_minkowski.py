@@ -118,8 +118,11 @@ def minkowski(
     rows = np.flatnonzero((first.values >= 0) & (second.values >= 0))
     output, looks = _outputs(model, batch, layer, chosen, role, roles, pattern, memory, cancel)
     output = output[rows]
-    fit = additive_fit(output, first.values[rows], second.values[rows], first.q, second.q)
-    control = _control(output, first, second, rows, draws, seed)
+    determined = _all_digits(batch, roles)
+    fit = additive_fit(
+        output, first.values[rows], second.values[rows], first.q, second.q, determined=determined
+    )
+    control = _control(output, first, second, rows, draws, seed, determined)
     return MinkowskiSum(
         model=batch.model,
         task=batch.problems.task.name,
@@ -187,6 +190,18 @@ def _chosen(
     return (best[0] if head is None else int(head)), (best[1], best[2])
 
 
+def _all_digits(batch: PromptBatch, roles: tuple[str, str]) -> bool:
+    """Whether the two tokens are all that differs between prompts: both operands whole."""
+    problems = batch.problems
+    names = problems.task.operand_names
+    seen = {d[0]: d[1] for role in roles if (d := digits_in(role))}
+    several = any(len(choices) > 1 for choices in problems.task.operators)
+    return not several and all(
+        set(range(problems.operands[i].shape[1])) <= set(seen.get(name, ()))
+        for i, name in enumerate(names)
+    )
+
+
 def _weight_on(pattern: Floats, batch: PromptBatch, role: str) -> Floats:
     """Weight of each head on the token at `role`, [n, heads]."""
     where = batch.find(role)
@@ -240,14 +255,18 @@ def _outputs(
 
 
 def _control(
-    output: Floats, first: Classes, second: Classes, rows: Ints, draws: int, seed: int
-) -> pd.DataFrame:
+    output: Floats, first: Classes, second: Classes, rows: Ints, draws: int, seed: int,
+    determined: bool,
+) -> pd.DataFrame:  # fmt: skip
     """Shares with the numbers of other prompts, one row a draw."""
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(max(draws, 2)):
         order = rng.permutation(rows)
-        fit = additive_fit(output, first.values[order], second.values[order], first.q, second.q)
+        fit = additive_fit(
+            output, first.values[order], second.values[order], first.q, second.q,
+            determined=determined,
+        )  # fmt: skip
         found.append((fit.a, fit.b, fit.additive, fit.interaction))
     return pd.DataFrame(found, columns=["a", "b", "additive", "interaction"])
 

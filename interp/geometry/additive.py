@@ -39,18 +39,25 @@ class Additive(NamedTuple):
     of_cells: float
 
 
-def additive_fit(x: Floats, i: Ints, j: Ints, p: int, q: int) -> Additive:
+def additive_fit(
+    x: Floats, i: Ints, j: Ints, p: int, q: int, *, determined: bool = False
+) -> Additive:
     """Least-squares fit of rows x [n, d] with numbers i < p and j < q.
 
-    Raises InputError where a number is missing, or no cell has two rows (interaction and noise
-    cannot be told apart then).
+    `determined` says that a row is a function of its two numbers, as in modular addition: what the
+    additive fit leaves is interaction then, though no cell has two rows.
+
+    Raises InputError where a number is missing, no row is left beyond the parameters, or no cell
+    has two rows (interaction and noise cannot be told apart then, unless rows are determined).
     """
     n = len(x)
     cell = i * q + j
     counts = np.bincount(cell, minlength=p * q)
     if (np.bincount(i, minlength=p) == 0).any() or (np.bincount(j, minlength=q) == 0).any():
         raise InputError("a number is missing at one of the two roles: ask for more problems (n=)")
-    if n <= (counts > 0).sum():
+    if determined and n < p + q:
+        raise InputError(f"{n} prompts for {p + q - 1} parameters: ask for more problems (n=)")
+    if not determined and n <= (counts > 0).sum():
         raise InputError(
             f"{n} prompts fill {int((counts > 0).sum())} cells of two numbers once each: ask for "
             "more problems (n=), so that cells repeat"
@@ -69,9 +76,14 @@ def additive_fit(x: Floats, i: Ints, j: Ints, p: int, q: int) -> Additive:
     np.add.at(onto, cell, centred)
     filled = counts > 0
     means = onto[filled] / counts[filled, None]
-    within = total - float((counts[filled, None] * means**2).sum())
-    noise = within / (n - filled.sum())  # per degree of freedom
-    interaction = both - within - noise * max(filled.sum() - (p + q - 1), 0)
+    if determined:  # the residual's mean square is the interaction's
+        noise = both / (n - (p + q - 1))
+        interaction, unexplained = noise * (n - 1), 0.0
+    else:
+        within = total - float((counts[filled, None] * means**2).sum())
+        noise = within / (n - filled.sum())  # per degree of freedom
+        interaction = both - within - noise * max(filled.sum() - (p + q - 1), 0)
+        unexplained = noise * (n - 1)
     alone = [_residual(centred, which) for which in (i, j)]
     additive = total - both - noise * (p + q - 2)
     share_a, share_b = ((alone[k] - both - noise * m) / total for k, m in ((1, p - 1), (0, q - 1)))
@@ -87,7 +99,7 @@ def additive_fit(x: Floats, i: Ints, j: Ints, p: int, q: int) -> Additive:
         float(share_b),
         additive / total,
         interaction / total,
-        float(noise * (n - 1) / total),
+        float(unexplained / total),
         float(interaction / explained) if explained > 0 else float("nan"),
     )
 

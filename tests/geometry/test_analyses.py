@@ -92,15 +92,9 @@ def test_the_movers_of_a_planted_model_add_two_circles(planted):
     a, b = (next(r for r in roles if r.startswith(f"{x}[")) for x in "ab")
     layers = {mover.layer for mover in key.movers}
     layer = max(layers)
-    found = minkowski(model, problems_twice(problems), layer=layer, head=-1, a=a, b=b, draws=3)
+    found = minkowski(model, problems, layer=layer, head=-1, a=a, b=b, draws=3)
     assert found.metrics["additive"] == pytest.approx(1.0, abs=1e-3)
     assert abs(found.metrics["of_cells"]) < 1e-3
-
-
-def problems_twice(problems):
-    from interp.arithmetic.problems import Problems
-
-    return Problems.concat([problems, problems])
 
 
 @pytest.fixture(scope="module")

@@ -238,6 +238,19 @@ def test_an_additive_table_has_no_interaction(rng):
     noise = [additive.additive_fit(rng.standard_normal((600, 6)), i, j, 4, 5) for _ in range(30)]
     assert abs(np.mean([f.additive for f in noise])) < 0.002
     assert abs(np.mean([f.interaction for f in noise])) < 0.002
+    every, other = np.divmod(np.arange(20), 5)  # each cell once, a function of its numbers
+    table = a[every] + b[other]
+    once = additive.additive_fit(table, every, other, 4, 5, determined=True)
+    assert once.additive == pytest.approx(1.0) and abs(once.of_cells) < 1e-9
+    drawn = [
+        additive.additive_fit(rng.standard_normal((20, 6)), every, other, 4, 5, determined=True)
+        for _ in range(200)
+    ]
+    assert abs(np.mean([f.additive for f in drawn])) < 0.03
+    assert drawn[0].additive + drawn[0].interaction == pytest.approx(1.0)
+    few = table[[0, 6, 12, 18, 4]]
+    with pytest.raises(InputError, match="8 parameters: ask for more"):
+        additive.additive_fit(few, np.arange(5) % 4, np.arange(5), 4, 5, determined=True)
     with pytest.raises(InputError, match="once each"):
         additive.additive_fit(a[[0, 1, 2, 3, 0]], np.arange(5) % 4, np.arange(5), 4, 5)
 

@@ -24,7 +24,8 @@ class MinkowskiSum(Result):
     Args:
         shares: term ("a", "b", "additive", "interaction", "within", "of_cells"), share of the
             output's variance (adjusted; of_cells: interaction's share of the cell means' variance),
-            null_low, null_high (numbers of other prompts).
+            null_low, null_high (numbers of other prompts). Where prompts differ in the two numbers
+            alone, as in modular addition, within is 0 and no pair has to repeat.
         weights: token ("a", "b", "both"), mean, sd, low, high over prompts; empty without a
             pattern.
         predictions: prediction, r2, scale (the best common factor), r2_scaled (R² with it),
