@@ -49,7 +49,7 @@ def figure(
     permutations: int = 200,
     randoms: int = 2,
     causal: bool = True,
-    n: int = 512,
+    n: int = 2048,
     seed: int = 0,
     format: str | None = None,
     held_out: bool = True,

@@ -87,7 +87,7 @@ def fourier(
     roles: str | Sequence[str] | None = None,
     frequencies: Sequence[int] | None = None,
     permutations: int = 400,
-    n: int = 512,
+    n: int = 2048,
     seed: int = 0,
     format: str | None = None,
     held_out: bool = True,

@@ -401,7 +401,7 @@ ENTRIES: dict[str, Callable[[], Result]] = {
         seed=SEED,
     ),
     "helix-fit": _problems(
-        "geometry.helix", "add5", "add:2", layers=(0,), periods=(10,), pairs=12, n=60, seed=SEED
+        "geometry.helix", "add5", "add:5", layers=(0,), periods=(10,), pairs=12, n=60, seed=SEED
     ),
     "minkowski-sum": _problems(
         "geometry.minkowski", "add5", "add:5", role="predicts(c1)", draws=3, n=150, seed=SEED

@@ -14,6 +14,8 @@ from interp.results.result import Result
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "data" / "results"
 FOLDERS = sorted(GOLDEN.iterdir())
+UNSAVED = {"random_direction"}
+"""Metrics of calls that no `code` can write: `along=` takes directions. Their own tests have them."""
 
 
 def golden() -> dict[str, Result]:
@@ -40,6 +42,8 @@ def test_every_sentence_has_its_metric() -> None:
     for kind, names in metrics.items():
         used = {kind.meaning(name) for name in names}
         for name, sentence in kind.meanings.items():
+            if name in UNSAVED:
+                continue
             pattern = re.sub(r"\\{\w+\\}", ".+", re.escape(sentence))
             assert any(re.fullmatch(pattern, one) for one in used), f"{kind.__name__}: {name}"
 
@@ -54,6 +58,7 @@ def test_a_name_with_a_gap_is_repeated_in_the_sentence() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_further_figures_are_named_in_the_docstring(folder: Path) -> None:
     result = Result.load(folder)
-    said = re.findall(r'"([a-z-]+?)(?:-TARGET)?"', inspect.getdoc(type(result)) or "")
+    said = re.findall(r'"([a-zK-]+?)(?:-TARGET)?"', inspect.getdoc(type(result)) or "")
     for name in closer(result):
-        assert name in said or name.partition("-")[0] in said, name
+        any_digit = re.sub(r"^c\d+$", "cK", name)
+        assert any_digit in said or name.partition("-")[0] in said, name

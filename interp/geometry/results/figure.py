@@ -20,7 +20,8 @@ _REGULAR = 0.5  # share of the class means' variance that a named shape must hav
 class RegularFigure(Result):
     """Class means of one place: principal components, circles, prism, and what edits do.
 
-    Further figures: "circles" (each wave's plane), "alignment" (components by frequency), "causal".
+    Further figures: "circles" (each wave's plane), "alignment" (components by frequency), "causal",
+    "errors" (how far wrong answers are off).
 
     Args:
         number: the number that gives the classes, "c[2]".

@@ -67,7 +67,7 @@ class ModularAnalysis(Result):
         "without structure have distance irrelevance 1",
     )
     meanings: ClassVar[Mapping[str, str]] = {
-        "modulus": "p",
+        "modulus": "p, the modulus of the sums",
         "key_frequencies": "key frequencies under the chosen rule, a count",
         "accuracy": "share of all pairs answered rightly",
         "logits_explained": "share of the logits' variance (centred over answers) along "

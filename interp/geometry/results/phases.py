@@ -40,7 +40,7 @@ class ModularPhases(Result):
         "memorised": "step of the smallest excluded loss: the end of memorisation",
         "circuit": "last step with a test loss of at least half of its maximum",
         "cleaned_up": "first later step with a test loss below 10 % of its maximum (NaN: none)",
-        "checkpoints": "a count",
+        "checkpoints": "number of checkpoints measured",
         "final_test_loss": "loss on pairs not trained on, last checkpoint, nats",
         "final_restricted_loss": "loss of the key waves alone, last checkpoint, nats",
         "final_excluded_loss": "loss without the key waves on training pairs, last checkpoint, "

@@ -16,6 +16,8 @@ from interp.results.result import Result
 class AttentionPatterns(Result):
     """Attention of each head from query roles to key roles.
 
+    Further figures: "weighted", "spread" (over prompts), "example" (one prompt), "staircase".
+
     Args:
         plain, weighted: mean attention, and mean attention weighted by ‖v W_O‖ and normalised;
             axes layer, head, query, key, with interval.
@@ -35,14 +37,14 @@ class AttentionPatterns(Result):
         "that the model needs what a head attends to: heads.tree cuts edges and measures it",
     )
     meanings: ClassVar[dict[str, str]] = {
-        "operand_attention": "Mean attention from queries to operand digits, over all heads.",
-        "operand_attention_weighted": "The same, weighted by what each key's value writes.",
-        "operand_attention_uniform": "The same for uniform attention.",
-        "operator_attention": "Mean attention from queries to operators, over all heads.",
-        "staircases": "Number of heads and operands whose staircase exceeds the 95th percentile of "
-        "the shuffled ones, with its lower bound.",
-        "best_staircase": "Largest attention on a staircase.",
-        "best_staircase_shuffled": "Mean of that head's and operand's shuffled staircases.",
+        "operand_attention": "mean attention from queries to operand digits, over all heads",
+        "operand_attention_weighted": "the same, weighted by what each key's value writes",
+        "operand_attention_uniform": "the same for uniform attention",
+        "operator_attention": "mean attention from queries to operators, over all heads",
+        "staircases": "number of heads and operands whose staircase exceeds the 95th percentile of "
+        "the shuffled ones, with its lower bound",
+        "best_staircase": "largest attention on a staircase",
+        "best_staircase_shuffled": "mean of that head's and operand's shuffled staircases",
     }
 
     plain: Grid

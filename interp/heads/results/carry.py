@@ -37,18 +37,18 @@ class CarryVerdict(Result):
         "columns show what a wrong digit alone does",
     )
     meanings: ClassVar[dict[str, str]] = {
-        "follows_operands": "Share of forced answers with the carry that the operands say.",
-        "follows_print": "Share of forced answers with the carry that the forced digit says.",
-        "follows_neither": "Share of forced answers with the digit of neither carry.",
-        "follows_{source}_low": "Lower bound of follows_{source}.",
-        "follows_{source}_high": "Upper bound of follows_{source}.",
-        "agreeing_right": "Share of unforced answers, where both sources agree, that are right.",
-        "control_right": "Share of right answers above a forced digit that leaves the carry as it "
-        "is.",
-        "run_follows_print": "follows_print where every printed digit of the run is forced.",
-        "later_changed": "Share of forced prompts where a digit after the read one changes.",
-        "print_at_{length}": "follows_print with {length} columns in the run.",
-        "margin": "Mean logit of the operands' digit minus that of the other carry's, forced.",
+        "follows_operands": "share of forced answers with the carry that the operands say",
+        "follows_print": "share of forced answers with the carry that the forced digit says",
+        "follows_neither": "share of forced answers with the digit of neither carry",
+        "follows_{source}_low": "lower bound of follows_{source}",
+        "follows_{source}_high": "upper bound of follows_{source}",
+        "agreeing_right": "share of unforced answers, where both sources agree, that are right",
+        "control_right": "share of right answers above a forced digit that leaves the carry as it "
+        "is",
+        "run_follows_print": "follows_print where every printed digit of the run is forced",
+        "later_changed": "share of forced prompts where a digit after the read one changes",
+        "print_at_{length}": "follows_print with {length} columns in the run",
+        "margin": "mean logit of the operands' digit minus that of the other carry's, forced",
     }
 
     least_first: bool

@@ -37,14 +37,14 @@ class DigitCircuits(Result):
         "which earlier layer made query or key depend on the digits",
     )
     meanings: ClassVar[dict[str, str]] = {
-        "attention": "Mean attention from the query to the key.",
-        "explained_by_key": "Share of the log-odds' variance that the key's digit explains.",
-        "explained_by_key_shuffled": "95th percentile of the same for shuffled values.",
-        "explained_by_other": "Share of the log-odds' variance that the other digit explains.",
-        "explained_by_pair": "Share of the log-odds' variance that the pair explains.",
-        "explained_by_pair_shuffled": "95th percentile of the same for shuffled values.",
-        "ov_range": "Largest minus smallest direct effect, in logits.",
-        "ov_range_shuffled": "The same for shuffled key digits.",
+        "attention": "mean attention from the query to the key",
+        "explained_by_key": "share of the log-odds' variance that the key's digit explains",
+        "explained_by_key_shuffled": "95th percentile of the same for shuffled values",
+        "explained_by_other": "share of the log-odds' variance that the other digit explains",
+        "explained_by_pair": "share of the log-odds' variance that the pair explains",
+        "explained_by_pair_shuffled": "95th percentile of the same for shuffled values",
+        "ov_range": "largest minus smallest direct effect, in logits",
+        "ov_range_shuffled": "the same for shuffled key digits",
     }
 
     layer: int

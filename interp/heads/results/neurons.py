@@ -18,6 +18,8 @@ from interp.results.grid import Grid
 class NeuronEffects(OfPairs):
     """Exact patching effects of the neurons that gradients rank highest, beside random ones.
 
+    Further figures: "directions" (cosines with number tokens, by layer).
+
     Args:
         effects: one row a neuron ("L3N17"), in the order of the ranking, then the random ones:
             `chosen`, mean `estimate` and `exact` effect in logits, with bounds, on the half of the

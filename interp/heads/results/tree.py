@@ -18,6 +18,8 @@ ROUTES = ("effect", "attention")
 class AttentionTree(Result):
     """The tree of each answer digit of a product.
 
+    Further figures: "cK", the tree of answer digit K by effect beside the one by attention.
+
     Args:
         digits: the digits of the two operands.
         asking: answer digit → the site that predicts it.
@@ -42,16 +44,16 @@ class AttentionTree(Result):
         "what a site passes on through a second site",
     )
     meanings: ClassVar[dict[str, str]] = {
-        "coverage": "Mean share of {i + j = k} in the trees by effect, over the answer digits.",
-        "coverage_chance": "The same for as many products at random.",
-        "coverage_attention": "coverage of the trees by attention alone.",
-        "coverage_attention_chance": "The same for as many products at random.",
-        "carry_coverage": "Mean share of {i + j < k} in the trees by effect.",
-        "extra": "Mean number of products with i + j > k in the trees by effect.",
-        "extra_attention": "The same of the trees by attention.",
-        "stability": "Mean Jaccard of a tree by effect with those of resampled prompts.",
-        "stability_random": "The same of random sets of the same size.",
-        "coverage_{digit}": "Share of its column's products in the tree of {digit}, by effect.",
+        "coverage": "mean share of the products i + j = k in the trees by effect, over the answer digits",
+        "coverage_chance": "the same for as many products at random",
+        "coverage_attention": "coverage of the trees by attention alone",
+        "coverage_attention_chance": "the same for as many products at random",
+        "carry_coverage": "mean share of the products i + j < k in the trees by effect",
+        "extra": "mean number of products with i + j > k in the trees by effect",
+        "extra_attention": "the same of the trees by attention",
+        "stability": "mean Jaccard of a tree by effect with those of resampled prompts",
+        "stability_random": "the same of random sets of the same size",
+        "coverage_{digit}": "share of its column's products in the tree of {digit}, by effect",
     }
 
     digits: tuple[int, int]
