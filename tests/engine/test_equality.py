@@ -151,9 +151,9 @@ def test_cut_attention_equals_minus_infinity(models: Any, plain: Any, family: st
 
 def test_every_saving_changes_no_number(models: Any, family: str) -> None:
     model = models[family]
-    problems = interp.Addition(2).sample(9, seed=4)
+    problems = interp.Addition(2).sample(5, seed=4)
     batch = model.prompts(problems, format="plain@2:5")
-    other = model.prompts(interp.Addition(2).sample(9, seed=6), format="plain@2:5")
+    other = model.prompts(interp.Addition(2).sample(5, seed=6), format="plain@2:5")
     direction = Constant(torch.randn(model.shape.d_model, dtype=torch.float64))
     clean = engine.run(model, batch, reads=[Read("z", roles=("a0", "b0"))], logits=None)
     variants = [
@@ -179,7 +179,8 @@ def test_every_saving_changes_no_number(models: Any, family: str) -> None:
     reads += [Read("q", (1,), ("b0",)), Read("ln_final", None, ("last",))]
     options: dict[str, Any] = {"reads": reads, "logits": ("last", *batch.answer_roles)}
     slow = engine.run_variants(model, batch, variants, savings=Savings.none(), **options)
-    for number in range(16):
+    # How savings act together is the engine's; a family has each of them with others on and off.
+    for number in range(16) if family == "gpt2" else (0, 5, 10, 15):
         saving = Savings(*(bool(number >> bit & 1) for bit in range(4)))
         fast = engine.run_variants(
             model,

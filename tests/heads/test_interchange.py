@@ -49,6 +49,18 @@ def test_embeddings_of_a_digit_give_the_other_sum(model: Any, tmp_path: Path) ->
     assert set(interp.figures.gallery(found)) == {"figure"}
 
 
+def test_along_directions_a_random_change_of_equal_length_stands_beside(model: Any) -> None:
+    """Along every axis at once the whole site is swapped, and the random change is as long."""
+    options: dict[str, Any] = {
+        "variable": "a[2]", "kind": "resid_pre", "layers": 0, "roles": ["a2"], "n": 40
+    }  # fmt: skip
+    whole = interp.heads.interchange(model, "add:5", **options)
+    along = interp.heads.interchange(model, "add:5", along=np.eye(model.shape.d_model), **options)
+    assert along.metrics["predicted"] == whole.metrics["predicted"] > 0.9
+    assert along.metrics["random_direction"] < 0.3
+    assert "equal length" in along.meaning("random_direction")
+
+
 def test_bad_input_names_the_remedy(model: Any) -> None:
     def ask(**options: Any) -> Any:
         return interp.heads.interchange(model, "add:5", n=24, **options)

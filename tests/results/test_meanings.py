@@ -15,7 +15,7 @@ from interp.results.result import Result
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "data" / "results"
 FOLDERS = sorted(GOLDEN.iterdir())
 UNSAVED = {"random_direction"}
-"""Metrics of calls that no `code` can write: `along=` takes directions. Their own tests have them."""
+"""Metrics of calls that no `code` can write (`along=` takes directions)."""
 
 
 def golden() -> dict[str, Result]:

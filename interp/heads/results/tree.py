@@ -44,7 +44,8 @@ class AttentionTree(Result):
         "what a site passes on through a second site",
     )
     meanings: ClassVar[dict[str, str]] = {
-        "coverage": "mean share of the products i + j = k in the trees by effect, over the answer digits",
+        "coverage": "mean share of the products i + j = k in the trees by effect, over the "
+        "answer digits",
         "coverage_chance": "the same for as many products at random",
         "coverage_attention": "coverage of the trees by attention alone",
         "coverage_attention_chance": "the same for as many products at random",
