@@ -113,7 +113,13 @@ def _senders_rolled(writes: Function) -> Function:
 
 
 def _receivers_rolled(slopes: Function) -> Function:
-    return lambda graph, done: (one.roll(1, dims=0) for one in slopes(graph, done))
+    """Over all receivers: a layer may have a single group of keys and values."""
+
+    def rolled(graph: Any, done: Any) -> Any:
+        parts = list(slopes(graph, done))
+        return iter(torch.cat(parts).roll(1, dims=0).split([len(part) for part in parts]))
+
+    return rolled
 
 
 def _next_receiver(sums: Function) -> Function:
@@ -125,7 +131,7 @@ HEADS = (
     Mutation("edge_circuit", "the next receiver's edges", _RUNS, "_sums", _next_receiver),
     Mutation("edge_circuit", "the circuit replaced, the rest kept", Runs, "outside", _inside_out),
     Mutation("edges", "what the next sender writes", _Graph, "_writes", _senders_rolled),
-    Mutation("edges", "what the next head reads", _Graph, "_slopes", _receivers_rolled),
+    Mutation("edges", "what the next receiver reads", _Graph, "_slopes", _receivers_rolled),
     Mutation("interchange", "another source", Exchanges, "_swap", _another_source),
     Mutation("interchange", "no carry in the prediction", _EXCHANGES, "answer_if", _answers_kept),
     Mutation("neurons", "the next neuron patched", Donor, "patches", _next_neuron),
