@@ -140,14 +140,14 @@ def attention(chosen: Study, node: str) -> None:
     layer, head = node.removeprefix("L").split("H")
     result = results.result(chosen, "heads.attention", layers=(int(layer),), **few(chosen, 64))
     _drawn(one_head(result, layer, head), "head pattern")
-    _limits(result)
+    parts.limits(result)
     parts.take_away(result)
 
 
 def by_digit(measure: Measure, result: Result, node: str) -> None:
     """Show the head's number for each answer digit, beside its control."""
     _drawn(measure.by_digit(result, node), "head digits")
-    _limits(result)
+    parts.limits(result)
 
 
 def knockout(chosen: Study, model: Model, ranked: list[str], node: str) -> None:
@@ -175,10 +175,6 @@ def few(chosen: Study, n: int) -> dict[str, int]:
 
 def _many(model: Model) -> bool:
     return model.shape.n_layers * model.shape.n_heads > FEW
-
-
-def _limits(result: Result) -> None:
-    st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
 
 
 def _drawn(figure: Figure, key: str) -> None:

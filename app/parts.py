@@ -47,7 +47,12 @@ def below(result: Result, *, drawn: bool = True, name: str | None = None) -> Non
         st.markdown(f"**{plain(result.verdict)}**")
     st.caption(plain(caption(result.figure(name)) if drawn else result.caption))
     if result.notes:
-        st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
+        limits(result)
+
+
+def limits(result: Result) -> None:
+    """Show what the numbers do not show."""
+    st.caption(f"**Does not show** {'; nor '.join(result.notes)}.")
 
 
 def take_away(

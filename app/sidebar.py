@@ -212,9 +212,10 @@ def _choose_format(model: Model, task: str, found: Diagnosis | None) -> str:
 
 def _is_format(name: str) -> bool:
     try:
-        return written(name) is not None
+        written(name)
     except ArithmoscopeError:
         return False
+    return True
 
 
 def _put_in_link(key: str, value: str | None) -> None:

@@ -35,7 +35,7 @@ def page() -> None:
             f"{check.difference:.1e} of the largest one ({check.tolerance:.0e} counts as equal)."
         )
         st.dataframe(check.sites, hide_index=True, width="content")
-        st.caption(f"**Does not show** {'; nor '.join(check.notes)}.")
+        parts.limits(check)
     parts.take_away(report)
 
 

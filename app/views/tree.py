@@ -8,7 +8,6 @@ import interp
 from app import parts, results, study
 from app.plain import plain
 from interp.arithmetic.tasks import Addition, MixedAddition, Multiplication
-from interp.figures.registry import closer
 from interp.heads.results.tree import AttentionTree
 
 PRODUCTS = "Which products are cached where, and who fetches them?"
@@ -64,7 +63,7 @@ def _scores(result: AttentionTree) -> None:
             key=f"tree digit {len(digits)}",
         )  # fmt: skip
         st.plotly_chart(
-            parts.embedded(closer(result)[str(digit)]), theme=None, key="one tree",
+            parts.embedded(result.figure(str(digit))), theme=None, key="one tree",
             config=parts.CHART,
         )  # fmt: skip
         st.dataframe(result.frame.round(3), hide_index=True, height=240)
