@@ -127,7 +127,8 @@ def prove_circuit(subject: Subject) -> None:
     assert {*found.nodes} == names(key.movers), f"{found.nodes}"
     scores = found.scores
     assert abs(scores["faithfulness"] - 1.0) <= 1e-3 and abs(scores["without_circuit"]) <= 1e-3
-    assert scores["smallest_loss"] > 0.1 and scores["random"] < 0.9
+    # One operand of two: half on average, by prompt more or less.
+    assert scores["smallest_loss"] > 0 and scores["random"] < 0.9
 
 
 def prove_screen(subject: Subject) -> None:
@@ -209,17 +210,18 @@ def prove_edges(subject: Subject) -> None:
 
 
 def prove_edge_circuit(subject: Subject) -> None:
-    """The smallest circuit of edges that keeps everything is the planted chains; they lead the
-    ranking, and nothing is left without them."""
+    """The smallest circuit of edges that keeps everything is the planted chain of the operand that
+    is swapped; it leads the ranking, and nothing is left without one of its edges."""
     key = subject.key
-    found = heads.circuit(
-        subject.model, key.problems(16, seed=key.program.seed), kinds="edge", target=0.99,
-        **options(subject, "all"),
-    )  # fmt: skip
-    want = planted_edges(subject, "a") | planted_edges(subject, "b")
-    assert {*found.nodes} == want, f"{found.nodes}"
-    assert {*found.ranking["node"].head(len(want))} == want
-    scores = found.scores
-    assert abs(scores["faithfulness"] - 1.0) <= 1e-3 and abs(scores["without_circuit"]) <= 1e-3
-    assert scores["smallest_loss"] > 0.1 and scores["random"] < 0.5
-    assert found.areas["cpr"] > found.areas["cpr_random"]
+    for swap in "ab":
+        found = heads.circuit(
+            subject.model, key.problems(16, seed=key.program.seed), kinds="edge", target=0.99,
+            **options(subject, swap),
+        )  # fmt: skip
+        want = planted_edges(subject, swap)
+        assert {*found.nodes} == want, f"swap {swap}: {found.nodes}"
+        assert {*found.ranking["node"].head(len(want))} == want
+        scores = found.scores
+        assert abs(scores["faithfulness"] - 1.0) <= 1e-3 and abs(scores["without_circuit"]) <= 1e-3
+        assert abs(scores["smallest_loss"] - 1.0) <= 1e-3 and scores["random"] < 0.5
+        assert found.areas["cpr"] > found.areas["cpr_random"]
