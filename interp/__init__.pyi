@@ -41,6 +41,9 @@ from . import (
     results as results,
 )
 from . import (
+    stack as stack,
+)
+from . import (
     suites as suites,
 )
 from . import (
@@ -128,3 +131,4 @@ from .results.result import (
 from .results.result import (
     load_result as load_result,
 )
+from .stack._intervene import intervene as intervene

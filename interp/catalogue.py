@@ -573,6 +573,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=256,
     ),
     Entry(
+        name="intervene",
+        function="interp.stack._intervene:intervene",
+        kind="intervened",
+        result="interp.stack.results.intervene:Intervened",
+        figures="interp.stack.figures.intervene",
+        command="intervene",
+        question="What does a stack of interventions change in one answer?",
+        asks="prompts",
+        n=512,
+    ),
+    Entry(
         name="over_seeds",
         function="interp.many._over_seeds:over_seeds",
         kind="agreement",

@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     tuple(f"interp.{family}" for family in FAMILIES),
     ("interp.loading",),
     ("probes",),
+    ("interp.stack",),
     (CATALOGUE,),
     ("interp.many",),
     ("app",),

@@ -59,7 +59,7 @@ def removal_table(
     within = activation - means[classes.values]
     rng = np.random.default_rng(seed)
     planes = [("", span)]
-    planes += [("random", _random_span(within, len(span), rng)) for _ in range(randoms)]
+    planes += [("random", random_span(within, len(span), rng)) for _ in range(randoms)]
     found = plane_tables(
         model, batch, place, activation, means.mean(axis=0), planes, seed=seed, memory=memory,
         cancel=cancel,
@@ -274,7 +274,7 @@ def _share(
     }
 
 
-def _random_span(within: Floats, rank: int, rng: np.random.Generator) -> Floats:
+def random_span(within: Floats, rank: int, rng: np.random.Generator) -> Floats:
     """Orthonormal rows spanned by `rank` random within-class residuals."""
     picked = within[rng.choice(len(within), size=rank, replace=False)]
     picked = picked + 1e-9 * rng.standard_normal(picked.shape) * (np.abs(within).mean() + 1e-9)
