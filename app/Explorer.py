@@ -30,6 +30,7 @@ def main() -> None:
         st.Page("views/ablation.py", title="Ablation", icon=":material/hourglass_top:"),
         st.Page("views/probes.py", title="Probes", icon=":material/sensors:"),
         st.Page("views/geometry.py", title="Geometry", icon=":material/hexagon:"),
+        st.Page("views/intervene.py", title="Intervene", icon=":material/tune:"),
         st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
     ]
     if more.entries():

@@ -37,6 +37,7 @@ SHOWN = {  # by the pages named Model to Geometry in the navigation
     "geometry.grid",
     "geometry.helix",
     "geometry.minkowski",
+    "intervene",
 }
 
 

@@ -95,7 +95,7 @@ def intervened(
     edits = parse_stack(stack)
     one = _prompt(prepared, problem, row)
     applied = Stack(prepared, edits)
-    drawn = [Stack(prepared, edits, i + 1) for i in range(controls * applied.has_control)]
+    drawn = applied.controls(controls)
     plain, noise, edited, *random = _forced(prepared, one, applied, drawn)
     before = prepared.of_prompt(
         ("said", *one.tokens[0].tolist()),
@@ -257,16 +257,15 @@ def _controls(
     random: Sequence[torch.Tensor],
 ) -> pd.DataFrame:
     """One row for each draw and answer digit: Δ of the right token, and the largest |Δ| of any."""
-    rows = [
+    roles, draws = one.answer_roles, range(len(drawn))
+    moved = torch.stack([found - plain for found in random]) if random else plain[None, :, :][:0]
+    own = moved[:, range(len(roles)), labels]
+    return pd.DataFrame(
         {
-            "draw": number + 1,
-            "stack": ", ".join(map(str, stack.drawn())),
-            "answer_digit": role,
-            "change": float(found[i, labels[i]] - plain[i, labels[i]]),
-            "largest": _largest(found[i] - plain[i]),
+            "draw": [i + 1 for i in draws for _ in roles],
+            "stack": [text for stack in drawn for text in [str(stack)] * len(roles)],
+            "answer_digit": [role for _ in draws for role in roles],
+            "change": own.flatten().numpy(),
+            "largest": moved.abs().amax(-1).flatten().numpy(),
         }
-        for number, (stack, found) in enumerate(zip(drawn, random, strict=True))
-        for i, role in enumerate(one.answer_roles)
-    ]
-    columns = ["draw", "stack", "answer_digit", "change", "largest"]
-    return pd.DataFrame(rows, columns=columns).astype({"change": float, "largest": float})
+    )

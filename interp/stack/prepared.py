@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -33,7 +34,7 @@ from interp.geometry.spectra import check_frequencies
 from interp.models.asking import Asked, prompts
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
-from interp.stack.edits import Edit, Frequency, Head, Mlp, Probe, Wait
+from interp.stack.edits import Edit, Frequency, Head, Mlp, Probe, Wait, write_stack
 from probes.causal_test import edit as step_of_probe
 from probes.causal_test import random_edit, wanted_reading
 from probes.counterfactual_answers import new_values
@@ -237,10 +238,14 @@ class Stack:
     edits: tuple[Edit, ...]
     draw: int | None = None
 
-    @property
-    def has_control(self) -> bool:
-        """True if some edit has a random counterpart."""
-        return any(self.others(one) or isinstance(one, Frequency | Probe) for one in self.edits)
+    def controls(self, count: int) -> list[Stack]:
+        """Up to `count` random stacks, none of them twice; none for a stack of waits alone, which
+        have no random counterpart."""
+        drawn = [replace(self, draw=i + 1) for i in range(count)]
+        if any(isinstance(one, Frequency | Probe) for one in self.edits):
+            return drawn  # each has directions of its own
+        found = {stack.drawn: stack for stack in drawn if stack.drawn != self.edits}
+        return list(found.values())
 
     def others(self, one: Edit) -> list[Edit]:
         """The edits of other heads, or of other layers' MLPs, that may stand in for this one."""
@@ -254,6 +259,10 @@ class Stack:
             return [replace(one, layer=la) for la in range(shape.n_layers) if la not in at]
         return []
 
+    def __str__(self) -> str:
+        return write_stack(self.drawn)
+
+    @cached_property
     def drawn(self) -> tuple[Edit, ...]:
         """The edits, each head and MLP of a control replaced by a drawn one."""
         if self.draw is None:
@@ -273,7 +282,7 @@ class Stack:
             InputError, SiteError, ModelError: as `Prepared.check`.
         """
         found: list[Intervention] = []
-        ordered = sorted(enumerate(self.drawn()), key=lambda x: _order(x[1]))
+        ordered = sorted(enumerate(self.drawn), key=lambda x: _order(x[1]))
         for number, edit in ordered:
             self.prepared.check(edit)
             if isinstance(edit, Head | Mlp):

@@ -1,92 +1,136 @@
-"""Figure of a stack of interventions on one prompt: which logits move?"""
+"""Figure of a stack of interventions on one prompt: which logits move?
+
+The explorer draws it anew at each key press, so it is one dictionary, which Plotly reads once.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+from typing import Any
 
-from interp.figures.matrix import heatmap, outline, signed_text
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from interp.figures.matrix import signed_text
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, GREY, INK, error_bars, frame, signed_range
 from interp.results.display import number
 from interp.stack.results.intervene import Intervened
 
-_ROW = 22  # pixels of a token's row
+_ROW, _BELOW, _GAP = 22, 120, 40  # pixels: a token's row, the lower panel, and between them
+_TITLES = (
+    "Δlogit of each token, after − before (frame: the right token)",
+    "The same of the right token",
+)
 
 
 @renders(Intervened)
 def intervened(result: Intervened) -> go.Figure:
     """Δlogit by token and answer digit, the right token framed, and the right token's Δlogit by
     answer digit beside the random counterparts' mean and range."""
-    roles = list(result.after.axis("answer_digit").labels)
-    tokens = list(result.after.axis("token").labels)
-    change = result.change.values.T  # [tokens, roles]
-    figure = make_subplots(
-        rows=2,
-        shared_xaxes=True,
-        vertical_spacing=0.07,
-        row_heights=[0.68, 0.32],
-        subplot_titles=("Δlogit of each token (after − before)", "Δlogit of the right token"),
-    )
-    figure.add_trace(
-        heatmap(
-            change,
-            roles,
-            tokens,
-            scale=signed_range(change),
-            bar={"title": {"text": "logits", "side": "right"}, "y": 0.68, "len": 0.66},
-            text=signed_text(change),
-            hover=_hover(result, roles, tokens),
-        ),
-        row=1,
-        col=1,
-    )
-    right = np.zeros(change.shape, dtype=bool)
-    for column, token in enumerate(result.right_tokens):
-        right[tokens.index(token), column] = True
-    outline(figure, right)
-    _right_tokens(figure, result)
-    figure.update_xaxes(type="category")
-    figure.update_xaxes(title="answer digit, in order of print (index 0 least significant)", row=2)
-    figure.update_yaxes(type="category", title="token", autorange="reversed", row=1)
-    figure.update_yaxes(title="logits", row=2)
-    figure.update_annotations(font={"size": 13})
     return frame(
-        figure,
+        drawing(result),
         title="Which logits does the stack move?",
-        caption=f"{result.caption} · frame: the right token",
+        caption=result.caption,
         notes=result.notes,
         verdict=result.conclusion(),
-        height=_ROW * max(len(tokens), 8) + 190,
+        height=height(result),
         legend=True,
     )
 
 
-def _right_tokens(figure: go.Figure, result: Intervened) -> None:
+def height(result: Intervened) -> int:
+    """Pixels of the plot itself."""
+    return _ROW * max(len(result.after.axis("token").labels), 8) + _GAP + _BELOW
+
+
+def drawing(result: Intervened) -> go.Figure:
+    """The two panels, without title and text below."""
+    roles = list(result.after.axis("answer_digit").labels)
+    tokens = list(result.after.axis("token").labels)
+    change = result.change.values.T  # [tokens, roles]
+    low = _BELOW / height(result)
+    high = low + _GAP / height(result)
+    heat = {
+        "type": "heatmap",
+        "z": change,
+        "x": roles,
+        "y": tokens,
+        "text": signed_text(change),
+        "texttemplate": "%{text}",
+        "textfont": {"size": 11},
+        "customdata": _hover(result, roles, tokens),
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {
+            "thickness": 12, "outlinewidth": 0, "ticks": "outside",
+            "title": {"text": "logits", "side": "right"}, "y": (1 + high) / 2, "len": 1 - high,
+        },
+        **signed_range(change),
+    }  # fmt: skip
+    layout = {
+        "xaxis": {
+            "type": "category", "anchor": "y2", "range": [-0.5, len(roles) - 0.5],
+            "title": {"text": "answer digit, in order of print (index 0 least significant)"},
+        },
+        "yaxis": {
+            "type": "category", "domain": [high, 1], "title": {"text": "token"},
+            "range": [len(tokens) - 0.5, -0.5],
+        },
+        "yaxis2": {"domain": [0, low], "title": {"text": "logits"}, "anchor": "x"},
+        "shapes": _frames(result, tokens),
+        "annotations": [_title(text, y) for text, y in zip(_TITLES, (1, low), strict=True)],
+    }  # fmt: skip
+    return go.Figure({"data": [heat, *_right_tokens(result)], "layout": layout})
+
+
+def _title(text: str, y: float) -> dict[str, Any]:
+    return {
+        "text": text, "x": 0, "y": y, "xref": "paper", "yref": "paper", "xanchor": "left",
+        "yanchor": "bottom", "showarrow": False, "font": {"size": 13},
+    }  # fmt: skip
+
+
+def _frames(result: Intervened, tokens: list[str]) -> list[dict[str, Any]]:
+    line = {"color": INK, "width": 1.5}
+    places = [(x, tokens.index(token)) for x, token in enumerate(result.right_tokens)]
+    zero = {"type": "line", "xref": "paper", "yref": "y2", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
+    return [
+        *(
+            {"type": "rect", "x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5,
+             "xref": "x", "yref": "y", "line": line}
+            for x, y in places
+        ),
+        {**zero, "line": {"color": GREY, "width": 1, "dash": "dot"}},
+    ]  # fmt: skip
+
+
+def _right_tokens(result: Intervened) -> list[dict[str, Any]]:
     table = result.right_change
-    drawn = bool(table["control"].notna().any())
-    lines = [("the stack", "change", ACCENT, "circle")]
-    lines += [("random counterparts, mean and range", "control", GREY, "diamond-open")] * drawn
-    for name, column, colour, symbol in lines:
-        bars = None
-        if column == "control":
-            bars = error_bars(table["control"], table["low"], table["high"], colour)
-        figure.add_scatter(
-            x=table["answer_digit"],
-            y=table[column],
-            error_y=bars,
-            mode="markers",
-            name=name,
-            marker={"color": colour, "symbol": symbol, "size": 9},
-            hovertemplate="%{x}: %{y:.3g} logits<extra></extra>",
-            row=2,
-            col=1,
-        )
-    figure.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"}, row=2)
+    traces = [_markers(table["answer_digit"], table["change"], "the stack", ACCENT, "circle")]
+    if len(result.controls):
+        name = "random counterparts, mean and range (control)"
+        control = _markers(table["answer_digit"], table["control"], name, GREY, "diamond-open")
+        bars = error_bars(table["control"], table["low"], table["high"], GREY)
+        traces.append({**control, "error_y": bars})
+    return traces
 
 
-def _hover(result: Intervened, roles: list[str], tokens: list[str]) -> np.ndarray:
+def _markers(x: Any, y: Any, name: str, colour: str, symbol: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": x,
+        "y": y,
+        "yaxis": "y2",
+        "name": name,
+        "marker": {"color": colour, "symbol": symbol, "size": 9},
+        "hovertemplate": "%{x}: %{y:.3g} logits<extra></extra>",
+    }
+
+
+def _hover(result: Intervened, roles: list[str], tokens: list[str]) -> npt.NDArray[np.object_]:
     before, after = result.before.values, result.after.values
     lines = [
         [

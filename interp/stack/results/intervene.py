@@ -76,15 +76,14 @@ class Intervened(Result):
     def right_change(self) -> pd.DataFrame:
         """One row for each answer digit in order of print: Δlogit of the right token, `change`, and
         over the controls the mean `control` with the `low`est and `high`est draw."""
-        roles = list(self.answer["answer_digit"])
+        roles = self.after.axis("answer_digit").labels
         tokens = self.after.axis("token").labels
         where = [tokens.index(token) for token in self.right_tokens]
-        table = pd.DataFrame(
-            {"answer_digit": roles, "change": self.change.values[range(len(roles)), where]}
-        )
-        drawn = self.controls.groupby("answer_digit")["change"].agg(["mean", "min", "max"])
-        drawn.columns = ["control", "low", "high"]
-        return table.join(drawn, on="answer_digit")
+        change = self.change.values[range(len(roles)), where]
+        drawn = self.controls["change"].to_numpy(float).reshape(-1, len(roles))
+        ends = [drawn.mean(0), drawn.min(0), drawn.max(0)] if len(drawn) else [np.nan] * 3
+        named = dict(zip(("control", "low", "high"), ends, strict=True))
+        return pd.DataFrame({"answer_digit": roles, "change": change, **named})
 
     @property
     def right_tokens(self) -> tuple[str, ...]:
@@ -114,7 +113,8 @@ class Intervened(Result):
     @property
     def caption(self) -> str:
         drawn = self.controls["draw"].nunique()
-        control = f"control: {drawn} stacks of random counterparts" if drawn else "no control"
+        word = "counterpart" if drawn == 1 else "counterparts"
+        control = f"control: {drawn} random {word}" if drawn else "no control"
         sample = f"means, waves and probes from {self.settings['sample']:,} prompts"
         name = [] if self.model is None else [self.model.name]
         told = [self.task, "1 prompt", sample, control, f"seed {self.seed}", "no interval"]

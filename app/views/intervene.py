@@ -1,0 +1,159 @@
+"""What does a change inside the model do to one answer?"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from app import jobs, parts, results, stack_rows, study
+from app.cells import TYPEFACE
+from app.plain import plain
+from interp.arithmetic.typed import read_problem
+from interp.catalogue import entry
+from interp.errors import ArithmoscopeError
+from interp.figures.theme import TEMPLATE
+from interp.stack._intervene import intervened
+from interp.stack.figures.intervene import drawing, height
+from interp.stack.prepared import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from interp.arithmetic.tasks import Task
+    from interp.stack.edits import Edit
+    from interp.stack.results.intervene import Intervened
+
+HEAD, FOOT = 66, 56  # pixels: legend and the upper panel's title; the axis title
+
+
+def page() -> None:
+    """A problem and a stack of interventions; the answer, digits and logits before and after."""
+    parts.heading("Intervene", "What does a change inside the model do to one answer?")
+    chosen = study.current()
+    sample = jobs.run(
+        ("sample for intervene", chosen),
+        f"Asking {chosen.model} a sample of {chosen.task}",
+        lambda: _prepared(chosen),
+    )
+    _bench(sample, chosen)
+
+
+@st.fragment
+def _bench(sample: Prepared, chosen: study.Study) -> None:
+    """Everything that a change of the stack redraws."""
+    task = sample.batch.problems.task
+    with st.container(horizontal=True, vertical_alignment="top", gap="large"):
+        problem = st.text_input(
+            "Problem",
+            value=_usual(task),
+            key="problem",
+            bind="query-params",
+            width=260,
+            help="Type one, such as 37*48 for a multiplier.",
+        )
+        answer = st.container(width="content")
+    edits = stack_rows.rows(sample, f"{chosen.model_hash} {chosen.task} {chosen.format}")
+    try:
+        read_problem(task, str(problem))
+        result = _result(sample, edits, str(problem), chosen)
+    except ArithmoscopeError as error:
+        parts.problem(error)
+        return
+    with answer:
+        st.html(_table(result))
+    _say(result)
+    st.plotly_chart(_picture(result), theme=None, key="intervened", config=parts.CHART)
+    st.caption(plain(result.caption))
+    parts.limits(result)
+    parts.take_away(result)
+
+
+def _usual(task: Task) -> str:
+    """The problem at first sight: a carry through all digits, where the task adds two numbers."""
+    if task.arithmetic == "sum" and task.operators == (("+",),):
+        return f"{'9' * task.operand_digits[0]}+1"
+    return task.sample(1, seed=0).text(0)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _prepared(chosen: study.Study) -> Prepared:
+    n = entry("intervene").n if chosen.n is None else chosen.n
+    assert n is not None
+    return Prepared.of(
+        results.loaded(chosen), chosen.task, n=n, seed=chosen.seed, format=chosen.format,
+        held_out=True, memory=2**30,
+    )  # fmt: skip
+
+
+def _result(
+    sample: Prepared, edits: Sequence[Edit], problem: str, chosen: study.Study
+) -> Intervened:
+    """The library's Result. Means, waves and probes are made on first use, with progress."""
+
+    def call() -> Intervened:
+        job = jobs.current()
+        sample.make(edits, progress=job.progress, cancel=job.cancel)
+        return intervened(sample, edits, problem=problem)
+
+    key = ("intervene", chosen, tuple(edits), problem)
+    return jobs.run(key, f"Preparing means, waves and probes of {chosen.task}", call)
+
+
+def _say(result: Intervened) -> None:
+    """The conclusion, as a warning where nothing changed; and what each edit rests on."""
+    told = plain(result.conclusion())
+    if result.stack and not result.changed:
+        st.warning(told, icon=":material/do_not_disturb_on:")
+    else:
+        st.markdown(f"**{told}**")
+    rests = [f"{edit}: {told}" for edit, told in zip(result.stack, result.details, strict=True)]
+    if rests:
+        st.caption(plain(" · ".join(rests)))
+
+
+def _picture(result: Intervened) -> Any:
+    """The figure in the page's typeface, without the text that stands around it here."""
+    figure = drawing(result)
+    figure.update_layout(
+        template=TEMPLATE,
+        height=height(result) + HEAD + FOOT,
+        margin={"t": HEAD, "b": FOOT, "l": 60, "r": 20},
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        font={"family": TYPEFACE, "size": 13},
+        dragmode=False,
+    )
+    return figure
+
+
+def _table(result: Intervened) -> str:
+    """The generated answers, token by token with probabilities, under the right one."""
+    said = result.answer
+    rows = {"": [f"<th>{escape(role)}</th>" for role in said["answer_digit"]]}
+    rows["right"] = [f"<td>{escape(token)}</td>" for token in said["right"]]
+    for name in ("before", "after"):
+        columns = zip(said[name], said[f"probability_{name}"], said[f"right_{name}"], strict=True)
+        rows[name] = [_cell(token, share, right) for token, share, right in columns]
+    body = "".join(
+        f"<tr><th style='text-align:left'>{name}</th>{''.join(cells)}</tr>"
+        for name, cells in rows.items()
+    )
+    return f"<style>{_STYLE}</style><table class='digits'>{body}</table>"
+
+
+def _cell(token: str, share: float, right: bool) -> str:
+    wrong = "" if right else " class='wrong' title='not the right token'"
+    return f"<td{wrong}>{escape(token)}<br><small>{share:.1%}</small></td>"
+
+
+_STYLE = """
+.digits { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 0 .4rem }
+.digits th { font-weight: 400; opacity: .7; padding: .1rem .7rem; font-size: .85rem }
+.digits td { padding: .25rem .7rem; text-align: center; font-size: 1.15rem; line-height: 1.05 }
+.digits small { font-size: .72rem; opacity: .75 }
+.digits .wrong { outline: 2px solid #D55E00; outline-offset: -2px }
+"""
+
+
+page()
