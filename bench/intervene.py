@@ -58,17 +58,16 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.web import cli
 
-plain = ScriptRunner._run_script
+plain, log = ScriptRunner._run_script, sys.argv[1]
 
 def timed(self, data):
     began = time.perf_counter()
     plain(self, data)
     if data.fragment_id_queue:
-        with open(sys.argv[1], "a") as out:
+        with open(log, "a") as out:
             print(time.perf_counter() - began, file=out)
 
 ScriptRunner._run_script = timed
-log = sys.argv[1]
 cli.main_run([
     sys.argv[2], "--server.port", sys.argv[3], "--server.headless", "true", "--server.address",
     "127.0.0.1", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none",
@@ -155,7 +154,7 @@ def main() -> None:
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser(), args=list(FLAGS))
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(180_000)
+        page.set_default_timeout(60_000)
         log, empty = Path(folder) / "log", Path(folder) / "empty.py"
         empty.write_text(_EMPTY)
         with served(empty, log) as address:

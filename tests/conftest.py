@@ -40,6 +40,7 @@ SLOW = {
     "planted": "*",
     "probes": "test_bound test_softmax_minimum test_sweep test_use",
     "series": "*",
+    "stack": "test_intervene",
     "training": "*",
 }
 """Folder → files (* for all, below it too) whose tests are marked `slow`: they train, start

@@ -51,6 +51,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "heads.interchange": {"variable": "carry[1]", "layers": 1},
     "heads.knockout": {"random_orders": 2},
     "heads.neurons": {"top": 2, "answers": "c3"},
+    "intervene": {"stack": "head L0H1 mean"},
     "probes.probe": {
         "targets": ("carry[1]",), "layers": (1,), "roles": "c2", "controls": ("shuffled",),
         "jobs": 1,

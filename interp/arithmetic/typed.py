@@ -31,13 +31,10 @@ def read_problem(task: Task, text: str) -> Problems:
     fits = len(gaps) == len(task.operators) and all(
         mark in allowed for mark, allowed in zip(operators, task.operators, strict=False)
     )
-    if parts is None or not fits:
-        raise InputError(f"{text!r} is no problem of {task.name}: write one such as {_such(task)}")
-    numbers = [parts[1], *(number for _, number in gaps)]
-    if any(len(number) > _DIGITS for number in numbers):
-        raise InputError(
-            f"a number has more than {_DIGITS:,} digits: write one such as {_such(task)}"
-        )
+    numbers = [] if parts is None else [parts[1], *(number for _, number in gaps)]
+    if not fits or not numbers or max(map(len, numbers)) > _DIGITS:
+        given = str(text) if len(str(text)) <= 60 else f"{str(text)[:60]}…"
+        raise InputError(f"{given!r} is no problem of {task.name}: write one such as {_such(task)}")
     return task.problems(*map(int, numbers), operators="".join(operators))
 
 

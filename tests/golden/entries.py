@@ -38,6 +38,7 @@ KINDS = (
     "fourier_fits",
     "helix_fit",
     "interchange",
+    "intervened",
     "knock_out",
     "layer_removal",
     "logit_lens",
@@ -384,6 +385,16 @@ ENTRIES: dict[str, Callable[[], Result]] = {
         n=200,
         split="problem",
         controls=("shuffled",),
+        seed=SEED,
+    ),
+    # a stack of interventions
+    "intervened": lambda: interp.intervene(
+        interp.load("add5"),
+        "add:5",
+        stack=("head L0H1 mean", "frequency 2 at layer 1 role predicts(c2)"),
+        problem="99999+1",
+        controls=2,
+        n=120,
         seed=SEED,
     ),
     # geometry

@@ -56,6 +56,7 @@ ELSEWHERE = {
     "geometry.helix": ("geometry", "a planted helix; a shipped model's operand"),
     "geometry.minkowski": ("geometry", "a planted sum of two circles"),
     "heads.digit_circuits": ("heads", "equals the Hugging Face module, head by head"),
+    "intervene": ("stack", "equals plain hooks; a planted mover flips its digit"),
     "probes.intervene": ("planted/probe_proofs.py", "an edit flips the digit that the key names"),
     "probes.probe": ("planted/probe_proofs.py", "R² at every site is that of the key"),
 }
