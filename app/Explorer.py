@@ -13,13 +13,21 @@ import streamlit as st
 from app import more
 from interp.errors import ArithmoscopeError
 
-LOGO = Path(__file__).with_name("logo.svg")
+LOGO, ICON = (Path(__file__).with_name(name) for name in ("logo.svg", "icon.svg"))
+# Figures keep a width at which no label covers another; on a narrow page they scroll.
+STYLE = """<style>
+.stMainBlockContainer { padding: 2.6rem 2rem 3rem }
+.stPlotlyChart { overflow-x: auto }
+.stPlotlyChart > div { min-width: 780px }
+.limits { font-size: 0.875rem; opacity: 0.75; margin-top: -0.8rem }
+.limits ul { margin: 0.3rem 0 0 }
+</style>"""
 
 
 def main() -> None:
     """Choose the study in the sidebar and run the page."""
-    st.set_page_config(page_title="arithmoscope", page_icon=":material/biotech:", layout="wide")
-    st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
+    st.set_page_config(page_title="arithmoscope", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
     st.logo(LOGO, size="large")
     pages = [
         st.Page("views/model.py", title="Model", icon=":material/memory:", default=True),
@@ -37,7 +45,8 @@ def main() -> None:
         pages += [st.Page("views/more.py", title="More analyses", icon=":material/add_chart:")]
     page = st.navigation(pages)
     with st.spinner("Starting: the first visit loads PyTorch"):
-        from app import parts, results, sidebar, study  # seconds, and the page shows meanwhile
+        # It takes seconds, and the page shows meanwhile.
+        from app import parts, refine, results, sidebar, study, tour
     try:
         name = sidebar.choose_model()
         if name is None:
@@ -45,9 +54,13 @@ def main() -> None:
             st.stop()
         name = sidebar.choose_checkpoint(name)
         model = results.model(name)
-        study.keep(sidebar.choose_study(name, model))
+        study.keep(sidebar.choose_study(name, model, on_start=not page.url_path))
         sidebar.about(model)
+        refine.begin()
+        tour.banner(page.url_path)
+        place = st.container()
         page.run()
+        refine.finish(place)
     except ArithmoscopeError as error:
         parts.problem(error)
 

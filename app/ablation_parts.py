@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 import interp
 from app import ablation_sliders as sliders
-from app import calls, jobs, parts
+from app import calls, jobs, link, parts
 from app.ablation_sliders import Drawn
-from app.cells import caption, embedded
-from app.plain import plain
 from app.results import loaded
 from app.results import model as model_of
 from app.results import result as computed
@@ -28,6 +27,8 @@ from interp.catalogue import entry
 from interp.figures.registry import gallery
 
 CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
+GRID, NOTHING = "Every wait and width", "Nothing more"
+SHALLOW = 8  # layers of a model whose grid takes seconds
 STYLES = 3  # formats that a schedule is tried in until others are chosen
 
 
@@ -54,11 +55,12 @@ def transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTr
     return jobs.run(key, text, lambda: _transfer(study, drawn, formats))
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _transfer(study: Study, drawn: Drawn, formats: tuple[str, ...]) -> AblationTransfer:
     job, model = jobs.current(), loaded(study)
     n = study.n or entry("ablation.transfer").n
-    sample = calls.problems_of(model, calls.Sample(study.task, n, study.seed))
+    asked = calls.Sample(study.task, n, study.seed, problem=study.problem)
+    sample = calls.problems_of(model, asked)
     return interp.ablation.transfer(
         model,
         drawn.schedule(model.shape.n_layers),
@@ -90,19 +92,21 @@ def grid(chosen: Study, drawn: Drawn) -> None:
 def alternatives(chosen: Study, drawn: Drawn) -> None:
     """Score the schedule, or search, under each replacement and mask."""
     left, right = st.columns(2)
-    replacements = left.multiselect(
+    replacements = link.several(
         "Replacements, each with the first mask",
         [*sliders.KEYED, *sliders.UNKEYED],
-        default=("cama", *sliders.UNKEYED),
-        key="ablation replacements",
+        key="replacements",
+        first=("cama", *sliders.UNKEYED),
+        place=left,
     )
-    masks = right.multiselect(
+    masks = link.several(
         "Masks, each with the first replacement",
         sliders.MASKS,
-        default=("full-peek", "operands"),
-        key="ablation masks",
+        key="masks",
+        first=("full-peek", "operands"),
+        place=right,
     )
-    anew = st.toggle("Search anew under each, instead of the schedule above", key="ablation anew")
+    anew = link.toggle("Search anew under each, instead of the schedule above", key="anew")
     if not replacements or not masks:
         st.info("Choose at least one replacement and one mask.")
         return
@@ -111,8 +115,8 @@ def alternatives(chosen: Study, drawn: Drawn) -> None:
         "ablation.compare",
         schedule=None if anew else _schedule(chosen, drawn),
         sink=drawn.sink,
-        replacements=tuple(replacements),
-        masks=tuple(masks),
+        replacements=replacements,
+        masks=masks,
     )
     _shown(result, "ablation comparison")
     listed = result.table.drop(columns="reason")
@@ -131,13 +135,8 @@ def removal(chosen: Study, drawn: Drawn) -> None:
 
 def search(chosen: Study, drawn: Drawn) -> None:
     """Search the sparsest schedule that keeps the target; a button moves the sliders to it."""
-    percent = st.slider(
-        "Keep at least this share of the right answers (%)",
-        min_value=10,
-        max_value=100,
-        value=90,
-        step=5,
-        key="ablation target",
+    percent = link.slider(
+        "Keep at least this share of the right answers (%)", 10, 100, 90, 5, key="keep"
     )
     result = computed(
         chosen,
@@ -157,13 +156,10 @@ def other_prompts(chosen: Study, drawn: Drawn) -> None:
     model = model_of(chosen.model)
     read = model.formats if model.card else format_names(interp.task(chosen.task))
     known = [name for name in read if name != chosen.format]
-    formats = st.multiselect(
-        "The same problems written as",
-        known,
-        default=known[:STYLES],
+    formats = link.several(
+        "The same problems written as", known, key="formats", first=known[:STYLES],
         accept_new_options=True,
-        key=f"ablation formats {chosen.task}",
-    )
+    )  # fmt: skip
     if not formats:
         st.info("Choose at least one other format.")
         return
@@ -174,10 +170,8 @@ def other_prompts(chosen: Study, drawn: Drawn) -> None:
 
 def table(chosen: Study, drawn: Drawn) -> None:
     """Show, by layer, how much of a token's state its identity explains."""
-    given = st.segmented_control(
-        "Given its own", GIVEN, default="token", required=True, key="ablation key"
-    )
-    result = computed(chosen, "ablation.cama", given=str(given))
+    given = link.segments("Given its own", GIVEN, key="given-its-own", first="token")
+    result = computed(chosen, "ablation.cama", given=given)
     _shown(result, "ablation table")
     parts.take_away(result)
 
@@ -186,10 +180,7 @@ def _each_digit(result: AblationGrid) -> None:
     """Show the grid of each answer token if an answer has several."""
     for name, figure in list(gallery(result).items())[1:]:
         with st.expander(figure.layout.title.text, icon=":material/grid_view:"):
-            st.plotly_chart(
-                embedded(figure), theme=None, key=f"ablation grid {name}", config=parts.CHART
-            )
-            st.caption(plain(caption(figure)))
+            parts.picture(result, f"ablation grid {name}", name, partial(result.figure, name))
 
 
 def _offer(result: AllForOne) -> None:
@@ -217,7 +208,7 @@ def _shown(result: Any, key: str) -> None:
 
 
 PARTS = {
-    "Every wait and width": grid,
+    GRID: grid,
     "Alternatives": alternatives,
     "One layer at a time": removal,
     "Search": search,
@@ -226,16 +217,12 @@ PARTS = {
 }
 
 
-def closer(chosen: Study, drawn: Drawn) -> None:
-    """Show the chosen follow-up analysis; empty until one is chosen."""
+def closer(chosen: Study, drawn: Drawn, n_layers: int) -> None:
+    """Show the chosen follow-up analysis: first the grid, unless it has very many cells."""
     with st.container(border=True):
-        shown = st.segmented_control(
-            "Look closer", list(PARTS), key="ablation closer", persist_state="session"
-        )
-        if shown is None:
-            st.markdown(
-                "Open **Every wait and width** to see the faithfulness of all schedules at once, "
-                "or compare this one with other replacements and masks."
-            )
-            return
-        PARTS[str(shown)](chosen, drawn)
+        shown = link.segments(
+            "Look closer", [*PARTS, NOTHING], key="ablation-closer",
+            first=GRID if n_layers <= SHALLOW else NOTHING, label_visibility="collapsed",
+        )  # fmt: skip
+        if shown in PARTS:
+            PARTS[shown](chosen, drawn)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from app import parts
+from app import link, parts
 from app.results import result as computed
 from app.study import Study
 from interp.catalogue import entry
@@ -99,19 +99,15 @@ def published(chosen: Study) -> None:
     """Show the error analyses of a published result file."""
     path = st.text_input(
         "Result file of Tokenization counts (arXiv 2402.14903)",
-        key="published path",
+        key="published-file",
+        bind="query-params",
         placeholder="left empty: the 1,080 answers of GPT-3.5 that come with arithmoscope",
     )
-    part = st.segmented_control(
-        "Show",
-        list(PARTS),
-        format_func=PARTS.__getitem__,
-        default="errors",
-        required=True,
+    part = link.segments(
+        "Show", list(PARTS), key="published", first="errors", format_func=PARTS.__getitem__,
         label_visibility="collapsed",
-        key="published part",
-    )
-    result = published_result(path.strip(), str(part), chosen)
+    )  # fmt: skip
+    result = published_result(path.strip(), part, chosen)
     _shown(result, f"published {part}")
     columns = [name for name in ("problem", "answer", "given", "kind", "simulators")
                if name in result.wrong]  # fmt: skip

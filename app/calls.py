@@ -26,6 +26,7 @@ class Sample:
 
     Without a `sampler` the library draws `n` problems of the task (all, if there are no more). With
     `held_out` it draws only problems outside the model's training data, if its card records them.
+    A `problem` as typed in, "37*48", is asked alone.
     """
 
     task: str | None = None
@@ -34,6 +35,7 @@ class Sample:
     format: str | None = None
     sampler: str | None = None
     held_out: bool = True
+    problem: str | None = None
 
 
 def run(
@@ -71,13 +73,19 @@ def _asked(
         return (model,), drawn
     drawn |= {"format": sample.format, "held_out": sample.held_out}
     name = str(sample.task) if model is None else task_of(model, sample.task)
-    asked = name if sample.sampler is None else problems_of(model, replace(sample, task=name, n=n))
+    drawn_here = sample.sampler is not None or sample.problem is not None
+    asked = problems_of(model, replace(sample, task=name, n=n)) if drawn_here else name
     return ((asked,) if analysis.asks == "task" else (model, asked)), drawn
 
 
 def untold(model: Model) -> bool:
     """True for a model of arithmetic alone, by its vocabulary, whose card tells no format."""
-    return "format" not in (model.card or {}) and model.shape.d_vocab <= _LANGUAGE
+    return "format" not in (model.card or {}) and not language_model(model)
+
+
+def language_model(model: Model) -> bool:
+    """True for a model whose vocabulary is more than arithmetic's."""
+    return model.shape.d_vocab > _LANGUAGE
 
 
 def proposed(
@@ -124,9 +132,14 @@ def proposed(
 
 def problems_of(model: Model | None, sample: Sample) -> Problems:
     """The problems of a sample: by its sampler, or as the library draws them."""
+    from interp.arithmetic.typed import read_problem
+
+    import interp
     from interp.models.asking import asked_problems
 
     name = str(sample.task) if model is None else task_of(model, sample.task)
+    if sample.problem is not None:
+        return read_problem(interp.task(name), sample.problem)
     n = _positive(sample.n or 0)
     if sample.sampler is not None:
         return problems(name, n, seed=sample.seed, sampler=sample.sampler)

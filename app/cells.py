@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interp.figures.theme import GREY, INK, PALE
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Heatmap
 
 TYPEFACE = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', sans-serif"
 CHOSEN = "#E69F00"
+CLEAR = "rgba(0,0,0,0)"
+ON_DARK = {INK: "#e8eaed", "#000000": "#e8eaed", "black": "#e8eaed", GREY: "#a9b1ba",
+           PALE: "#3b424b"}  # fmt: skip
 REACH = 80  # pixels around a cell's centre in which a click selects it
 HEAD, LEGEND, FOOT = 36, 30, 56  # pixels: subplot titles, a legend above them, axis titles below
 
 
-def embedded(figure: Figure) -> Figure:
-    """Copy of the figure without title and text below, in the page's typeface."""
+def embedded(figure: Figure, *, dark: bool = False) -> Figure:
+    """Copy of the figure without title and text below, in the page's typeface and theme."""
     figure = type(figure)(figure)
     margin = figure.layout.margin
     plot = figure.layout.height - margin.t - margin.b
@@ -39,7 +44,26 @@ def embedded(figure: Figure) -> Figure:
         font={"family": TYPEFACE, "size": 13},
         hoverlabel={"font": {"family": TYPEFACE}},
     )
-    return figure
+    return in_dark(figure) if dark else figure
+
+
+def in_dark(figure: Figure) -> Figure:
+    """The figure on a dark page: black and grey lines and words become light ones. Words on a
+    coloured ground keep their colour."""
+    spec = figure.to_plotly_json()
+    light = type(figure)(_swapped(spec), skip_invalid=False)
+    light.update_layout(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR)
+    return light
+
+
+def _swapped(part: Any, name: str = "") -> Any:
+    if isinstance(part, dict):
+        if name == "textfont" or "bgcolor" in part:  # on cells, or on a ground of its own
+            return part
+        return {key: _swapped(value, key) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_swapped(one, name) for one in part]
+    return ON_DARK.get(part, part) if isinstance(part, str) else part
 
 
 def caption(figure: Figure) -> str:

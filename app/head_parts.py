@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from app import parts, results
-from app.cells import caption, embedded
+from app import link, parts, results
 from app.plain import plain
 from app.study import Study
 from interp.attribution.figures.direct import component_effects
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 FEW = 64  # heads that a sweep over all of them takes seconds for
 SWEEPS = ("heads.patch", "heads.knockout")
-CLICKED = "heads cell"  # the one that the selects were last set to
-LAYER, HEAD = "layer", "head"
 
 
 @dataclass(frozen=True)
@@ -79,17 +77,14 @@ MEASURES = {
 def choose_measure(model: Model) -> Measure:
     """The measure chosen; of a model with many heads one that needs no sweep is offered first."""
     many = _many(model)
-    name = st.segmented_control(
+    name = link.segments(
         "Measure",
         list(MEASURES),
-        default="Direct attribution" if many else "Patching",
-        required=True,
-        label_visibility="collapsed",
         key="measure-of-many" if many else "measure",
-        bind="query-params",
-        persist_state="session",
+        first="Direct attribution" if many else "Patching",
+        label_visibility="collapsed",
     )
-    measure = MEASURES[str(name)]
+    measure = MEASURES[name]
     heads = model.shape.n_layers * model.shape.n_heads
     sweeps = many and measure.name in SWEEPS
     more = f" A run for each of {heads} heads: minutes; *Stop* ends it." if sweeps else ""
@@ -102,22 +97,15 @@ def choose_head(model: Model, measure: Measure, result: Result, clicked: Any) ->
     MLP was chosen."""
     names, values = measure.values(result)
     known = [name for name in names if "H" in name or name.endswith(".mlp")]
-    if clicked is not None and clicked != st.session_state.get(CLICKED):
-        st.session_state[LAYER], st.session_state[HEAD] = clicked
-    st.session_state[CLICKED] = clicked  # it stays selected over the following reruns
     first = strongest(measure, result)[0].removeprefix("L").split("H")
     heads = [str(head) for head in range(model.shape.n_heads)]
     columns = [*heads, "MLP"] if any(name.endswith(".mlp") for name in known) else heads
     layers = [str(layer) for layer in range(model.shape.n_layers)]
-    text, left, right = st.columns([3, 1, 1], vertical_alignment="center")
-    layer = left.selectbox(
-        "Layer", layers, index=layers.index(first[0]), key=LAYER, bind="query-params",
-        persist_state="session",
-    )  # fmt: skip
-    head = right.selectbox(
-        "Head", columns, index=columns.index(first[1]), key=HEAD, bind="query-params",
-        persist_state="session",
-    )  # fmt: skip
+    text, places = st.columns([3, 2], vertical_alignment="center")
+    with places:
+        layer, head = parts.pick(
+            "node", ("Layer", layers), ("Head", columns), clicked, (first[0], first[1])
+        )
     node = node_at(str(layer), str(head))
     place = [f"{node}: {np.nanmean(values[list(names).index(node)]):.3g}"] if node in names else []
     text.markdown(
@@ -139,14 +127,15 @@ def attention(chosen: Study, node: str) -> None:
     """Show the head's pattern by role, plain and weighted."""
     layer, head = node.removeprefix("L").split("H")
     result = results.result(chosen, "heads.attention", layers=(int(layer),), **few(chosen, 64))
-    _drawn(one_head(result, layer, head), "head pattern")
+    parts.picture(result, "head pattern", node, lambda: one_head(result, layer, head))
     parts.limits(result)
     parts.take_away(result)
 
 
 def by_digit(measure: Measure, result: Result, node: str) -> None:
     """Show the head's number for each answer digit, beside its control."""
-    _drawn(measure.by_digit(result, node), "head digits")
+    draw = partial(measure.by_digit, result, node)
+    parts.picture(result, "head digits", ("digits", node), draw)
     parts.limits(result)
 
 
@@ -175,8 +164,3 @@ def few(chosen: Study, n: int) -> dict[str, int]:
 
 def _many(model: Model) -> bool:
     return model.shape.n_layers * model.shape.n_heads > FEW
-
-
-def _drawn(figure: Figure, key: str) -> None:
-    st.plotly_chart(embedded(figure), theme=None, key=key, config=parts.CHART)
-    st.caption(plain(caption(figure)))

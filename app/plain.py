@@ -23,5 +23,14 @@ def plain(text: str) -> str:
     return _MARKS.sub(_escaped, text).replace("\n", "  \n")
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "wrong answer"), counted(1200, "wrong answer")
+    ('1 wrong answer', '1,200 wrong answers')
+    """
+    return f"{n:,} {what}" + "s" * (n != 1)
+
+
 def _escaped(found: re.Match[str]) -> str:
     return f"{found[0][:-1]}\\{found[0][-1]}"

@@ -9,8 +9,7 @@ import streamlit as st
 
 import interp
 import probes
-from app import jobs, parts, results
-from app.cells import caption, embedded
+from app import jobs, link, parts, results
 from app.plain import plain
 from app.study import Study
 from interp.arithmetic.answers_if import answer_follows
@@ -22,7 +21,6 @@ from probes.results.sweep import REFERENCES
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from interp.models.model import Model
     from probes.results.causal_test import ProbeUse
@@ -81,7 +79,7 @@ def use(study: Study, asked: Asked, place: Place, mode: str) -> ProbeUse:
     return jobs.run(key, text, lambda: _use(study, asked.target, asked.split, place, mode))
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def _use(study: Study, target: str, split: str, place: Place, mode: str) -> ProbeUse:
     job, model = jobs.current(), results.loaded(study)
     fitted = probes.fit(
@@ -110,29 +108,30 @@ def ask(chosen: Study) -> Asked:
     names = probes.target_names(interp.task(chosen.task))
     wanted = next((name for name in FIRST if name in names), names[0])
     first, second, third = st.columns([3, 4, 2])
-    target = first.selectbox(
+    target = link.select(
         "Look for",
         names,
-        index=names.index(wanted),
-        key=f"probe target {chosen.task}",
-        persist_state="session",
+        key="target-of-probe",
+        first=wanted,
+        place=first,
         help="Columns of the schoolbook algorithm, index 0 least significant, and facts about "
         "whole numbers: magnitude(a), parity(a), near(b,5).",
     )
-    sites = second.multiselect(
+    sites = link.several(
         "Sites",
         [site for site in FLOW if site in model.usable_sites],
-        default=["resid_post"],
-        key=f"probe sites {chosen.model}",
-        persist_state="session",
+        key="sites",
+        first=["resid_post"],
+        place=second,
         help="The stream before, between and after attention and MLP, their outputs, and each "
         "head's own (z).",
     )
-    held_out = third.selectbox(
+    held_out = link.select(
         "Held out",
         list(HELD_OUT),
-        key="probe split",
-        persist_state="session",
+        key="held-out",
+        first=next(iter(HELD_OUT)),
+        place=third,
         help="Probes are scored on prompts whose operand values, or whose problems, they were "
         "never fitted on: a quarter, or each value once in four turns, which takes four times the "
         "fitting and narrows the intervals.",
@@ -141,7 +140,7 @@ def ask(chosen: Study) -> Asked:
     if not sites or layers == ():
         st.info("Choose at least one site and one layer.", icon=":material/info:")
         st.stop()
-    return Asked(str(target), tuple(sites), layers, *HELD_OUT[held_out])
+    return Asked(target, sites, layers, *HELD_OUT[held_out])
 
 
 def _layers(model: Model) -> tuple[int, ...] | None:
@@ -149,14 +148,8 @@ def _layers(model: Model) -> tuple[int, ...] | None:
     first = default_layers(model.shape.n_layers)
     if first is None:
         return None
-    chosen = st.multiselect(
-        "Layers",
-        range(model.shape.n_layers),
-        default=first,
-        key=f"probe layers {model.hash}",
-        persist_state="session",
-    )
-    return tuple(sorted(chosen))
+    every = list(range(model.shape.n_layers))
+    return tuple(sorted(link.several("Layers", every, key="layers", first=first)))
 
 
 def default_layers(depth: int) -> tuple[int, ...] | None:
@@ -180,13 +173,15 @@ def cell(result: ProbeSweep, row: pd.Series) -> None:
         f"gain {row['gain']:.3g} [{row['gain_low']:.3g}, {row['gain_high']:.3g}], "
         f"q = {row['q']:.2g}."
     )
-    _drawn(probe_cell(result, int(row.name)), "probe cell")
+    cell = int(row.name)
+    parts.picture(result, "probe cell", ("cell", cell), lambda: probe_cell(result, cell))
 
 
 def layers(result: ProbeSweep, row: pd.Series) -> None:
     """Show the score by layer at the cell's site, one panel per role."""
     place = place_of(row)
-    _drawn(score_by_layer(result, str(row["target"]), place.site, place.head), "probe layers")
+    asked = (str(row["target"]), place.site, place.head)
+    parts.picture(result, "probe layers", asked, lambda: score_by_layer(result, *asked))
 
 
 def causal(chosen: Study, asked: Asked, row: pd.Series) -> None:
@@ -237,8 +232,3 @@ def place_of(row: pd.Series) -> Place:
 
 def _edit(*this: object) -> None:
     st.session_state[EDITED] = this
-
-
-def _drawn(figure: Figure, key: str) -> None:
-    st.plotly_chart(embedded(figure), theme=None, key=key, config=parts.CHART)
-    st.caption(plain(caption(figure)))

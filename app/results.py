@@ -5,17 +5,18 @@ Progress and cancellation come from the running job (`app.jobs`), so keys contai
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 import interp
-from app import calls, jobs
+from app import calls, jobs, refine
 from app.study import Study
 from interp import catalogue
 from interp.arithmetic.scoring import score
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Key = tuple[Study, str, float, tuple[tuple[str, Hashable], ...]]
 
+_finished: set[Key] = set()  # computed before, though perhaps dropped from the cache since
+
 
 def result(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Any:
     """The Result of a catalogue entry for the study; `options` are arguments of its function.
@@ -40,7 +43,25 @@ def result(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> 
     file among them was last written.
     """
     of = key(study, name, stamp, **options)
-    return jobs.run(of, label(catalogue.entry(name), of[0]), lambda: _result(*of))
+    entry = catalogue.entry(name)
+    if of in _finished or not _takes_long(study, entry, options):
+        return _run(entry, of)
+    refine.later(name, entry.n, lambda: _run(entry, of))
+    return _run(entry, key(study, name, stamp, **{**options, "n": refine.FIRST}))
+
+
+def _run(entry: Entry, of: Key) -> Any:
+    found = jobs.run(of, label(entry, of[0], dict(of[3]).get("n")), lambda: _result(*of))
+    _finished.add(of)
+    return found
+
+
+def _takes_long(study: Study, entry: Entry, options: Mapping[str, Hashable]) -> bool:
+    """Whether a first answer of fewer problems comes sooner: a language model, and nobody said how
+    many."""
+    if study.n is not None or study.problem or "n" in options or not study.model:
+        return False
+    return (entry.n or 0) > refine.FIRST and calls.language_model(loaded(study))
 
 
 def key(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Key:
@@ -51,34 +72,53 @@ def key(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Key
     return _of(study, analysis), name, stamp, tuple(sorted(options.items()))
 
 
-def label(analysis: Entry, study: Study) -> str:
+def label(analysis: Entry, study: Study, n: object = None) -> str:
     """Text that describes the computation."""
     what = analysis.kind.replace("_", " ")
     if not study.task:
         return f"Computing {what}"
-    count = min(study.n or analysis.n or 0, interp.task(study.task).n_problems)
+    asked = n if isinstance(n, int) else study.n or analysis.n or 0
+    if study.problem:
+        return f"Computing {what} of {study.problem}"
+    count = min(asked, interp.task(study.task).n_problems)
     return f"Computing {what} of {count:,} problems of {study.task}"
 
 
-def wrong_answers(study: Study, behaviour: Behaviour, cell: tuple[str, str] | None) -> pd.DataFrame:
-    """The wrong answers, with the faults that predict each; of a cell (answer digit, carry class),
-    only those with an error in that digit.
+def wrong_answers(
+    study: Study, behaviour: Behaviour, digit: str | None = None, kind: str | None = None
+) -> pd.DataFrame:
+    """The wrong answers, with the faults that predict each; only those with an error in the answer
+    digit and in a column of the carry class, where these are given.
 
     `answer` and `given` are numbers, `wrote` is the model's text as it stands, which a format may
     begin with the least significant digit; `given` is empty where no number can be read.
     """
-    answers = behaviour.answers
-    asked = _answered(study)
-    wrong = ~answers["exact"]
-    scores = score(asked, list(answers["given"]), study.format)
-    if cell is not None:
-        k = int(cell[0].removeprefix("c"))
-        wrong = (scores[f"correct[{k}]"] == 0) & (carry_classes(asked)[:, k] == cell[1])
-    faults = faults_behind(asked, list(answers["given"]), study.format, seed=study.seed)
-    read = ["" if number is None else str(number) for number in scores["answer"]]
-    listed = answers.assign(given=read, wrote=answers["given"], fault=faults)
-    listed = listed.loc[wrong, ["problem", "answer", "given", "wrote", "fault"]]
+    listed, wrong = _wrong_answers(study, _drawn(behaviour), behaviour)
+    columns = range(wrong.shape[1]) if digit is None else [int(digit.removeprefix("c"))]
+    if digit is not None or kind is not None:
+        classes = carry_classes(_answered(study, _drawn(behaviour)))
+        here = wrong if kind is None else wrong & (classes == kind)
+        listed = listed[here[:, columns].any(axis=1)]
+    listed = listed.loc[~listed["exact"], ["problem", "answer", "given", "wrote", "fault"]]
     return listed.reset_index(drop=True)
+
+
+def _drawn(behaviour: Behaviour) -> int:
+    """How many problems it was asked to draw."""
+    return int(behaviour.settings.get("wanted") or behaviour.drawn)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _wrong_answers(study: Study, n: int, _behaviour: Behaviour) -> tuple[pd.DataFrame, Any]:
+    """Every answer with its fault, and [n, answer digits] True where a digit is wrong."""
+    answers, asked = _behaviour.answers, _answered(study, n)
+    given = list(answers["given"])
+    scores = score(asked, given, study.format)
+    faults = faults_behind(asked, given, study.format, seed=study.seed)
+    read = ["" if number is None else str(number) for number in scores["answer"]]
+    width = asked.task.answer_digits
+    wrong = np.stack([np.asarray(scores[f"correct[{k}]"]) == 0 for k in range(width)], axis=1)
+    return answers.assign(given=read, wrote=answers["given"], fault=faults), wrong
 
 
 @st.cache_data(max_entries=1, show_spinner=False, ttl=60)
@@ -137,7 +177,7 @@ def _suggested(name: str, hash: str, stamp: float) -> Diagnosis:
     return interp.suggest(_load(name, stamp), progress=job.progress, cancel=job.cancel)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _result(study: Study, name: str, stamp: float, options: tuple[tuple[str, Any], ...]) -> Any:
     job, given = jobs.current(), dict(options)
     sample = calls.Sample(
@@ -145,6 +185,7 @@ def _result(study: Study, name: str, stamp: float, options: tuple[tuple[str, Any
         given.pop("n", study.n or None),
         given.pop("seed", study.seed),
         given.pop("format", study.format or None),
+        problem=study.problem,
     )
     loaded_model = loaded(study) if study.model else None
     analysis = catalogue.entry(name)
@@ -154,7 +195,9 @@ def _result(study: Study, name: str, stamp: float, options: tuple[tuple[str, Any
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _answered(study: Study) -> Problems:
+def _answered(study: Study, n: int) -> Problems:
     """The problems of `behaviour.accuracy`."""
-    n = study.n or catalogue.entry("behaviour.accuracy").n or 0
-    return asked_sample(loaded(study), study.task, n=n, seed=study.seed).problems
+    model = loaded(study)
+    if study.problem:
+        return calls.problems_of(model, calls.Sample(study.task, problem=study.problem))
+    return asked_sample(model, study.task, n=n, seed=study.seed).problems

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 import interp
-from app import calls, results
+from app import calls, link, results
 from app.plain import plain
 from app.study import Study, checkpoints
 from interp.arithmetic.formats import format as written
 from interp.arithmetic.formats import format_names
-from interp.errors import ArithmoscopeError, nearest
+from interp.errors import ArithmoscopeError
 
 if TYPE_CHECKING:
     from interp.behaviour.results.doctor import Diagnosis
@@ -32,7 +31,7 @@ SHOTS = 2  # more make SmolLM2 worse
 def choose_model() -> str | None:
     """Model name for `interp.load`; None until one is typed in."""
     wished = _started_with().model
-    _in_link("model")
+    link.asked("model")
     names = list(results.models().query("installed")["name"])
     options = [*names, *([wished] if wished and wished not in names else []), OTHER]
     name = st.sidebar.selectbox(
@@ -42,7 +41,8 @@ def choose_model() -> str | None:
         key="model",
         bind="query-params",
     )
-    _say_refused("model", "model", str(name), options[:-1])
+    hint = f"A folder, .gguf file or Hub id goes with {OTHER!r}."
+    link.say_refused("model", "model", str(name), options[:-1], hint)
     if name != OTHER:
         return str(name)
     typed = st.sidebar.text_input(
@@ -60,11 +60,11 @@ def choose_checkpoint(name: str) -> str:
     steps = checkpoints(name)
     end = "end"
     if not steps:
-        _say_refused("checkpoint", "checkpoint", end)
-        _put_in_link("checkpoint", None)
+        link.say_refused("checkpoint", "checkpoint", end)
+        link.put("checkpoint", None)
         return name
     options: list[int | str] = [*steps, end]
-    linked = next((step for step in steps if str(step) == _in_link("checkpoint")), end)
+    linked = next((step for step in steps if str(step) == link.asked("checkpoint")), end)
     st.session_state.setdefault(f"checkpoint {name}", linked)
     at = st.sidebar.select_slider(
         "Checkpoint",
@@ -73,19 +73,20 @@ def choose_checkpoint(name: str) -> str:
         key=f"checkpoint {name}",
         help="How many steps it had been trained for.",
     )
-    _say_refused("checkpoint", "checkpoint", str(at), [str(step) for step in options], other=False)
-    _put_in_link("checkpoint", None if at == end else str(at))
+    link.say_refused("checkpoint", "checkpoint", str(at), [str(step) for step in options])
+    link.put("checkpoint", None if at == end else str(at))
     return name if at == end else str(interp.checkpoints(name).folder(int(str(at))))
 
 
-def choose_study(name: str, model: Model) -> Study:
-    """Choose task, format and sample for a loaded model.
+def choose_study(name: str, model: Model, on_start: bool = False) -> Study:
+    """Choose task, format and sample for a loaded model. The page that one begins with has the
+    field for a problem itself.
 
     Raises:
         InputError: for a task typed in that does not exist.
     """
     wished = _started_with()
-    _in_link("n"), _in_link("seed")
+    link.asked("n"), link.asked("seed")
     found = proposal(name, model)
     own = [model.task.name] if model.task else [found.task, *TASKS] if found and found.fits else []
     tasks = list(dict.fromkeys([*([wished.task] if wished.task else []), *(own or TASKS)]))
@@ -117,8 +118,8 @@ def choose_study(name: str, model: Model) -> Study:
     seed = right.number_input(
         "Seed", min_value=0, value=wished.seed, key="seed", bind="query-params"
     )
-    _say_refused("sample of size", "n", EACH if n is None else str(int(n)))
-    _say_refused("seed", "seed", str(int(seed)))
+    link.say_refused("sample of size", "n", EACH if n is None else str(int(n)))
+    link.say_refused("seed", "seed", str(int(seed)))
     start = None
     if (
         found
@@ -127,7 +128,37 @@ def choose_study(name: str, model: Model) -> Study:
         and found.start != found.trials["start"].iloc[0]
     ):
         start = found.start
-    return Study(name, model.hash, str(task), form, None if n is None else int(n), int(seed), start)
+    count = None if n is None else int(n)
+    return Study(
+        name, model.hash, str(task), form, count, int(seed), start, _choose_problem(on_start)
+    )
+
+
+def _choose_problem(on_start: bool) -> str | None:
+    """The problem typed in, where every page is to show it alone."""
+    typed = str(st.session_state.get("problem") or "") if on_start else problem_field(st.sidebar)
+    if not typed:
+        return None
+    alone = st.sidebar.toggle(
+        "Show it alone on every page",
+        key="alone",
+        bind="query-params",
+        persist_state="session",
+        help="Instead of a sample. What needs many problems, such as a probe, says so.",
+    )
+    return typed if alone else None
+
+
+def problem_field(place: Any) -> str:
+    """A field for one problem, "37*48", which the pages can show alone."""
+    typed = place.text_input(
+        "One problem of your own",
+        key="problem",
+        bind="query-params",
+        persist_state="session",
+        placeholder="99999+1 or 37*48",
+    )
+    return str(typed or "").strip()
 
 
 def proposal(name: str, model: Model) -> Diagnosis | None:
@@ -191,7 +222,7 @@ def _choose_format(model: Model, task: str, found: Diagnosis | None) -> str:
     if found is not None and found.fits:
         options = [found.format] * (task == found.task) + list(accepted)
     own, key = options[0], format_key(model, task)
-    asked = _in_link("format")
+    asked = link.asked("format")
     if asked is not None and (asked in options or _is_format(asked)):
         st.session_state.setdefault(key, asked)
     typed = st.session_state.get(key, own)
@@ -205,8 +236,8 @@ def _choose_format(model: Model, task: str, found: Diagnosis | None) -> str:
         "drawn with seed 0 and never the problem itself; any number of them can be typed in. "
         "A template can be typed in too: {a}+{b}={c:reversed}.",
     )
-    _say_refused("format", "format", str(form), options, other=False)
-    _put_in_link("format", None if form == own else str(form))
+    link.say_refused("format", "format", str(form), options)
+    link.put("format", None if form == own else str(form))
     return str(form)
 
 
@@ -216,43 +247,6 @@ def _is_format(name: str) -> bool:
     except ArithmoscopeError:
         return False
     return True
-
-
-def _put_in_link(key: str, value: str | None) -> None:
-    """Write what is chosen into the address, where no widget does; None takes it out."""
-    if value is None:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != value:
-        st.query_params[key] = value
-
-
-def _in_link(key: str) -> str | None:
-    """Value of a parameter in the link that opened the explorer.
-
-    Widgets overwrite their part of the address, so it is read before the widget exists.
-    """
-    name = f"{key} in the link"
-    if name not in st.session_state:
-        st.session_state[name] = st.query_params.get(key)
-    asked: str | None = st.session_state[name]
-    return asked
-
-
-def _say_refused(
-    what: str, key: str, shown: str, known: Sequence[str] = (), other: bool = True
-) -> None:
-    """Warn that the link's value does not exist, until another one is chosen. `other`: one that is
-    not known can be typed in elsewhere."""
-    asked = _in_link(key)
-    instead = st.session_state.setdefault(f"{key} instead", shown)
-    if asked is None or asked == shown or shown != instead:
-        st.session_state[f"{key} in the link"] = None
-        return
-    near = nearest(asked, known)
-    words = f"There is no {what} {asked!r}, which the link asks for. Shown instead: {shown}."
-    words += f" Nearest: {near}." if near else ""
-    words += f" A folder, .gguf file or Hub id goes with {OTHER!r}." if known and other else ""
-    st.sidebar.warning(plain(words), icon=":material/link_off:")
 
 
 @cache

@@ -18,7 +18,8 @@ class Study:
 
     `model` is what `interp.load` takes, `model_hash` the hash of the weights that it loaded. `n` is
     None where each analysis takes its own number (`interp.catalogue`); `start` is what
-    `Model.starting_with` puts in front of its prompts, None for its own.
+    `Model.starting_with` puts in front of its prompts, None for its own. `problem` is one typed in,
+    "37*48", which is asked alone instead of a sample.
     """
 
     model: str
@@ -28,6 +29,7 @@ class Study:
     n: int | None
     seed: int
     start: str | None = None
+    problem: str | None = None
 
 
 def keep(study: Study) -> None:

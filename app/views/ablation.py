@@ -10,12 +10,13 @@ def page() -> None:
     chosen = study.current()
     parts.heading("Ablation", "Until when may tokens wait, when must information move?")
     n_layers = results.model(chosen.model).shape.n_layers
+    ablation_sliders.presets(n_layers)
     drawn = ablation_sliders.draw(n_layers, chosen.format)
     result = ablation_parts.score(chosen, drawn)
     parts.chart(result, "ablation")
     parts.below(result)
     parts.take_away(result)
-    ablation_parts.closer(chosen, drawn)
+    ablation_parts.closer(chosen, drawn, n_layers)
 
 
 page()

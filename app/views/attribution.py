@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import parts, results, study
+from app import link, parts, results, study
 
 if TYPE_CHECKING:
     from interp.attribution.results.counterfactual import CounterfactualAttribution
 
-PREFIXES = {"keep": "Original's answer digits", "recompute": "New problem's answer digits"}
+PREFIXES = {"Original's answer digits": "keep", "New problem's answer digits": "recompute"}
 TARGETS = {
-    "argmax": "Model's first choice",
-    "true": "Right digit",
-    "difference": "Right digit, old − new",
+    "Model's first choice": "argmax",
+    "Right digit": "true",
+    "Right digit, old − new": "difference",
 }
-CELL = "attribution cell"
 EXAMPLE, LENS = "One example", "Logit lens by layer"
 
 
@@ -28,32 +27,21 @@ def page() -> None:
     prefix, target = _policies()
     result = results.result(chosen, "attribution.counterfactual", prefix=prefix, target=target)
     clicked = parts.chart(result, "attribution")
-    parts.below(result)
     _follow(chosen, result, prefix, clicked)
+    parts.below(result)
     parts.take_away(result)
 
 
 def _policies() -> tuple[str, str]:
     left, right = st.columns(2)
-    prefix = left.segmented_control(
-        "Before each digit that is read",
-        list(PREFIXES),
-        default="keep",
-        required=True,
-        format_func=PREFIXES.__getitem__,
-        key="prefix",
-        persist_state="session",
-    )
-    target = right.segmented_control(
-        "Whose logit",
-        list(TARGETS),
-        default="argmax",
-        required=True,
-        format_func=TARGETS.__getitem__,
-        key="target",
-        persist_state="session",
-    )
-    return str(prefix), str(target)
+    before, whose = list(PREFIXES), list(TARGETS)
+    prefix = link.segments(
+        "Before each digit that is read", before, key="prefix", first=before[0], place=left,
+        help="What the model sees of the answer: the digits of the problem as it was, or those of "
+        "the problem after the swap.",
+    )  # fmt: skip
+    target = link.segments("Whose logit", whose, key="target", first=whose[0], place=right)
+    return PREFIXES[prefix], TARGETS[target]
 
 
 def _follow(
@@ -64,15 +52,10 @@ def _follow(
 ) -> None:
     """Show one prompt before and after the clicked swap, or the logit lens."""
     with st.container(border=True):
-        shown = st.segmented_control(
-            "Look closer",
-            [EXAMPLE, LENS],
-            default=EXAMPLE,
-            required=True,
+        shown = link.segments(
+            "Look closer", [EXAMPLE, LENS], key="closer", first=EXAMPLE,
             label_visibility="collapsed",
-            key="closer",
-            persist_state="session",
-        )
+        )  # fmt: skip
         if shown == LENS:
             lens = results.result(chosen, "attribution.logit_lens")
             parts.chart(lens, "lens")
@@ -87,54 +70,41 @@ def _example(
     prefix: str,
     clicked: tuple[str, ...] | None,
 ) -> None:
-    cell = _cell(result, clicked)
-    if cell is None:
-        text, button = st.columns([4, 1], vertical_alignment="center")
-        text.markdown("Click a cell to see one prompt before and after that swap.")
-        button.button("Show me one", on_click=_keep, args=(_strongest(result),), width="stretch")
-        return
-    operand, answer = cell
+    axes = [result.effect.axis(name).labels for name in ("operand_digit", "answer_digit")]
+    operand, answer = parts.pick(
+        "cell", ("Operand digit swapped", axes[0]), ("Answer digit read", axes[1]), clicked,
+        _strongest(result),
+    )  # fmt: skip
     effect, magnitude, oracle, used = (
         getattr(result, name).at(operand_digit=operand, answer_digit=answer)
         for name in ("effect", "magnitude", "oracle", "used")
     )
-    words, number = st.columns([4, 1], vertical_alignment="center")
-    words.markdown(
-        f"When **{operand}** is replaced, the logit of **{answer}** falls by {effect:.3g} on "
-        f"average ({magnitude:.3g} up or down), over {used:.0f} prompts. By arithmetic {answer} "
-        f"changes with probability {oracle:.3g}."
-    )
-    row = number.number_input("Prompt", min_value=1, max_value=result.n, key="row")
+    row = st.number_input(
+        "Prompt", 1, result.n, None, key="row", bind="query-params", width=240,
+        placeholder=f"one that changes {answer}",
+    )  # fmt: skip
     example = results.result(
         chosen,
         "attribution.swap_example",
         operand_digit=operand,
+        answer_digit=answer,
         prefix=prefix,
-        row=int(row) - 1,
+        row=None if row is None else int(row) - 1,
+    )
+    st.markdown(
+        f"When **{operand}** is replaced, the logit of **{answer}** falls by {effect:.3g} on "
+        f"average ({magnitude:.3g} up or down), over {used:.0f} prompts. By arithmetic "
+        f"{answer} changes with probability {oracle:.3g}."
     )
     st.code(f"{example.before}\n{example.after}", language=None)
     parts.chart(example, "example")
     parts.below(example)
 
 
-def _cell(
-    result: CounterfactualAttribution, clicked: tuple[str, ...] | None
-) -> tuple[str, str] | None:
-    """The cell clicked last, or None if this figure lacks it."""
-    if clicked is not None:
-        _keep((clicked[0], clicked[1]))
-    cell = cast("tuple[str, str] | None", st.session_state.get(CELL))
-    if cell is None or cell[0] not in result.effect.axis("operand_digit").labels:
-        return None
-    return cell if cell[1] in result.effect.axis("answer_digit").labels else None
-
-
-def _keep(cell: tuple[str, str]) -> None:
-    st.session_state[CELL] = cell
-
-
 def _strongest(result: CounterfactualAttribution) -> tuple[str, str]:
-    cell = result.frame.sort_values("magnitude", ascending=False).iloc[0]
+    """The cell of the largest mean |Δlogit| among those that arithmetic often lets change."""
+    table = result.frame.assign(changes=result.frame["oracle"] >= 0.5)
+    cell = table.sort_values(["changes", "magnitude"], ascending=False).iloc[0]
     return str(cell["operand_digit"]), str(cell["answer_digit"])
 
 

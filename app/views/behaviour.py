@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
-from app import behaviour_parts, parts, results, sidebar, study
-from app.plain import plain
+from app import behaviour_parts, link, parts, results, sidebar, study
+from app.plain import counted, plain
+from interp.arithmetic.subtasks import CLASS_MEANINGS
 
 SHOTS = (0, 1, 2, 4, 8)
 ANSWERS, SEARCH = "This prompt", "Search for a better prompt"
+EVERY = "every one"
 DOCTOR = "How it wants to be asked"
 OF_ANY = {
     "Kinds of errors": behaviour_parts.errors,
@@ -30,43 +34,45 @@ def page() -> None:
     views = {ANSWERS: _answers, DOCTOR: _doctor, **OF_ANY}
     views |= {SEARCH: _search, **OF_LANGUAGE_MODELS} if speaks else {}
     views |= OF_OTHERS
-    if st.session_state.get("asked") not in views:  # kept from a model with more analyses
-        st.session_state["asked"] = ANSWERS
-    shown = st.segmented_control(
-        "What to ask",
-        list(views),
-        required=True,
-        label_visibility="collapsed",
-        key="asked",
-        persist_state="session",
+    shown = link.segments(
+        "What to ask", list(views), key="asked", first=ANSWERS, label_visibility="collapsed"
     )
-    views[str(shown)](chosen)
+    views[shown](chosen)
 
 
 def _answers(chosen: study.Study) -> None:
     result = results.result(chosen, "behaviour.accuracy")
     clicked = parts.chart(result, "behaviour")
-    parts.below(result)
-    cell = (clicked[1], clicked[0]) if clicked else None
-    wrong = results.wrong_answers(chosen, result, cell)
     with st.container(border=True):
-        where = f"whose {cell[0]} is wrong in class {cell[1]}" if cell else "in the whole sample"
-        hint = "" if cell or not len(wrong) else " Click a cell to see only its own."
-        st.markdown(f"**{len(wrong):,} wrong answers** {where}.{hint}")
-        if len(wrong):
-            st.dataframe(wrong, hide_index=True, height=min(320, 38 + 35 * len(wrong)))
+        _wrong(chosen, result, clicked)
+    parts.below(result)
     parts.take_away(result)
 
 
-def _search(chosen: study.Study) -> None:
-    shots = st.pills(
-        "Solved examples before the question",
-        SHOTS,
-        selection_mode="multi",
-        default=(0, 1, 2),
-        key="shots",
-        persist_state="session",
+def _wrong(chosen: study.Study, result: Any, clicked: tuple[str, ...] | None) -> None:
+    """The wrong answers: all, or of the class and the answer digit that are chosen."""
+    cells = result.breakdown("carry class")
+    kinds, digits = (
+        [EVERY, *dict.fromkeys(cells[name].astype(str))] for name in ("group", "answer_digit")
     )
+    kind, digit = parts.pick(
+        "wrong", ("Carry class", kinds), ("Answer digit", digits), clicked, (EVERY, EVERY)
+    )
+    wrong = results.wrong_answers(chosen, result, *(
+        None if one == EVERY else one for one in (digit, kind)
+    ))  # fmt: skip
+    place = [f"in which {digit} is wrong"] if digit != EVERY else []
+    place += [f"with a wrong digit in a column of class {kind}"] if kind != EVERY else []
+    where = " ".join(place) or "in the whole sample"
+    st.markdown(f"**{counted(len(wrong), 'wrong answer')}** {where}.")
+    if (what := CLASS_MEANINGS.get(kind)) is not None:
+        st.caption(f"{kind}: {what}.")
+    if len(wrong):
+        st.dataframe(wrong, hide_index=True, height=min(320, 38 + 35 * len(wrong)))
+
+
+def _search(chosen: study.Study) -> None:
+    shots = link.several("Solved examples before the question", SHOTS, key="shots", first=(0, 1, 2))
     result = results.result(chosen, "behaviour.search_prompts", shots=tuple(sorted(shots)))
     parts.chart(result, "search")
     parts.below(result)

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import parts, results, study
+from app import link, parts, results, study
 from interp.geometry.classes import number_roles
 from interp.models.model import Model
 
@@ -38,15 +38,15 @@ def page() -> None:
     model = results.loaded(chosen)
     modular = chosen.task.startswith("mod:")
     names = [name for name in ANALYSES if modular or name != MODULAR]
-    which = st.segmented_control(
-        "Shape", names, default=MODULAR if modular else SHAPE, required=True,
-        label_visibility="collapsed", key="shape", persist_state="session",
+    which = link.segments(
+        "Shape", names, key="shape", first=MODULAR if modular else SHAPE,
+        label_visibility="collapsed",
     )  # fmt: skip
-    options = _options(str(which), chosen, model)
-    result = results.result(chosen, ANALYSES[str(which)], **options)
+    options = _options(which, chosen, model)
+    result = results.result(chosen, ANALYSES[which], **options)
     parts.chart(result, f"geometry {which}")
+    _closer(which, result)
     parts.below(result)
-    _closer(str(which), result)
     parts.take_away(result)
 
 
@@ -58,11 +58,14 @@ def _options(which: str, chosen: study.Study, model: Model) -> dict[str, Any]:
         return _figure(chosen, model)
     last = model.shape.n_layers - 1
     if which == SUM:
-        return {"layer": st.slider("Layer", 0, last, 0) if last else 0}
+        return {"layer": _layer(0, last)}
     if which == NEURONS:
-        layer = st.slider("Layer", 0, last, last) if last else 0
-        return {"layer": layer, "units": 24, "knocked": 8}
+        return {"layer": _layer(last, last), "units": 24, "knocked": 8}
     return {"pairs": 0} if which == HELIX else {}
+
+
+def _layer(first: int, last: int) -> int:
+    return link.slider("Layer", 0, last, first, 1, key=f"layer-from-{first}") if last else 0
 
 
 def _figure(chosen: study.Study, model: Model) -> dict[str, Any]:
@@ -72,15 +75,17 @@ def _figure(chosen: study.Study, model: Model) -> dict[str, Any]:
     left, middle, right = st.columns([2, 1, 2], vertical_alignment="bottom")
     answers = [role for role in roles if role.startswith("predicts(")]
     first = roles.index(answers[len(answers) // 2]) if answers else 0
-    role = left.selectbox("Numbers at", roles, index=first, key="geometry role")
+    role = link.select("Numbers at", roles, key="numbers-at", first=roles[first], place=left)
     last = model.shape.n_layers - 1
-    layer = middle.number_input("Layer", 0, last, last, key="geometry layer")
-    waves = right.multiselect(
-        "Waves (frequency k)", list(range(1, 6)), default=[1, 2, 5], key="geometry waves",
+    layer = middle.number_input(
+        "Layer", 0, last, last, key="at-layer", bind="query-params", persist_state="session"
+    )
+    waves = link.several(
+        "Waves (frequency k)", list(range(1, 6)), key="waves", first=[1, 2, 5], place=right,
         help="Period 10/k. They are removed, kept and moved along in the causal test.",
     )  # fmt: skip
-    causal = st.toggle("Move along the figure, and remove it", key="geometry causal")
-    named = tuple(waves) if waves and not chosen.task.startswith("mod:") else None
+    causal = link.toggle("Move along the figure, and remove it", key="move-along")
+    named = waves if waves and not chosen.task.startswith("mod:") else None
     return {"role": role, "layer": int(layer), "frequencies": named, "causal": causal}
 
 
@@ -99,11 +104,11 @@ def _closer(which: str, result: Any) -> None:
     if not known:
         return
     with st.container(border=True):
-        name = st.segmented_control(
-            "Look closer", known, default=known[0], required=True, key=f"closer {which}",
-            label_visibility="collapsed", persist_state="session",
-        )  # fmt: skip
-        st.plotly_chart(figures[str(name)], theme=None, key=f"geometry {which} {name}")
+        key = f"closer-{which.split()[0].lower()}"
+        name = link.segments(
+            "Look closer", known, key=key, first=known[0], label_visibility="collapsed"
+        )
+        parts.picture(result, f"geometry {which} {name}", name, lambda: figures[name])
 
 
 page()

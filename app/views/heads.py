@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import head_parts, parts, results, study
+from app import head_parts, link, parts, results, study
 from app.head_parts import Measure
 
 PATTERN, DIGITS, REMOVED = "Attention by role", "Effect by answer digit", "Knock-out from here"
@@ -20,24 +20,21 @@ def page() -> None:
     measure = head_parts.choose_measure(model)
     result = results.result(chosen, measure.name, **head_parts.sample(chosen, model, measure))
     clicked = parts.chart(result, f"heads {measure.name}", measure.figure)
-    parts.below(result, name=measure.figure)
     with st.container(border=True):
         node = head_parts.choose_head(model, measure, result, clicked)
         _follow(chosen, model, measure, result, node)
+    parts.below(result, name=measure.figure)
     parts.take_away(result, name=measure.figure)
 
 
 def _follow(chosen: study.Study, model: Any, measure: Measure, result: Any, node: str) -> None:
     is_head = "H" in node
-    shown = st.segmented_control(
+    shown = link.segments(
         "Look closer",
         [PATTERN, DIGITS, REMOVED] if is_head else [DIGITS],
-        default=PATTERN if is_head else DIGITS,
-        required=True,
-        label_visibility="collapsed",
         key="closer-look" if is_head else "closer-look-at-mlp",
-        bind="query-params",
-        persist_state="session",
+        first=PATTERN if is_head else DIGITS,
+        label_visibility="collapsed",
     )
     if shown == PATTERN:
         head_parts.attention(chosen, node)

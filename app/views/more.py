@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import more, parts, results, study
+from app import link, more, parts, results, study
 
 
 def page() -> None:
     """Question, figure, verdict, caveat and take-away of the analysis chosen."""
     known = {entry.name: entry for entry in more.entries()}
     title = st.container()
-    name = st.selectbox("Analysis", list(known), key="more", persist_state="session")
+    name = link.select("Analysis", list(known), key="more", first=next(iter(known)))
     with title:
         parts.heading("More analyses", known[name].question)
     result = results.result(study.current(), name)

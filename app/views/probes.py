@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import parts, probe_parts, study
+from app import link, parts, probe_parts, study
+from app.plain import plain
 from probes.figures.sweep import cells_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probes.results.sweep import ProbeSweep
 
-CELL = "probe cell chosen"
 ONE, LAYERS, CAUSAL = "This cell", "Layer by layer", "Does the model use it?"
 
 
@@ -25,9 +23,9 @@ def page() -> None:
     asked = probe_parts.ask(chosen)
     result = probe_parts.sweep(chosen, asked)
     clicked = parts.chart(result, "probes")
-    parts.below(result)
     with st.container(border=True):
         _follow(chosen, asked, result, clicked)
+    parts.below(result)
     parts.take_away(result)
 
 
@@ -38,50 +36,26 @@ def _follow(
     clicked: tuple[str, ...] | None,
 ) -> None:
     """Show the chosen analysis of the clicked cell."""
-    row = _cell(result, asked.target, clicked)
-    if row is None:
-        text, button = st.columns([4, 1], vertical_alignment="center")
-        text.markdown("Click a cell to see true against predicted, the controls, the causal test.")
-        best = _label(result, asked.target, int(result.best(asked.target).name))
-        button.button("Show me one", on_click=_keep, args=(best,), width="stretch")
+    cells = cells_of(result, asked.target)
+    best = cells.loc[int(result.best(asked.target).name)]
+    axes = [(name, list(dict.fromkeys(cells[name.lower()]))) for name in ("Row", "Role")]
+    first = (str(best["row"]), str(best["role"]))
+    label, role = parts.pick("probe", axes[0], axes[1], clicked, first)
+    here = cells[(cells["row"] == label) & (cells["role"] == role)]
+    if here.empty:
+        st.info(f"{plain(role)} was not probed at {plain(label)}.", icon=":material/info:")
         return
-    shown = st.segmented_control(
-        "Look closer",
-        [ONE, LAYERS, CAUSAL],
-        default=ONE,
-        required=True,
+    row = here.iloc[0]
+    shown = link.segments(
+        "Look closer", [ONE, LAYERS, CAUSAL], key="probe-closer", first=ONE,
         label_visibility="collapsed",
-        key="probe closer",
-        persist_state="session",
-    )
+    )  # fmt: skip
     if shown == ONE:
         probe_parts.cell(result, row)
     elif shown == LAYERS:
         probe_parts.layers(result, row)
     else:
         probe_parts.causal(chosen, asked, row)
-
-
-def _cell(result: ProbeSweep, target: str, clicked: tuple[str, ...] | None) -> pd.Series | None:
-    """The row of the cell clicked last, or None if this sweep lacks it."""
-    if clicked is not None:
-        _keep((clicked[0], clicked[1]))
-    if CELL not in st.session_state:
-        return None
-    label, role = st.session_state[CELL]
-    cells = cells_of(result, target)
-    here = cells[(cells["row"] == label) & (cells["role"] == role)]
-    return None if here.empty else here.iloc[0]
-
-
-def _label(result: ProbeSweep, target: str, cell: int) -> tuple[str, str]:
-    """Row and column of a cell in the heat map."""
-    row = cells_of(result, target).loc[cell]
-    return str(row["row"]), str(row["role"])
-
-
-def _keep(cell: tuple[str, str]) -> None:
-    st.session_state[CELL] = cell
 
 
 page()

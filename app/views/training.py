@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import parts, results, study
+from app import link, parts, results, study
 from interp.training.logs import has_log, log_place
 
 MEASURES = {"loss": "Loss below", "accuracy": "Accuracy from"}
@@ -42,19 +42,15 @@ def page() -> None:
 
 def _how() -> tuple[str, float, int]:
     left, middle, right = st.columns(3)
-    measure = left.segmented_control(
-        "A digit counts as learnt by",
-        list(MEASURES),
-        default="loss",
-        required=True,
+    measure = link.segments(
+        "A digit counts as learnt by", list(MEASURES), key="learnt-by", first="loss", place=left,
         format_func=MEASURES.__getitem__,
-        key="measure",
-        persist_state="session",
+    )  # fmt: skip
+    threshold = link.slider(
+        "Threshold", *SLIDERS[measure], 0.01, key=f"{measure}-limit", place=middle
     )
-    least, most, first = SLIDERS[str(measure)]
-    threshold = middle.slider("Threshold", least, most, first, step=0.01, key=f"{measure} limit")
-    smoothing = right.slider("Logged steps in each mean", 1, 10, 1, key="smoothing")
-    return str(measure), float(threshold), int(smoothing)
+    smoothing = link.slider("Logged steps in each mean", 1, 10, 1, 1, key="smoothing", place=right)
+    return measure, threshold, smoothing
 
 
 def _order(order: object) -> None:

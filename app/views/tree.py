@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 import interp
-from app import parts, results, study
+from app import link, parts, results, study
 from app.plain import plain
 from interp.arithmetic.tasks import Addition, MixedAddition, Multiplication
 from interp.heads.results.tree import AttentionTree
@@ -38,13 +38,13 @@ def page() -> None:
 
 def _tree(chosen: study.Study) -> None:
     left, right = st.columns(2)
-    attention = left.slider(
-        "An edge counts from this attention", 0.02, 0.5, 0.1, 0.02, key="least attention",
-        help="Mean attention weight of a head from one token to another.",
+    attention = link.slider(
+        "An edge counts from this attention", 0.02, 0.5, 0.1, 0.02, key="least-attention",
+        place=left, help="Mean attention weight of a head from one token to another.",
     )  # fmt: skip
-    effect = right.slider(
-        "and from this share of the answer's margin", 0.005, 0.2, 0.02, 0.005, format="%.3f",
-        key="least effect", help="What cutting the edge costs the right digit.",
+    effect = link.slider(
+        "and from this share of the answer's margin", 0.005, 0.2, 0.02, 0.005, key="least-effect",
+        place=right, format="%.3f", help="What cutting the edge costs the right digit.",
     )  # fmt: skip
     result = results.result(chosen, "heads.tree", least_attention=attention, least_effect=effect)
     parts.chart(result, "tree")
@@ -58,14 +58,8 @@ def _scores(result: AttentionTree) -> None:
     with st.container(border=True):
         digits = list(reversed(tuple(result.asking)))
         middle = digits[len(digits) // 2]
-        digit = st.segmented_control(
-            "Answer digit", digits, default=middle, required=True,
-            key=f"tree digit {len(digits)}",
-        )  # fmt: skip
-        st.plotly_chart(
-            parts.embedded(result.figure(str(digit))), theme=None, key="one tree",
-            config=parts.CHART,
-        )  # fmt: skip
+        digit = link.segments("Answer digit", digits, key="tree-digit", first=middle)
+        parts.picture(result, "one tree", digit, lambda: result.figure(digit))
         st.dataframe(result.frame.round(3), hide_index=True, height=240)
 
 

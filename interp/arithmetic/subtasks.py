@@ -45,6 +45,26 @@ _DIFFERENCE_CLASSES = ("MD", "MZ", "MB", "UB", "UZ", "UMB")
 _PRODUCT_CLASSES = ("BM", "BMC", "UCFC", "UCFC-cascade", "CA")  # and UC, which sums have too
 CLASSES = _SUM_CLASSES + _DIFFERENCE_CLASSES + _PRODUCT_CLASSES
 
+CLASS_MEANINGS = {
+    "BA": "base add: nothing comes in, the digits sum to less than 9",
+    "SS": "sum is nine: nothing comes in, the digits sum to 9",
+    "MC": "make carry: nothing comes in, a carry goes out",
+    "UC": "use carry: a carry comes in, none goes out",
+    "US9": "use sum-nine: a carry comes in to digits that sum to 9, so one goes out",
+    "UMC": "use and make carry: one comes in, one goes out",
+    "MD": "base difference: nothing is borrowed, the upper digit is larger",
+    "MZ": "zero: nothing is borrowed, the digits are equal",
+    "MB": "make borrow: nothing is borrowed from here, this column borrows",
+    "UB": "use borrow: one was borrowed from here, none is borrowed on",
+    "UZ": "use zero: one was borrowed from here, the digits are equal, so one is borrowed on",
+    "UMB": "use and make borrow: one was borrowed from here, one is borrowed on",
+    "BM": "base multiply: nothing comes in, the product is less than 10",
+    "BMC": "base multiply with carry: nothing comes in, a carry goes out",
+    "UCFC": "use carry, further carry: one comes in, one goes out, the neighbours are not such",
+    "UCFC-cascade": "the same in two or more columns side by side",
+    "CA": "the last column: nothing but the carry",
+}
+
 _CODE = {name: code for code, name in enumerate(CLASSES)}
 CARRY_ALONE = _CODE["CA"]
 _ADDITION = np.array([_CODE[name] for name in _SUM_CLASSES], np.int8)

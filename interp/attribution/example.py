@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from interp.arithmetic.problems import Problems
 from interp.attribution.results.counterfactual import SwapExample
 from interp.engine._run import run_variants
 from interp.engine.requests import Variant
@@ -27,7 +28,8 @@ def swap_example(
     seed: int = 0,
     format: str | None = None,
     held_out: bool = True,
-    row: int = 0,
+    row: int | None = None,
+    answer_digit: str | None = None,
     digit: int | None = None,
     prefix: Prefix = "keep",
     top: int = 5,
@@ -37,16 +39,19 @@ def swap_example(
     Args:
         asked, n, seed, format, held_out: as in `counterfactual`.
         operand_digit: the role to replace, "a2".
-        row: the index of the prompt.
+        row: the index of the prompt; None means the first whose right answer changes in
+            `answer_digit`, or the very first where none does or no digit is named.
+        answer_digit: "c1"; looked at only where `row` is None.
         digit: its new value; None means the next one up (9 becomes 1).
         prefix: as in `counterfactual`.
         top: the number of likeliest tokens before and after to list, besides the right ones.
 
     Raises:
-        InputError: for the digit that the problem already has, or one that its task does not allow.
+        InputError: for the digit that the problem already has, one that its task does not allow,
+            or an answer digit that the prompts have not.
     """
     batch, _ = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
-    one = batch[row]
+    one = batch[_first(model, batch, operand_digit, answer_digit, digit) if row is None else row]
     swap = _swap(one, operand_digit, digit)
     changed = swapped_prompts(model, one, swap, prefix)
     own = model.prompts(swap.problems, format=batch.format)
@@ -80,20 +85,38 @@ def swap_example(
     )
 
 
+def _first(
+    model: Model, batch: PromptBatch, role: str, answer_digit: str | None, value: int | None
+) -> int:
+    """Index of the first prompt in which the swap changes the right token of an answer digit."""
+    if answer_digit is None:
+        return 0
+    roles = batch.answer_roles_least_first
+    if answer_digit not in roles:
+        raise InputError(f"no answer digit {answer_digit!r}: choose {', '.join(roles)}")
+    changed = model.prompts(_changed(batch, role, value), format=batch.format)
+    before, after = (true_tokens(of, [answer_digit])[:, 0] for of in (batch, changed))
+    return int((before != after).int().argmax())
+
+
 def _swap(one: PromptBatch, role: str, value: int | None) -> Swap:
-    problems = one.problems
     operand, place = one.operand_digit(role)
-    operands = [digits.copy() for digits in problems.operands]
-    digits = operands[operand]
-    old = int(digits[0, place])
-    new = old % 9 + 1 if value is None else value
-    if new == old:
+    old = int(one.problems.operands[operand][0, place])
+    if value == old:
         raise InputError(f"{role} is {old} already: choose another digit")
-    if not 0 <= new <= 9:
-        raise InputError(f"digit={new} is no decimal digit: choose one from 0 to 9")
-    digits[0, place] = new
-    changed = problems.task.problems(*operands, operators=problems.operators)
-    return Swap(role, changed, np.array([True]))
+    if value is not None and not 0 <= value <= 9:
+        raise InputError(f"digit={value} is no decimal digit: choose one from 0 to 9")
+    return Swap(role, _changed(one, role, value), np.array([True]))
+
+
+def _changed(batch: PromptBatch, role: str, value: int | None) -> Problems:
+    """The problems with another digit there: `value`, or the next one up."""
+    problems = batch.problems
+    operand, place = batch.operand_digit(role)
+    operands = [digits.copy() for digits in problems.operands]
+    digits = operands[operand][:, place]
+    operands[operand][:, place] = digits % 9 + 1 if value is None else value
+    return problems.task.problems(*operands, operators=problems.operators)
 
 
 def _table(

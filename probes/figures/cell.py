@@ -56,7 +56,7 @@ def probe_cell(result: ProbeSweep, cell: int) -> go.Figure:
         figure,
         title=f"{row['target']} at {row['site']} of layer {row['layer']}{head}, role {row['role']}",
         caption=_caption(result, row),
-        notes=result.notes[:1],
+        notes=result.notes,
         height=360,
     )
 

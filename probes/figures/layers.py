@@ -74,7 +74,7 @@ def score_by_layer(
         figure,
         title=f"{target} at {where}, layer by layer",
         caption=_caption(result, mine, bool(np.nanmin(drawn) < _LOWEST)),
-        notes=result.notes[:1],
+        notes=result.notes,
         height=height,
     ).update_layout(legend={"font": {"size": 11}, "traceorder": "reversed"})
 

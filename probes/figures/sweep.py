@@ -97,7 +97,7 @@ def gain_maps(
         figure,
         title="What is represented, beyond what the question gives for free?",
         caption=_caption(result, panels, len(wanted), site, "framed" if room else "dot"),
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=height,
     )

@@ -13,7 +13,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import ASKED, asked_of, call
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import Result
 from probes.results.sweep import probe_code, split_option
 
@@ -177,7 +177,7 @@ class ProbeUse(Result):
     def _shares(self, name: str) -> str:
         probe, random = self.outcome("probe"), self.outcome("random")
         return (
-            f"{number(100 * probe[name])} % of prompts, and in {number(100 * random[name])} % "
+            f"{percent(probe[name])} % of prompts, and in {percent(random[name])} % "
             "after random edits as long"
         )
 
@@ -186,7 +186,7 @@ class ProbeUse(Result):
         probe = self.outcome("probe")
         return (
             f"{self.named} becomes the predicted digit in {self._shares('predicted')}, and a digit "
-            f"predicted for another prompt in {number(100 * probe['mismatched'])} %"
+            f"predicted for another prompt in {percent(probe['mismatched'])} %"
         )
 
     def _named_difference(self) -> pd.Series:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import Expression, asked_of, call, model_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.grid import Axis, Grid
 from interp.results.identity import ModelId
 from interp.results.intervals import benjamini_hochberg
@@ -214,7 +214,7 @@ class ProbeSweep(Result):
             shared = self.cells.groupby("target", sort=False)["types_shared"].max()
             few = shared[shared < ENOUGH_TYPES]
             if len(few):
-                shares = ", ".join(f"{name} {number(100 * part)} %" for name, part in few.items())
+                shares = ", ".join(f"{name} {percent(part)} %" for name, part in few.items())
                 found["control_task"] = (
                     "fewer than half of the held-out prompts have input digits that were fitted on "
                     f"({shares}), and a random label is learnt for no others"

@@ -69,7 +69,7 @@ def page(folder: Path) -> AppTest:
 
 
 def look(at: AppTest, part: str) -> AppTest:
-    at.segmented_control(key="ablation closer").set_value(part).run()
+    at.segmented_control(key="ablation-closer").set_value(part).run()
     assert not at.exception
     return at
 
@@ -106,7 +106,7 @@ def test_moving_a_slider_changes_faithfulness_and_the_masks(
         }
 
     before = strip()
-    page.slider(key="ablation width").set_value(0).run()
+    page.slider(key="width").set_value(0).run()
     assert not page.exception
     nothing = Schedule(1, (), (1, 2, 3))
     assert shown_score(page) == pytest.approx(wanted_score(loaded, batch, nothing))
@@ -167,7 +167,7 @@ def test_a_clicked_cell_moves_the_sliders_once(
     assert drawn() != [3, 3, 1]
     look(page, GRID)
     assert drawn() == [3, 3, 1]
-    page.slider(key="ablation wait").set_value(2).run()  # the cell is chosen still
+    page.slider(key="wait").set_value(2).run()  # the cell is chosen still
     assert drawn() == [2, 3, 1]
     cell = clicked.pop()
     page.run()  # it is let go, and clicked once more
@@ -178,8 +178,8 @@ def test_a_clicked_cell_moves_the_sliders_once(
 
 def test_alternatives_are_those_of_the_library(page: AppTest, loaded: Any, batch: Any) -> None:
     look(page, "Alternatives")
-    page.multiselect(key="ablation replacements").set_value(["cama", "zero"])
-    page.multiselect(key="ablation masks").set_value(["full-peek", "window:1"]).run()
+    page.multiselect(key="replacements").set_value(["cama", "zero"])
+    page.multiselect(key="masks").set_value(["full-peek", "window:1"]).run()
     assert not page.exception
     schedule = DRAWN.schedule(loaded.shape.n_layers)
     want = interp.ablation.compare(
@@ -193,7 +193,7 @@ def test_alternatives_are_those_of_the_library(page: AppTest, loaded: Any, batch
 
 def test_nothing_to_compare_asks_for_something(page: AppTest) -> None:
     look(page, "Alternatives")
-    page.multiselect(key="ablation masks").set_value([]).run()
+    page.multiselect(key="masks").set_value([]).run()
     assert not page.exception
     assert "at least one replacement" in words(page)
 

@@ -8,6 +8,8 @@ from streamlit.testing.v1 import AppTest
 from app.ablation_sliders import Drawn
 from interp.ablation import Schedule
 
+KEYS = {"wait": "wait", "start": "transfer-from", "width": "width"}
+
 
 def drawing() -> None:
     import streamlit as st
@@ -23,7 +25,7 @@ def sliders(n_layers: int, **state: object) -> AppTest:
     at = AppTest.from_function(drawing)
     at.session_state["n_layers"] = n_layers
     for key, value in state.items():
-        at.session_state[f"ablation {key}"] = value
+        at.session_state["ablation next" if key == "next" else KEYS[key]] = value
     return at.run()
 
 
@@ -56,9 +58,9 @@ def test_every_model_begins_with_a_schedule_that_fits(n_layers: int) -> None:
 def test_the_slider_that_is_moved_stays(key: str, value: int, want: tuple[int, ...]) -> None:
     at = sliders(6, next=(2, 3, 2))
     assert drawn(at) == (2, 3, 2)
-    at.slider(key=f"ablation {key}").set_value(value).run()
+    at.slider(key=KEYS[key]).set_value(value).run()
     assert drawn(at) == want
-    assert tuple(at.slider(key=f"ablation {k}").value for k in ("wait", "start", "width")) == want
+    assert tuple(at.slider(key=k).value for k in KEYS.values()) == want
 
 
 def test_a_smaller_model_keeps_what_fits() -> None:
@@ -69,9 +71,9 @@ def test_a_smaller_model_keeps_what_fits() -> None:
 
 def test_choices_become_the_schedule() -> None:
     at = sliders(5, next=(1, 2, 1))
-    at.selectbox(key="ablation mask").set_value("operands")
-    at.selectbox(key="ablation behind").set_value(False)
-    at.selectbox(key="ablation given").set_value("zero").run()
+    at.selectbox(key="mask").set_value("operands")
+    at.selectbox(key="other-layers").set_value("As in the full model")
+    at.selectbox(key="given").set_value("zero").run()
     found: Drawn = at.session_state["drawn"]
     assert found.schedule(5) == Schedule(1, (2,), (), transfer_mask="operands")
     assert (found.replacement, found.sink) == ("zero", "first")
@@ -82,4 +84,4 @@ def test_examples_are_a_sink_only_where_there_are_any(format: str, offered: bool
     at = sliders(5, next=(1, 2, 1))
     at.session_state["format"] = format
     at.run()
-    assert ("shots" in at.selectbox(key="ablation sink").options) == offered
+    assert ("the solved examples" in at.selectbox(key="sink").options) == offered

@@ -151,7 +151,7 @@ def test_a_model_that_cannot_read_questions_is_told_so(explorer: AppTest) -> Non
 
 def test_a_file_that_is_none_is_told_with_the_remedy(explorer: AppTest) -> None:
     at = opened(explorer, "Published answers")
-    at.text_input(key="published path").set_value("/no/such.csv").run()
+    at.text_input(key="published-file").set_value("/no/such.csv").run()
     assert not at.exception
     assert "cannot read '/no/such.csv'" in at.warning[0].value
 

@@ -99,26 +99,41 @@ def test_every_cell_can_be_clicked_and_says_which_it_is(explorer: AppTest) -> No
         assert [[y, x] for x, y in zip(squares["x"], squares["y"], strict=True)] == cells
 
 
-def test_an_example_is_one_click_away(explorer: AppTest, loaded: Any) -> None:
+def test_an_example_is_shown_at_once_and_its_digit_changes(explorer: AppTest, loaded: Any) -> None:
     at = open_page(explorer, "attribution")
-    next(button for button in at.button if button.label == "Show me one").click().run()
-    assert not at.exception
     assert "By arithmetic" in words(at)
-    operand = at.session_state["attribution cell"][0]
+    operand, answer = (at.selectbox(key=f"cell-{which}").value for which in ("operand", "answer"))
     batch = loaded.prompts(problems(TASK, N, seed=SEED), format=FORMAT)
-    want = interp.attribution.swap_example(loaded, batch, operand)
+    want = interp.attribution.swap_example(loaded, batch, operand, answer_digit=answer)
     plotted = np.concatenate(
         [numbers(t["x"]) for t in traces(at, "scatter", 1) if t.get("name") == "after the swap"]
     )
     nearest = np.abs(plotted[:, None] - want.logits["logit_after"].to_numpy()).min(axis=1)
     assert nearest.max() < 1e-9
+    truth = want.logits[want.logits["answer_digit"] == answer]
+    assert (truth["true_before"] != truth["true_after"]).any()
+
+
+def test_the_chosen_cell_is_in_the_address_and_a_link_opens_it(explorer: AppTest) -> None:
+    at = open_page(explorer, "attribution")
+    at.selectbox(key="cell-operand").set_value("b1").run()
+    explorer.query_params["cell-operand"] = "b1"
+    assert "When **b1** is replaced" in words(at)
+    linked = AppTest.from_file(str(ENTRY), default_timeout=180)
+    for key in ("path", "task", "n", "seed", "model"):
+        linked.query_params[key] = explorer.query_params[key]
+    linked.query_params["cell-operand"] = "b1"
+    linked.query_params["cell-answer"] = "c9"
+    open_page(linked, "attribution")
+    assert "When **b1** is replaced" in words(linked)
+    assert "'c9', which the link asks for" in words(linked)
 
 
 def test_changing_the_policy_changes_the_call(explorer: AppTest) -> None:
     at = open_page(explorer, "attribution")
-    assert "prefix='keep'" in at.code[0].value
-    at.segmented_control(key="prefix").set_value("recompute").run()
-    assert "prefix='recompute'" in at.code[0].value
+    assert "prefix='keep'" in at.code[-1].value
+    at.segmented_control(key="prefix").set_value("New problem's answer digits").run()
+    assert "prefix='recompute'" in at.code[-1].value
 
 
 def test_the_logit_lens_plots_the_librarys_numbers(explorer: AppTest, loaded: Any) -> None:

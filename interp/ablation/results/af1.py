@@ -12,7 +12,7 @@ import pandas as pd
 from interp.ablation.results.evaluate import BESIDE, OfRightAnswers, about_sink, replacement_code
 from interp.ablation.results.grid import layers_text
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.grid import Grid
 
 
@@ -145,11 +145,11 @@ class AllForOne(OfRightAnswers):
             f"Tokens can wait through {self.wait} layers ({layers_text(0, self.wait)}), "
             f"{len(self.heads)} heads in {where} carry all that is needed to where the answer is "
             f"emitted, and the rest is computed there: on prompts that the search did not see, "
-            f"{number(100 * m['faithfulness'])} % of the "
-            f"right answers stay right ({number(100 * m['faithfulness_low'])} to "
-            f"{number(100 * m['faithfulness_high'])} %, "
+            f"{percent(m['faithfulness'])} % of the "
+            f"right answers stay right ({percent(m['faithfulness_low'])} to "
+            f"{percent(m['faithfulness_high'])} %, "
             f"{beside_target(m['faithfulness'], m['faithfulness_low'], self.target)}; the best "
-            f"constant answer {number(100 * m['constant'])} %)."
+            f"constant answer {percent(m['constant'])} %)."
             f"{about_sink(self.sink_differs)}"
         )
 
@@ -157,4 +157,4 @@ class AllForOne(OfRightAnswers):
 def beside_target(value: float, low: float, target: float) -> str:
     """Text that compares a faithfulness and its lower bound with the target of its search."""
     where = "below" if value < target else "not surely at" if low < target else "above"
-    return f"{where} the target of {number(100 * target)} %"
+    return f"{where} the target of {percent(target)} %"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from interp.ablation.results.evaluate import about_error
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.grid import Grid
 from interp.results.result import Result
 
@@ -118,7 +118,7 @@ class CamaTable(Result):
             return None
         return (
             f"The state depends least on its own {self.given} at {role} after {depth} layers: "
-            f"{number(100 * share)} % of its variance ({self._error(role, depth)})."
+            f"{percent(share)} % of its variance ({self._error(role, depth)})."
         )
 
     def _error(self, role: str, depth: str) -> str:

@@ -16,7 +16,7 @@ from interp.ablation.results.evaluate import (
     schedule_code,
 )
 from interp.results.calls import Expression, asked_code
-from interp.results.display import number
+from interp.results.display import percent
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -98,7 +98,7 @@ class AblationComparison(OfRightAnswers):
         above = known[known["low"] > self.constant]
         return (
             f"{lead} {len(above)} of {len(self.table)} alternatives keep more than the best "
-            f"constant answer ({number(100 * self.constant)} %). {without}"
+            f"constant answer ({percent(self.constant)} %). {without}"
         ).rstrip()
 
     @property
@@ -107,7 +107,7 @@ class AblationComparison(OfRightAnswers):
         best = self.table.loc[self.table["faithfulness"].idxmax()]
         return (
             f"Most is kept with {best['replacement']} and {best['mask']}: "
-            f"{number(100 * best['faithfulness'])} % (at least {number(100 * best['low'])} %)."
+            f"{percent(best['faithfulness'])} % (at least {percent(best['low'])} %)."
         )
 
     @property
@@ -127,7 +127,7 @@ class AblationComparison(OfRightAnswers):
         return (
             f"Layers that tokens may wait through, and layers of transfer behind them: "
             f"{'; '.join(told)}. On prompts that the searches did not see these keep "
-            f"{number(100 * low)} to {number(100 * high)} % of the right answers."
+            f"{percent(low)} to {percent(high)} % of the right answers."
         )
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from interp.ablation.results.margin import few_right, margin_left
 from interp.ablation.results.masks import masks_code, masks_text
 from interp.results.calls import asked_code, call
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.intervals import Interval, mean_interval, ratio_interval, wilson
 from interp.results.result import MIN_DISTINCT, Result
 
@@ -81,7 +81,7 @@ def about_error(error: float) -> str:
     """The standard error of the replacement means as text, for a sentence or caption."""
     if np.isnan(error):
         return "the error of some means is unknown"
-    told = f"up to {number(100 * error)} % of the spread between keys' means" if error else "none"
+    told = f"up to {percent(error)} % of the spread between keys' means" if error else "none"
     return f"standard errors of the means: {told}"
 
 
@@ -309,9 +309,9 @@ class AblationScore(Result):
             sink = about_sink(self.sink_differs)
             return f"{few_right(self.n_right_distinct)} {under} {left}.{sink}"
         told = (
-            f"{number(100 * m['faithfulness'])} % of the answers that the model gets right stay "
-            f"right (at least {number(100 * m['faithfulness_low'])} %), against "
-            f"{number(100 * m['constant'])} % for the best constant answer"
+            f"{percent(m['faithfulness'])} % of the answers that the model gets right stay "
+            f"right (at least {percent(m['faithfulness_low'])} %), against "
+            f"{percent(m['constant'])} % for the best constant answer"
         )
         sink = about_sink(self.sink_differs)
         if m["faithfulness_low"] > m["constant"]:

@@ -13,7 +13,7 @@ import pandas as pd
 from interp.ablation.results.evaluate import BESIDE, OfRightAnswers, about_sink, replacement_code
 from interp.ablation.results.margin import few_right, margin_left
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.grid import Grid
 from interp.results.result import MIN_DISTINCT
 
@@ -151,8 +151,8 @@ class AblationGrid(OfRightAnswers):
             low, high = (100 * float(bound[cell]) for bound in (grid.low, grid.high))
             bounds = f" ({number(low)} to {number(high)} %)"
         return (
-            f"{number(100 * float(grid.values[cell]))} %{bounds}, the best constant answer "
-            f"{number(100 * self.constant)} %"
+            f"{percent(float(grid.values[cell]))} %{bounds}, the best constant answer "
+            f"{percent(self.constant)} %"
         )
 
     @property

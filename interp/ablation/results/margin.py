@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.results.display import number
+from interp.results.display import number, percent
 
 
 def few_right(n: int) -> str:
@@ -25,6 +25,6 @@ def margin_left(value: float, low: float, high: float, *, kl: float, n: int) -> 
     margin = "the margin by which the full model's logits prefer right answers to other prompts'"
     if not (np.isfinite(low) and np.isfinite(high)):
         return f"nothing can be told by logits: {margin} is not surely above 0{divergence}"
-    told = f"{number(100 * value)} % ({number(100 * low)} to {number(100 * high)} %)"
+    told = f"{percent(value)} % ({percent(low)} to {percent(high)} %)"
     less = "" if low > 0 else "perhaps no more than a constant output leaves, "
     return f"{told} of {margin} is left, {less}over all {n} prompts{divergence}"

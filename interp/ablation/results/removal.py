@@ -19,7 +19,7 @@ from interp.ablation.results.evaluate import (
 )
 from interp.ablation.results.margin import few_right
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.grid import Grid
 
 Floats = npt.NDArray[np.float64]
@@ -121,8 +121,8 @@ class LayerRemoval(OfRightAnswers):
         kept = (
             f"Without the transfer of layer {self._worst} alone, the one that costs most of "
             f"{len(self.full.values)}, the full model keeps "
-            f"{number(100 * m['worst_faithfulness'])} % ({number(low)} to {number(high)} %) of its "
-            f"right answers (the best constant answer {number(100 * m['constant'])} %)"
+            f"{percent(m['worst_faithfulness'])} % ({number(low)} to {number(high)} %) of its "
+            f"right answers (the best constant answer {percent(m['constant'])} %)"
         )
         sink = about_sink(self.sink_differs)
         if m["worst_layer"] < 0:

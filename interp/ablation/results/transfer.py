@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp.ablation.results.evaluate import INTERVAL, about_sink, replacement_code, schedule_code
 from interp.results.calls import call, model_call, model_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import MIN_DISTINCT, Result
 
 
@@ -102,7 +102,7 @@ class AblationTransfer(Result):
         return (
             f"Of {len(enough)} sets of prompts with {MIN_DISTINCT} distinct right answers, "
             f"{len(above)} keep more than their best constant answer; the least that is kept is "
-            f"{number(100 * least)} %.{self._left_out}{self._sinks}"
+            f"{percent(least)} %.{self._left_out}{self._sinks}"
         )
 
     @property

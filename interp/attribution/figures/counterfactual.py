@@ -82,7 +82,7 @@ def counterfactual_attribution(result: CounterfactualAttribution) -> go.Figure:
         title="Which operand digits does each answer digit depend on?",
         caption=f"{result.caption} · prefix: {result.settings.get('prefix')}, target: "
         f"{result.settings.get('target')} · framed: the oracle says P ≥ {CHANGES}",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=max(260, 34 * len(rows) + 60),
     )

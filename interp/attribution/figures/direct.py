@@ -35,7 +35,7 @@ def direct(result: DirectAttribution) -> go.Figure:
         figure,
         title="Which components write towards the right token?",
         caption=_said(result) + (f" · {left} smaller components not shown" if left else ""),
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=max(260, 18 * len(names) + 60),
     )
@@ -51,7 +51,7 @@ def further(result: DirectAttribution) -> dict[str, go.Figure]:
             figure,
             title="Which heads write towards the right token?",
             caption=f"{_said(result)} · embeddings and biases not shown",
-            notes=result.notes[:1],
+            notes=result.notes,
             verdict=result.verdict,
             height=height,
         )
@@ -72,7 +72,7 @@ def component_effects(result: DirectAttribution, component: str) -> go.Figure:
     )
     return frame(
         figure, title=f"Which right tokens does {component} write towards?",
-        caption=result.caption, notes=result.notes[:1], height=260, legend=True,
+        caption=result.caption, notes=result.notes, height=260, legend=True,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def logit_lens(result: LogitLens) -> go.Figure:
         figure,
         title="After which layer can each answer digit be read off?",
         caption=f"{result.caption} · {control}the true tokens of other prompts (shuffled)",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=360 if few else max(300, 26 * len(roles) + 60),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.grid import Grid
 from interp.results.result import Result
 
@@ -111,9 +111,7 @@ class LogitLens(Result):
         metrics = self.metrics
         layer, last = metrics["layer_half_gain"], metrics["final_first"]
         control = metrics["final_first_shuffled"]
-        told = (
-            f"{number(100 * last)} % against {number(100 * control)} % for another prompt's token"
-        )
+        told = f"{percent(last)} % against {percent(control)} % for another prompt's token"
         if np.isnan(layer):
             return f"The last layer does not tell the true token from another prompt's: {told}."
         where = "the embedding" if layer < 0 else f"layer {int(layer)}"

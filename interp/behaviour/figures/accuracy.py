@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.arithmetic.subtasks import CLASSES
+from interp.arithmetic.subtasks import CLASS_MEANINGS, CLASSES
 from interp.behaviour.results.accuracy import Behaviour, PromptSearch
 from interp.figures.matrix import heatmap, most_first
 from interp.figures.registry import renders
@@ -64,7 +64,7 @@ def behaviour(result: Behaviour) -> go.Figure:
         figure,
         title="What does it get right?",
         caption=result.caption,
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=max(380, 40 * len(groups) + 60),
     )
@@ -103,7 +103,9 @@ def _by_class(
         at = groups.index(str(cell.group)), digits.index(str(cell.answer_digit))
         share[at] = cell.accuracy
         text[at] = f"{_percent(float(cell.accuracy))}<br><sub>n {cell.n:,}</sub>"
-        hover[at] = f"<b>{cell.answer_digit}, {cell.group}</b><br>{_counts(cell)}"
+        what = CLASS_MEANINGS.get(str(cell.group), "")
+        head = f"<b>{cell.answer_digit}, {cell.group}</b><br>" + (f"{what}<br>" if what else "")
+        hover[at] = head + _counts(cell)
     return share, text, hover
 
 

@@ -49,7 +49,7 @@ def error_taxonomy(result: ErrorTaxonomy) -> go.Figure:
         figure,
         title="What do its wrong answers look like?",
         caption=result.caption,
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=430,
         legend=True,

@@ -29,7 +29,7 @@ def error_explanation(result: ErrorExplanation) -> go.Figure:
         figure,
         title="Which fault makes its mistakes?",
         caption=result.caption,
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=max(240, 24 * len(names) + 40),
         legend=True,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import asked_code
-from interp.results.display import number, unread_formats
+from interp.results.display import percent, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 BREAKDOWNS = ("all", "digit", "carry class", "carries", "cascade", "operand size")
@@ -107,7 +107,7 @@ class Behaviour(Result):
     def conclusion(self) -> str | None:
         metrics = self.metrics
         if metrics["readable"] < 0.5:
-            share = number(100 * (1 - metrics["readable"]))
+            share = percent(1 - metrics["readable"])
             example = self.answers.loc[~self.answers["readable"], "given"].iloc[0]
             return (
                 f"The model answers in another format: {share} % of its answers are unreadable, "
@@ -117,8 +117,8 @@ class Behaviour(Result):
         unreadable = int((~self.answers["readable"]).sum())
         also = f" {unreadable} cannot be read, and count as not exact." if unreadable else ""
         return (
-            f"{number(100 * metrics['exact_accuracy'])} % of the answers are exact "
-            f"({number(100 * low)} to {number(100 * high)} %).{also}"
+            f"{percent(metrics['exact_accuracy'])} % of the answers are exact "
+            f"({percent(low)} to {percent(high)} %).{also}"
         )
 
 
@@ -204,9 +204,9 @@ class PromptSearch(Result):
     def conclusion(self) -> str | None:
         metrics = self.metrics
         return (
-            f"{self.best!r} is answered best: {number(100 * metrics['exact_accuracy'])} % exact on "
-            f"the half it was not chosen on ({number(100 * metrics['exact_accuracy_low'])} to "
-            f"{number(100 * metrics['exact_accuracy_high'])} %), against "
-            f"{number(100 * metrics['baseline_accuracy'])} % for {self.baseline!r}."
+            f"{self.best!r} is answered best: {percent(metrics['exact_accuracy'])} % exact on "
+            f"the half it was not chosen on ({percent(metrics['exact_accuracy_low'])} to "
+            f"{percent(metrics['exact_accuracy_high'])} %), against "
+            f"{percent(metrics['baseline_accuracy'])} % for {self.baseline!r}."
             f"{unread_formats(self._never_read)}"
         )

@@ -14,7 +14,7 @@ import pandas as pd
 from interp.behaviour.ways import Way, described
 from interp.errors import InputError
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import MIN_DISTINCT, Result
 
 SURE = 0.05  # the largest p-value, corrected for the number of trials, of a prompt that fits
@@ -211,22 +211,22 @@ class Diagnosis(Result):
 
     def _short(self, trial: Any) -> str:
         if self.by_digit:
-            return f"{number(100 * trial['digits'])} % of digits"
-        return f"{number(100 * trial['accuracy'])} %"
+            return f"{percent(trial['digits'])} % of digits"
+        return f"{percent(trial['accuracy'])} %"
 
     def _answered(self, trial: Any) -> str:
         """The digits beside chance, and the exact answers where they were generated."""
         exact = ""
         if not np.isnan(trial["accuracy"]):
-            low, high = (number(100 * trial[end]) for end in ("low", "high"))
-            exact = f"{number(100 * trial['accuracy'])} % of generated answers are exact "
+            low, high = (percent(trial[end]) for end in ("low", "high"))
+            exact = f"{percent(trial['accuracy'])} % of generated answers are exact "
             exact += f"({low} to {high} %)"
         if not self.by_digit:
             return exact
-        low, high = (number(100 * trial[f"digits_{end}"]) for end in ("low", "high"))
+        low, high = (percent(trial[f"digits_{end}"]) for end in ("low", "high"))
         return (
-            f"{number(100 * trial['digits'])} % of forced answer digits are right "
-            f"({low} to {high} %), of other problems' {number(100 * trial['digits_of_others'])} %"
+            f"{percent(trial['digits'])} % of forced answer digits are right "
+            f"({low} to {high} %), of other problems' {percent(trial['digits_of_others'])} %"
         ) + (f"; {exact}" if exact else "")
 
     def _said(self) -> str:
@@ -245,8 +245,8 @@ class Diagnosis(Result):
         if wordy["anywhere_low"] > max(wordy["shuffled"], wordy["high"]):
             return (
                 f"It answers in other words first: the first number anywhere in its answer is "
-                f"right in {number(100 * wordy['anywhere'])} % of them, one where the format puts "
-                f"it in {number(100 * wordy['accuracy'])} %. {said} Show it the form with solved "
+                f"right in {percent(wordy['anywhere'])} % of them, one where the format puts "
+                f"it in {percent(wordy['accuracy'])} %. {said} Show it the form with solved "
                 f"examples, format={_shown(wordy)!r}, or look for a prompt: "
                 f"interp.behaviour.search_prompts."
             )

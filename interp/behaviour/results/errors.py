@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import asked_code, call, model_code
-from interp.results.display import number, unread_formats
+from interp.results.display import percent, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 _TOLD = 3  # kinds in the verdict
@@ -165,8 +165,8 @@ class ErrorTaxonomy(OfWrongAnswers):
         if not len(found):
             return f"No kind of error is more frequent than among shuffled answers.{self._unread}"
         told = [
-            f"{row.means} {number(100 * row.share)} % ({number(100 * row.low)} to "
-            f"{number(100 * row.high)} %; by chance {number(100 * row.chance)} %)"
+            f"{row.means} {percent(row.share)} % ({percent(row.low)} to "
+            f"{percent(row.high)} %; by chance {percent(row.chance)} %)"
             for row in found.itertuples()
         ]
         return f"Of the wrong answers, most above chance: {'; '.join(told)}.{self._unread}"

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.behaviour.results.errors import OfWrongAnswers
-from interp.results.display import number, unread_formats
+from interp.results.display import number, percent, unread_formats
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -86,9 +86,9 @@ class ErrorExplanation(OfWrongAnswers):
         found = self.metrics
         does = str(self.simulators["does"].iloc[0])
         told = (
-            f"{number(100 * found['share'])} % of the wrong answers "
-            f"({number(100 * found['low'])} to {number(100 * found['high'])} %), by chance "
-            f"{number(100 * found['chance'])} %, p = {number(found['p_best'])} among all tried"
+            f"{percent(found['share'])} % of the wrong answers "
+            f"({percent(found['low'])} to {percent(found['high'])} %), by chance "
+            f"{percent(found['chance'])} %, p = {number(found['p_best'])} among all tried"
         )
         if found["p_best"] > 0.05 or found["share"] <= found["chance"]:
             return (
@@ -97,6 +97,6 @@ class ErrorExplanation(OfWrongAnswers):
             )
         return (
             f"{self.best} ({does}) predicts the wrong answers best: {told}. All simulators "
-            f"together predict {number(100 * found['explained'])} %."
+            f"together predict {percent(found['explained'])} %."
             f"{unread_formats(self.never_read)}"
         )

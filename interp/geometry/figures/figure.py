@@ -63,7 +63,7 @@ def figure(result: RegularFigure) -> go.Figure:
         title=f"What shape have the numbers {result.number}?",
         caption=f"{result.caption} · {s['site']}, layer {s['layer']}, {s['role']} · means of "
         f"prompts by number, principal components of the means",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=460,
         legend=True,
@@ -136,7 +136,7 @@ def _circles(result: RegularFigure) -> go.Figure:
         plot,
         title="Do the numbers lie on circles?",
         caption=f"{result.caption} · the class means in the plane of each wave",
-        notes=result.notes[1:],
+        notes=result.notes,
         height=320,
     )
 
@@ -177,7 +177,7 @@ def _errors(result: RegularFigure) -> go.Figure:
         plot,
         title="Which errors does the model make without the waves?",
         caption=result.caption,
-        notes=result.notes[:1],
+        notes=result.notes,
         height=320,
         legend=True,
     )
@@ -238,7 +238,7 @@ def _causal(result: RegularFigure) -> go.Figure:
         title="Is the figure used?",
         caption=f"{result.caption} · random: displacements of the same length; dotted: as many "
         "within-class directions removed or kept",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=340,
         legend=True,

@@ -60,7 +60,7 @@ def fourier(result: FourierFits) -> go.Figure:
         figure,
         title="Do the numbers lie on a few waves?",
         caption=f"{result.caption} · {shown} and a constant",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=_short(result),
         height=26 * len(table) + 70,
         legend=True,
@@ -131,7 +131,7 @@ def _spectrum(result: FourierFits, column: str) -> go.Figure:
         figure,
         title=what[1],
         caption=f"{result.caption}{dotted} · the best place of each object",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=360,
         legend=True,
     )
@@ -163,6 +163,6 @@ def _layers(result: FourierFits, sites: pd.DataFrame) -> go.Figure:
         figure,
         title=f"Where do class means of {site} lie on waves?",
         caption=f"{result.caption} · framed: p < 0.05 against the best of all places",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=max(200, 30 * len(table) + 60),
     )

@@ -62,7 +62,7 @@ def grid_parts(result: OperandGrids) -> Figures:
             title="Which heuristics, and are they needed?",
             caption=f"{result.caption} · dotted: share of neurons that match any heuristic of "
             "renamed numbers",
-            notes=result.notes[1:],
+            notes=result.notes,
             height=320,
         )
     }

@@ -40,7 +40,7 @@ def helix(result: HelixFit) -> go.Figure:
         title=f"Is the number {result.settings['operand']} a helix?",
         caption=f"{result.caption} · {result.settings['columns']} columns each; the PCA sees the "
         "held-out activation",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=360,
         legend=True,
@@ -78,7 +78,7 @@ def _removal(result: HelixFit) -> go.Figure:
         title="Does the model need the plane of the helix, and is it enough?",
         caption=f"{result.caption} · layer {result.best_layer}; random: planes of as many "
         "dimensions in the space of the values' means; 95 % bootstrap intervals",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=360,
         legend=True,
     )
@@ -89,7 +89,7 @@ def _errors(result: HelixFit) -> go.Figure:
         errors_by_offset(result.errors),
         title="Which errors does the model make without the helix?",
         caption=f"{result.caption} · layer {result.best_layer}",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=320,
         legend=True,
     )
@@ -110,7 +110,7 @@ def _circles(result: HelixFit) -> go.Figure:
         plot,
         title="Is the last digit read off a circle?",
         caption=f"{result.caption} · bias-free, on held-out values; dotted: chance in base 10",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=320,
         legend=True,
     )
@@ -129,7 +129,7 @@ def _patched(result: HelixFit) -> go.Figure:
         title="Does the fitted vector carry the answer?",
         caption=f"{result.caption} · {n} corrupted runs ({distinct} distinct prompts), 95 % "
         "bootstrap intervals",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=360,
         legend=True,
     )

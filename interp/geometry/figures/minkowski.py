@@ -92,7 +92,7 @@ def minkowski_parts(result: MinkowskiSum) -> Figures:
             plot,
             title="Do the model's own values and weights predict the sum?",
             caption=f"{result.caption} · published: no position, no norm; bars from 0",
-            notes=result.notes[1:],
+            notes=result.notes,
             height=360,
             legend=True,
         )

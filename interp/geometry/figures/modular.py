@@ -51,7 +51,7 @@ def modular(result: ModularAnalysis) -> go.Figure:
         figure,
         title="By which waves does it add?",
         caption=f"{result.caption} · coloured: kept by the rule; dashed line: its threshold",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=560,
     )
@@ -99,7 +99,7 @@ def _pairs(result: ModularAnalysis) -> go.Figure:
         title="Which frequencies do a and b have together?",
         caption=f"{result.caption} · share of the variance over all pairs; the diagonal holds the "
         "waves of a + b and a − b, the edges those of one operand alone",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=420,
     )
 
@@ -169,7 +169,7 @@ def _correct(result: ModularAnalysis) -> go.Figure:
         caption=f"{result.caption} · distance irrelevance {irrelevance.value:.3f} (1 without "
         f"structure) · gradient symmetricity {symmetry.value:.3f} ± {symmetry.error:.3f} (random "
         f"embeddings {symmetry.chance:.3f})",
-        notes=result.notes[1:],
+        notes=result.notes,
         height=560,
     )
 
@@ -195,7 +195,7 @@ def _losses(result: ModularAnalysis) -> go.Figure:
         figure,
         title="What do the key waves do for the loss?",
         caption=f"{result.caption} · dotted: a uniform guess, ln p",
-        notes=result.notes[:1],
+        notes=result.notes,
         height=28 * len(table) + 60,
     )
 

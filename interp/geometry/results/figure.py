@@ -9,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.result import Result
 
 _P = 0.05
@@ -140,16 +140,16 @@ class RegularFigure(Result):
         where = f"{s['site']} {s['layer']} at {s['role']}"
         named = ", ".join(f"k = {k}" for k in s["frequencies"])
         regular = total > _REGULAR and p < _P
-        shape = f"The means of {self.number} in {where} have {number(100 * total)} % of their "
-        shape += f"variance on {named} (permuted numbers: {number(100 * self.share_null)} %, "
+        shape = f"The means of {self.number} in {where} have {percent(total)} % of their "
+        shape += f"variance on {named} (permuted numbers: {percent(self.share_null)} %, "
         shape += f"p = {number(p)})"
         shape += "" if regular else ": no such figure beyond chance"
         if self.used is None:
             return f"{shape}. Whether it is used was not tested."
         metrics = self.metrics
         said = (
-            f"{number(100 * metrics['followed'])} % of the changed answer digits follow a move "
-            f"along it, {number(100 * metrics['followed_random'])} % a random displacement"
+            f"{percent(metrics['followed'])} % of the changed answer digits follow a move "
+            f"along it, {percent(metrics['followed_random'])} % a random displacement"
         )
         label = "no causal effect is shown at every step"
         if self.used:

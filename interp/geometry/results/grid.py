@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.results.calls import Expression, asked_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.result import Result
 
 
@@ -87,14 +87,14 @@ class OperandGrids(Result):
     def conclusion(self) -> str:
         m = self.metrics
         told = (
-            f"{number(100 * m['matched'])} % of {number(m['units'])} units match a heuristic, "
-            f"{number(100 * m['false_positives'])} % do with renamed numbers"
+            f"{percent(m['matched'])} % of {number(m['units'])} units match a heuristic, "
+            f"{percent(m['false_positives'])} % do with renamed numbers"
         )
         if "accuracy_related" not in m:
             return f"{told}. The knock-out was left out."
         return (
             f"{told}; knocking out the related ones leaves "
-            f"{number(100 * m['accuracy_related'])} % of answers right, as many unrelated ones "
-            f"{number(100 * m['accuracy_unrelated'])} % (clean "
-            f"{number(100 * m['accuracy_clean'])} %)."
+            f"{percent(m['accuracy_related'])} % of answers right, as many unrelated ones "
+            f"{percent(m['accuracy_unrelated'])} % (clean "
+            f"{percent(m['accuracy_clean'])} %)."
         )

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.result import MIN_DISTINCT, Result
 
 
@@ -189,11 +189,11 @@ class HelixFit(Result):
         needed = "needed" if m["lost_low"] > 0 else "not shown to be needed"
         enough = "more than" if m["left_low"] > 0 else "no more than"
         return (
-            f" Without its plane {number(100 * m['accuracy_removed'])} % of the answer's digits "
-            f"are right (clean {number(100 * m['accuracy_clean'])} %, without a random plane "
-            f"{number(100 * m['accuracy_removed_random'])} %): it is {needed}. With this plane "
-            f"alone {number(100 * m['accuracy_kept'])} % are, {enough} with a random one "
-            f"({number(100 * m['accuracy_kept_random'])} %)."
+            f" Without its plane {percent(m['accuracy_removed'])} % of the answer's digits "
+            f"are right (clean {percent(m['accuracy_clean'])} %, without a random plane "
+            f"{percent(m['accuracy_removed_random'])} %): it is {needed}. With this plane "
+            f"alone {percent(m['accuracy_kept'])} % are, {enough} with a random one "
+            f"({percent(m['accuracy_kept_random'])} %)."
         )
 
     @property

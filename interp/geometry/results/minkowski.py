@@ -9,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import Result
 
 _ADDITIVE = 0.05  # interaction's share of the cell means below which they are a Minkowski sum
@@ -107,9 +107,9 @@ class MinkowskiSum(Result):
         null = float(self.shares.set_index("term").loc["additive", "null_high"])
         who = "all heads" if s["head"] < 0 else f"head {s['head']}"
         told = (
-            f"{s['a']} and {s['b']} explain {number(100 * m['additive'])} % of the output of layer "
+            f"{s['a']} and {s['b']} explain {percent(m['additive'])} % of the output of layer "
             f"{s['layer']}, {who}, additively (numbers of other prompts: at most "
-            f"{number(100 * null)} %), their interaction {number(100 * m['interaction'])} %"
+            f"{percent(null)} %), their interaction {percent(m['interaction'])} %"
         )
         if m["additive"] <= null:
             return f"{told}: no sum beyond chance."

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.results.calls import Expression, call, model_code
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.result import Result
 
 PUBLISHED = pd.DataFrame(
@@ -220,12 +220,12 @@ class ModularAnalysis(Result):
         if not self.keys:
             return (
                 "No key frequency under this rule: the logits have no wave of a + b − c "
-                f"(they explain {number(100 * self.value('logits_explained_all'))} % of them)."
+                f"(they explain {percent(self.value('logits_explained_all'))} % of them)."
             )
         keys = ", ".join(map(str, sorted(self.keys)))
         told = (
             f"Key frequencies {keys}: their waves explain "
-            f"{number(100 * self.value('logits_explained'))} % of the logits; alone they have loss "
+            f"{percent(self.value('logits_explained'))} % of the logits; alone they have loss "
             f"{number(self.loss('restricted'))}, without them it is "
             f"{number(self.loss('excluded'))} (full: {number(self.loss('full'))} nats)."
         )

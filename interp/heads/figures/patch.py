@@ -59,7 +59,7 @@ def patch(result: ActivationPatching) -> go.Figure:
         title=f"Which {_TITLES[str(result.settings['kind'])]} carry the answer?",
         caption=f"{_said(result)} · framed: q ≤ 0.05 and above the noise floor "
         f"({number(max(result.noise, result.floor))})",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=down * max(180, min(22 * len(rows) + 60, 640)),
     )
@@ -81,7 +81,7 @@ def head_effects(result: ActivationPatching, head: str) -> go.Figure:
     )
     return frame(
         figure, title=f"Which answer digits does {head} carry?", caption=_said(result),
-        notes=result.notes[:1], height=260, legend=len(shown) > 1,
+        notes=result.notes, height=260, legend=len(shown) > 1,
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def further(result: ActivationPatching) -> dict[str, go.Figure]:
             title="Do the chosen nodes hold on other prompts?",
             caption=f"{result.caption} · mean over answer digits · grey: 95 % of single random "
             "nodes on the other half",
-            notes=result.notes[:1],
+            notes=result.notes,
             verdict=result.verdict,
             legend=True,
         )

@@ -30,7 +30,7 @@ def paths(result: PathPatching) -> go.Figure:
         figure,
         title=f"Which nodes {where_to}?",
         caption=f"{_said(result)} · framed: q ≤ {LEVEL}",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=height,
     )
@@ -47,7 +47,7 @@ def sender_effects(result: PathPatching, sender: str) -> go.Figure:
     )
     return frame(
         figure, title=f"Which answer digits does {sender} write to?", caption=_said(result),
-        notes=result.notes[:1], height=260,
+        notes=result.notes, height=260,
     )  # fmt: skip
 
 

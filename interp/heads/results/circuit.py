@@ -10,7 +10,7 @@ import pandas as pd
 
 from interp.heads.circuits import Circuit
 from interp.heads.results.pairs import OfPairs
-from interp.results.display import number
+from interp.results.display import number, percent
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -125,10 +125,10 @@ class CircuitScore(OfPairs):
             )
         return (
             f"{len(self.nodes)} of {len(self.ranking)} {what} keep "
-            f"{number(100 * s['faithfulness'])} % of the effect "
-            f"({number(100 * self.faithfulness_low)} to {number(100 * self.faithfulness_high)} %), "
-            f"random ones {number(100 * s['random'])} %, everything else "
-            f"{number(100 * s['without_circuit'])} %. The top {what} overlap by "
+            f"{percent(s['faithfulness'])} % of the effect "
+            f"({percent(self.faithfulness_low)} to {percent(self.faithfulness_high)} %), "
+            f"random ones {percent(s['random'])} %, everything else "
+            f"{percent(s['without_circuit'])} %. The top {what} overlap by "
             f"{number(s['jaccard'])} between resamples, random sets by "
             f"{number(s['jaccard_random'])}.{areas}"
         )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from interp.heads.results.pairs import OfPairs
-from interp.results.display import number
+from interp.results.display import number, percent
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -85,7 +85,7 @@ class EdgeScores(OfPairs):
         return (
             f"{first['edge']} ranks first: {number(first['score'])} logits "
             f"({number(first['score_low'])} to {number(first['score_high'])}); random edges have "
-            f"{number(m['random'])} on average. {number(100 * self.for_90)} % of "
+            f"{number(m['random'])} on average. {percent(self.for_90)} % of "
             f"{m['edges']:.0f} edges carry 90 % of all scores. Scores and exact effects correlate "
             f"by {number(m['pearson'])} ({number(m['pearson_low'])} to "
             f"{number(m['pearson_high'])})."

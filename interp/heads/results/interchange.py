@@ -9,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import Result
 
 ARMS = {
@@ -97,9 +97,9 @@ class Interchange(Result):
         m, s = self.metrics, self.settings
         return (
             f"Another {s['variable']} swapped in at {self.chosen} gives the predicted answer in "
-            f"{number(100 * m['predicted'])} % of {self.n} problems "
-            f"({number(100 * m['predicted_low'])} to {number(100 * m['predicted_high'])} %). "
-            f"Sources with another value give it in {number(100 * m['wrong_source'])} %, and no "
-            f"swap in {number(100 * m['no_swap'])} %; under sources with the same value "
-            f"{number(100 * m['same_value'])} % keep their own answer."
+            f"{percent(m['predicted'])} % of {self.n} problems "
+            f"({percent(m['predicted_low'])} to {percent(m['predicted_high'])} %). "
+            f"Sources with another value give it in {percent(m['wrong_source'])} %, and no "
+            f"swap in {percent(m['no_swap'])} %; under sources with the same value "
+            f"{percent(m['same_value'])} % keep their own answer."
         )

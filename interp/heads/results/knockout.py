@@ -9,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.grid import Grid
 from interp.results.result import Result
 
@@ -100,9 +100,9 @@ class KnockOut(Result):
         half, chance = m["removed_for_half"], m["removed_for_half_random"]
         first = str(self.ranking["head"].iloc[0])
         text = (
-            f"Without {first} alone, {number(100 * m['accuracy_one_removed'])} % of the "
-            f"{number(100 * m['accuracy'])} % are still right; without a random head "
-            f"{number(100 * m['random_one_removed'])} %. "
+            f"Without {first} alone, {percent(m['accuracy_one_removed'])} % of the "
+            f"{percent(m['accuracy'])} % are still right; without a random head "
+            f"{percent(m['random_one_removed'])} %. "
         )
         if half == half:
             other = "never" if chance != chance else f"after {int(chance)}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interp.heads.results.pairs import OfPairs
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.grid import Grid
 
 
@@ -115,11 +115,11 @@ class NeuronEffects(OfPairs):
         cosine, beside, where = self.strongest
         return (
             f"{int(top['neurons'])} of {m['neurons']:.0f} neurons, patched at once, carry "
-            f"{number(100 * m['together'])} % of the effect of the whole prompt "
-            f"({number(100 * top['effect_low'] / self.total)} to "
-            f"{number(100 * top['effect_high'] / self.total)} %), random ones "
-            f"{number(100 * m['together_random'])} %, all neurons "
-            f"{number(100 * m['all_neurons'])} %. {first['neuron']} ranks first: "
+            f"{percent(m['together'])} % of the effect of the whole prompt "
+            f"({percent(top['effect_low'] / self.total)} to "
+            f"{percent(top['effect_high'] / self.total)} %), random ones "
+            f"{percent(m['together_random'])} %, all neurons "
+            f"{percent(m['all_neurons'])} %. {first['neuron']} ranks first: "
             f"{number(first['exact'])} logits. Estimates and exact effects correlate by "
             f"{number(m['pearson'])} ({number(m['pearson_low'])} to {number(m['pearson_high'])}). "
             f"MLP outputs point most to the answer's token in {where}: cosine {number(cosine)}, "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from interp.heads.results.pairs import PairEffects, of_metric
-from interp.results.display import number
+from interp.results.display import number, percent
 
 LEVEL = 0.05
 RULE = 0.01  # |relative change| of a key head, Zhang et al.
@@ -118,7 +118,7 @@ class PathPatching(PairEffects):
             f"The strongest path is {row['sender']} → {row['receiver']} for {row['answer_digit']}: "
             f"{number(row[self.lead])} ({number(row[self.lead + '_low'])} to "
             f"{number(row[self.lead + '_high'])}) {self.lead.replace('_', ' ')}, "
-            f"{number(100 * m['largest_share'])} % of what the whole prompt does."
+            f"{percent(m['largest_share'])} % of what the whole prompt does."
         )
         if len(self.chosen):
             best = self.chosen.iloc[0]
@@ -128,7 +128,7 @@ class PathPatching(PairEffects):
             )
         if "share_over_rule" in m and self.small_logits > 0.05:
             text += (
-                f" {number(100 * self.small_logits)} % of the raw logits are below 1 in size: "
+                f" {percent(self.small_logits)} % of the raw logits are below 1 in size: "
                 "relative changes say little there."
             )
         return text

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interp.heads.results.pairs import OfPairs
-from interp.results.display import number
+from interp.results.display import number, percent
 from interp.results.grid import Grid
 
 
@@ -73,7 +73,7 @@ class Screen(OfPairs):
         return (
             f"Estimated and exact effects correlate by {number(a['pearson'])} "
             f"({number(a['pearson_low'])} to {number(a['pearson_high'])}); their top tenths "
-            f"overlap by {number(100 * a['overlap'])} %, a random choice by "
-            f"{number(100 * a['overlap_random'])} %. {top['node']} has the largest estimate, "
+            f"overlap by {percent(a['overlap'])} %, a random choice by "
+            f"{percent(a['overlap_random'])} %. {top['node']} has the largest estimate, "
             f"{number(top['estimate'])} logits, and an exact effect of {number(top['exact'])}."
         )

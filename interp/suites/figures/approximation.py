@@ -44,7 +44,7 @@ def approximation(result: Approximation) -> go.Figure:
         figure,
         title="How good are its rough answers?",
         caption=f"{result.caption} · exact within 10⁻⁶, good within 20 %, mildly off within 60 %",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=34 * len(topics) + 60,
         legend=True,

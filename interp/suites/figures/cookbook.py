@@ -51,7 +51,7 @@ def cookbook(result: CookbookScores) -> go.Figure:
         figure,
         title="How far does it know numbers?",
         caption=f"{result.caption} · framed: well learned",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=max(200, 26 * len(tasks) + 60),
     )

@@ -47,7 +47,7 @@ def noisy_prefix(result: NoisyPrefix) -> go.Figure:
         figure,
         title="Does it copy its own mistakes?",
         caption=f"{result.caption} · index 0 is the least significant digit",
-        notes=result.notes[:1],
+        notes=result.notes,
         verdict=result.verdict,
         height=max(460, 2 * 34 * len(before) + 120),
         legend=True,

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import call, model_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import Result
 
 
@@ -101,11 +101,11 @@ class Approximation(Result):
 
     def conclusion(self) -> str | None:
         found = self.metrics
-        low, high = (number(100 * end) for end in (self.difference_low, self.difference_high))
+        low, high = (percent(end) for end in (self.difference_low, self.difference_high))
         return (
-            f"Asked for a rough answer, {number(100 * found['roughly'])} % are exact or within "
-            f"20 % (by chance {number(100 * found['roughly_chance'])} %, by repeating the "
-            f"question's first number {number(100 * self.echo)} %); asked for the exact one "
-            f"{number(100 * found['exactly'])} %. The difference is "
-            f"{number(100 * self.difference)} points ({low} to {high})."
+            f"Asked for a rough answer, {percent(found['roughly'])} % are exact or within "
+            f"20 % (by chance {percent(found['roughly_chance'])} %, by repeating the "
+            f"question's first number {percent(self.echo)} %); asked for the exact one "
+            f"{percent(found['exactly'])} %. The difference is "
+            f"{percent(self.difference)} points ({low} to {high})."
         )

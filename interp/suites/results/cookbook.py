@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp.errors import InputError
 from interp.results.calls import call, model_code
-from interp.results.display import number, unread_formats
+from interp.results.display import percent, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
 
 SCORES = ("exact_match", "digit_match", "length_difference")
@@ -125,7 +125,7 @@ class CookbookScores(Result):
         return (
             f"Of {len(self.tasks)} tasks, {found['tasks_learned']:.0f} are well learned at some "
             f"length asked and {found['tasks_preserved']:.0f} preserve performance; "
-            f"{number(100 * found['exact_match'])} % of the answers match exactly, "
-            f"{number(100 * found['digit_match'])} % of the digits."
+            f"{percent(found['exact_match'])} % of the answers match exactly, "
+            f"{percent(found['digit_match'])} % of the digits."
             f"{unread_formats(self._never_read)}"
         )

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from interp.results.calls import asked_code
-from interp.results.display import number
+from interp.results.display import percent
 from interp.results.result import Result
 
 NOISES = ("none", "random", "precise")
@@ -97,9 +97,9 @@ class NoisyPrefix(Result):
     def conclusion(self) -> str | None:
         found = self.metrics
         return (
-            f"Behind a prefix of random wrong digits {number(100 * found['random'])} % of the "
-            f"digits are right ({number(100 * found['random_relaxed'])} % within one), behind one "
-            f"that is off by one {number(100 * found['precise'])} % "
-            f"({number(100 * found['precise_relaxed'])} %), behind the right one "
-            f"{number(100 * found['clean'])} %."
+            f"Behind a prefix of random wrong digits {percent(found['random'])} % of the "
+            f"digits are right ({percent(found['random_relaxed'])} % within one), behind one "
+            f"that is off by one {percent(found['precise'])} % "
+            f"({percent(found['precise_relaxed'])} %), behind the right one "
+            f"{percent(found['clean'])} %."
         )
