@@ -30,7 +30,8 @@ def main() -> None:
     st.html(STYLE)
     st.logo(LOGO, size="large")
     pages = [
-        st.Page("views/model.py", title="Model", icon=":material/memory:", default=True),
+        st.Page("views/start.py", title="Start", icon=":material/explore:", default=True),
+        st.Page("views/model.py", title="Model", icon=":material/memory:"),
         st.Page("views/behaviour.py", title="Behaviour", icon=":material/fact_check:"),
         st.Page("views/attribution.py", title="Attribution", icon=":material/grid_on:"),
         st.Page("views/heads.py", title="Heads", icon=":material/hub:"),
@@ -46,16 +47,18 @@ def main() -> None:
     page = st.navigation(pages)
     with st.spinner("Starting: the first visit loads PyTorch"):
         # It takes seconds, and the page shows meanwhile.
-        from app import parts, refine, results, sidebar, study, tour
+        from app import about, parts, refine, results, sidebar, study, tour
     try:
         name = sidebar.choose_model()
         if name is None:
             parts.heading("Which model?", "Type a folder, a .gguf file or a Hub id on the left.")
             st.stop()
+        sidebar.check(name)
         name = sidebar.choose_checkpoint(name)
         model = results.model(name)
-        study.keep(sidebar.choose_study(name, model, on_start=not page.url_path))
+        study.keep(sidebar.choose_study(name, model, own_field=page.url_path in ("", "intervene")))
         sidebar.about(model)
+        about.show()
         refine.begin()
         tour.banner(page.url_path)
         place = st.container()

@@ -132,9 +132,8 @@ def proposed(
 
 def problems_of(model: Model | None, sample: Sample) -> Problems:
     """The problems of a sample: by its sampler, or as the library draws them."""
-    from interp.arithmetic.typed import read_problem
-
     import interp
+    from interp.arithmetic.typed import read_problem
     from interp.models.asking import asked_problems
 
     name = str(sample.task) if model is None else task_of(model, sample.task)

@@ -12,6 +12,7 @@ import streamlit as st
 
 import interp
 from app import calls, link, results
+from app.limits import Limits
 from app.plain import plain
 from app.study import Study, checkpoints
 from interp.arithmetic.formats import format as written
@@ -54,6 +55,18 @@ def choose_model() -> str | None:
     return typed.strip() or None
 
 
+def check(name: str) -> None:
+    """Raise InputError for a model that this explorer may not load (`app.limits`)."""
+    limits().check(name, shipped=name in set(results.models()["name"]))
+
+
+@cache
+def limits() -> Limits:
+    """The limits that the explorer was started with."""
+    path = _started_with().limits
+    return Limits() if path is None else Limits.read(path)
+
+
 def choose_checkpoint(name: str) -> str:
     """Argument of `interp.load` for the final model or, if it has a series, one of its checkpoints.
     The choice applies to all pages."""
@@ -78,9 +91,9 @@ def choose_checkpoint(name: str) -> str:
     return name if at == end else str(interp.checkpoints(name).folder(int(str(at))))
 
 
-def choose_study(name: str, model: Model, on_start: bool = False) -> Study:
-    """Choose task, format and sample for a loaded model. The page that one begins with has the
-    field for a problem itself.
+def choose_study(name: str, model: Model, own_field: bool = False) -> Study:
+    """Choose task, format and sample for a loaded model. With `own_field` the page has
+    the field for a problem itself.
 
     Raises:
         InputError: for a task typed in that does not exist.
@@ -104,7 +117,7 @@ def choose_study(name: str, model: Model, on_start: bool = False) -> Study:
     n = left.number_input(
         "Problems",
         min_value=1,
-        max_value=100_000,
+        max_value=limits().problems,
         value=wished.n,
         placeholder="each its own",
         step=64,
@@ -130,13 +143,13 @@ def choose_study(name: str, model: Model, on_start: bool = False) -> Study:
         start = found.start
     count = None if n is None else int(n)
     return Study(
-        name, model.hash, str(task), form, count, int(seed), start, _choose_problem(on_start)
+        name, model.hash, str(task), form, count, int(seed), start, _choose_problem(own_field)
     )
 
 
-def _choose_problem(on_start: bool) -> str | None:
+def _choose_problem(own_field: bool) -> str | None:
     """The problem typed in, where every page is to show it alone."""
-    typed = str(st.session_state.get("problem") or "") if on_start else problem_field(st.sidebar)
+    typed = str(st.session_state.get("problem") or "") if own_field else problem_field(st.sidebar)
     if not typed:
         return None
     alone = st.sidebar.toggle(
@@ -255,6 +268,7 @@ def _started_with() -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--model")
     parser.add_argument("--task")
+    parser.add_argument("--limits")
     parser.add_argument("--n", type=int)
     parser.add_argument("--seed", type=int, default=0)
     explorer = Path(sys.argv[0]).name == "Explorer.py"

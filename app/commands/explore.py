@@ -12,6 +12,7 @@ from typing import Annotated
 from typer import Exit, Option
 
 from app.commands.options import CountOrNone, Seed, TaskName
+from app.limits import Limits
 from interp.errors import InputError
 
 ENTRY = Path(__file__).resolve().parent.parent / "Explorer.py"
@@ -25,10 +26,17 @@ def explore(
     task: TaskName = None,
     n: CountOrNone = None,
     seed: Seed = 0,
+    limits: Annotated[
+        Path | None,
+        Option("--limits", help="TOML file of what a shared server may load (app/limits.py)."),
+    ] = None,
 ) -> None:
     """Open the explorer, on this machine only unless --host says otherwise."""
     check_free(host, port)
     study = ["--seed", str(seed)]
+    if limits is not None:
+        Limits.read(limits)  # an unreadable file is told here, not in the browser
+        study += ["--limits", str(limits.resolve())]
     study += ["--n", str(n)] if n is not None else []
     study += ["--model", model] if model else []
     study += ["--task", task] if task else []

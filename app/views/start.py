@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import streamlit as st
-from interp.arithmetic.typed import read_problem
 
 import interp
 from app import parts, results, sidebar, study, tour
 from app.plain import counted, plain
+from interp.arithmetic.typed import read_problem
 from interp.errors import InputError
 
 PLACEHOLDER = {"add": "99999+1", "mul": "37*48"}
@@ -76,7 +76,7 @@ def _ask(chosen: study.Study) -> None:
     except InputError as error:
         parts.problem(error)
         return
-    result = results.result(chosen, "stack.intervene", problem=typed, controls=0)
+    result = results.result(chosen, "intervene", problem=typed, controls=0)
     parts.chart(result, "asked")
     right = bool(result.metrics["right_before"])
     said = "".join(result.answer["before"])
