@@ -112,14 +112,14 @@ def _others(plan: Plan, model: Model, load: Load, cancel: Cancel | None) -> list
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write a Result to a folder, with its table as CSV and all its figures."""
+    """Write a Result to a folder of a run, with its table as CSV and all its figures."""
     result.save(folder)
     result.frame.to_csv(folder / "table.csv", index=False)
     from interp.figures.export import write_closer, write_figure
     from interp.figures.registry import gallery
 
     for name, figure in gallery(result).items():
-        write_figure(figure, folder, ("html",), name=name)
+        write_figure(figure, folder, ("html",), name=name, shared=folder.parent)
     # A start of the browser takes seconds: one for the main figure, one for all the others.
     write_figure(result, folder, ("png", "svg"))
     write_closer(result, folder)

@@ -1,4 +1,8 @@
-"""Write figures as offline HTML, and as PNG and SVG if a browser is found."""
+"""Write figures as offline HTML, and as PNG and SVG if a browser is found.
+
+`page` is one file with Plotly's script inside; `write_figure` writes the script once beside the
+figures of a folder, which load it from there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -21,6 +26,7 @@ from interp.results.result import Result
 
 Kind = Literal["html", "png", "svg"]
 SCALE = 2  # PNG pixels per screen pixel
+SCRIPT = "plotly.min.js"  # Plotly's script, beside the figures that load it
 
 _importing = Lock()
 
@@ -43,11 +49,17 @@ def write_figure(
     formats: Sequence[Kind] = get_args(Kind),
     *,
     name: str = "figure",
+    shared: str | Path | None = None,
 ) -> Export:
     """Write the figure of a Result to `folder` as NAME.html, NAME.png and NAME.svg.
 
-    A missing or failing browser never fails the call: the pictures are left out, and `missing` says
-    why and what to do.
+    NAME.html loads Plotly's script from plotly.min.js, one file for all figures of the folder; it
+    is written too. A missing or failing browser never fails the call: the pictures are left out,
+    and `missing` says why and what to do.
+
+    Args:
+        shared: a folder above `folder` that has plotly.min.js for all its folders; `folder` itself
+            if None.
 
     Raises:
         InputError: for an unknown format.
@@ -57,7 +69,10 @@ def write_figure(
         if kind not in get_args(Kind):
             raise InputError(f"unknown format {kind!r}: choose among {', '.join(get_args(Kind))}")
     figure = draw(result) if isinstance(result, Result) else result
-    contents = {"html": page(figure)} if "html" in formats else {}
+    contents: dict[str, bytes] = {}
+    if "html" in formats:
+        script = write_script(folder if shared is None else shared)
+        contents["html"] = linked_page(figure, os.path.relpath(script, folder))
     missing: list[str] = []
     wanted = [kind for kind in formats if kind != "html"]
     if wanted:
@@ -104,6 +119,32 @@ class BrowserError(RuntimeError):
 def page(figure: go.Figure) -> bytes:
     """The figure as one offline HTML file with Plotly's script included."""
     return str(figure.to_html(include_plotlyjs=True, full_html=True)).encode()
+
+
+def linked_page(figure: go.Figure, script: str = SCRIPT) -> bytes:
+    """The figure as an HTML file that loads Plotly from the file `script`, a relative path."""
+    link = escape(Path(script).as_posix(), quote=True)
+    drawn = figure.to_html(include_plotlyjs=False, full_html=False)
+    return (
+        f"<!doctype html><html><head><meta charset='utf-8'><script src='{link}'></script></head>"
+        f"<body><script>if (!window.Plotly) document.body.append('This figure is drawn by the file "
+        f"{link}, which is not in its place: copy both.')</script>{drawn}</body></html>"
+    ).encode()
+
+
+def write_script(folder: str | Path) -> Path:
+    """Write Plotly's script to `folder` as plotly.min.js, unless it is there.
+
+    Raises:
+        StorageError: where the folder cannot be written.
+    """
+    from plotly.offline import get_plotlyjs
+
+    path, script = Path(folder) / SCRIPT, get_plotlyjs().encode()
+    with suppress(OSError):
+        if path.read_bytes() == script:
+            return path
+    return write_atomic(path, script)
 
 
 def pictures(figure: go.Figure, formats: Sequence[str]) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ digits 0–9      a cyclic scale, since 9 is next to 0
 
 from __future__ import annotations
 
+import html
 import re
 import textwrap
 from typing import Any
@@ -41,6 +42,7 @@ WIDTH = 900
 _TITLE, _SMALL, _TINY = 17, 12, 11
 _LINE, _LEGEND = 15, 26  # pixels of a small line of text, and of a line of legend
 _LEFT, _RIGHT = 70, 24  # margins in pixels, before the labels of rows
+_BELOW = "verdict, caption and limits"
 _CHARACTER = 5.75  # pixels of a character of small text, on average; bold takes an eighth more
 
 _AXIS = {
@@ -103,6 +105,7 @@ def frame(
         where = {"y": 1 - 40 / figure.layout.height, "yref": "container"}
         figure.update_layout(legend={**line, **where})
     figure.add_annotation(
+        name=_BELOW,
         text=escape_math("<br>".join(lines)),
         xref="paper",
         yref="paper",
@@ -116,6 +119,20 @@ def frame(
         font={"size": _TINY, "color": GREY},
     )
     return figure
+
+
+def unframed(figure: go.Figure) -> tuple[go.Figure, str]:
+    """A copy without the text below it, for a page that prints the text itself, and the caption."""
+    copy = go.Figure(figure)
+    below = [note for note in copy.layout.annotations if note.name == _BELOW]
+    if not below:
+        return copy, ""
+    lines = str(below[0].text).split("<br>")
+    copy.layout.annotations = [n for n in copy.layout.annotations if n.name != _BELOW]
+    copy.layout.height -= _LINE * len(lines)
+    copy.layout.margin.b -= _LINE * len(lines)
+    plain = " ".join(line for line in lines if not line.startswith("<b "))
+    return copy, html.unescape(plain.partition("Does not show ")[0].strip())
 
 
 def signed_range(values: npt.NDArray[np.float64]) -> dict[str, object]:
