@@ -1,6 +1,7 @@
 """The ``arithmoscope`` command: assembles the commands and turns errors into one clear line.
 
-Exit codes: 0 done; 2 bad input, with the remedy on standard error; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 done in part (`report`), or with numbers that moved (`verify`); 2 bad input,
+with the remedy on standard error; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from app.commands import (
     explore,
     models,
     probe,
+    report,
     series,
     train,
+    verify,
 )
 from app.commands.generated import Commands
 from interp.errors import ArithmoscopeError, Cancelled
@@ -44,6 +47,8 @@ for command in (
     probe,
     agree,
     series,
+    report,
+    verify,
 ):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 

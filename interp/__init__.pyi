@@ -122,6 +122,12 @@ from .many._over_seeds import (
 from .many._over_seeds import (
     seeds_of as seeds_of,
 )
+from .many._report import (
+    report as report,
+)
+from .many._verify import (
+    verify as verify,
+)
 from .models.convert import convert as convert
 from .models.listing import list_models as list_models
 from .models.site_map import SiteMap as SiteMap

@@ -10,3 +10,9 @@ from ._over_seeds import (
 from ._over_seeds import (
     seeds_of as seeds_of,
 )
+from ._report import (
+    report as report,
+)
+from ._verify import (
+    verify as verify,
+)
