@@ -123,6 +123,9 @@ from .many._over_seeds import (
     seeds_of as seeds_of,
 )
 from .many._report import (
+    Report as Report,
+)
+from .many._report import (
     report as report,
 )
 from .many._verify import (

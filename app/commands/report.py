@@ -67,8 +67,8 @@ def report(
                 progress=watch.progress,
             )
         except Cancelled as error:
-            more = f"; the same command goes on from {keep}" if keep else "; --keep FOLDER keeps it"
-            raise Cancelled(f"stopped. What was finished is in {out}{more}") from error
+            more = "the same command goes on" if keep else "with --keep FOLDER it would go on"
+            raise Cancelled(f"{error}; {more} from there") from error
     console = Console(highlight=False)
     for name, why in made.left_out.items():
         console.print(f"[dim]left out {escape(name)}: {escape(why)}[/dim]")

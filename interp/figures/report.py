@@ -120,12 +120,13 @@ def section_contents(section: Section | Failure) -> dict[str, Any]:
     if isinstance(section, Failure):
         return {**shown, "error": section.error}
     result = section.result
+    silent = result.enough or result.conclusion() is None
     return {
         **shown,
         "text": section.text,
         "caption": result.caption,
         "verdict": result.verdict,
-        "enough": result.enough,
+        "no_verdict": "numbers only" if silent else result.too_few,
         "notes": list(result.notes),
         "metrics": [
             [name, _plain(value), result.meaning(name)] for name, value in result.metrics.items()

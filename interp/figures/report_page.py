@@ -51,17 +51,19 @@ code {{ overflow-wrap: anywhere }}
 summary {{ cursor: pointer; margin: .5rem 0; color: var(--accent) }}
 figure {{ margin: 1rem 0 }} figcaption {{ color: var(--grey); font-size: 13px; margin-top: .3rem }}
 .sheet {{ background: #fff; border-radius: 6px; overflow-x: auto }}
-nav ul {{ list-style: none; padding: 0; font-size: 13px }} nav li {{ margin: .2rem 0 }}
+nav {{ display: none }} nav li {{ margin: .2rem 0 }}
+nav ul {{ list-style: none; padding: 0; font-size: 13px }}
 nav a {{ text-decoration: none }} nav b {{ display: block; margin-top: .6rem }}
 @media (min-width: 1240px) {{
   body {{ max-width: 1240px; display: grid; grid-template-columns: 250px minmax(0, 1fr);
     column-gap: 2rem }}
   header, .ending {{ grid-column: 2 }} main {{ grid-column: 2 }}
-  nav {{ grid-column: 1; grid-row: 1 / span 3; position: sticky; top: 1rem; align-self: start;
-    max-height: calc(100vh - 2rem); overflow-y: auto }}
+  nav {{ display: block; grid-column: 1; grid-row: 1 / span 3; position: sticky; top: 1rem;
+    align-self: start; max-height: calc(100vh - 2rem); overflow-y: auto }}
 }}
 @media print {{
-  :root {{ --ink: #000; --grey: #444; --pale: #ccc; --paper: #fff; --accent: #000; --code: #f6f6f6 }}
+  :root {{ --ink: #000; --grey: #444; --pale: #ccc; --paper: #fff; --accent: #000;
+    --code: #f6f6f6 }}
   body {{ max-width: none; display: block; font-size: 12px; padding: 0 }} nav {{ display: none }}
   figure {{ break-inside: avoid }} .sheet > div {{ zoom: .74 }} .scroll {{ max-height: none }}
   pre {{ white-space: pre-wrap }} h2, .verdict {{ break-after: avoid }}
@@ -91,7 +93,8 @@ addEventListener('resize', () => {
 const value = (row, i) => row.cells[i].textContent.replace('\\u2212', '-');
 const order = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b, 'en', {numeric: true}) : a - b;
 function sort(head) {
-  const down = head.getAttribute('aria-sort') === 'ascending', body = head.closest('table').tBodies[0];
+  const down = head.getAttribute('aria-sort') === 'ascending';
+  const body = head.closest('table').tBodies[0];
   for (const other of head.parentElement.cells) other.removeAttribute('aria-sort');
   head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
   const rows = [...body.rows], i = head.cellIndex;
@@ -176,8 +179,7 @@ def _found(section: Mapping[str, Any]) -> str:
         return "<span class='wrong'>failed</span>"
     if section["verdict"]:
         return escape(section["verdict"])
-    few = "too few distinct prompts for a verdict"
-    return f"<span class='small'>{'numbers only' if section['enough'] else few}</span>"
+    return f"<span class='small'>{escape(section['no_verdict'])}</span>"
 
 
 def _section(section: Mapping[str, Any], i: int) -> str:
@@ -207,9 +209,9 @@ def _section(section: Mapping[str, Any], i: int) -> str:
 
 
 def _figure(drawn: Mapping[str, Any], i: int, name: str, caption: str) -> str:
-    """The place of a figure; its own caption where it differs from the section's."""
+    """The place of a figure, and what its caption adds to the section's."""
     height = drawn["figure"].get("layout", {}).get("height", 400)
-    own = escape(drawn["caption"]) if drawn["caption"] != caption else ""
+    own = escape(drawn["caption"].removeprefix(caption).lstrip(" ·"))
     return (
         f"<figure><div class='sheet'><div class=\"plotly-graph-div\" data-section='{i}' "
         f"data-name='{escape(name)}' style='min-height:{escape(str(height))}px'></div></div>"

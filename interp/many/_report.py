@@ -201,6 +201,8 @@ def report(
                 continue
             if on_analysis is not None:
                 on_analysis(name)
+            if cancel is not None:
+                cancel.check()
             asking = _call(model, task, one)
             try:
                 done[name] = _kept(model, asking, keep, clock.within(one.seconds), cancel)
@@ -211,6 +213,9 @@ def report(
             except Exception as error:  # of the program: the others still run
                 failed[name] = f"{type(error).__name__}: {error}"
             clock.ends(one.seconds)
+    except Cancelled as error:
+        where = f"; they are in {out}" if out is not None and (done or failed) else ""
+        raise Cancelled(f"stopped after {len(done)} of {len(plan)} analyses{where}") from error
     finally:
         if out is not None and (done or failed):
             made.save(out)

@@ -52,7 +52,7 @@ _SECTION = {
     "group": str,
     "text": str,
     "caption": str,
-    "enough": bool,
+    "no_verdict": str,
     "notes": list,
     "metrics": list,
     "table": dict,
@@ -60,7 +60,7 @@ _SECTION = {
     "code": str,
     "settings": str,
 }
-_SAME = ("title", "text", "caption", "verdict", "notes", "code", "settings")
+_SAME = ("title", "text", "caption", "verdict", "no_verdict", "notes", "code", "settings")
 _TAGS = re.compile(r"<script.*?</script>|<[^>]*>", re.DOTALL)
 
 

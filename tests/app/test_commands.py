@@ -53,6 +53,7 @@ def test_attribute_writes_what_the_library_returns(
     assert {path.name for path in out.iterdir()} == {
         "data",
         "figure.html",
+        "plotly.min.js",
         "result.json",
         "table.csv",
         "table.parquet",

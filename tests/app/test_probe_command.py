@@ -64,6 +64,7 @@ def test_probe_writes_what_the_library_returns(
     assert probed(monkeypatch, folder, "-o", tmp_path / "out") == 0
     assert ProbeSweep.load(tmp_path / "out") == want
     files = {"data", "figure.html", "report.html", "result.json", "table.csv", "table.parquet"}
+    files.add("plotly.min.js")
     assert {path.name for path in (tmp_path / "out").iterdir()} == files
     shown = capsys.readouterr().out
     assert "score[carry[0]]" in shown

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -7,18 +8,37 @@ import pytest
 
 from interp.errors import InputError, StorageError
 from interp.figures import export
-from interp.figures.export import write_figure
+from interp.figures.export import page, write_figure
 
 FIGURE = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]), layout={"width": 640, "height": 300})
 
 
-def test_html_needs_no_network(tmp_path: Any) -> None:
-    written = write_figure(FIGURE, tmp_path, ["html"])
-    assert [path.name for path in written.files] == ["figure.html"]
-    page = written.files[0].read_text(encoding="utf-8")
-    assert 'src="https://' not in page
-    assert "cdn.plot.ly/plotly" not in page.split("<script", 2)[-1][:200]
-    assert len(page) > 1_000_000  # plotly's script is inside
+def test_figures_of_a_folder_share_one_script_and_need_no_network(tmp_path: Path) -> None:
+    for name in ("figure", "other"):
+        written = write_figure(FIGURE, tmp_path, ["html"], name=name)
+        assert [path.name for path in written.files] == [f"{name}.html"]
+        text = written.files[0].read_text(encoding="utf-8")
+        assert text.count("src='plotly.min.js'") == 1 and "https://" not in text
+        assert len(text) < 20_000
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "figure.html", "other.html", "plotly.min.js",
+    }  # fmt: skip
+    script = tmp_path / "plotly.min.js"
+    assert script.stat().st_size > 1_000_000
+    stamp = script.stat().st_mtime_ns
+    write_figure(FIGURE, tmp_path, ["html"])
+    assert script.stat().st_mtime_ns == stamp, "it is there already"
+    script.write_text("cut short")
+    write_figure(FIGURE, tmp_path / "deeper", ["html"], shared=tmp_path)
+    assert script.stat().st_size > 1_000_000
+    assert [path.name for path in (tmp_path / "deeper").iterdir()] == ["figure.html"]
+    assert "src='../plotly.min.js'" in (tmp_path / "deeper" / "figure.html").read_text()
+
+
+def test_a_downloaded_page_is_whole() -> None:
+    text = page(FIGURE).decode()
+    assert 'src="https://' not in text and "plotly.min.js" not in text.split("<script", 1)[0]
+    assert len(text) > 1_000_000  # plotly's script is inside
 
 
 def test_pictures_at_twice_the_size(tmp_path: Any, chromium: str, monkeypatch: Any) -> None:

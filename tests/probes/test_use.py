@@ -291,7 +291,10 @@ def test_a_scripted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert both[0]["n_test"] == both[1]["n_test"]
     for name in ("sweep", "use-0", "baseline"):
         assert (tmp_path / "out" / name / "result.json").is_file()
-        assert (tmp_path / "out" / name / "figure.html").is_file()
+        page = (tmp_path / "out" / name / "figure.html").read_text(encoding="utf-8")
+        assert "src='../plotly.min.js'" in page and len(page) < 300_000
+    scripts = list((tmp_path / "out").rglob("plotly.min.js"))
+    assert scripts == [tmp_path / "out" / "plotly.min.js"], "one for the whole run"
     plan.write_text("model: no-such-model")
     with pytest.raises(ModelError):
         probes.run_file(plan, tmp_path / "other")
