@@ -156,7 +156,7 @@ def report(
 ) -> Report:
     """Every analysis of the catalogue that suits a model, the cheapest first.
 
-    Each takes its own number of problems, fewer where that would take more than a twelfth of the
+    Each takes its own number of problems, fewer where that would take more than a 36th of the
     budget; the counts depend on model, task and budget only, not on the speed of the machine.
 
     Args:

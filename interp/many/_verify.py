@@ -25,7 +25,7 @@ from interp.loading import load
 from interp.many._report import run_call, section_of
 from interp.many.calling import declares
 from interp.many.comparing import TOLERANCE, Comparison
-from interp.many.plan import own_options
+from interp.many.plan import Asking
 from interp.models.fixtures import GEMMA3, MODELS_APART, SMOLLM2, fixture_folders
 from interp.results.versions import installed_versions
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Holds = Literal["yes", "no", "could not be run"]
 LARGEST = 200e6  # bytes of a report
+_LONGEST = 200  # characters of a format
 _MOST = 10  # times an analysis's own n
 _CALL = {"analysis": str, "model": str, "dtype": str, "asked": str, "options": dict}
 _CONTENTS = {
@@ -294,7 +295,7 @@ def _again(section: Mapping[str, Any], models: _Models, cancel: Cancel | None) -
     try:
         call = _allowed(section["call"])
         model = models.of(call)
-        _check_options(entry(name), call["options"], model)
+        _check_options(entry(name), call, model)
         result = run_call(model, call, None, cancel)
         now = section_contents(section_of(name, result, call, None))
     except Cancelled:
@@ -335,9 +336,13 @@ def _allowed(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return call
 
 
-def _check_options(one: Entry, options: Mapping[str, Any], model: Model) -> None:
+def _check_options(one: Entry, call: Mapping[str, Any], model: Model) -> None:
     """Raise InputError for an option that no report sets, or a sample beyond its size."""
-    own = own_options(one, model)
+    options = call["options"]
+    format = options.get("format")
+    if not isinstance(format, str | None) or len(format or "") > _LONGEST:
+        raise InputError(f"the format of {one.name} is no name")
+    own = Asking(model, as_task(call["asked"]), format).own_options(one.name)
     for name, value in options.items():
         if name == "n":
             limit = _MOST * (one.n or 0)
@@ -346,10 +351,7 @@ def _check_options(one: Entry, options: Mapping[str, Any], model: Model) -> None
         elif name == "seed":
             if type(value) is not int or not 0 <= value < 2**32:
                 raise InputError(f"the seed {value!r} of {one.name} is no whole number")
-        elif name == "format":
-            if not isinstance(value, str) or len(value) > 200:
-                raise InputError(f"the format of {one.name} is no name")
-        elif name not in own or value != own[name]:
+        elif name != "format" and (name not in own or value != own[name]):
             raise InputError(f"no report sets {name} = {value!r} of {one.name}")
         if not declares(one.load(), name):
             raise InputError(f"{one.public} has no argument {name}")
