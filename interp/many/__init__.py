@@ -1,4 +1,4 @@
-"""One analysis on several models: across seeds, or over the checkpoints of one training."""
+"""One analysis on several models, and every analysis on one model: seeds, checkpoints, reports."""
 
 from interp.faces import face
 

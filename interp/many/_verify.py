@@ -287,33 +287,38 @@ def _words(html: str) -> list[str]:
     return [unescape(part).strip() for part in _TAGS.split(html) if part.strip()]
 
 
-def _again(section: Mapping[str, Any], models: _Models, cancel: Cancel | None) -> Iterator[Row]:
+def _again(section: Mapping[str, Any], models: _Models, cancel: Cancel | None) -> list[Row]:
     """Rows of an analysis run again."""
-    from interp.figures.report import section_contents
-
     name = _name(section)
     try:
-        call = _allowed(section["call"])
-        model = models.of(call)
-        _check_options(entry(name), call, model)
-        result = run_call(model, call, None, cancel)
-        now = section_contents(section_of(name, result, call, None))
+        found = _compared(section, models, cancel)
     except Cancelled:
         raise
     except Exception as error:  # whatever a report asks for that no report would ask for
         said = str(error) if isinstance(error, ArithmoscopeError) else repr(error)
-        yield name, "every number", "", said, "could not be run"
-        return
-    found = Comparison(TOLERANCE if name == "engine.selfcheck" else 0.0)
+        return [(name, "every number", "", said, "could not be run")]
+    rows: list[Row] = [(name, one.number, one.reported, one.now, "no") for one in found.moved]
+    if found.held:
+        rows.append((name, f"{found.held:,} numbers and texts", "", "", "yes"))
+    return rows
+
+
+def _compared(section: Mapping[str, Any], models: _Models, cancel: Cancel | None) -> Comparison:
+    """A section beside a new run of its call. Raises InputError for one that no report holds."""
+    from interp.figures.report import section_contents
+
+    call = _allowed(section["call"])
+    model = models.of(call)
+    _check_options(entry(call["analysis"]), call, model)
+    result = run_call(model, call, None, cancel)
+    now = section_contents(section_of(call["analysis"], result, call, None))
+    found = Comparison(TOLERANCE if call["analysis"] == "engine.selfcheck" else 0.0)
     for part in _SAME:
         found.add(part, section.get(part), now[part])
     found.add("headline", _by_name(section["metrics"]), _by_name(now["metrics"]))
     found.add_table("table", section["table"], now["table"])
     found.add("figure", section["figures"], now["figures"])
-    for moved in found.moved:
-        yield name, moved.number, moved.reported, moved.now, "no"
-    if found.held:
-        yield name, f"{found.held:,} numbers and texts", "", "", "yes"
+    return found
 
 
 def _by_name(metrics: Sequence[Any]) -> dict[str, Any]:
