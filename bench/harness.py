@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import resource
 import statistics
 import sys
 import time
@@ -32,6 +33,12 @@ def seconds(function: Callable[[], Any], *, repeat: int = 3, warm_up: int = 1) -
         function()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
+
+
+def children() -> float:
+    """Processor seconds of the processes that this one started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def machine() -> dict[str, Any]:

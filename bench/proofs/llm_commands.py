@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import interp
-from bench.harness import record, recorded
+from bench.harness import children, record, recorded
 
 MODELS = {"smollm2": "12+3", "gemma3-270m": "180"}
 """Model → its greedy continuation of "12+34=", without examples: neither adds it."""
@@ -54,9 +53,9 @@ def run(model: str, command: str, n: int | None) -> dict[str, Any]:
     out = OUT / model / command
     few = [] if n is None else ["--n", str(n)]
     asked = [*COMMANDS[command], "--model", model, *few, "--out", str(out)]
-    began, spent = time.perf_counter(), _children()
+    began, spent = time.perf_counter(), children()
     done = subprocess.run([PROGRAM, *asked], capture_output=True, text=True, check=False)
-    seconds, processor = time.perf_counter() - began, _children() - spent
+    seconds, processor = time.perf_counter() - began, children() - spent
     assert done.returncode == 0, done.stderr
     assert (out / "figure.html").is_file(), f"{command} drew no figure"
     found = json.loads((out / "result.json").read_text(encoding="utf-8"))
@@ -67,11 +66,6 @@ def run(model: str, command: str, n: int | None) -> dict[str, Any]:
         "processor": processor,
         **{name: found[name] for name in ("task", "n", "n_distinct", "metrics")},
     }
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:

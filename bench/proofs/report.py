@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.harness import record
+from bench.harness import children, record
 from interp.figures.report_page import contents_of, page, shown_sections
 
 MODELS = ("mul4x4-icot", "smollm2-arith")
@@ -31,9 +30,9 @@ PROGRAM = (sys.executable, "-m", "app.cli")
 
 def run(*words: str, code: int = 0) -> dict[str, Any]:
     """One command. Raises AssertionError unless it ends with this exit code."""
-    began, spent = time.perf_counter(), _children()
+    began, spent = time.perf_counter(), children()
     done = subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False)
-    seconds, processor = time.perf_counter() - began, _children() - spent
+    seconds, processor = time.perf_counter() - began, children() - spent
     print(f"$ arithmoscope {' '.join(words)}\n{done.stdout}{done.stderr}", flush=True)
     assert done.returncode == code, f"exit code {done.returncode}"
     return {
@@ -43,11 +42,6 @@ def run(*words: str, code: int = 0) -> dict[str, Any]:
         "load_average": os.getloadavg()[0],
         "said": done.stdout.strip().splitlines()[-1],
     }
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def by_hand(text: str) -> tuple[str, int]:

@@ -39,7 +39,7 @@ p {{ margin: .4rem 0 }} ul {{ margin: .4rem 0; padding-left: 1.3rem }}
 table {{ border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .15rem .6rem; border-bottom: 1px solid var(--pale); text-align: right;
   white-space: nowrap }}
-td.text {{ text-align: left }} td.long {{ text-align: left; white-space: normal }}
+th.text, td.text {{ text-align: left }} td.long {{ text-align: left; white-space: normal }}
 thead th {{ position: sticky; top: 0; background: var(--paper); cursor: pointer }}
 thead th:hover, thead th:focus {{ color: var(--accent) }}
 th[aria-sort=ascending]::after {{ content: ' ▲' }} th[aria-sort=descending]::after {{
@@ -65,6 +65,7 @@ nav a {{ text-decoration: none }} nav b {{ display: block; margin-top: .6rem }}
   :root {{ --ink: #000; --grey: #444; --pale: #ccc; --paper: #fff; --accent: #000;
     --code: #f6f6f6 }}
   body {{ max-width: none; display: block; font-size: 12px; padding: 0 }} nav {{ display: none }}
+  .small, figcaption {{ font-size: 11px }}
   figure {{ break-inside: avoid }} .sheet > div {{ zoom: .74 }} .scroll {{ max-height: none }}
   pre {{ white-space: pre-wrap }} h2, .verdict {{ break-after: avoid }}
 }}
@@ -227,15 +228,19 @@ def _headlines(metrics: Sequence[Sequence[Any]]) -> str:
         f"<td class='long'>{escape(meaning)}</td></tr>"
         for name, value, meaning in metrics
     )
-    head = _head(["number", "value", "meaning"])
+    head = _head(["number", "value", "meaning"], ("number", "meaning"))
     return (
         f"<details><summary>Headlines ({len(metrics)})</summary><div class='scroll'>"
         f"<table>{head}<tbody>{rows}</tbody></table></div></details>"
     )
 
 
-def _head(names: Sequence[str]) -> str:
-    cells = "".join(f"<th tabindex='0' title='Sort'>{escape(name)}</th>" for name in names)
+def _head(names: Sequence[str], texts: Sequence[str] = ()) -> str:
+    """The heading of a table; the columns of `texts` are aligned to the left."""
+    kinds = {name: " class='text'" for name in texts}
+    cells = "".join(
+        f"<th tabindex='0' title='Sort'{kinds.get(name, '')}>{escape(name)}</th>" for name in names
+    )
     return f"<thead><tr>{cells}</tr></thead>"
 
 
@@ -299,7 +304,7 @@ def _settings(sections: Sequence[Mapping[str, Any]]) -> str:
         for i, section in enumerate(sections)
         if "error" not in section
     )
-    head = _head(["analysis", "seconds", "settings"])
+    head = _head(["analysis", "seconds", "settings"], ("analysis", "settings"))
     return (
         "<details><summary>Settings and times</summary><div class='scroll'>"
         f"<table>{head}<tbody>{rows}</tbody></table></div></details>"

@@ -256,15 +256,15 @@ class _Clock:
 
     def refuses(self, seconds: float) -> str:
         """Why an analysis of that many seconds is not begun; "" if it is."""
-        spent = time.monotonic() - self._began
-        if self._promised + seconds > self._budget or spent > self._budget:
-            self._passed += seconds
-            return (
-                f"would take about {seconds:,.0f} s, for which the budget of {self._budget:,.0f} s "
-                "leaves no time: give a larger one"
-            )
-        self._promised += seconds
-        return ""
+        if time.monotonic() - self._began > self._budget:
+            why = f"the budget of {self._budget:,.0f} s was used up before it"
+        elif self._promised + seconds > self._budget:
+            why = f"takes about {seconds:,.0f} s, more than is left of {self._budget:,.0f} s"
+        else:
+            self._promised += seconds
+            return ""
+        self._passed += seconds
+        return f"{why}: give a larger budget"
 
     def within(self, seconds: float) -> Progress:
         """Progress of one analysis as a part of the whole."""

@@ -153,7 +153,7 @@ def test_a_budget_takes_the_cheapest_and_leaves_the_rest_out(add5: Any) -> None:
     assert len(plan) + len(left_out) == len(catalogue.CATALOGUE)
     assert all(one.options.get("n", 1) <= (one.entry.n or 1) for one in plan)
     poor = interp.report(add5, only=FAST, budget=1e-3)
-    assert poor.done == {} and "for which the budget of 0 s" in poor.left_out["attribution.direct"]
+    assert poor.done == {} and "more than is left of 0 s" in poor.left_out["attribution.direct"]
 
 
 @pytest.mark.parametrize(
