@@ -237,7 +237,7 @@ def _headlines(metrics: Sequence[Sequence[Any]]) -> str:
 
 def _head(names: Sequence[str], texts: Sequence[str] = ()) -> str:
     """The heading of a table; the columns of `texts` are aligned to the left."""
-    kinds = {name: " class='text'" for name in texts}
+    kinds = dict.fromkeys(texts, " class='text'")
     cells = "".join(
         f"<th tabindex='0' title='Sort'{kinds.get(name, '')}>{escape(name)}</th>" for name in names
     )
