@@ -32,7 +32,7 @@ def made(add5: Any, **options: Any) -> interp.Report:
 
 
 @pytest.fixture(scope="module")
-def report(add5: Any) -> interp.Report:
+def report(add5: Any, small_reports: None) -> interp.Report:
     return made(add5)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 
 import interp
 from interp.errors import InputError
-from interp.figures import report_page
 from interp.figures.report_page import contents_of, page
 from interp.many.comparing import Comparison, same_text
 from tests.app.test_cli import run
@@ -23,16 +22,7 @@ ZERO = ("<td>0</td>", "<td>7</td>")  # a cell of its table, and the same changed
 
 
 @pytest.fixture(scope="module")
-def small() -> Iterator[None]:
-    """Pages without the 4.8 MB of Plotly's script, which no number depends on."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(report_page, "get_plotlyjs", lambda: "/* plotly */")
-    yield
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def text(add5: Any, small: None) -> str:
+def text(add5: Any, small_reports: None) -> str:
     return interp.report(add5, only=[SWAP, DIRECT], budget=1.0).page().decode()
 
 
