@@ -381,6 +381,16 @@ def test_the_report_opens_without_a_network(tmp_path: Path, chromium: str) -> No
             "[...document.querySelectorAll('.plotly-graph-div')].every(d => d._fullLayout)"
         )
         drawn = page.locator(".js-plotly-plot").count()
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        column = "#s0 details:nth-of-type(2) td:last-child"  # of the table
+        page.locator("#s0 details:nth-of-type(2) th").last.press("Enter")
+        cells = page.locator(column).all_inner_texts()
+        page.emulate_media(color_scheme="dark")
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         browser.close()
     assert asked == [file.as_uri()]
     assert drawn == sum(len(gallery(section.result)) for section in sections())
+    last = sections()[0].result.frame.iloc[:, -1]
+    numbers = [float(cell.replace("−", "-")) for cell in cells if cell != "–"]
+    assert numbers == sorted(numbers) and len(cells) == len(last)
+    assert paper == "rgb(23, 25, 28)"
