@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ class Done:
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Results of many analyses of one model.
 
@@ -79,6 +80,14 @@ class Report:
             for name, one in self.done.items()
         ]
         return pd.DataFrame(rows, columns=["analysis", "n", "seconds", "verdict"])
+
+    def __repr__(self) -> str:
+        counts = [("done", self.done), ("failed", self.failed), ("left out", self.left_out)]
+        told = ", ".join(f"{len(names)} {what}" for what, names in counts)
+        return f"Report({self.model.name}, {self.task}: {told})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.frame.to_html(index=False, border=0)}"
 
     def page(self) -> bytes:
         """The report as one HTML file that needs no network.

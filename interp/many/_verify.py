@@ -77,6 +77,9 @@ class Verification:
 
     frame: pd.DataFrame
 
+    def _repr_html_(self) -> str:
+        return f"<p>{self.conclusion()}</p>{self.frame.to_html(index=False, border=0)}"
+
     @property
     def holds(self) -> bool:
         """Whether every number holds, and every analysis could be run."""

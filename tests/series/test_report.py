@@ -50,6 +50,7 @@ def test_its_results_are_those_of_the_library_and_of_the_commands(
     sample = Sample(n=calls["behaviour.accuracy"]["n"], seed=2)
     entry = catalogue.entry("behaviour.accuracy")
     assert report.results[entry.name] == run_entry(entry, add5, sample, {})
+    assert repr(report) == "Report(add5, add:5: 3 done, 0 failed, 2 left out)"
     assert list(report.frame["n"]) == [report.results[x].n for x in report.frame["analysis"]]
 
 
