@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.figures.theme import GREY, INK, PALE
+from interp.figures.theme import GREY, INK, PALE, is_caption
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Heatmap
@@ -32,9 +32,7 @@ def embedded(figure: Figure, *, dark: bool = False) -> Figure:
     plot = figure.layout.height - margin.t - margin.b
     head = HEAD + LEGEND * (figure.layout.legend.orientation == "h")
     height = plot + head + FOOT
-    figure.layout.annotations = [
-        note for note in figure.layout.annotations if not _is_caption(note)
-    ]
+    figure.layout.annotations = [note for note in figure.layout.annotations if not is_caption(note)]
     figure.layout.width = None
     figure.update_layout(
         title={"text": ""},
@@ -64,13 +62,6 @@ def _swapped(part: Any, name: str = "") -> Any:
     if isinstance(part, list | tuple):
         return [_swapped(one, name) for one in part]
     return ON_DARK.get(part, part) if isinstance(part, str) else part
-
-
-def caption(figure: Figure) -> str:
-    """Caption line of a saved figure: what was measured and how to read it."""
-    (note,) = [note for note in figure.layout.annotations if _is_caption(note)]
-    lines = [line for line in note.text.split("<br>") if not line.startswith("<b")]
-    return " ".join(lines).partition("Does not show ")[0].strip()
 
 
 def clickable(figure: Figure) -> Figure:
@@ -123,7 +114,3 @@ def _squares(trace: Heatmap) -> dict[str, Any]:
         "selected": {"marker": {"opacity": 1}},
         "unselected": {"marker": {"opacity": 0}},
     }
-
-
-def _is_caption(note: Any) -> bool:
-    return bool(note.yref == "paper" and note.y == 0 and note.yanchor == "bottom")

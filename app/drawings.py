@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app.cells import caption, clickable, embedded
+from app.cells import clickable, embedded
+from interp.figures.theme import caption_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -53,7 +54,7 @@ def of(
     made = make()
     shown = embedded(made, dark=place[2])
     title = str(made.layout.title.text or "")
-    drawing = Drawing(clickable(shown) if clicks else shown, caption(made), title)
+    drawing = Drawing(clickable(shown) if clicks else shown, caption_of(made), title)
     with _lock:
         _kept[place] = (source, drawing)  # the source too, or another object could have its id
         while len(_kept) > KEPT:

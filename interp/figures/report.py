@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import plotly.graph_objects as go
 from interp.errors import InputError
 from interp.figures.registry import gallery
 from interp.figures.report_page import LAYOUT, page
-from interp.figures.theme import unframed
+from interp.figures.theme import caption_of, unframed
 from interp.results import storage
 from interp.results.atomic import write_atomic
 from interp.results.result import Result
@@ -142,8 +143,8 @@ def section_contents(section: Section | Failure) -> dict[str, Any]:
 
 def _figure(figure: go.Figure) -> dict[str, Any]:
     """The figure as JSON, and the caption that the theme wrote below it as text."""
-    bare, caption = unframed(figure)
-    return {"caption": caption, "figure": json.loads(str(bare.to_json()))}
+    shown = json.loads(str(unframed(figure).to_json()))
+    return {"caption": unescape(caption_of(figure)), "figure": shown}
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:

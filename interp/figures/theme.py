@@ -8,7 +8,6 @@ digits 0–9      a cyclic scale, since 9 is next to 0
 
 from __future__ import annotations
 
-import html
 import re
 import textwrap
 from typing import Any
@@ -42,7 +41,6 @@ WIDTH = 900
 _TITLE, _SMALL, _TINY = 17, 12, 11
 _LINE, _LEGEND = 15, 26  # pixels of a small line of text, and of a line of legend
 _LEFT, _RIGHT = 70, 24  # margins in pixels, before the labels of rows
-_BELOW = "verdict, caption and limits"
 _CHARACTER = 5.75  # pixels of a character of small text, on average; bold takes an eighth more
 
 _AXIS = {
@@ -105,7 +103,6 @@ def frame(
         where = {"y": 1 - 40 / figure.layout.height, "yref": "container"}
         figure.update_layout(legend={**line, **where})
     figure.add_annotation(
-        name=_BELOW,
         text=escape_math("<br>".join(lines)),
         xref="paper",
         yref="paper",
@@ -121,18 +118,29 @@ def frame(
     return figure
 
 
-def unframed(figure: go.Figure) -> tuple[go.Figure, str]:
-    """A copy without the text below it, for a page that prints the text itself, and the caption."""
+def is_caption(note: Any) -> bool:
+    """Whether an annotation is the text below a figure."""
+    return bool(note.yref == "paper" and note.y == 0 and note.yanchor == "bottom")
+
+
+def caption_of(figure: go.Figure) -> str:
+    """Caption of a figure that `frame` finished: what was measured and how to read it."""
+    lines = [line for note in filter(is_caption, figure.layout.annotations)
+             for line in str(note.text).split("<br>")]  # fmt: skip
+    plain = " ".join(line for line in lines if not line.startswith("<b"))
+    return plain.partition("Does not show ")[0].strip()
+
+
+def unframed(figure: go.Figure) -> go.Figure:
+    """A copy without the text below it, for a page that prints the text itself."""
     copy = go.Figure(figure)
-    below = [note for note in copy.layout.annotations if note.name == _BELOW]
-    if not below:
-        return copy, ""
-    lines = str(below[0].text).split("<br>")
-    copy.layout.annotations = [n for n in copy.layout.annotations if n.name != _BELOW]
-    copy.layout.height -= _LINE * len(lines)
-    copy.layout.margin.b -= _LINE * len(lines)
-    plain = " ".join(line for line in lines if not line.startswith("<b "))
-    return copy, html.unescape(plain.partition("Does not show ")[0].strip())
+    below = [note for note in copy.layout.annotations if is_caption(note)]
+    freed = _LINE * sum(len(str(note.text).split("<br>")) for note in below)
+    copy.layout.annotations = [note for note in copy.layout.annotations if not is_caption(note)]
+    if freed:
+        copy.layout.height -= freed
+        copy.layout.margin.b -= freed
+    return copy
 
 
 def signed_range(values: npt.NDArray[np.float64]) -> dict[str, object]:

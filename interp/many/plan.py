@@ -87,6 +87,7 @@ _ELSEWHERE = {
     "ablation.transfer": "compares formats, tasks or models: arithmoscope ablate transfer",
     "training.digit_losses": "compares several trainings: arithmoscope dynamics",
     "probes.intervene": "needs a probe of your choice: probes.fit, then probes.intervene",
+    "intervene": "needs interventions of your choice: arithmoscope intervene",
     "over_seeds": "compares several models: arithmoscope agree",
     "over_checkpoints": "needs the checkpoints of a training: arithmoscope series",
 }
