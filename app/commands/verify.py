@@ -58,7 +58,10 @@ def verify(
 
 
 def _table(frame: pd.DataFrame) -> Table:
-    shown = Table("analysis", "number", "reported", "now", "holds?")
+    shown = Table()
+    shown.add_column("analysis", no_wrap=True)
+    for name in ("number", "reported", "now", "holds?"):
+        shown.add_column(name)
     for name, rows in frame.groupby("analysis", sort=False):
         for row in rows.head(_MOST).itertuples(index=False):
             cells = [Text(_short(value)) for value in row[:4]]

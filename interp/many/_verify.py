@@ -91,9 +91,8 @@ class Verification:
             lambda found: max(found, key=["yes", "could not be run", "no"].index)
         )
         counts = [(worst == name).sum() for name in ("yes", "no", "could not be run")]
-        return "Of {} parts, {} hold, {} do not and {} could not be run.".format(
-            len(worst), *counts
-        )
+        held, moved, stuck = counts
+        return f"{held} of {len(worst)} parts hold, {moved} moved, {stuck} could not be run."
 
 
 @shows_progress

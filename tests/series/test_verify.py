@@ -58,7 +58,7 @@ def test_a_report_holds(text: str, checked: Any) -> None:
     found = checked(text)
     assert found.holds, found.frame.to_string()
     assert list(found.frame["analysis"]) == ["model", "page", DIRECT, SWAP]
-    assert found.conclusion() == "Of 4 parts, 4 hold, 0 do not and 0 could not be run."
+    assert found.conclusion() == "4 of 4 parts hold, 0 moved, 0 could not be run."
 
 
 def test_a_number_changed_in_the_page_alone(text: str, checked: Any) -> None:
@@ -170,11 +170,11 @@ def test_the_command(
     path = tmp_path / "report.html"
     path.write_text(text)
     assert run(monkeypatch, "verify", str(path), "--only", SWAP) == 0
-    assert "2 hold, 0 do not" in capsys.readouterr().out
+    assert "2 of 2 parts hold" in capsys.readouterr().out
     path.write_text(text.replace(*ZERO, 1))
     table = tmp_path / "rows.csv"
     assert run(monkeypatch, "verify", str(path), "--only", SWAP, "--table", str(table)) == 1
-    assert "1 do not" in capsys.readouterr().out
+    assert "1 moved" in capsys.readouterr().out
     assert "shown in the page" in table.read_text()
     assert run(monkeypatch, "verify", str(tmp_path / "none.html")) == 2
     assert "cannot be read" in capsys.readouterr().err
