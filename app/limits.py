@@ -18,9 +18,7 @@ from typing import Any
 from interp.errors import InputError, nearest
 
 MOST = 100_000  # problems of a sample, where no file says otherwise
-_KINDS: dict[str, tuple[type, ...]] = {
-    "folders": (list,), "hub": (bool,), "gigabytes": (int, float), "problems": (int,),
-}  # fmt: skip
+_NAMES = ("folders", "hub", "gigabytes", "problems")
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class Limits:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"cannot read the limits in {path}: {error}") from error
         for name, value in found.items():
-            if name not in _KINDS:
+            if name not in _NAMES:
                 raise InputError(
-                    f"{path}: no limit {name!r}; the nearest is {nearest(name, _KINDS)}"
+                    f"{path}: no limit {name!r}; the nearest is {nearest(name, _NAMES)}"
                 )
             if not _fits(name, value):
                 raise InputError(f"{path}: {name} = {value!r} is none of its values: see --help")
@@ -82,11 +80,12 @@ class Limits:
 
 
 def _fits(name: str, value: Any) -> bool:
-    if isinstance(value, bool) != (name == "hub") or not isinstance(value, _KINDS[name]):
-        return False
+    if name == "hub":
+        return isinstance(value, bool)
     if name == "folders":
-        return all(isinstance(one, str) for one in value)
-    return name == "hub" or value > 0
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    number = isinstance(value, int if name == "problems" else int | float)
+    return number and not isinstance(value, bool) and value > 0
 
 
 def _gigabytes(path: Path) -> float:
