@@ -6,7 +6,8 @@
 
 The interval recovers the variances from both Results' own intervals (MOVER, Zou and Donner 2008),
 as for independent samples; where both were asked the same prompts, and these are hard or easy for
-both, it is wider than need be.
+both, it is wider than need be. Where the prompts are the same and both Results keep the values by
+prompt behind the Grid, the difference is taken prompt by prompt and resampled instead.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from interp.errors import InputError, nearest
 from interp.many._over_seeds import EXCHANGEABLE, grids
 from interp.many.results.compare import Comparison
 from interp.results.grid import Axis, Grid
+from interp.results.intervals import Interval, mean_interval
 from interp.results.result import Result
 
 Floats = npt.NDArray[np.float64]
@@ -59,8 +61,13 @@ def compare(
             "Results of one analysis"
         )
     name = _named(first, grid)
+    same = _problems(first) == _problems(second)
     a, b = (_held(_grid(one, name), dict(at or {})) for one in (first, second))
     shared = _shared(a, b)
+    change = _difference(_cut(a, shared), _cut(b, shared), shared)
+    paired = _paired(first, second, a, b) if same else None
+    if paired is not None:
+        change = Grid(change.values, change.axes, *paired)
     seeds = (first.seed, second.seed)
     return Comparison(
         model=first.model if first.model == second.model else None,
@@ -73,7 +80,7 @@ def compare(
             "asked_for": grid,
             "seeds": list(seeds),
             "n": [first.n, second.n],
-            "same_prompts": _problems(first) == _problems(second),
+            "same_prompts": same,
         },
         analysed=first.analysis,
         grid=name,
@@ -82,7 +89,8 @@ def compare(
         codes=(first.code, second.code),
         first=a,
         second=b,
-        difference=_difference(_cut(a, shared), _cut(b, shared), shared),
+        difference=change,
+        paired=paired is not None,
         alone=tuple(_alone(a, b, shared)),
         exchangeable=_exchangeable(first, second, a),
     )
@@ -153,6 +161,27 @@ def _difference(a: Grid, b: Grid, axes: Sequence[Axis]) -> Grid:
     low = change - np.hypot(b.values - b.low, a.high - a.values)
     high = change + np.hypot(b.high - b.values, a.values - a.low)
     return Grid(change, tuple(axes), low, high)
+
+
+def _paired(first: Result, second: Result, a: Grid, b: Grid) -> Interval | None:
+    """Interval of the mean difference of values by prompt; None where not both Grids are means of
+    values that their Result keeps."""
+    kept = [_by_prompt(one, grid) for one, grid in ((first, a), (second, b))]
+    if kept[0] is None or kept[1] is None or kept[0].shape != kept[1].shape or a.axes != b.axes:
+        return None
+    groups = getattr(first, "group", None)
+    return mean_interval(kept[1] - kept[0], groups, seed=first.seed or 0)
+
+
+def _by_prompt(result: Result, grid: Grid) -> Floats | None:
+    """Values [n, …cells] whose means are the Grid's, if the Result keeps them."""
+    values = np.asarray(getattr(result, "by_prompt", np.nan), dtype=np.float64)
+    if values.shape[1:] != grid.shape or len(values) < 2:
+        return None
+    known = np.isfinite(values)
+    means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    same = np.isclose(means, grid.values, rtol=1e-4, atol=1e-6) | ~known.any(axis=0)
+    return values if same.all() else None
 
 
 def _alone(a: Grid, b: Grid, shared: Sequence[Axis]) -> list[str]:

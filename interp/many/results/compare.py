@@ -27,6 +27,7 @@ class Comparison(Result):
         codes: the calls that make them again.
         first, second: the two Grids.
         difference: second − first, with an interval where both have one.
+        paired: whether that interval resamples differences by prompt.
         alone: labels that only one of the two has.
         exchangeable: axes, such as heads, whose numbers do not correspond between two models.
     """
@@ -52,6 +53,7 @@ class Comparison(Result):
     first: Grid
     second: Grid
     difference: Grid
+    paired: bool
     alone: tuple[str, ...]
     exchangeable: tuple[str, ...]
 
@@ -87,6 +89,8 @@ class Comparison(Result):
     def interval(self) -> str:
         if self.difference.low is None:
             return "no interval: not both have one"
+        if self.paired:
+            return "95 % bootstrap intervals of the difference by prompt"
         return "95 % intervals from both (MOVER)"
 
     @property
@@ -128,7 +132,5 @@ class Comparison(Result):
             return f"{told}; without an interval nothing tells it from chance."
         low, high = self.difference.low[place], self.difference.high[place]
         count, chance = metrics["cells_apart"], metrics["cells_apart_by_chance"]
-        return (
-            f"{told} ({number(low)} to {number(high)}); {count:.0f} of {metrics['cells']:.0f} "
-            f"intervals leave out zero, where chance gives {number(chance)}."
-        )
+        told += f" ({number(low)} to {number(high)}). Intervals that leave out zero: {count:.0f} of"
+        return f"{told} {metrics['cells']:.0f}, where chance gives {number(chance)}."
