@@ -132,15 +132,14 @@ def _which(result: Result) -> dict[str, Any]:
     known = grids(result)
     with st.container(horizontal=True):
         name = st.selectbox(
-            "Shown", list(known), key=f"grid {result.analysis}", width=200,
-            format_func=lambda name: name.replace("_", " "),
+            "Shown", list(known), key=f"grid-{result.analysis}", bind="query-params", width=200,
         )  # fmt: skip
         extra = known[str(name)].axes[:-2]
         held = {
             axis.name: str(
                 st.selectbox(
-                    axis.name.replace("_", " "), axis.labels, width=160,
-                    key=f"{result.analysis} {name} {axis.name}",
+                    axis.name.replace("_", " ").capitalize(), axis.labels, width=160,
+                    key=f"{axis.name}-{name}-{result.analysis}", bind="query-params",
                 )
             )
             for axis in extra

@@ -17,6 +17,7 @@ from interp.results.grid import Grid
 
 _DIGIT = re.compile(r"[a-z]\d+|sign")
 _ROW, _LEAST, _MOST = 22, 150, 700  # pixels
+_FEW = 4  # columns whose numbers fit in half of a narrow window
 
 
 @renders(Comparison)
@@ -37,7 +38,7 @@ def comparison(result: Comparison) -> go.Figure:
     share = size / (2 * size + 110)
     for i, (rows, columns, values) in enumerate(tables):
         own = {**scale, "showscale": i > 0} if i < 2 else _signed(values)
-        text = signed_text(values) if i == 2 or values.shape[1] <= 8 else None
+        text = signed_text(values) if i == 2 or values.shape[1] <= _FEW else None
         if i == 2 and text is not None and result.apart is not None:
             apart = result.apart.reshape(values.shape)[_order(result.difference)]
             text = np.where(apart, "<b>" + text + "</b>", text)

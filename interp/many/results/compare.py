@@ -12,7 +12,7 @@ import pandas as pd
 
 from interp.results.calls import call
 from interp.results.display import number
-from interp.results.grid import Grid
+from interp.results.grid import Axis, Grid
 from interp.results.result import Result
 
 
@@ -126,7 +126,7 @@ class Comparison(Result):
         if not np.isfinite(found).any():
             return "No cell is known of both: nothing can be subtracted."
         place = np.unravel_index(np.nanargmax(np.abs(found)), found.shape)
-        labels = [str(axis.labels[i]) for axis, i in zip(self.difference.axes, place, strict=True)]
+        labels = [_said(a, int(i)) for a, i in zip(self.difference.axes, place, strict=True)]
         told = f"The largest difference is {number(found[place])}, at {', '.join(labels)}"
         if self.difference.low is None or self.difference.high is None:
             return f"{told}; without an interval nothing tells it from chance."
@@ -134,3 +134,9 @@ class Comparison(Result):
         count, chance = metrics["cells_apart"], metrics["cells_apart_by_chance"]
         told += f" ({number(low)} to {number(high)}). Intervals that leave out zero: {count:.0f} of"
         return f"{told} {metrics['cells']:.0f}, where chance gives {number(chance)}."
+
+
+def _said(axis: Axis, place: int) -> str:
+    """A label that says what it is: "c0", but "head 3"."""
+    label = str(axis.labels[place])
+    return f"{axis.name.replace('_', ' ')} {label}" if label.isdigit() else label
