@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 def test_a_typed_problem_and_a_key_press_stand_in_the_link(tab: Page, add5: Any) -> None:
     tab.goto(tab.url.rstrip("/") + "/intervene?model=add5&stack=head+L0H1+zero")
     plotted(tab)
-    tab.get_by_role("textbox", name="Problem").fill("12345+67")
+    tab.get_by_role("textbox", name="One problem of your own").fill("12345+67")
     tab.keyboard.press("Enter")
     expect(tab.locator("table.digits")).to_contain_text("2")
     tab.get_by_test_id("stMain").get_by_role("slider", name="Head").press("ArrowRight")
