@@ -42,6 +42,7 @@ def main() -> None:
         st.Page("views/intervene.py", title="Intervene", icon=":material/tune:"),
         st.Page("views/training.py", title="Training", icon=":material/trending_down:"),
     ]
+    pages += [st.Page("views/compare.py", title="Compare", icon=":material/compare:")]
     if more.entries():
         pages += [st.Page("views/more.py", title="More analyses", icon=":material/add_chart:")]
     page = st.navigation(pages)

@@ -46,11 +46,12 @@ def entries() -> list[catalogue.Entry]:
     return [
         entry
         for entry in catalogue.CATALOGUE
-        if entry.asks in ("prompts", "problems") and entry.name not in SHOWN and _complete(entry)
+        if entry.asks in ("prompts", "problems") and entry.name not in SHOWN and complete(entry)
     ]
 
 
-def _complete(entry: catalogue.Entry) -> bool:
+def complete(entry: catalogue.Entry) -> bool:
+    """Whether the function needs nothing beside model and prompts."""
     own = list(signature(entry.load()).parameters.values())[ASKED:]
     return all(
         one.default is not Parameter.empty or one.kind is Parameter.VAR_KEYWORD for one in own

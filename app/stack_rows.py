@@ -116,7 +116,7 @@ def _row(prepared: Prepared, uid: int, edit: Edit) -> Edit:
             index=_kinds(prepared, edit).index(type(edit)),
             format_func=NAMES.__getitem__,
             key=f"intervene {uid} kind",
-            width=190,
+            width=165,
         )
         start = edit if isinstance(edit, kind) else _new(prepared, kind)
         found = _DRAW[kind](prepared, f"intervene {uid} {kind.__name__}", start)
@@ -219,12 +219,12 @@ def _slider(label: str, count: int, now: int, key: str) -> int:
     """A whole number from 0 below `count`: no slider where there is one alone."""
     if count == 1:
         return 0
-    return int(st.slider(label, 0, count - 1, min(now, count - 1), key=key, width=140))
+    return int(st.slider(label, 0, count - 1, min(now, count - 1), key=key, width=105))
 
 
 def _choose(label: str, options: Sequence[str], now: str, key: str) -> str:
     known = [*options, *([now] if now not in options else [])]
-    return str(st.selectbox(label, known, index=known.index(now), key=key, width=170))
+    return str(st.selectbox(label, known, index=known.index(now), key=key, width=140))
 
 
 def _by(now: By, key: str) -> By:

@@ -110,6 +110,7 @@ from .loading import (
 from .loading import (
     wrap as wrap,
 )
+from .many._compare import compare as compare
 from .many._over_checkpoints import (
     checkpoints as checkpoints,
 )

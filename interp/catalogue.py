@@ -604,6 +604,16 @@ CATALOGUE: tuple[Entry, ...] = (
         asks="models",
     ),
     Entry(
+        name="compare",
+        function="interp.many._compare:compare",
+        kind="comparison",
+        result="interp.many.results.compare:Comparison",
+        figures="interp.many.figures.compare",
+        command="",
+        question="What differs between two Results of one analysis?",
+        asks="models",
+    ),
+    Entry(
         name="engine.selfcheck",
         function="interp.engine._selfcheck:selfcheck",
         kind="selfcheck",

@@ -140,6 +140,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "probes.one_hot_baseline": lambda: _probes().one_hot_baseline(_prompts()),
     "probes.running_sums": lambda: _probes().running_sums(add5(), "add:5"),
     "probes.intervene": lambda: _probes().intervene(add5(), "add:5"),
+    "compare": lambda: interp.compare(add5(), "add:5"),
     "over_seeds": lambda: interp.over_seeds(add5(), interp.behaviour.accuracy, "add:5"),
     "over_checkpoints": lambda: interp.over_checkpoints("add5", interp.behaviour.accuracy),
 }

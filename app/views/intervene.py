@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import jobs, parts, results, stack_rows, study
+from app import jobs, parts, results, sidebar, stack_rows, study
 from app.cells import TYPEFACE
 from app.plain import plain
 from interp.arithmetic.typed import read_problem
@@ -45,19 +45,16 @@ def _bench(sample: Prepared, chosen: study.Study) -> None:
     """Everything that a change of the stack redraws."""
     task = sample.batch.problems.task
     with st.container(horizontal=True, vertical_alignment="top", gap="large"):
-        problem = st.text_input(
-            "Problem",
-            value=_usual(task),
-            key="problem",
-            bind="query-params",
-            width=260,
-            help="Type one, such as 37*48 for a multiplier.",
-        )
+        left = st.container(width=280)
+        typed = sidebar.problem_field(left)
+        problem = typed or _usual(task)
+        if not typed:
+            left.caption(plain(f"Until one is typed in: {problem}"))
         answer = st.container(width="content")
     edits = stack_rows.rows(sample, f"{chosen.model_hash} {chosen.task} {chosen.format}")
     try:
-        read_problem(task, str(problem))
-        result = _result(sample, edits, str(problem), chosen)
+        read_problem(task, problem)
+        result = _result(sample, edits, problem, chosen)
     except ArithmoscopeError as error:
         parts.problem(error)
         return

@@ -1,3 +1,4 @@
+from ._compare import compare as compare
 from ._over_checkpoints import (
     checkpoints as checkpoints,
 )

@@ -151,7 +151,7 @@ def _cells(names: list[str], results: list[Result], exchangeable: tuple[str, ...
     """One row for each Grid, cell and model."""
     parts = []
     for name, result in zip(names, results, strict=True):
-        for grid, value in _grids(result).items():
+        for grid, value in grids(result).items():
             table = _totals(value, exchangeable).frame("value")
             axes = [axis for axis in table.columns if not axis.startswith("value")]
             label = table[axes].astype(str).agg(" ".join, axis=1) if axes else "all"
@@ -165,7 +165,7 @@ def _cells(names: list[str], results: list[Result], exchangeable: tuple[str, ...
     return pd.concat(parts, ignore_index=True)
 
 
-def _grids(result: Result) -> dict[str, Grid]:
+def grids(result: Result) -> dict[str, Grid]:
     """The Grids among a Result's fields; for a Result with tables of numbers, its `grids`."""
     found = {field.name: getattr(result, field.name) for field in fields(result)}
     return {

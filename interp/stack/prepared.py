@@ -216,7 +216,7 @@ class Prepared:
             self._recent[key] = found = self._recent.pop(key)
             while len(self._recent) > _PROMPTS:
                 del self._recent[next(iter(self._recent))]
-        return found  # type: ignore[no-any-return]
+        return found
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:
         with self._lock:
@@ -305,9 +305,9 @@ class Stack:
             one.position_array(edit.role)
         if edit.by == "zero":
             return Replace(site, Zero(), layers=(edit.layer,), roles=roles, heads=heads)
-        roles = roles or tuple(role for role in one.input_roles if role != "last")
+        places = roles or tuple(role for role in one.input_roles if role != "last")
         means = self.prepared.means(site, edit.layer)
-        named = [str(one.roles_at(role)[0]) for role in roles]
+        named = [str(one.roles_at(role)[0]) for role in places]
         if missing := [role for role in named if role not in means]:
             raise RoleError(
                 f"no mean at {missing[0]!r}: not every prompt of the sample has that token. Use "
@@ -315,7 +315,7 @@ class Stack:
             )
         values = torch.stack([means[role] for role in named])[None].to(self.prepared.model.dtype)
         source = Rows({edit.layer: values})
-        return Replace(site, source, layers=(edit.layer,), roles=roles, heads=heads)
+        return Replace(site, source, layers=(edit.layer,), roles=places, heads=heads)
 
     def _without(self, edit: Frequency, number: int) -> list[Intervention]:
         waves = self.prepared.waves(edit)

@@ -26,6 +26,7 @@ KINDS = (
     "cama_table",
     "carry_verdict",
     "circuit",
+    "comparison",
     "cookbook",
     "counterfactual_attribution",
     "digit_circuits",
@@ -386,6 +387,13 @@ ENTRIES: dict[str, Callable[[], Result]] = {
         split="problem",
         controls=("shuffled",),
         seed=SEED,
+    ),
+    "comparison": lambda: interp.compare(
+        *(
+            interp.attribution.logit_lens(interp.load(name), "add:5", n=40, seed=SEED)
+            for name in ("add5", "add5-s1")
+        ),
+        grid="probability",
     ),
     # a stack of interventions
     "intervened": lambda: interp.intervene(
