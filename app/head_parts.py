@@ -104,7 +104,7 @@ def choose_head(model: Model, measure: Measure, result: Result, clicked: Any) ->
     text, places = st.columns([3, 2], vertical_alignment="center")
     with places:
         layer, head = parts.pick(
-            "node", ("Layer", layers), ("Head", columns), clicked, (first[0], first[1])
+            ("layer", "Layer", layers), ("head", "Head", columns), clicked, (first[0], first[1])
         )
     node = node_at(str(layer), str(head))
     place = [f"{node}: {np.nanmean(values[list(names).index(node)]):.3g}"] if node in names else []

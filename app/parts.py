@@ -52,28 +52,26 @@ def chart(result: Result, key: str, name: str | None = None) -> tuple[str, ...] 
 
 
 def pick(
-    key: str,
-    rows: tuple[str, Sequence[str]],
-    columns: tuple[str, Sequence[str]],
+    rows: tuple[str, str, Sequence[str]],
+    columns: tuple[str, str, Sequence[str]],
     clicked: tuple[str, ...] | None,
     first: tuple[str, str],
 ) -> tuple[str, str]:
-    """Two drop-down lists, kept in the address, for the row and column of a cell: a click sets
-    them, and so does the keyboard."""
-    names = [f"{key}-{label.split()[0].lower()}" for label, _ in (rows, columns)]
-    if clicked is not None and clicked != st.session_state.get(f"{key} clicked"):
-        for name, value, (_, options) in zip(names, clicked, (rows, columns), strict=False):
+    """Two drop-down lists for the row and column of a cell: a click sets them, and so does the
+    keyboard. Each is its name in the address, its label and its options."""
+    before = f"{rows[0]} {columns[0]} clicked"
+    if clicked is not None and clicked != st.session_state.get(before):
+        for value, (name, _, options) in zip(clicked, (rows, columns), strict=False):
             if value in options:
                 st.session_state[name] = value
-    st.session_state[f"{key} clicked"] = clicked  # it stays selected over the following reruns
-    places = st.columns(2)
-    chosen = [
+    st.session_state[before] = clicked  # it stays selected over the following reruns
+    row, column = (
         link.select(label, options, key=name, first=start, place=place)
-        for place, name, (label, options), start in zip(
-            places, names, (rows, columns), first, strict=True
+        for place, (name, label, options), start in zip(
+            st.columns(2), (rows, columns), first, strict=True
         )
-    ]
-    return chosen[0], chosen[1]
+    )
+    return row, column
 
 
 def picture(source: object, key: str, name: Hashable, make: Callable[[], Figure]) -> None:

@@ -72,8 +72,8 @@ def _example(
 ) -> None:
     axes = [result.effect.axis(name).labels for name in ("operand_digit", "answer_digit")]
     operand, answer = parts.pick(
-        "cell", ("Operand digit swapped", axes[0]), ("Answer digit read", axes[1]), clicked,
-        _strongest(result),
+        ("operand", "Operand digit swapped", axes[0]), ("digit", "Answer digit read", axes[1]),
+        clicked, _strongest(result),
     )  # fmt: skip
     effect, magnitude, oracle, used = (
         getattr(result, name).at(operand_digit=operand, answer_digit=answer)

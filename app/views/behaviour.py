@@ -56,7 +56,7 @@ def _wrong(chosen: study.Study, result: Any, clicked: tuple[str, ...] | None) ->
         [EVERY, *dict.fromkeys(cells[name].astype(str))] for name in ("group", "answer_digit")
     )
     kind, digit = parts.pick(
-        "wrong", ("Carry class", kinds), ("Answer digit", digits), clicked, (EVERY, EVERY)
+        ("class", "Carry class", kinds), ("wrong", "Answer digit", digits), clicked, (EVERY, EVERY)
     )
     wrong = results.wrong_answers(chosen, result, *(
         None if one == EVERY else one for one in (digit, kind)

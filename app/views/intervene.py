@@ -100,11 +100,10 @@ def _result(
 
 def _say(result: Intervened) -> None:
     """The conclusion, as a warning where nothing changed; and what each edit rests on."""
-    told = plain(result.conclusion())
     if result.stack and not result.changed:
-        st.warning(told, icon=":material/do_not_disturb_on:")
+        st.warning(plain(result.conclusion()), icon=":material/do_not_disturb_on:")
     else:
-        st.markdown(f"**{told}**")
+        st.markdown(f"**{plain(result.conclusion())}**")
     rests = [f"{edit}: {told}" for edit, told in zip(result.stack, result.details, strict=True)]
     if rests:
         st.caption(plain(" · ".join(rests)))

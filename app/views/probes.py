@@ -38,9 +38,9 @@ def _follow(
     """Show the chosen analysis of the clicked cell."""
     cells = cells_of(result, asked.target)
     best = cells.loc[int(result.best(asked.target).name)]
-    axes = [(name, list(dict.fromkeys(cells[name.lower()]))) for name in ("Row", "Role")]
+    places, roles = (list(dict.fromkeys(cells[name])) for name in ("row", "role"))
     first = (str(best["row"]), str(best["role"]))
-    label, role = parts.pick("probe", axes[0], axes[1], clicked, first)
+    label, role = parts.pick(("place", "Place", places), ("role", "Role", roles), clicked, first)
     here = cells[(cells["row"] == label) & (cells["role"] == role)]
     if here.empty:
         st.info(f"{plain(role)} was not probed at {plain(label)}.", icon=":material/info:")

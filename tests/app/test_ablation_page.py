@@ -24,6 +24,7 @@ from tests.figures import ablation_results
 TASK, N, SEED = "add:1", 100, 3  # all there are
 DRAWN = Drawn(1, 1, 2, "full-peek", True, "cama", "first")
 GRID = "Every wait and width"
+SLIDERS = ("wait", "transfer-from", "width")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -161,7 +162,7 @@ def test_a_clicked_cell_moves_the_sliders_once(
         return clicked[-1] if clicked and key == "ablation grid" else None
 
     def drawn() -> list[int]:
-        return [page.slider(key=f"ablation {key}").value for key in ("wait", "start", "width")]
+        return [page.slider(key=key).value for key in SLIDERS]
 
     monkeypatch.setattr(parts, "chart", clicking)
     assert drawn() != [3, 3, 1]
@@ -218,8 +219,7 @@ def test_the_search_tells_what_it_found_and_draws_it(
     next(button for button in page.button if button.label == "Draw it above").click().run()
     assert not page.exception
     found = (want.wait, want.transfer[0], len(want.transfer))
-    keys = ("wait", "start", "width")
-    assert tuple(page.slider(key=f"ablation {key}").value for key in keys) == found
+    assert tuple(page.slider(key=key).value for key in SLIDERS) == found
     assert shown_score(page)["all"] == 1
 
 

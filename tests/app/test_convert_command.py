@@ -58,6 +58,7 @@ def test_a_converted_checkpoint_appears_in_the_explorer(
     at.query_params["model"], at.query_params["path"] = OTHER, str(folder)
     at.query_params["n"] = "16"
     at.run()
+    at.switch_page("views/model.py").run()
     assert not at.exception
     assert at.selectbox(key="task").value == "add:2"
     side = " ".join(str(element.value) for element in at.sidebar.caption)

@@ -132,6 +132,10 @@ CASES = {
     "heads.tree": Case({"resamples": 2}, ("--resamples", "2")),
     "engine.selfcheck": Case({}, None),
     "models.tokenisation_report": Case({}, None),
+    "intervene": Case(
+        {"stack": ("head L0H1 zero",), "controls": 1},
+        ("--stack", "head L0H1 zero", "--controls", "1"),
+    ),
 }
 ELSEWHERE = {
     "geometry.modular": "tests/geometry/test_commands.py",
@@ -140,6 +144,7 @@ ELSEWHERE = {
     "probes.intervene": "test_what_an_edited_probe_does",
     "training.digit_losses": "tests/training/test_dynamics.py",
     "heads.carry": "tests/heads/test_carry.py",
+    "compare": "tests/series/test_compare.py",
     "over_seeds": "tests/series/test_commands.py",
     "over_checkpoints": "tests/series/test_commands.py",
     "probes.running_sums": "the library alone",

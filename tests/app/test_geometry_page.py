@@ -32,7 +32,7 @@ def opened(at: AppTest, n: int) -> AppTest:
 
 
 def chosen(at: AppTest) -> AppTest:
-    at.selectbox(key="geometry role").select(ROLE).run()
+    at.selectbox(key="numbers-at").select(ROLE).run()
     assert not at.exception
     return at
 
@@ -51,7 +51,7 @@ def test_the_figure_is_the_librarys(explorer: AppTest, loaded: Any) -> None:
 
 def test_it_is_moved_along_on_request(explorer: AppTest) -> None:
     at = chosen(opened(explorer, N))
-    at.toggle(key="geometry causal").set_value(True).run()
+    at.toggle(key="move-along").set_value(True).run()
     assert not at.exception
     assert "a random displacement" in words(at)
 

@@ -30,7 +30,7 @@ __all__ = ["explorer", "folder", "loaded"]  # fixtures
 N, MORE = 60, 160  # some roles are in half of the prompts only, where lengths differ
 FORMAT = "padded"
 TARGET = "carry[1]"  # what the page looks for first
-KEY = f"probe target {TASK}"
+KEY = "target-of-probe"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_every_cell_can_be_clicked(page: AppTest) -> None:
 
 
 def test_a_cell_shows_its_scatter_and_its_controls(page: AppTest, want: ProbeSweep) -> None:
-    at = press(page, "Show me one")
+    at = page
     best = want.best(TARGET)
     counts = numbers(traces(at, "heatmap", 1)[0]["z"])
     points = want.scatter(int(best.name))
@@ -90,8 +90,7 @@ def test_a_cell_shows_its_scatter_and_its_controls(page: AppTest, want: ProbeSwe
 
 
 def test_layer_by_layer_is_the_librarys(page: AppTest, want: ProbeSweep) -> None:
-    press(page, "Show me one")
-    page.segmented_control(key="probe closer").set_value("Layer by layer").run()
+    page.segmented_control(key="probe-closer").set_value("Layer by layer").run()
     assert not page.exception
     lines = [t for t in traces(page, "scatter", 1) if t.get("name") == "the probe"]
     frame = want.frame
@@ -104,8 +103,8 @@ def test_layer_by_layer_is_the_librarys(page: AppTest, want: ProbeSweep) -> None
 def test_the_causal_test_plots_the_librarys_shares(
     page: AppTest, want: ProbeSweep, loaded: Any, mode: Any
 ) -> None:
-    page.session_state["probe cell chosen"] = ("L1", "last")
-    page.session_state["probe closer"] = "Does the model use it?"
+    page.session_state["place"], page.session_state["role"] = "L1", "last"
+    page.session_state["probe-closer"] = "Does the model use it?"
     page.run()
     page.segmented_control(key="probe mode").set_value(mode).run()
     assert "A readable direction may be inert" in words(page)
@@ -126,8 +125,8 @@ def test_the_causal_test_plots_the_librarys_shares(
 
 
 def test_what_has_no_predicted_answer_is_only_taken_out(page: AppTest) -> None:
-    page.session_state["probe cell chosen"] = ("L1", "last")
-    page.session_state["probe closer"] = "Does the model use it?"
+    page.session_state["place"], page.session_state["role"] = "L1", "last"
+    page.session_state["probe-closer"] = "Does the model use it?"
     page.selectbox(key=KEY).set_value("parity(a)").run()
     assert not page.exception
     assert page.segmented_control(key="probe mode alone").options == ["Take it out"]
@@ -137,7 +136,6 @@ def test_what_has_no_predicted_answer_is_only_taken_out(page: AppTest) -> None:
 
 
 def test_another_target_and_site_make_another_call(page: AppTest) -> None:
-    press(page, "Show me one")
     page.selectbox(key=KEY).set_value("parity(a)").run()
     page.multiselect[0].set_value(["attn_out", "resid_post"]).run()
     assert not page.exception
@@ -147,7 +145,7 @@ def test_another_target_and_site_make_another_call(page: AppTest) -> None:
 
 
 def test_each_value_can_be_held_out_once(page: AppTest, loaded: Any) -> None:
-    page.selectbox(key="probe split").set_value("Each operand value once").run()
+    page.selectbox(key="held-out").set_value("Each operand value once").run()
     assert not page.exception
     sample = problems(TASK, N, seed=SEED)
     want = probes.probe(loaded, sample, targets=[TARGET], seed=SEED, format=FORMAT, turns=4)
@@ -155,8 +153,7 @@ def test_each_value_can_be_held_out_once(page: AppTest, loaded: Any) -> None:
     np.testing.assert_allclose(numbers(heat["z"]), want.grid(TARGET, "gain").values)
     assert "turns=4" in page.code[0].value
     assert set(want.frame["n_test"]) == {N}
-    press(page, "Show me one")
-    page.segmented_control(key="probe closer").set_value("Does the model use it?").run()
+    page.segmented_control(key="probe-closer").set_value("Does the model use it?").run()
     assert any("that of the first turn" in caption.value for caption in page.caption)
 
 
