@@ -111,12 +111,13 @@ class Kept(dict[tuple[str, int], torch.Tensor]):
 class Savings:
     """Computation that the engine skips. No option changes a result.
 
-    prefix: positions shared by all rows, or by a variant and the clean run.
-    layers: blocks below a variant's first intervention.
-    logits: the unembedding at unread positions.
-    early_stop: blocks above the last read, positions after it, and in the last block those before
-        the first.
-    stacks: one pass for variants that start at the same place; it saves calls, no arithmetic.
+    Args:
+        prefix: positions shared by all rows, or by a variant and the clean run.
+        layers: blocks below a variant's first intervention.
+        logits: the unembedding at unread positions.
+        early_stop: blocks above the last read, positions after it, and in the last block those
+            before the first.
+        stacks: one pass for variants that start at the same place; it saves calls, no arithmetic.
     """
 
     prefix: bool = True
