@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -49,19 +48,27 @@ def section(name: str) -> list[str]:
 
 
 def described(entry: catalogue.Entry) -> list[str]:
-    """An analysis: its question, call, command and sample, its limits, and what its metrics mean."""
+    """An analysis: question, call, command, sample, limits, and what its metrics mean."""
     result: type[Result] = found(entry.result)
     facts = {
         "call": f":py:func:`{entry.public}`",
         "command": f"``arithmoscope {entry.command}``" if entry.command else "none",
-        "sample": "none" if entry.n is None else f"{entry.n:,} problems, if ``n=`` says nothing else",
+        "sample": "none"
+        if entry.n is None
+        else f"{entry.n:,} problems, if ``n=`` says nothing else",
         "Result": f":py:class:`~interp.results.{result.__name__}`",
         "does not show": "; ".join(result.notes),
     }
     lines = [f"**{entry.question}**", ""]
     lines += [f":{name}: {_plain(text)}" for name, text in facts.items() if text]
     if result.meanings:
-        lines += ["", ".. raw:: html", "", "   <details><summary>what its numbers mean</summary>", ""]
+        lines += [
+            "",
+            ".. raw:: html",
+            "",
+            "   <details><summary>what its numbers mean</summary>",
+            "",
+        ]
         for metric, meaning in result.meanings.items():
             lines += [f"``{metric}``", f"   {_plain(meaning)}", ""]
         lines += [".. raw:: html", "", "   </details>"]

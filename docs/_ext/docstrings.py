@@ -1,8 +1,8 @@
 """Docstrings as reStructuredText: code in backticks, formulas and aligned lists kept as they stand.
 
-Docstrings here are written for people who read them in an editor or by `help`: names stand in single
-backticks, formulas are indented, and a star or a bar is a star or a bar. Three steps make them valid
-markup before napoleon reads the Google sections.
+Docstrings here are read in an editor or by `help`: names stand in single backticks, formulas are
+indented, and a star or a bar is a star or a bar. They become valid markup before napoleon reads the
+Google sections.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ def marked_up(lines: Iterable[str]) -> list[str]:
             result += block
         elif _is_formula(block, before, indent) or _is_aligned(block):
             margin = " " * (indent if _is_aligned(block) else _margin(before))
-            result += [f"{margin}::", "", *(f"{'    ' if _is_aligned(block) else ''}{line}" for line in block)]
+            result += [
+                f"{margin}::",
+                "",
+                *(f"{'    ' if _is_aligned(block) else ''}{line}" for line in block),
+            ]
         else:
             result += _escaped("\n".join(block)).split("\n")
         result.append("")
@@ -78,7 +82,9 @@ def _escaped(text: str) -> str:
     return "".join([*parts, _MARKUP.sub(r"\\\g<0>", text[at:])])
 
 
-def _process(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+def _process(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
     lines[:] = marked_up(lines)
 
 

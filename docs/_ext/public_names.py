@@ -74,7 +74,12 @@ def page(package: str, names: list[Name]) -> str:
         lines += ["", f".. {name.directive}:: {name.full}"]
         if name.directive in ("autoclass", "autoexception"):
             lines += ["   :members:"]
-        lines += ["", f".. minigallery:: {name.full}", "   :add-heading: Used in", "   :heading-level: ^"]
+        lines += [
+            "",
+            f".. minigallery:: {name.full}",
+            "   :add-heading: Used in",
+            "   :heading-level: ^",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,8 @@ class ProbeUse(Result):
     does not move adds nothing to it, one that moves anywhere about as much as to `predicted`.
 
     Args:
-        target, site, layer, head (-1: none), role, format: what the probe is bound to.
+        target, site, layer, head, role, format: what the probe is bound to; head is -1 where there
+            is none.
         named: the answer digit that the target names first; empty where none lies at or after the
             role.
         outcomes: one row for each `arm` ("clean", "probe", "random") and `answer_digit`: `n`, the
