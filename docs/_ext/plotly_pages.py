@@ -1,7 +1,7 @@
 """Figures of executed examples: the figure's JSON in the page, drawn by one local plotly.js.
 
 sphinx-gallery shows the last expression of a block by its `_repr_html_`, which a Plotly figure
-takes from the default renderer. `docs/_static/figures.js` loads plotly.js on pages that hold a figure.
+takes from the default renderer. `docs/_static/figures.js` loads plotly.js on pages with a figure.
 """
 
 from __future__ import annotations

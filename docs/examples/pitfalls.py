@@ -54,10 +54,8 @@ def difference(offset):
     return float((lead(cut.logits + offset) - lead(clean.logits + offset)).abs().mean())
 
 
-print(f"wrong: relative change {relative(0):.2%}, with all logits 100 higher {relative(100):.2%}")
-print(
-    f"right: change of the lead {difference(0):.3f}, with all logits 100 higher {difference(100):.3f}"
-)
+print(f"wrong: relative change {relative(0):.2%}, with 100 more {relative(100):.2%}")
+print(f"right: change of the lead {difference(0):.3f}, with 100 more {difference(100):.3f}")
 assert relative(0) > 2 * relative(100)
 assert abs(difference(0) - difference(100)) < 1e-3
 
@@ -315,9 +313,8 @@ forced, greedy = (
     for mode in ("forced", "greedy")
 )
 print(f"wrong: {forced['digit_accuracy']:.1%} of the digits right, behind the true ones")
-print(
-    f"right: {greedy['digit_accuracy']:.1%} behind its own; answers {greedy['exact_accuracy']:.1%} in both"
-)
+print(f"right: {greedy['digit_accuracy']:.1%} behind its own")
+print(f"whole answers: {forced['exact_accuracy']:.1%} and {greedy['exact_accuracy']:.1%}")
 assert forced["digit_accuracy"] > greedy["digit_accuracy"] + 0.01
 assert forced["exact_accuracy"] == greedy["exact_accuracy"]
 
