@@ -30,6 +30,14 @@ extensions = [
     "plotly_pages",
     "public_names",
 ]
+if tags.has("pages"):  # noqa: F821 - Sphinx's own name: the pages alone, without the examples
+    extensions.remove("sphinx_gallery.gen_gallery")
+
+    def setup(app):
+        """No search index: it wants every page written."""
+        app.connect("builder-inited", lambda app: setattr(app.builder, "search", False))
+
+
 exclude_patterns = ["_build", "examples", "figures"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "code"

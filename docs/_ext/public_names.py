@@ -65,8 +65,8 @@ def _directive(thing: Any) -> str:
     return "autofunction" if callable(thing) else "autodata"
 
 
-def page(package: str, names: list[Name]) -> str:
-    """reStructuredText of a package: a table of its names, then each in full."""
+def page(package: str, names: list[Name], *, examples: bool) -> str:
+    """reStructuredText of a package: a list of its names, then each, with its `examples`."""
     title = f"{PACKAGES[package]}: ``{package}``"
     lines = [title, "=" * len(title), "", f".. automodule:: {package}", "   :no-members:", ""]
     lines += [f"- :py:obj:`~{name.full}`" for name in names]
@@ -74,20 +74,18 @@ def page(package: str, names: list[Name]) -> str:
         lines += ["", f".. {name.directive}:: {name.full}"]
         if name.directive in ("autoclass", "autoexception"):
             lines += ["   :members:"]
-        lines += [
-            "",
-            f".. minigallery:: {name.full}",
-            "   :add-heading: Used in",
-            "   :heading-level: ^",
-        ]
+        if examples:
+            lines += ["", f".. minigallery:: {name.full}", "   :add-heading: Used in"]
+            lines += ["   :heading-level: ^"]
     return "\n".join(lines) + "\n"
 
 
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / FOLDER
     folder.mkdir(exist_ok=True)
-    packages = app.config.reference_packages
-    pages = {package: page(package, names) for package, names in public_names(packages).items()}
+    names = public_names(app.config.reference_packages)
+    examples = "sphinx_gallery.gen_gallery" in app.extensions
+    pages = {package: page(package, names[package], examples=examples) for package in names}
     contents = ["Reference", "=========", "", ".. toctree::", "", *(f"   {one}" for one in pages)]
     pages["index"] = "\n".join(contents) + "\n"
     for file in folder.glob("*.rst"):

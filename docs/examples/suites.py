@@ -40,6 +40,7 @@ for name in ("add5-reversed", "add5"):
     found = interp.suites.noisy_prefix(interp.load(name), "add:5", n=128, seed=0).metrics
     true, random = found["clean"], found["random"]
     print(f"{name:>13}: behind the right digits {true:.1%}, behind random ones {random:.1%}")
+    assert true == 1 and (random < 0.9) == (name == "add5-reversed")
 
 # %%
 # Published answers come through the same door: kinds of errors in the answers of GPT models
