@@ -1,4 +1,4 @@
-# make explore | test | test-fast | env | bench | proof | clean.  The README says what each does and how long it takes.
+# make explore | docs | test | test-fast | env | bench | proof | clean.  The README says what each does and how long it takes.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -18,7 +18,7 @@ GEMMA_BUILT := $(VENV)/.gemma3
 
 EVERYDAY := not slow and not browser and not llm
 
-.PHONY: env explore test test-fast lint bench proof clean
+.PHONY: env explore docs test test-fast lint bench proof clean
 
 env: $(BUILT) $(if $(filter-out 0,$(SMOLLM2)),$(SMOLLM2_BUILT)) $(if $(filter-out 0,$(GEMMA)),$(GEMMA_BUILT))
 
@@ -46,6 +46,11 @@ $(GEMMA_BUILT): | $(BUILT)
 explore: env
 	$(BIN)/arithmoscope explore --host $(HOST) --port $(PORT)
 
+# Every example is executed, once: a second build runs those that changed.
+docs: env
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,5 +72,5 @@ proof: env
 	GEMMA=$(GEMMA) $(BIN)/python -m bench.proofs
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf docs/_build docs/methods docs/reference build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

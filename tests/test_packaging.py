@@ -128,6 +128,10 @@ def test_a_wheel_carries_the_explorer_and_its_theme(installed: Path) -> None:
     assert list((installed / "app" / "views").glob("*.py"))
 
 
+def test_a_wheel_explains_its_terms(installed: Path) -> None:
+    assert int(run("from app.glossary import terms; print(len(terms()))", installed)) > 50
+
+
 def test_a_wheel_has_licence_and_command(installed: Path) -> None:
     (info,) = installed.glob("arithmoscope-*.dist-info")
     assert "Apache License" in (info / "licenses" / "LICENSE").read_text()

@@ -11,6 +11,7 @@ import typer.main
 import yaml
 
 from app.cli import app
+from app.glossary import terms
 from tests.import_rules import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,13 @@ def test_the_floors_are_those_of_the_rules() -> None:
 def test_the_glossary_says_each_term_once() -> None:
     terms = re.findall(r"^\| \*\*(.+?)\*\*", text(ROOT / "docs" / "glossary.md"), re.M)
     assert len(terms) > 50 and len(terms) == len(set(terms))
+
+
+def test_the_explorer_can_explain_each_term() -> None:
+    rows = re.findall(r"^\| \*\*(.+?)\*\*", text(ROOT / "docs" / "glossary.md"), re.M)
+    explained = terms()
+    assert list(explained) == [name for names in rows for name in names.split(", ")]
+    assert all(meaning and not set("|`*") & set(meaning) for meaning in explained.values())
 
 
 def test_hooks_have_the_versions_of_the_environment() -> None:
