@@ -53,13 +53,11 @@ def described(entry: catalogue.Entry) -> list[str]:
     facts = {
         "call": f":py:func:`{entry.public}`",
         "command": f"``arithmoscope {entry.command}``" if entry.command else "none",
-        "sample": "none"
-        if entry.n is None
-        else f"{entry.n:,} problems, if ``n=`` says nothing else",
+        "sample": "none" if entry.n is None else f"{entry.n:,} problems, or ``n=``",
         "Result": f":py:class:`~interp.results.{result.__name__}`",
         "does not show": "; ".join(result.notes),
     }
-    lines = [f"**{entry.question}**", ""]
+    lines = [entry.question, "~" * len(entry.question), ""]
     lines += [f":{name}: {_plain(text)}" for name, text in facts.items() if text]
     if result.meanings:
         lines += [

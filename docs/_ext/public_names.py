@@ -69,7 +69,7 @@ def page(package: str, names: list[Name], *, examples: bool) -> str:
     """reStructuredText of a package: a list of its names, then each, with its `examples`."""
     title = f"{PACKAGES[package]}: ``{package}``"
     lines = [title, "=" * len(title), "", f".. automodule:: {package}", "   :no-members:", ""]
-    lines += [f"- :py:obj:`~{name.full}`" for name in names]
+    lines += [" · ".join(f":py:obj:`~{name.full}`" for name in names)]
     for name in names:
         lines += ["", f".. {name.directive}:: {name.full}"]
         if name.directive in ("autoclass", "autoexception"):
@@ -97,8 +97,14 @@ def _write(app: Sphinx) -> None:
             file.write_text(text, encoding="utf-8")
 
 
+def _skip(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of named tuples: their class describes them."""
+    return True if (getattr(thing, "__doc__", "") or "").startswith("Alias for field") else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write the pages before Sphinx looks for sources."""
     app.add_config_value("reference_packages", list(PACKAGES), "env", [list])
     app.connect("builder-inited", _write)
+    app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True}
