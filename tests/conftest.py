@@ -33,7 +33,7 @@ SLOW = {
     "arithmetic": "test_flips test_published_answers",
     "attribution": "test_counterfactual test_real_models",
     "behaviour": "test_cookbook test_drawing",
-    "docs": "test_add_an_analysis test_my_model",
+    "docs": "test_add_an_analysis test_my_model test_site",
     "engine": "test_equality",
     "golden": "*",
     "models": "test_convert test_convert_mapping test_untrained test_wrap",

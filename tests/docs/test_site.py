@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib.util
 import re
 import sys
@@ -63,8 +64,10 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
 
 @needs_sphinx
 def test_docstrings_become_valid_markup() -> None:
+    import docstrings
     from docstrings import marked_up
 
+    assert doctest.testmod(docstrings).failed == 0
     assert marked_up(["R² of `a*b`, a|b, `Grid`s"]) == ["R² of ``a*b``, a\\|b, ``Grid``\\ s"]
     assert marked_up(["Loss:", "", "    x * y"]) == ["Loss:", "", "::", "", "    x * y"]
     assert marked_up(["Args:", "    n: how *many*"]) == ["Args:", "    n: how \\*many\\*"]
