@@ -39,7 +39,7 @@ def test_one_head_adds() -> None:
         FINDINGS[0],
         f"{found['patch_head']}, restores {value:.1f} logits ({low:.1f} to {high:.1f})",
         f"a random head restores {found['patch_random']:.1f}",
-        f"the same answer {found['patch_same_answer']:.1f}",
+        f"the same answer, it moves {found['patch_same_answer']:.1f} logits in its largest cell",
     )
 
 
