@@ -41,6 +41,7 @@ if tags.has("pages"):  # noqa: F821 - Sphinx's own name: the pages alone, withou
 exclude_patterns = ["_build", "examples", "figures"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "code"
+highlight_language = "text"  # of formulas; code says what it is
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

@@ -18,14 +18,13 @@ A waiting token's state is replaced by the mean over prompts that share its own 
 2509.09650).
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/smollm2-arith-af1.png'
-
 # %%
 # Example
 # -------
 #
 # A planted model whose tokens wait: the schedule is known beforehand.
 
+# sphinx_gallery_thumbnail_path = 'figures/smollm2-arith-af1.png'
 import contextlib
 import tempfile
 

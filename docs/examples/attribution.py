@@ -15,8 +15,6 @@ Operand digit t is replaced, and the logit of answer digit k is read before and 
 t changes, over every other value of t.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-attribution.png'
-
 # %%
 # Example
 # -------
@@ -24,6 +22,7 @@ t changes, over every other value of t.
 # ``add5`` adds five-digit numbers and writes the highest digit first. The problems are held out
 # from its training.
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-attribution.png'
 import interp
 
 model = interp.load("add5")

@@ -17,8 +17,6 @@ by answer digit, by carry class and by operand size. A *fault* is a rule of wron
 as dropping every carry. It explains a wrong answer if it gives that answer, every digit of it.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-behaviour.png'
-
 # %%
 # Example
 # -------
@@ -26,6 +24,7 @@ as dropping every carry. It explains a wrong answer if it gives that answer, eve
 # A planted adder: its weights were written down, and with them a fault. Behaviour alone has to
 # say which.
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-behaviour.png'
 import contextlib
 import tempfile
 

@@ -15,14 +15,13 @@ With as many columns as numbers R² is 1 whatever the rows are, so each stands b
 with permuted numbers.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-operand-grids.png'
-
 # %%
 # Example
 # -------
 #
 # A planted model of addition modulo 31: its frequencies are known.
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-operand-grids.png'
 import contextlib
 import tempfile
 

@@ -17,12 +17,11 @@ enough, the second what is needed. A circuit C is scored by its faithfulness, th
 whole model's effect that it keeps while everything else carries the corrupted activation.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-heads.png'
-
 # %%
 # Example
 # -------
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-heads.png'
 import interp
 
 model = interp.load("add5")

@@ -14,8 +14,6 @@ which site, layers, roles and heads, with which source. A run applies a list of 
     Δ = logits(run with interventions) − logits(clean run)
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-knockout.png'
-
 # %%
 # Example
 # -------
@@ -23,6 +21,7 @@ which site, layers, roles and heads, with which source. A run applies a list of 
 # Positions have names, whatever the tokenizer: ``a0`` is the lowest digit of the first operand,
 # ``predicts(c2)`` the position whose logits write c2.
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-knockout.png'
 import torch
 
 import interp

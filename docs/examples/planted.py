@@ -15,8 +15,6 @@ method's finding is compared with the answer key::
 The seed draws sizes, layers, heads and directions, so no method can know them.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-reversed-carry.png'
-
 # %%
 # Example
 # -------
@@ -24,6 +22,7 @@ The seed draws sizes, layers, heads and directions, so no method can know them.
 # Where does the carry come from? Two planted adders give the same right answers: one reads the
 # digit that it has just printed, the other looks ahead in the operands.
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-reversed-carry.png'
 import contextlib
 import tempfile
 

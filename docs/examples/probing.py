@@ -17,8 +17,6 @@ token's embedding where that is better. A quantity is *represented* where the ga
 above 0 and q, its false-discovery rate over all cells, is at most 0.05.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/mul4x4-running-sums.png'
-
 # %%
 # Example
 # -------
@@ -26,6 +24,7 @@ above 0 and q, its false-discovery rate over all cells, is at most 0.05.
 # The carries of five-digit sums. Values of b are split, so probes are scored on numbers that they
 # never saw.
 
+# sphinx_gallery_thumbnail_path = 'figures/mul4x4-running-sums.png'
 import interp
 import probes
 

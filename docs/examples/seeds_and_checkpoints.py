@@ -11,14 +11,13 @@ For the cells x and y of two models, Spearman's rank correlation, mean over all 
 beside the largest 95 % quantile of the same with shuffled cells.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/add5-seeds.png'
-
 # %%
 # Example
 # -------
 #
 # Three trainings that differ in their seed only, and any analysis of the catalogue.
 
+# sphinx_gallery_thumbnail_path = 'figures/add5-seeds.png'
 import interp
 
 names = interp.seeds_of("add5")

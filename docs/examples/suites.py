@@ -13,8 +13,6 @@ by one more or less, or a single one. The number is the share of right digits be
 Wilson's interval.
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/gpt-errors.png'
-
 # %%
 # Example
 # -------
@@ -22,6 +20,7 @@ Wilson's interval.
 # ``add5-reversed`` writes the lowest digit first and takes its carries from the digit just
 # printed.
 
+# sphinx_gallery_thumbnail_path = 'figures/gpt-errors.png'
 import interp
 
 model = interp.load("add5-reversed")

@@ -13,14 +13,13 @@ nat by default::
     learnt_at(k) = min { t : loss_k(s) < threshold for all s ≥ t }
 """
 
-# sphinx_gallery_thumbnail_path = 'figures/mod113-learning.png'
-
 # %%
 # Example
 # -------
 #
 # Addition modulo 113: the training pairs first, the held-out pairs long after.
 
+# sphinx_gallery_thumbnail_path = 'figures/mod113-learning.png'
 import interp
 
 grokked = interp.training.dynamics("mod113")
