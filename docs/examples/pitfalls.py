@@ -2,9 +2,9 @@
 Pitfalls
 ========
 
-Seventeen ways to a wrong number, each beside the right one. Both ran when this page was built: every
-number is printed by the code above it, and the code asserts that the wrong way goes wrong and the
-right one does not. The models are small; several of the mistakes stand in published work.
+Seventeen ways to a wrong number, each beside the right one. Both ran when this page was built:
+every number is printed by the code above it, and the code asserts that the wrong way goes wrong
+and the right one does not. The models are small; several of the mistakes stand in published work.
 """
 
 # sphinx_gallery_thumbnail_path = 'figures/mul4x4-running-sums.png'
