@@ -45,7 +45,7 @@ def main() -> None:
     pages += [st.Page("views/compare.py", title="Compare", icon=":material/compare:")]
     if more.entries():
         pages += [st.Page("views/more.py", title="More analyses", icon=":material/add_chart:")]
-    page = st.navigation(pages)
+    page = st.navigation(pages, expanded=True)
     with st.spinner("Starting: the first visit loads PyTorch"):
         # It takes seconds, and the page shows meanwhile.
         from app import about, parts, refine, results, sidebar, study, tour

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import jobs, parts, results, sidebar, stack_rows, study
-from app.cells import TYPEFACE
+from app import answers, drawings, jobs, parts, results, sidebar, stack_rows, study
+from app.cells import TYPEFACE, in_dark
 from app.plain import plain
 from interp.arithmetic.typed import read_problem
 from interp.catalogue import entry
@@ -59,7 +58,7 @@ def _bench(sample: Prepared, chosen: study.Study) -> None:
         parts.problem(error)
         return
     with answer:
-        st.html(_table(result))
+        st.html(answers.table(result))
     _say(result)
     st.plotly_chart(_picture(result), theme=None, key="intervened", config=parts.CHART)
     st.caption(plain(result.caption))
@@ -120,36 +119,7 @@ def _picture(result: Intervened) -> Any:
         font={"family": TYPEFACE, "size": 13},
         dragmode=False,
     )
-    return figure
-
-
-def _table(result: Intervened) -> str:
-    """The generated answers, token by token with probabilities, under the right one."""
-    said = result.answer
-    rows = {"": [f"<th>{escape(role)}</th>" for role in said["answer_digit"]]}
-    rows["right"] = [f"<td>{escape(token)}</td>" for token in said["right"]]
-    for name in ("before", "after"):
-        columns = zip(said[name], said[f"probability_{name}"], said[f"right_{name}"], strict=True)
-        rows[name] = [_cell(token, share, right) for token, share, right in columns]
-    body = "".join(
-        f"<tr><th style='text-align:left'>{name}</th>{''.join(cells)}</tr>"
-        for name, cells in rows.items()
-    )
-    return f"<style>{_STYLE}</style><table class='digits'>{body}</table>"
-
-
-def _cell(token: str, share: float, right: bool) -> str:
-    wrong = "" if right else " class='wrong' title='not the right token'"
-    return f"<td{wrong}>{escape(token)}<br><small>{share:.1%}</small></td>"
-
-
-_STYLE = """
-.digits { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 0 .4rem }
-.digits th { font-weight: 400; opacity: .7; padding: .1rem .7rem; font-size: .85rem }
-.digits td { padding: .25rem .7rem; text-align: center; font-size: 1.15rem; line-height: 1.05 }
-.digits small { font-size: .72rem; opacity: .75 }
-.digits .wrong { outline: 2px solid #D55E00; outline-offset: -2px }
-"""
+    return in_dark(figure) if drawings.dark() else figure
 
 
 page()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 import interp
-from app import parts, results, sidebar, study, tour
+from app import answers, parts, results, sidebar, study, tour
 from app.plain import counted, plain
 from interp.arithmetic.typed import read_problem
 from interp.errors import InputError
@@ -14,9 +14,9 @@ PLACEHOLDER = {"add": "99999+1", "mul": "37*48"}
 GUIDES = (
     (
         "A multiplier that errs",
-        "mul4x4-sft multiplies four digits by four and is often wrong: which digit, and how?",
+        "mul3x3-sft-s2 multiplies three digits by three, often wrongly: which digit, and how?",
         "behaviour",
-        (("model", "mul4x4-sft"), ("n", "256")),
+        (("model", "mul3x3-sft-s2"), ("n", "256")),
     ),
     (
         "Products that wait in a cache",
@@ -77,7 +77,7 @@ def _ask(chosen: study.Study) -> None:
         parts.problem(error)
         return
     result = results.result(chosen, "intervene", problem=typed, controls=0)
-    parts.chart(result, "asked")
+    st.html(answers.table(result, {"before": "the model"}))
     right = bool(result.metrics["right_before"])
     said = "".join(result.answer["before"])
     wanted = "".join(result.answer["right"])
@@ -85,10 +85,9 @@ def _ask(chosen: study.Study) -> None:
         f"It writes **{plain(said)}**, which is right." if right
         else f"It writes **{plain(said)}**; right is **{plain(wanted)}**."
     )  # fmt: skip
-    st.dataframe(result.answer, hide_index=True)
     st.caption("Switch on *Show it alone on every page* on the left to look inside this prompt.")
-    parts.below(result)
-    parts.take_away(result)
+    parts.below(result, drawn=False)
+    parts.take_away(result, drawn=False)
 
 
 page()
