@@ -54,17 +54,21 @@ def main() -> None:
         if name is None:
             parts.heading("Which model?", "Type a folder, a .gguf file or a Hub id on the left.")
             st.stop()
+        banner, head, field, above = [st.container() for _ in range(4)]
         sidebar.check(name)
         name = sidebar.choose_checkpoint(name)
         model = results.model(name)
-        study.keep(sidebar.choose_study(name, model, own_field=page.url_path in ("", "intervene")))
+        # In the page where it is the question, else beside the other choices.
+        own = field if page.url_path in ("", "intervene") else st.sidebar
+        study.keep(sidebar.choose_study(name, model, own))
         sidebar.about(model)
         about.show()
         refine.begin()
-        tour.banner(page.url_path)
-        place = st.container()
+        parts.begin(head)
+        with banner:
+            tour.banner(page.url_path)
         page.run()
-        refine.finish(place)
+        refine.finish(above)
     except ArithmoscopeError as error:
         parts.problem(error)
 

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from interp.results.result import Result
 
 CHART = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
+HEAD = "place of the heading"
 SLOT = "place of the verdict"  # under the page's question, until a figure has filled it
+
+
+def begin(head: st.delta_generator.DeltaGenerator) -> None:
+    """Where the page that is about to run shows its heading."""
+    st.session_state[HEAD] = head
 
 
 def heading(title: str, asks: str) -> None:
     """Show the page's title and its question, with room for the answer under it."""
-    st.title(title, anchor=False)
-    st.markdown(f"<p style='font-size:1.1rem;margin-top:-.6rem'>{asks}</p>", unsafe_allow_html=True)
-    st.session_state[SLOT] = st.empty()
+    with st.session_state.pop(HEAD, None) or st.container():
+        st.title(title, anchor=False)
+        question = f"<p style='font-size:1.1rem;margin-top:-.6rem'>{asks}</p>"
+        st.markdown(question, unsafe_allow_html=True)
+        st.session_state[SLOT] = st.empty()
 
 
 def chart(result: Result, key: str, name: str | None = None) -> tuple[str, ...] | None:

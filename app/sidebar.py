@@ -91,9 +91,9 @@ def choose_checkpoint(name: str) -> str:
     return name if at == end else str(interp.checkpoints(name).folder(int(str(at))))
 
 
-def choose_study(name: str, model: Model, own_field: bool = False) -> Study:
-    """Choose task, format and sample for a loaded model. With `own_field` the page has
-    the field for a problem itself.
+def choose_study(name: str, model: Model, field: Any) -> Study:
+    """Choose task, format and sample for a loaded model. `field` is where a
+    problem of one's own is typed in.
 
     Raises:
         InputError: for a task typed in that does not exist.
@@ -142,14 +142,12 @@ def choose_study(name: str, model: Model, own_field: bool = False) -> Study:
     ):
         start = found.start
     count = None if n is None else int(n)
-    return Study(
-        name, model.hash, str(task), form, count, int(seed), start, _choose_problem(own_field)
-    )
+    return Study(name, model.hash, str(task), form, count, int(seed), start, _choose_problem(field))
 
 
-def _choose_problem(own_field: bool) -> str | None:
+def _choose_problem(place: Any) -> str | None:
     """The problem typed in, where every page is to show it alone."""
-    typed = str(st.session_state.get("problem") or "") if own_field else problem_field(st.sidebar)
+    typed = _problem_field(place)
     if not typed:
         return None
     alone = st.sidebar.toggle(
@@ -162,7 +160,7 @@ def _choose_problem(own_field: bool) -> str | None:
     return typed if alone else None
 
 
-def problem_field(place: Any) -> str:
+def _problem_field(place: Any) -> str:
     """A field for one problem, "37*48", which the pages can show alone."""
     typed = place.text_input(
         "One problem of your own",
@@ -172,6 +170,11 @@ def problem_field(place: Any) -> str:
         placeholder="99999+1 or 37*48",
     )
     return str(typed or "").strip()
+
+
+def typed_problem() -> str:
+    """The problem typed in; "" without one."""
+    return str(st.session_state.get("problem") or "").strip()
 
 
 def proposal(name: str, model: Model) -> Diagnosis | None:

@@ -43,13 +43,11 @@ def page() -> None:
 def _bench(sample: Prepared, chosen: study.Study) -> None:
     """Everything that a change of the stack redraws."""
     task = sample.batch.problems.task
-    with st.container(horizontal=True, vertical_alignment="top", gap="large"):
-        left = st.container(width=280)
-        typed = sidebar.problem_field(left)
-        problem = typed or _usual(task)
-        if not typed:
-            left.caption(plain(f"Until one is typed in: {problem}"))
-        answer = st.container(width="content")
+    typed = sidebar.typed_problem()
+    problem = typed or _usual(task)
+    if not typed:
+        st.caption(plain(f"Until one is typed in: {problem}"))
+    answer = st.container(width="content")
     edits = stack_rows.rows(sample, f"{chosen.model_hash} {chosen.task} {chosen.format}")
     try:
         read_problem(task, problem)

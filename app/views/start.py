@@ -64,7 +64,7 @@ def page() -> None:
 
 def _ask(chosen: study.Study) -> None:
     """The answer to the problem typed in, token by token, with the right one beside it."""
-    typed = sidebar.problem_field(st)
+    typed = sidebar.typed_problem()
     task = interp.task(chosen.task)
     if not typed:
         example = task.sample(1, seed=0).text(0)
