@@ -88,7 +88,7 @@ def choose_checkpoint(name: str) -> str:
     )
     link.say_refused("checkpoint", "checkpoint", str(at), [str(step) for step in options])
     link.put("checkpoint", None if at == end else str(at))
-    return name if at == end else str(interp.checkpoints(name).folder(int(str(at))))
+    return name if at == end else interp.checkpoints(name).named(int(str(at)))
 
 
 def choose_study(name: str, model: Model, field: Any) -> Study:

@@ -43,16 +43,18 @@ def current() -> Study:
 
 
 def step_of(model: str) -> int | None:
-    """The training step of a checkpoint's folder, `…/series/step-00000500`; None for a model."""
-    path = Path(model)
-    if path.parent.name != "series" or not path.name.startswith("step-"):
-        return None
-    return int(path.name.removeprefix("step-"))
+    """The training step of a checkpoint, "mod113@1250" or a folder `…/series/step-00000500`; None
+    for a model."""
+    step = model.rpartition("@")[2] if "@" in model else Path(model).name.removeprefix("step-")
+    of_series = "@" in model or Path(model).parent.name == "series"
+    return int(step) if of_series and step.isdecimal() else None
 
 
 def trained(model: str) -> str:
     """The model of a checkpoint; any other name unchanged."""
-    return model if step_of(model) is None else str(Path(model).parent.parent)
+    if step_of(model) is None:
+        return model
+    return model.rpartition("@")[0] or str(Path(model).parent.parent)
 
 
 def checkpoints(model: str) -> tuple[int, ...]:

@@ -124,7 +124,7 @@ def _checkpoint(name: str) -> str:
     at = st.select_slider(
         "Checkpoint of the second", options, value=END, key="other-checkpoint", bind="query-params"
     )
-    return name if at == END else str(interp.checkpoints(name).folder(int(at)))
+    return name if at == END else interp.checkpoints(name).named(int(at))
 
 
 def _which(result: Result) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def heatmap(
     )
 
 
+def under(text: str) -> str:
+    """A second line in a cell, smaller but legible in print."""
+    return f"<br><span style='font-size:9.5px'>{text}</span>"
+
+
 def count_axis(labels: Sequence[str], most: int = _MAX_TICKS) -> dict[str, Any]:
     """Category axis with at most `most` labels."""
     return {
@@ -113,7 +118,7 @@ def signed_text(
 def _width(half: float) -> str:
     if np.isnan(half):
         return ""
-    return f"<br><sub>±{_short(half) if half == 0 or half >= 0.005 else '<0.01'}</sub>"
+    return under(f"±{_short(half) if half == 0 or half >= 0.005 else '<0.01'}")
 
 
 def _short(value: float) -> str:

@@ -56,13 +56,19 @@ class Series:
             raise InputError(f"no checkpoint of {self.name} at step {step}; there are {known}")
         return self.folders[self.steps.index(step)]
 
+    def named(self, step: int) -> str:
+        """The checkpoint as `interp.load` takes it: "mod113@1250" of a shipped model, otherwise
+        its folder. Raises as `folder`."""
+        folder = self.folder(step)
+        return f"{self.name}@{step}" if fixture_folder(self.name) else str(folder)
+
     def load(self, step: int, **options: Any) -> Model:
         """The model after `step` steps; options as `interp.load`.
 
         Raises ModelError if its weights differ from those that its card describes.
         """
         folder = self.folder(step)
-        model = load(str(folder), **options)
+        model = load(self.named(step), **options)
         said = (read_card(folder) or {}).get("weight_hash")
         weights = folder / next(name for name in _WEIGHTS if (folder / name).is_file())
         if said is not None and weight_hash(load_file(weights)) != said:

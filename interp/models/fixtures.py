@@ -68,11 +68,25 @@ def fixture_folders() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def fixture_folder(name: str) -> Path | None:
-    """The folder of a shipped model; None for any other name, and if a path of that name exists.
+def _checkpoint(name: str, step: str) -> Path:
+    """The folder of a shipped model's checkpoint."""
+    folders = fixture_folders()[name].glob("series/step-*")
+    known = {int(folder.name.removeprefix("step-")): folder for folder in folders}
+    if step.isdecimal() and int(step) in known:
+        return known[int(step)]
+    there = ", ".join(map(str, sorted(known))) or "none"
+    raise ModelError(f"{name} has no checkpoint {step!r}; the steps it ships: {there}")
 
-    Raises ModelError for a shipped model that is not installed.
+
+def fixture_folder(name: str) -> Path | None:
+    """The folder of a shipped model, or of one of its checkpoints, "mod113@1250"; None for any
+    other name, and if a path of that name exists.
+
+    Raises ModelError for a shipped model that is not installed, or a step that it does not ship.
     """
+    base, at, step = name.partition("@")
+    if at and base in fixture_folders() and not Path(name).exists():
+        return _checkpoint(base, step)
     found = fixture_folders().get(name)
     if found is None and name in MODELS_APART and not Path(name).exists():
         raise ModelError(f"the shipped model {name!r} is not installed. Run: {INSTALL_MODELS}")

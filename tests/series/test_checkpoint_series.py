@@ -101,3 +101,15 @@ def test_bad_input(trained: tuple[Path, ...], tmp_path: Path) -> None:
         over_checkpoints(trained[0], interp.behaviour.accuracy, "add:2", steps=[3])
     with pytest.raises(InputError, match="no step was asked for"):
         over_checkpoints(trained[0], interp.behaviour.accuracy, "add:2", steps=[])
+
+
+def test_a_shipped_checkpoint_has_a_name_that_its_result_and_its_call_carry() -> None:
+    series = checkpoints("mod113")
+    step = series.steps[1]
+    model = interp.load(f"mod113@{step}")
+    assert model.name == series.named(step) == f"mod113@{step}"
+    assert model.hash == series.load(step).hash != interp.load("mod113").hash
+    result = interp.behaviour.accuracy(model, "mod:113", n=8)
+    assert f"mod113@{step}" in result.caption and f"interp.load('mod113@{step}')" in result.code
+    with pytest.raises(ModelError, match=rf"mod113 has no checkpoint '7'; .* {step},"):
+        interp.load("mod113@7")

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from interp.arithmetic.subtasks import CLASS_MEANINGS, CLASSES
 from interp.behaviour.results.accuracy import Behaviour, PromptSearch
-from interp.figures.matrix import heatmap, most_first
+from interp.figures.matrix import heatmap, most_first, under
 from interp.figures.registry import renders
 from interp.figures.theme import ACCENT, GREY, INK, error_bars, frame, magnitude_range
 
@@ -102,7 +102,7 @@ def _by_class(
     for cell in classes.itertuples():
         at = groups.index(str(cell.group)), digits.index(str(cell.answer_digit))
         share[at] = cell.accuracy
-        text[at] = f"{_percent(float(cell.accuracy))}<br><sub>n {cell.n:,}</sub>"
+        text[at] = f"{_percent(float(cell.accuracy))}{under(f'n {cell.n:,}')}"
         what = CLASS_MEANINGS.get(str(cell.group), "")
         head = f"<b>{cell.answer_digit}, {cell.group}</b><br>" + (f"{what}<br>" if what else "")
         hover[at] = head + _counts(cell)

@@ -50,13 +50,17 @@ def tokenisation(result: TokenisationReport) -> go.Figure:
     return frame(
         figure,
         title="How does it read a prompt?",
-        caption=f"{result.caption} · format {result.format} · {result.tokens_min} to "
-        f"{result.tokens_max} tokens · roles whose position varies: {moving} · index 0 is the "
-        "least significant digit",
+        caption=f"{result.caption} · format {result.format} · {_length(result)} tokens · roles "
+        f"whose position varies: {moving} · index 0 is the least significant digit",
         notes=result.notes,
         height=74 * rows,
         legend=True,
     )
+
+
+def _length(result: TokenisationReport) -> str:
+    least, most = result.tokens_min, result.tokens_max
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _letter(role: str) -> str:
