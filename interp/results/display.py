@@ -26,7 +26,8 @@ def percent(share: float) -> str:
     if not math.isfinite(value) or nearer < 1e-12:
         return number(round(value, 9) if math.isfinite(value) else value)
     decimals = min(max(1 - math.floor(math.log10(nearer)), 0), 4)
-    return f"{value:.{decimals}f}".replace("-", "−")
+    text = f"{value:.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
 
 
 def unread_formats(names: Sequence[str]) -> str:

@@ -237,7 +237,8 @@ def prove_heads(seed: int) -> None:
             own = want[row][np.ix_(order, [pieces.index(token) for token in tokens])]
             about.assert_close(result.after.values, own, f"{stack} on {result.prompt}")
             if fact.role == "distractor":
-                assert not result.changed
+                # Its weights are small, not nothing: it may rise above rounding, no more.
+                assert result.largest <= 1e-6 * key.logit_scale
             elif not result.answer["right_after"].all():
                 flipped.add(fact)
     assert flipped == set(key.movers)
