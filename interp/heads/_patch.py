@@ -274,6 +274,8 @@ def _result(
         seed,
     )
     noop = np.abs(lead.effect(measured.noop, measured.base, direction))
+    noise = float(np.nanmax(noop, initial=0.0))
+    floor = tolerance(model.dtype) * measured.largest
     same = None
     if measured.same is not None:
         values = arranged(lead.effect(measured.same, measured.base, direction))
@@ -288,7 +290,7 @@ def _result(
         seed=seed,
         settings=settings,
         effect=effect,
-        q=Grid(discoveries(main), axes),
+        q=Grid(discoveries(main, max(noise, floor)), axes),
         total=total,
         same_answer=same,
         with_control=0 if measured.has_control is None else int(measured.has_control.sum()),
@@ -296,8 +298,8 @@ def _result(
             (~np.isnan(totals[0] if totals[0] is not None else measured.base.right)).sum(axis=0),
             axes[-1:],
         ),
-        noise=float(np.nanmax(noop, initial=0.0)),
-        floor=tolerance(model.dtype) * measured.largest,
+        noise=noise,
+        floor=floor,
         small_logits=float(np.nanmean(np.abs(measured.base.right) < 1.0)),
         chosen=chosen_and_scored(flat, tuple(c.name for c in cells), found.clean.problems, seed),
         by_prompt=by_metric[0].astype(np.float32),

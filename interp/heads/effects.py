@@ -35,8 +35,9 @@ def estimate(
     return Grid(mean_of(finite), axes, *mean_interval(finite, groups, seed=seed))
 
 
-def discoveries(effect: Grid) -> Floats:
-    """False-discovery rate q of each cell's mean effect being zero (Benjamini and Hochberg).
+def discoveries(effect: Grid, floor: float = 0.0) -> Floats:
+    """False-discovery rate q of each cell's mean effect being zero (Benjamini and Hochberg). A mean
+    not above `floor` has p = 1: rounding is often of one sign, and would pass for an effect.
 
     Two-sided p from the normal approximation, for a few dozen prompts on. The standard error is
     the bootstrap's towards zero, since effects are often skewed.
@@ -45,7 +46,7 @@ def discoveries(effect: Grid) -> Floats:
     nearer = np.where(effect.values > 0, effect.low, effect.high)
     error = np.abs(effect.values - nearer) / _BOUND
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(effect.values == 0, 0.0, np.abs(effect.values) / error)
+        z = np.where(np.abs(effect.values) <= floor, 0.0, np.abs(effect.values) / error)
     p = 2 * norm.sf(z)
     return benjamini_hochberg(np.where(np.isnan(effect.values) | np.isnan(error), np.nan, p))
 

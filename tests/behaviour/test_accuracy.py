@@ -31,7 +31,7 @@ def test_a_model_that_is_always_right(llama: Any, monkeypatch: pytest.MonkeyPatc
     assert (result.cells["accuracy"] == 1).all()
     assert len(result.wrong) == 0
     assert (result.n, result.drawn) == (result.n_distinct, 200)
-    assert result.verdict == "100 % of the answers are exact (98.11 to 100 %)."
+    assert result.verdict == "100 % of the answers are exact (98.1 to 100 %)."
 
 
 def test_a_model_that_never_carries(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def test_a_model_with_seven_of_eight_digits_right_fits(patient: Any) -> None:
     assert result.format == "padded" and result.fits
     assert result.metrics["exact_accuracy"] == 0
     assert result.metrics["digit_accuracy"] == pytest.approx(7 / 8)
-    assert "87.5 % of forced answer digits are right" in result.verdict
+    assert "88 % of forced answer digits are right" in result.verdict
 
 
 def test_what_the_model_writes_behind_an_answer_is_the_end(patient: Any) -> None:

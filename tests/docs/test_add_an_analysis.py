@@ -88,6 +88,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
         skipped = shutil.ignore_patterns("__pycache__", "_fixtures")
         shutil.copytree(ROOT / package, folder / package, ignore=skipped)
     (folder / "fixtures").symlink_to(ROOT / "fixtures")
+    (folder / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "glossary.md", folder / "docs")  # whose words the pages explain
     before = {path for path in FILES if (folder / path).exists()}
     for path, text in FILES.items():
         file = folder / path

@@ -25,6 +25,10 @@ from tests.golden.subjects import models_opened_once, names
 
 # Of each number, and of the largest one beside it: float32 sums differ between processors.
 TOLERANCE = 1e-4
+NOTHING = 1e-6  # logits: less is rounding
+# Differences of nearly equal numbers, such as a gain over a rival that explains as much.
+LOOSE = {"helix-fit": 2e-3, "neurons": 1e-3, "paths": 1e-3, "paths-into-queries": 1e-3}
+LEVEL = 0.05  # above it, a q says that nothing was found, and is made of rounding where nothing is
 # Measured by the self-check as a share of the largest logit: rounding itself, another on each
 # processor. Equal where both are rounding.
 ROUNDING = ("metrics.difference", "difference")
@@ -78,7 +82,7 @@ def test_its_code_gives_its_numbers(name: str, shared_models: None, tmp_path: Pa
             code = f"{code[:-1]}, held_out=False)"
         again = run(name, code)
         assert type(again) is type(loaded)
-        assert differences(again, loaded) == []
+        assert differences(again, loaded, LOOSE.get(name, TOLERANCE)) == []
         again.save(tmp_path / "again")
         assert list(summary_of(tmp_path / "again")) == list(summary_of(path))
 
@@ -130,11 +134,11 @@ def lost(flag: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def differences(again: Result, saved: Result) -> list[str]:
+def differences(again: Result, saved: Result, tolerance: float = TOLERANCE) -> list[str]:
     """What of one Result is not as in another: metrics, table, settings that the other has, and
     every field but versions."""
-    found = close(dict(again.metrics), dict(saved.metrics), "metrics")
-    found += close(again.frame, saved.frame)
+    found = close(dict(again.metrics), dict(saved.metrics), "metrics", tolerance)
+    found += close(again.frame, saved.frame, tolerance=tolerance)
     asked, settings = plain(again), plain(saved)
     found += close(within(asked, settings), settings, "settings")
     for item in dataclasses.fields(saved):
@@ -142,7 +146,7 @@ def differences(again: Result, saved: Result) -> list[str]:
         if item.name in _OWN_SETTINGS:
             found += [] if mine == other else [f"{item.name}: {mine}, not {other}"]
         elif item.name not in ("versions", "settings"):
-            found += close(mine, other, item.name)
+            found += close(mine, other, item.name, tolerance)
     return found
 
 
@@ -154,21 +158,25 @@ def within(found: Any, want: Any) -> Any:
     return {key: within(found.get(key), want[key]) for key in want} | same
 
 
-def close(found: Any, want: Any, name: str = "frame") -> list[str]:
+def close(found: Any, want: Any, name: str = "frame", tolerance: float = TOLERANCE) -> list[str]:
     """Where two values differ: keys, columns, texts and shapes at all, numbers by more than
-    `TOLERANCE`. None is a NaN."""
+    `tolerance`. None is a NaN."""
     if isinstance(want, pd.DataFrame):
         found, want = (
             {str(key): table[key].to_numpy() for key in table.columns} for table in (found, want)
         )
     if isinstance(want, Grid):
-        return close(vars_of(found), vars_of(want), name)
+        return close(vars_of(found), vars_of(want), name, tolerance)
     if isinstance(want, Mapping):
         if list(found) != list(want):
             return [f"{name}: {list(found)}, not {list(want)}"]
-        return [text for key in want for text in close(found[key], want[key], f"{name}.{key}")]
+        return [
+            text
+            for key in want
+            for text in close(found[key], want[key], f"{name}.{key}", tolerance)
+        ]
     if isinstance(want, np.ndarray | float) or want is None or _numbers(want):
-        return _close_arrays(_array(found), _array(want), name)
+        return _close_arrays(_array(found), _array(want), name, tolerance)
     return [] if found == want else [f"{name}: {found!r}, not {want!r}"]
 
 
@@ -190,7 +198,7 @@ def _array(value: Any) -> Any:
     return np.asarray(np.nan if value is None else value)
 
 
-def _close_arrays(found: Any, want: Any, name: str) -> list[str]:
+def _close_arrays(found: Any, want: Any, name: str, tolerance: float) -> list[str]:
     if found.shape != want.shape:
         return [f"{name}: shape {found.shape}, not {want.shape}"]
     if want.dtype.kind not in "fc":
@@ -200,10 +208,12 @@ def _close_arrays(found: Any, want: Any, name: str) -> list[str]:
     if not np.array_equal(np.isnan(found), np.isnan(want)):
         return [f"{name}: other cells are empty"]
     same = (found == want) | np.isnan(want)  # infinities too
+    if name.endswith((".q", "q.values")):
+        same |= np.minimum(found, want) > LEVEL
     off = np.abs(np.where(same, 0, found - want)).max(initial=0)
     largest = np.abs(want[np.isfinite(want)]).max(initial=0)
     if name in ROUNDING and max(largest, np.abs(found).max(initial=0)) <= TOLERANCE:
         return []
-    return (
-        [] if off <= TOLERANCE * largest else [f"{name}: off by {off / largest:.1g} of the largest"]
-    )
+    if off <= max(tolerance * largest, NOTHING):
+        return []
+    return [f"{name}: off by {off / largest:.1g} of the largest"]

@@ -13,7 +13,9 @@ from transformer_lens import patching
 
 import interp
 from interp.errors import InputError, RoleError
+from interp.heads.effects import discoveries, estimate
 from interp.heads.pairs import pairs
+from interp.results.grid import Axis
 from interp.results.result import Result
 from tests import tiny
 
@@ -196,3 +198,15 @@ def test_processes_share_the_cells(toy: Any, tmp_path: Path, monkeypatch: Any) -
         interp.heads.patch(toy, problems, n_jobs=0, **asked)
     with pytest.raises(InputError, match="n_jobs= over processes"):
         interp.heads.patch(toy, problems, n_jobs=2, shard="1/2", **asked)
+
+
+def test_rounding_of_one_sign_is_no_effect_and_helps_no_other_cell() -> None:
+    """Sixty prompts of 1e-13 ± 1e-14 are far from zero in their own error, but nothing."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(0.3, 1.0, 60)  # p about 0.01
+    columns = np.stack([real, *rng.normal(1e-13, 1e-14, (9, 60))], axis=1)[:, :, None]
+    axes = (Axis("node", tuple(f"L0H{h}" for h in range(10))), Axis("answer_digit", ("c0",)))
+    effect = estimate(columns, np.arange(60), axes, 0)
+    q = discoveries(effect, 1e-9)[:, 0]
+    assert (q[1:] == 1).all()
+    assert discoveries(effect)[0, 0] < 0.2 * q[0]
