@@ -46,16 +46,31 @@ SLOW = {
 """Folder → files (* for all, below it too) whose tests are marked `slow`: they train, start
 processes, build planted models or wheels, or compare with slow references."""
 
+PROOFS = (
+    "test_r2_is_the_keys_at_every_site_and_head",  # beside what a linear map can reach
+    "test_each_value_can_be_held_out_once",  # in turns, on the page; tests/probes has it in small
+    "test_the_doctor_plots_the_best_ways_to_ask",  # tests/behaviour asks the same with few formats
+    "test_language_models_are_asked_in_words",  # the cookbook's page; its numbers are in behaviour
+    "test_a_click_on_a_cell_shows_true_against_predicted",  # clicks: test_browser, test_ablation_…
+)
+"""Tests of half a minute and more, of which another test is the small case: `PROOF=1`, or
+`python -m bench.proofs.long_tests`, runs them."""
+
 NO_BROWSER = (
     "no Chromium found: apt install chromium, or playwright install chromium, or set BROWSER_PATH"
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by where they are and by the fixtures they use; `make test-fast` leaves these out.
 
-    `browser`: uses `chromium`. `llm`: uses `smollm2`. `slow`: its file is in `SLOW`.
+    `browser`: uses `chromium`. `llm`: uses `smollm2`. `slow`: its file is in `SLOW`. Those in
+    `PROOFS` are left to `make proof`.
     """
+    long = [item for item in items if getattr(item, "originalname", "") in PROOFS]
+    if not os.environ.get("PROOF"):
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     for item in items:
         used = getattr(item, "fixturenames", ())
         for fixture, marker in (("chromium", "browser"), ("smollm2", "llm")):
