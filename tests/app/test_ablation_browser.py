@@ -21,8 +21,8 @@ def test_a_click_on_a_cell_of_the_grid_draws_its_schedule(tab: Page, add5: Any) 
     tab.goto(tab.url.rstrip("/") + "/ablation?model=add5")
     page = tab.get_by_test_id("stMain")
     sliders = page.get_by_role("slider")
-    expect(tab.locator(".js-plotly-plot .heatmaplayer")).to_have_count(1)  # drawn: nothing shifts
-    page.get_by_role("radio", name="Every wait and width").click()
+    # The mask, both grids, and a grid for each of six answer tokens: drawn, so nothing shifts.
+    expect(tab.locator(".js-plotly-plot .heatmaplayer")).to_have_count(1 + 2 + 6)
     grid = tab.locator(".js-plotly-plot").nth(1)
     expect(grid.locator(".heatmaplayer")).to_have_count(2)
     data = json.loads(grid.evaluate("e => JSON.stringify(e.data.map(t => ({...t})))"))
