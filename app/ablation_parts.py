@@ -10,7 +10,7 @@ import streamlit as st
 
 import interp
 from app import ablation_sliders as sliders
-from app import calls, jobs, link, parts
+from app import calls, drawings, jobs, link, parts
 from app.ablation_sliders import Drawn
 from app.results import loaded
 from app.results import model as model_of
@@ -24,7 +24,6 @@ from interp.ablation.results.transfer import AblationTransfer
 from interp.ablation.schedule import Schedule
 from interp.arithmetic.formats import format_names
 from interp.catalogue import entry
-from interp.figures.registry import gallery
 
 CLICKED = "ablation cell"  # of the grid, the one that the sliders were last sent to
 GRID, NOTHING = "Every wait and width", "Nothing more"
@@ -178,9 +177,10 @@ def table(chosen: Study, drawn: Drawn) -> None:
 
 def _each_digit(result: AblationGrid) -> None:
     """Show the grid of each answer token if an answer has several."""
-    for name, figure in list(gallery(result).items())[1:]:
+    figures = drawings.further(result)
+    for name, figure in figures.items():
         with st.expander(figure.layout.title.text, icon=":material/grid_view:"):
-            parts.picture(result, f"ablation grid {name}", name, partial(result.figure, name))
+            parts.picture(result, f"ablation grid {name}", name, partial(figures.__getitem__, name))
 
 
 def _offer(result: AllForOne) -> None:

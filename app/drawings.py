@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app.cells import clickable, embedded
+from interp.figures.registry import closer
 from interp.figures.theme import caption_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from interp.figures.registry import Figures
     from interp.results.result import Result
 
 KEPT = 48
 
-_kept: OrderedDict[tuple[int, Hashable, bool], tuple[object, Drawing]] = OrderedDict()
+_kept: OrderedDict[tuple[int, Hashable], tuple[object, Any]] = OrderedDict()
 _lock = Lock()
 
 
@@ -46,20 +48,36 @@ def of(
     source: object, key: Hashable, make: Callable[[], Figure], *, clicks: bool = False
 ) -> Drawing:
     """The figure that `make` draws from `source`; `key` tells its figures apart."""
-    place = (id(source), key, dark())
+    in_dark = dark()
+
+    def drawn() -> Drawing:
+        made = make()
+        shown = embedded(made, dark=in_dark)
+        title = str(made.layout.title.text or "")
+        return Drawing(clickable(shown) if clicks else shown, caption_of(made), title)
+
+    drawing: Drawing = _once(source, (key, in_dark), drawn)
+    return drawing
+
+
+def further(result: Result) -> Figures:
+    """The other figures of a Result, by name."""
+    figures: Figures = _once(result, "further", lambda: closer(result))
+    return figures
+
+
+def _once(source: object, key: Hashable, make: Callable[[], Any]) -> Any:
+    place = (id(source), key)
     with _lock:
         if place in _kept:
             _kept.move_to_end(place)
             return _kept[place][1]
     made = make()
-    shown = embedded(made, dark=place[2])
-    title = str(made.layout.title.text or "")
-    drawing = Drawing(clickable(shown) if clicks else shown, caption_of(made), title)
     with _lock:
-        _kept[place] = (source, drawing)  # the source too, or another object could have its id
+        _kept[place] = (source, made)  # the source too, or another object could have its id
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
-    return drawing
+    return made
 
 
 def dark() -> bool:

@@ -18,7 +18,12 @@ from typing import Any
 from interp.errors import InputError, nearest
 
 MOST = 100_000  # problems of a sample, where no file says otherwise
-_NAMES = ("folders", "hub", "gigabytes", "problems")
+_VALUES = {
+    "folders": "a list of folders",
+    "hub": "true or false",
+    "gigabytes": "a number above 0",
+    "problems": "a whole number above 0",
+}
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,14 @@ class Limits:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"cannot read the limits in {path}: {error}") from error
         for name, value in found.items():
-            if name not in _NAMES:
+            if name not in _VALUES:
                 raise InputError(
-                    f"{path}: no limit {name!r}; the nearest is {nearest(name, _NAMES)}"
+                    f"{path}: no limit {name!r}; the nearest is {nearest(name, _VALUES)}"
                 )
             if not _fits(name, value):
-                raise InputError(f"{path}: {name} = {value!r} is none of its values: see --help")
+                raise InputError(
+                    f"{path}: {name} = {value!r} is none of its values: {_VALUES[name]}"
+                )
         if "folders" in found:
             found["folders"] = tuple(Path(one).expanduser().resolve() for one in found["folders"])
         return cls(**found)

@@ -1,7 +1,8 @@
 """What the explorer's address holds: read before widgets overwrite it, and never dropped unsaid.
 
-Widgets with `bind="query-params"` keep themselves in the address; these functions serve the others,
-and say what a link asks for that does not exist.
+Widgets with `bind="query-params"` keep themselves in the address: `select`, `segments`, `several`,
+`slider` and `toggle` make them, and the first two and sliders say what a link asks for that does
+not exist. `asked` and `put` serve what no widget keeps.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import link, parts, results, study
+from app import drawings, link, parts, results, study
 from interp.geometry.classes import number_roles
 from interp.models.model import Model
 
@@ -97,9 +97,7 @@ def _few(chosen: study.Study) -> Any:
 
 def _closer(which: str, result: Any) -> None:
     """A further figure of the Result: its null, its planes, its causal test."""
-    from interp.figures.registry import closer
-
-    figures = closer(result)
+    figures = drawings.further(result)
     known = [name for name in CLOSER[which] if name in figures]
     if not known:
         return
