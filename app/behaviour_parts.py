@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from app import link, parts
+from app import link, parts, sidebar
 from app.results import result as computed
 from app.study import Study
 from interp.catalogue import entry
@@ -117,7 +117,10 @@ def published(chosen: Study) -> None:
 
 def published_result(path: str, part: str, chosen: Study) -> Any:
     """Errors of a published result file; an empty path means the shipped one."""
-    stamp = Path(path).stat().st_mtime if path and Path(path).is_file() else 0.0
+    there = bool(path) and Path(path).is_file()
+    if there:
+        sidebar.check(path)
+    stamp = Path(path).stat().st_mtime if there else 0.0
     return computed(chosen, f"behaviour.{PUBLISHED[part]}", stamp, path=path or None)
 
 

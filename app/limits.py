@@ -1,6 +1,6 @@
 """What an explorer on a shared server may load: one TOML file, given by `arithmoscope explore`.
 
-    folders = ["/srv/models"]   # folders and .gguf files typed in must lie in one of these
+    folders = ["/srv/models"]   # folders and files typed in must lie in one of these
     hub = false                 # whether ids of the Hugging Face Hub may be typed in
     gigabytes = 2.0             # of a model's weights, on disk
     problems = 4096             # of a sample
@@ -75,7 +75,7 @@ class Limits:
         if self.folders is not None and not any(real.is_relative_to(one) for one in self.folders):
             raise InputError(
                 f"{name!r} lies outside the folders that this explorer may read "
-                f"({', '.join(map(str, self.folders)) or 'none'}): put the model there, or run "
+                f"({', '.join(map(str, self.folders)) or 'none'}): put it there, or run "
                 "your own explorer (arithmoscope explore)"
             )
         size = _gigabytes(real)

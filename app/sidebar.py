@@ -56,7 +56,7 @@ def choose_model() -> str | None:
 
 
 def check(name: str) -> None:
-    """Raise InputError for a model that this explorer may not load (`app.limits`)."""
+    """Raise InputError for a model or file that this explorer may not read (`app.limits`)."""
     limits().check(name, shipped=name in set(results.models()["name"]))
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app import behaviour_parts, sidebar
 from app.limits import MOST, Limits
+from app.study import Study
 from interp.errors import InputError
 from tests import tiny
 
@@ -61,3 +63,13 @@ def test_a_model_too_large_is_refused_unread(tmp_path: Path) -> None:
 def test_a_limit_that_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InputError, match=re.escape(told)):
         limits(tmp_path, text)
+
+
+def test_a_published_file_is_read_within_the_folders_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("x,y\n1,2\n", encoding="utf-8")
+    monkeypatch.setattr(sidebar, "limits", lambda: Limits(folders=(tmp_path / "models",)))
+    with pytest.raises(InputError, match="outside the folders"):
+        behaviour_parts.published_result(str(secret), "errors", Study("", "", "", "", 0, 0))
