@@ -1,7 +1,7 @@
 """The ``arithmoscope`` command: assembles the commands and turns errors into one clear line.
 
-Exit codes: 0 done; 1 done in part (`report`), or with numbers that moved (`verify`); 2 bad input,
-with the remedy on standard error; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 done in part (`report`), or with numbers that moved (`verify`, `rerun`); 2 bad
+input, with the remedy on standard error; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from app.commands import (
     models,
     probe,
     report,
+    rerun,
     series,
     train,
     verify,
@@ -49,6 +50,7 @@ for command in (
     series,
     report,
     verify,
+    rerun,
 ):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 

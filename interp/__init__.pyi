@@ -38,6 +38,9 @@ from . import (
     planted as planted,
 )
 from . import (
+    published as published,
+)
+from . import (
     results as results,
 )
 from . import (
@@ -135,6 +138,9 @@ from .many._verify import (
 from .models.convert import convert as convert
 from .models.listing import list_models as list_models
 from .models.site_map import SiteMap as SiteMap
+from .published._rerun import (
+    rerun as rerun,
+)
 from .results.result import (
     Result as Result,
 )

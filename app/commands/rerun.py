@@ -1,0 +1,91 @@
+"""``arithmoscope rerun``: published numbers beside ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer import Exit, Option
+
+from app.commands.options import Seed
+from app.commands.watch import Watch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STYLES = {"holds": "green", "differs": "bold red", "open": "yellow", "not run": "dim"}
+
+
+def rerun(
+    only: Annotated[
+        list[str] | None,
+        Option("--only", help="A paper (bai, 2510.00184) or a row (bai-icot-c2); repeatable."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        Option(
+            "--model",
+            "-m",
+            help="Ask these rows of your own weights (a name, folder, .gguf file or Hub id), or of "
+            "a file of published answers. Goes with --only.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, Option("--quick", help="Leave out what asks a language model: under ten minutes.")
+    ] = False,
+    seed: Seed = 0,
+    keep: Annotated[
+        Path | None,
+        Option("--keep", help="Folder of finished calls; the same command goes on from them."),
+    ] = None,
+    out: Annotated[
+        Path | None, Option("--out", "-o", help="JSON file for all columns, calls included.")
+    ] = None,
+) -> None:
+    """Every published number beside ours, with a verdict by a rule written down beforehand.
+
+    Exit code 1 if a verdict is another than the recorded one, or a row fails.
+    """
+    with Watch("published numbers") as watch:
+        import interp
+
+        found = interp.rerun(
+            only or (),
+            model=model,
+            quick=quick,
+            seed=seed,
+            keep=keep,
+            on_row=watch.describe,
+            cancel=watch.cancel,
+            progress=watch.progress,
+        )
+    console = Console(highlight=False)
+    console.print(_table(found.frame))
+    for row in found.frame[found.frame["verdict"] == "not run"].itertuples():
+        console.print(Text(f"{row.key}: {row.reason}", style="dim"))
+    for row in found.changed.itertuples():
+        text = f"{row.key}: recorded as {row.recorded!r}, now {row.verdict!r} ({row.rule})"
+        console.print(Text(text, style="bold red"))
+    console.print(found.conclusion())
+    if out is not None:
+        console.print(f"Saved in {found.save(out)}", markup=False)
+    if not found.holds:
+        raise Exit(1)
+
+
+def _table(frame: pd.DataFrame) -> Table:
+    shown = Table()
+    for name in ("row", "published", "ours", "95 %", "n", "model", "verdict"):
+        shown.add_column(name, no_wrap=name in ("row", "verdict"))
+    for row in frame[frame["verdict"] != "not run"].itertuples():
+        bounds = "" if row.low == row.high else f"{_short(row.low)} to {_short(row.high)}"
+        cells = [f"{_short(row.published)} {row.unit}", _short(row.ours), bounds, str(int(row.n))]
+        shown.add_row(row.key, *cells, row.model, Text(row.verdict, style=_STYLES[row.verdict]))
+    return shown
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}"
