@@ -148,7 +148,7 @@ def knockout(model: Any, options: Any) -> dict[str, Any]:
     """The accuracy curve on the prompts that the model gets right."""
     found = interp.heads.knockout(
         model, interp.task("add:1").grid(), format=FORMAT, by="counterfactual",
-        random_orders=10, seed=options.seed,
+        random_orders=10, seed=options.seed, keep=options.keep,
     )  # fmt: skip
     return {
         "code": found.code,

@@ -13,6 +13,7 @@ Heads are ranked on one half of the prompts and removed on the other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from interp.engine.requests import Cancel, Progress, Read, Resources, Savings, V
 from interp.engine.targets import true_tokens
 from interp.errors import InputError
 from interp.heads.effects import estimate, halves, mean_of
+from interp.heads.kept import Cells, kept_cells
 from interp.heads.nodes import Node, check_nodes, node, nodes_of
 from interp.heads.pairs import pairs
 from interp.heads.results.knockout import KnockOut
@@ -57,6 +59,7 @@ def knockout(
     order: Sequence[str] | str | None = None,
     random_orders: int = 20,
     only_right: bool = True,
+    keep: str | Path | None = None,
     memory: int = 2**30,
     savings: Savings | None = None,
     cancel: Cancel | None = None,
@@ -74,6 +77,8 @@ def knockout(
         random_orders: number of random orders; their spread is the interval of the control.
         only_right: keep the prompts whose every answer token is the model's first choice, given the
             right ones before it; what is left is `n`.
+        keep: a folder in which finished removals are kept: a call that was killed goes on where the
+            last one ended (`interp.heads.kept`).
         memory, savings, cancel, progress: as in `engine.run_variants`.
 
     Does not show: what a head computes; a removed head can also do harm by being unusual.
@@ -95,7 +100,7 @@ def knockout(
     if not len(first) or not len(second):
         raise InputError("knock-out ranks on one half and scores on the other: give more prompts")
     every = nodes_of(model.shape, "head")
-    remove = _Removal(model, batch, first, second, by, seed, resources)
+    remove = _Removal(model, batch, first, second, by, seed, resources, keep)
     ranked, losses = _ranked(model, remove, every, order, roles)
     alone = every if order is None else ranked
     singles = remove.scores([(one,) for one in alone], second, roles)
@@ -139,8 +144,8 @@ def knockout(
 class _Scores:
     """`correct` and `logprob` of the right tokens, [variants, n, roles], NaN where absent."""
 
-    def __init__(self, found: torch.Tensor) -> None:
-        self.correct, self.logprob = np.moveaxis(found.numpy(), -1, 0)
+    def __init__(self, found: Floats) -> None:
+        self.correct, self.logprob = np.moveaxis(found, -1, 0)
 
 
 class _Removal:
@@ -148,10 +153,10 @@ class _Removal:
 
     def __init__(
         self, model: Model, batch: PromptBatch, first: Any, second: Any, by: str, seed: int,
-        resources: Resources,
+        resources: Resources, keep: str | Path | None,
     ) -> None:  # fmt: skip
         self.model, self.batch, self.by, self.resources = model, batch, by, resources
-        self.seed = seed
+        self.seed, self.keep = seed, keep
         self.roles = tuple(role for role in batch.roles if role != "last")
         self._values: Mapping[int, torch.Tensor] = {}
         if by == "zero":
@@ -174,17 +179,28 @@ class _Removal:
 
     def scores(self, sets: Sequence[tuple[Node, ...]], rows: Any, roles: Sequence[str]) -> _Scores:
         """Scores of the prompts `rows` without each set of heads."""
-        part = self.batch[rows]
+        part, labels = self.batch[rows], true_tokens(self.batch[rows], roles)
         source = {la: self._rows(la, rows) for la in {x.layer for s in sets for x in s}}
-        variants = [
-            Variant(f"without {len(heads)}", self._without(heads, source)) for heads in sets
-        ]
-        runs = run_variants(
-            self.model, part, variants, logits=roles, reduce=_reader(part, roles),
-            memory=self.resources.memory, savings=self.resources.savings,
-            cancel=self.resources.cancel, progress=self.resources.progress,
+        cells = {
+            f"{i}: without {len(heads)}": self._without(heads, source)
+            for i, heads in enumerate(sets)
+        }
+
+        def measure(some: Cells, resources: Resources) -> Floats:
+            runs = run_variants(
+                self.model, part, [Variant(name, what) for name, what in some.items()],
+                logits=roles, reduce=_reader(labels), memory=resources.memory,
+                savings=resources.savings, cancel=resources.cancel, progress=resources.progress,
+            )  # fmt: skip
+            return torch.stack([one.logits for one in runs if one.logits is not None]).numpy()
+
+        return _Scores(
+            kept_cells(
+                measure, self.model, part, cells, self.resources,
+                shape=(len(part), len(roles), 2), reads=(labels.numpy(),),
+                about={"reads": "correct and logprob", "roles": [*roles]}, keep=self.keep,
+            )
         )  # fmt: skip
-        return _Scores(torch.stack([one.logits for one in runs if one.logits is not None]))
 
     def _rows(self, layer: int, rows: Any) -> Rows | None:
         if self.by == "zero":
@@ -218,9 +234,7 @@ def _others(batch: PromptBatch, seed: int) -> npt.NDArray[np.intp]:
     return out
 
 
-def _reader(batch: PromptBatch, roles: Sequence[str]) -> Any:
-    labels = true_tokens(batch, roles)
-
+def _reader(labels: torch.Tensor) -> Any:
     def reduce(logits: torch.Tensor, rows: slice) -> torch.Tensor:
         mine = labels[rows].to(logits.device)
         right = (logits.argmax(-1) == mine).double()
@@ -236,7 +250,8 @@ def _right_ones(
     model: Model, batch: PromptBatch, roles: Sequence[str], resources: Resources
 ) -> PromptBatch:
     found = run(
-        model, batch, logits=roles, reduce=_reader(batch, roles), memory=resources.memory,
+        model, batch, logits=roles, reduce=_reader(true_tokens(batch, roles)),
+        memory=resources.memory,
         cancel=resources.cancel,
     ).logits  # fmt: skip
     assert found is not None

@@ -1,10 +1,11 @@
 """Long sweeps that survive a kill and split over machines: finished cells are kept in a folder.
 
-Cells are measured in chunks. With a folder, each finished chunk is written there atomically, under
-a key of everything that its numbers depend on: weights, precision, prompts, sources and metrics. A
-call with the same folder measures what is missing only. `shard="1/4"` measures every fourth chunk,
-from the first; cells of other shards that are not kept yet are NaN. A last call without a shard
-merges them, and measures nothing that is there.
+A cell is a changed run of the same prompts: its name and interventions. Cells are measured in
+chunks. With a folder, each finished chunk is written there atomically, under a key of everything
+that its numbers depend on: weights, precision, prompts, sources and what is read. A call with the
+same folder measures what is missing only. `shard="1/4"` measures every fourth chunk, from the
+first; cells of other shards that are not kept yet are NaN. A last call without a shard merges them,
+and measures nothing that is there.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,7 @@ from interp.engine.interventions import Intervention
 from interp.engine.requests import Resources
 from interp.errors import InputError, StorageError
 from interp.heads.cells import PARTS, Reader, parts_of_cells
-from interp.heads.metrics import Readout
+from interp.heads.metrics import Floats, Readout
 from interp.heads.pairs import Pairs
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
@@ -42,10 +44,15 @@ def shard_of(shard: str | None) -> tuple[int, int]:
     raise InputError(f"shard={shard!r}: write '1/4' to '4/4' for the parts of four")
 
 
+Cells = Mapping[str, tuple[Intervention, ...]]
+Measure = Callable[[Cells, Resources], Floats]
+"""Numbers [cells, …] of some cells."""
+
+
 def read_cells_kept(
     model: Model,
     batch: PromptBatch,
-    cells: Mapping[str, tuple[Intervention, ...]],
+    cells: Cells,
     pairs: Pairs,
     read: Reader,
     resources: Resources,
@@ -57,16 +64,45 @@ def read_cells_kept(
 
     Raises InputError for a shard without a folder, StorageError where the folder cannot be used.
     """
+
+    def measure(some: Cells, resources: Resources) -> Floats:
+        return parts_of_cells(model, batch, some, pairs, read, resources)
+
+    found = kept_cells(
+        measure, model, batch, cells, resources,
+        shape=(len(pairs), len(pairs.answers), PARTS), reads=(read.right, read.other),
+        about={"needs": sorted(read.needs)}, keep=keep, shard=shard,
+    )  # fmt: skip
+    return read.readout(found)
+
+
+def kept_cells(
+    measure: Measure,
+    model: Model,
+    batch: PromptBatch,
+    cells: Cells,
+    resources: Resources,
+    *,
+    shape: tuple[int, ...],
+    reads: Sequence[npt.NDArray[Any]],
+    about: Mapping[str, Any],
+    keep: str | Path | None,
+    shard: str | None = None,
+) -> Floats:
+    """Numbers [cells, *shape] that `measure` gives for the cells: kept in a folder, or all at once
+    without one. `reads` and `about` are what the numbers depend on beside the prompts and cells.
+
+    Raises as `read_cells_kept`.
+    """
     index, count = shard_of(shard)
     if keep is None:
         if count > 1:
             raise InputError("a shard needs a folder that all shards share: give keep=")
-        found = parts_of_cells(model, batch, cells, pairs, read, resources)
-        return read.readout(found)
-    folder = Path(keep) / _key(model, batch, cells, read)
+        return measure(cells, resources)
+    folder = Path(keep) / _key(model, batch, cells, reads, about)
     names = list(cells)
     chunks = [names[i : i + _CELLS] for i in range(0, len(names), _CELLS)]
-    out = np.full((len(names), len(pairs), len(pairs.answers), PARTS), np.nan)
+    out = np.full((len(names), *shape), np.nan)
     for number, chunk in enumerate(chunks):
         path = folder / f"{number:05d}.npy"
         rows = slice(number * _CELLS, number * _CELLS + len(chunk))
@@ -74,28 +110,28 @@ def read_cells_kept(
             out[rows] = _load(path, out[rows].shape)
         elif number % count == index:
             some = {name: cells[name] for name in chunk}
-            quiet = replace(resources, progress=None)
-            out[rows] = parts_of_cells(model, batch, some, pairs, read, quiet)
+            out[rows] = measure(some, replace(resources, progress=None))
             _save(path, out[rows])
         if resources.progress is not None:
             resources.progress(number + 1, len(chunks))
-    return read.readout(out)
+    return out
 
 
 def _key(
     model: Model,
     batch: PromptBatch,
-    cells: Mapping[str, tuple[Intervention, ...]],
-    read: Reader,
+    cells: Cells,
+    reads: Sequence[npt.NDArray[Any]],
+    about: Mapping[str, Any],
 ) -> str:
     told = {
         "weights": model.hash,
         "dtype": str(model.dtype),
         "cells": {name: [what.spec() for what in edits] for name, edits in cells.items()},
-        "needs": sorted(read.needs),
+        **about,
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-    for array in (batch.tokens.numpy(), read.right, read.other):
+    for array in (batch.tokens.numpy(), *reads):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:24]
 

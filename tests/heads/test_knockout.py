@@ -73,6 +73,36 @@ def test_it_is_saved_and_made_again(toy: Any, tmp_path: Path) -> None:
     assert last["accuracy"] == last["random"] == last["random_low"] == last["random_high"]
 
 
+def test_finished_removals_are_kept(toy: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """A call that was cut goes on from its folder: the same numbers, and nothing measured twice."""
+    from interp.heads import _knockout, kept
+
+    monkeypatch.setattr(kept, "_CELLS", 3)
+    asked = interp.Addition(2).sample(12, seed=1)
+    options: dict[str, Any] = {"format": FORMAT, "random_orders": 2, "only_right": False}
+    whole = interp.heads.knockout(toy, asked, **options)
+    run, measured = _knockout.run_variants, 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal measured
+        measured += len(args[2])
+        if measured > 12:
+            raise KeyboardInterrupt
+        return run(*args, **kwargs)
+
+    monkeypatch.setattr(_knockout, "run_variants", counted)
+    with pytest.raises(KeyboardInterrupt):
+        interp.heads.knockout(toy, asked, keep=tmp_path, **options)
+    done = len(list(tmp_path.rglob("*.npy")))
+    assert done == 4
+    monkeypatch.setattr(_knockout, "run_variants", run)
+    again = interp.heads.knockout(toy, asked, keep=tmp_path, **options)
+    assert np.abs(again.curve.to_numpy() - whole.curve.to_numpy()).max() <= 1e-9
+    assert np.abs(again.ranking["loss"] - whole.ranking["loss"]).max() <= 1e-9
+    monkeypatch.setattr(_knockout, "run_variants", None)  # nothing is left to measure
+    interp.heads.knockout(toy, asked, keep=tmp_path, **options)
+
+
 def test_bad_input_names_the_remedy(toy: Any) -> None:
     asked = interp.Addition(2).sample(12, seed=1)
     with pytest.raises(InputError, match="choose from mean, counterfactual, resample, zero"):
