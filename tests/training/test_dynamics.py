@@ -92,6 +92,26 @@ def test_the_result_says_it_and_keeps_it(path: Path, tmp_path: Path) -> None:
     assert again["result"] == result
 
 
+def test_no_order_where_all_is_learnt_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "log.parquet"
+    log({"c0": (0.1, 0.1, 0.1, 0.1, 0.1), "c1": (0.2,) * 5}).to_parquet(file, index=False)
+    assert dynamics(file).conclusion() == (
+        "On training batches all 2 answer digits are learnt by the logged step 0, the first one: "
+        "this log tells no order."
+    )
+
+
+def test_many_lines_learnt_from_the_start_share_an_entry_of_the_legend(tmp_path: Path) -> None:
+    file = tmp_path / "log.parquet"
+    early = {f"class:K{i}": (0.1,) * 5 for i in range(8)}
+    log({**LOSSES, **early}).to_parquet(file, index=False)
+    lines = [x for x in dynamics(file).figure().data if x.type == "scatter" and x.x[0] is not None]
+    named = [x.name for x in lines if x.showlegend is not False]
+    assert "8 learnt by the<br>first logged step" in named and "UC" in named
+    assert not {f"K{i}" for i in range(8)} & {*named}
+    assert len(lines) == len(LOSSES) + len(early) + 1  # every curve is still drawn
+
+
 def test_a_real_run_finished_or_not(tiny: Any, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     train(tiny, begun, budget_seconds=1e-9)  # one step, then a checkpoint

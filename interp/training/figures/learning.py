@@ -12,6 +12,10 @@ from interp.figures.registry import renders
 from interp.figures.theme import CATEGORIES, GREY, MAGNITUDE, frame
 from interp.training.results.learning import DigitLosses, TrainingDynamics
 
+MANY = len(CATEGORIES)
+"""Lines of a panel beyond which those that are learnt from the start are grey, with one entry in
+the legend."""
+
 DASHES = ("solid", "dash", "dot")
 """Line dashes: beyond eight lines the colours repeat, dashed."""
 
@@ -169,9 +173,16 @@ def _losses(
     """One line a group, with a mark where it was learnt; the legend beside the panel."""
     table = result.wide("loss", kind)
     learnt = result.order[result.order["kind"] == kind].set_index("group")["learnt_at"]
-    for number, group in enumerate(table.columns):
+    flat = [group for group in table.columns if learnt.get(group, np.nan) == table.index[0]]
+    flat = flat if len(table.columns) > MANY else []
+    for number, group in enumerate([*(g for g in table.columns if g not in flat), *flat]):
         line = _line(table[group], str(group), number, learnt.get(group, np.nan))
         line.legend = _legend(row)
+        if group in flat:
+            line.line, line.marker.size = {"color": GREY, "width": 1}, 0
+            line.legendgroup, line.showlegend = "from the start", group == flat[0]
+            if group == flat[0]:
+                line.name = f"{len(flat)} learnt by the<br>first logged step"
         figure.add_trace(line, row=row, col=1)
     title = {"digit": "answer digit", "class": "subtask", "task": "task"}[kind]
     where = {"train": "training", "validation": "held out"}[result.split_of(kind)]

@@ -183,6 +183,13 @@ class TrainingDynamics(_Curves):
         where = PROBLEMS[self.split]
         if known.empty:
             return f"On {where} none of the answer digits is learnt at this threshold."
+        if known["rank"].nunique() == 1 and len(known) == len(digits) > 1:
+            step = known["learnt_at"].iloc[0]
+            first = ", the first one" if step == self.curves["step"].min() else ""
+            return (
+                f"On {where} all {len(digits)} answer digits are learnt by the logged step "
+                f"{step:,.0f}{first}: this log tells no order."
+            )
         told = ", then ".join(
             " and ".join(str(group) for group in group_of["group"])
             for _, group_of in known.groupby("rank")
