@@ -1,8 +1,8 @@
 """What the explorer's address holds: read before widgets overwrite it, and never dropped unsaid.
 
 Widgets with `bind="query-params"` keep themselves in the address: `select`, `segments`, `several`,
-`slider` and `toggle` make them, and the first two and sliders say what a link asks for that does
-not exist. `asked` and `put` serve what no widget keeps.
+`slider`, `number` and `toggle` make them, and say what a link asks for that does not exist. `asked`
+and `put` serve what no widget keeps.
 """
 
 from __future__ import annotations
@@ -86,11 +86,19 @@ def segments(
 def several(
     label: str, options: Sequence[T], *, key: str, first: Sequence[T], place: Any = st, **shown: Any
 ) -> tuple[T, ...]:
-    """A list of which several may be chosen, kept in the address."""
+    """A list of which several may be chosen, kept in the address; what a link asks for beside them
+    is said."""
+    free = "accept_new_options" in shown
+    words = [shown.get("format_func", str)(one) for one in options]
+    if f"{key} in the link" not in st.session_state:
+        wished = [] if free else st.query_params.get_all(key)
+        st.session_state[f"{key} in the link"] = next((x for x in wished if x not in words), None)
     kept = st.session_state.get(key)
-    if kept is not None and not set(kept) <= set(options) and "accept_new_options" not in shown:
+    if kept is not None and not set(kept) <= set(options) and not free:
         st.session_state.pop(key)
-    return tuple(place.multiselect(label, options, default=list(first), **_bound(key), **shown))
+    value = place.multiselect(label, options, default=list(first), **_bound(key), **shown)
+    say_refused(label.lower(), key, ", ".join(map(str, value)) or "none", words, place=st)
+    return tuple(value)
 
 
 def slider(
@@ -107,9 +115,27 @@ def slider(
     return value
 
 
+def number(
+    label: str, least: N, most: N, first: N | None, *, key: str, place: Any = st, **shown: Any
+) -> N | None:
+    """A field for a number, kept in the address; one outside its range is said."""
+    asked(key)
+    held = st.session_state.get(key)
+    if held is not None and not least <= held <= most:  # of another model or sample
+        st.session_state.pop(key)
+    value: N | None = place.number_input(label, least, most, first, **_bound(key), **shown)
+    kept = asked(key)
+    shown_as = kept if kept is not None and _number(kept) == value else _in_words(value)
+    say_refused(label.lower(), key, shown_as, place=st)
+    return value
+
+
 def toggle(label: str, *, key: str, **shown: Any) -> bool:
-    """A switch that the address keeps."""
-    return bool(st.toggle(label, **_bound(key), **shown))
+    """A switch that the address keeps; a link that says neither true nor false is answered."""
+    asked(key)
+    value = bool(st.toggle(label, **_bound(key), **shown))
+    say_refused(f"choice of {label.lower()!r}:", key, str(value).lower(), place=st)
+    return value
 
 
 def _bound(key: str) -> dict[str, Any]:
@@ -128,6 +154,10 @@ def _check(
 ) -> None:
     words: Callable[[str], str] = shown.get("format_func", str)
     say_refused(label.lower(), key, words(value), [words(one) for one in options], place=st)
+
+
+def _in_words(value: float | None) -> str:
+    return "none" if value is None else str(value)
 
 
 def _number(text: str) -> float | None:

@@ -79,8 +79,8 @@ def _example(
         getattr(result, name).at(operand_digit=operand, answer_digit=answer)
         for name in ("effect", "magnitude", "oracle", "used")
     )
-    row = st.number_input(
-        "Prompt", 1, result.n, None, key="row", bind="query-params", width=240,
+    row = link.number(
+        "Prompt", 1, result.n, None, key="row", width=240,
         placeholder=f"one that changes {answer}",
     )  # fmt: skip
     example = results.result(
@@ -89,7 +89,7 @@ def _example(
         operand_digit=operand,
         answer_digit=answer,
         prefix=prefix,
-        row=None if row is None else int(row) - 1,
+        row=None if row is None else row - 1,
     )
     st.markdown(
         f"When **{operand}** is replaced, the logit of **{answer}** falls by {effect:.3g} on "

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 import interp
-from app import more, parts, results, study
+from app import link, more, parts, results, study
 from app.plain import plain
 from app.sidebar import OTHER, TASKS
 from interp import catalogue, faces
@@ -58,14 +58,7 @@ def entries() -> list[Entry]:
 
 def _analysis() -> Entry:
     known = {one.name: one for one in entries()}
-    name = st.selectbox(
-        "Analysis",
-        list(known),
-        index=list(known).index(FIRST),
-        key="analysis",
-        bind="query-params",
-    )
-    return known[str(name)]
+    return known[link.select("Analysis", list(known), key="analysis", first=FIRST)]
 
 
 def _second(first: study.Study) -> study.Study:
@@ -93,14 +86,12 @@ def _second(first: study.Study) -> study.Study:
     task = middle.selectbox(
         "Task", tasks, key="other-task", bind="query-params", accept_new_options=True
     )
-    seed = right.number_input(
-        "Seed", min_value=0, value=first.seed, key="other-seed", bind="query-params"
-    )
+    seed = link.number("Seed", 0, 2**31 - 1, first.seed, key="other-seed", place=right)
     accepted = format_names(interp.task(str(task)))
     known = [form for form in model.formats if form in accepted]
     form = first.format if first.format in known or not known else known[0]
     return replace(
-        first, model=model_name, model_hash=model.hash, task=str(task), seed=int(seed), format=form,
+        first, model=model_name, model_hash=model.hash, task=str(task), seed=seed or 0, format=form,
         start=first.start if model.hash == first.model_hash else None,
     )  # fmt: skip
 
@@ -121,9 +112,11 @@ def _checkpoint(name: str) -> str:
     if not steps:
         return name
     options = [*(str(step) for step in steps), END]
+    link.asked("other-checkpoint")
     at = st.select_slider(
         "Checkpoint of the second", options, value=END, key="other-checkpoint", bind="query-params"
     )
+    link.say_refused("checkpoint", "other-checkpoint", str(at), options, place=st)
     return name if at == END else interp.checkpoints(name).named(int(at))
 
 
@@ -131,20 +124,18 @@ def _which(result: Result) -> dict[str, Any]:
     """The Grid, and where its axes beyond two are held."""
     known = grids(result)
     with st.container(horizontal=True):
-        name = st.selectbox(
-            "Shown", list(known), key=f"grid-{result.analysis}", bind="query-params", width=200,
-        )  # fmt: skip
-        extra = known[str(name)].axes[:-2]
+        first = next(iter(known))
+        name = link.select(
+            "Shown", list(known), key=f"grid-{result.analysis}", first=first, width=200
+        )
         held = {
-            axis.name: str(
-                st.selectbox(
-                    axis.name.replace("_", " ").capitalize(), axis.labels, width=160,
-                    key=f"{axis.name}-{name}-{result.analysis}", bind="query-params",
-                )
+            axis.name: link.select(
+                axis.name.replace("_", " ").capitalize(), axis.labels, first=axis.labels[0],
+                key=f"{axis.name}-{name}-{result.analysis}", width=160,
             )
-            for axis in extra
+            for axis in known[name].axes[:-2]
         }  # fmt: skip
-    return {"grid": None if name == next(iter(known)) else str(name), "at": held or None}
+    return {"grid": None if name == first else name, "at": held or None}
 
 
 def _described(one: study.Study) -> str:

@@ -77,16 +77,14 @@ def _figure(chosen: study.Study, model: Model) -> dict[str, Any]:
     first = roles.index(answers[len(answers) // 2]) if answers else 0
     role = link.select("Numbers at", roles, key="numbers-at", first=roles[first], place=left)
     last = model.shape.n_layers - 1
-    layer = middle.number_input(
-        "Layer", 0, last, last, key="at-layer", bind="query-params", persist_state="session"
-    )
+    layer = link.number("Layer", 0, last, last, key="at-layer", place=middle)
     waves = link.several(
         "Waves (frequency k)", list(range(1, 6)), key="waves", first=[1, 2, 5], place=right,
         help="Period 10/k. They are removed, kept and moved along in the causal test.",
     )  # fmt: skip
     causal = link.toggle("Move along the figure, and remove it", key="move-along")
     named = waves if waves and not chosen.task.startswith("mod:") else None
-    return {"role": role, "layer": int(layer), "frequencies": named, "causal": causal}
+    return {"role": role, "layer": int(layer or 0), "frequencies": named, "causal": causal}
 
 
 def _few(chosen: study.Study) -> Any:

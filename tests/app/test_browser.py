@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 import interp
+from app.tour import STEPS
 from tests.app.test_explorer import ENTRY, numbers
 
 pytestmark = pytest.mark.browser
@@ -118,8 +119,18 @@ def test_a_click_on_a_cell_shows_one_prompt_before_and_after(tab: Page) -> None:
     across = (column + 0.5) / len(effect["x"]) * box["width"]
     down = (row + 0.5) / len(effect["y"]) * box["height"]
     tab.mouse.click(box["x"] + across, box["y"] + down)
-    expect(tab.get_by_text(re.compile(r"When a2 is replaced, the logit of c2"))).to_be_visible()
+    words = re.compile(r"When a2 is replaced, the logit of c2")
+    expect(tab.get_by_text(words)).to_be_visible()
     expect(tab.locator(".js-plotly-plot")).to_have_count(2)
+
+    launched = tab.context.browser
+    assert launched is not None
+    other = launched.new_context().new_page()  # a browser that knows nothing of the first
+    other.set_default_timeout(PATIENCE)
+    other.goto(tab.url)
+    expect(other.get_by_text(words)).to_have_text(tab.get_by_text(words).inner_text())
+    expect(other.locator(".js-plotly-plot")).to_have_count(2)
+    assert summary(other) == summary(tab)
 
 
 def test_stop_ends_a_long_computation_and_it_can_be_asked_for_again(tab: Page) -> None:
@@ -130,11 +141,41 @@ def test_stop_ends_a_long_computation_and_it_can_be_asked_for_again(tab: Page) -
     assert tab.locator(".js-plotly-plot").count() == 0
 
 
+def summary(tab: Page) -> dict[str, Any]:
+    """The first result.json that the page hands out."""
+    tab.get_by_text("Take it away").first.click()
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="result.json").first.click()
+    found: dict[str, Any] = json.loads(download.value.path().read_text())
+    return found
+
+
 def test_the_drawer_hands_out_the_result(tab: Page) -> None:
     tab.goto(tab.url.rstrip("/") + "/attribution?model=add5")
-    tab.get_by_text("Take it away").click()
-    with tab.expect_download() as download:
-        tab.get_by_role("button", name="result.json").click()
-    summary = json.loads(download.value.path().read_text())
-    assert summary["analysis"] == "counterfactual_attribution"
-    assert (summary["task"], summary["n"], summary["seed"]) == ("add:5", N, SEED)
+    found = summary(tab)
+    assert found["analysis"] == "counterfactual_attribution"
+    assert (found["task"], found["n"], found["seed"]) == ("add:5", N, SEED)
+
+
+def test_two_seeds_side_by_side_in_the_compare_view(tab: Page, add5: Any) -> None:
+    tab.goto(tab.url.rstrip("/") + "/compare?model=add5&other-model=add5-s1")
+    shown = [numbers(trace["z"]) for trace in plotted(tab)]
+    one, two = (
+        interp.attribution.counterfactual(model, "add:5", n=N, seed=SEED).effect.values
+        for model in (add5, interp.load("add5-s1"))
+    )
+    for values, want in zip(shown, (one, two, two - one), strict=True):
+        np.testing.assert_allclose(np.sort(values), np.sort(want.ravel()), rtol=1e-3, atol=1e-3)
+
+
+def test_the_tour_leads_through_five_pages(tab: Page) -> None:
+    """Five clicks from the first page; each page says its step and draws its figure."""
+    pages = tab.get_by_test_id("stMain")
+    pages.get_by_role("link", name="Take the tour").click()
+    for number, step in enumerate(STEPS, start=1):
+        expect(pages.get_by_text(f"Step {number} of {len(STEPS)}: {step.title}")).to_be_visible()
+        tab.wait_for_selector(".js-plotly-plot .main-svg")
+        if number < len(STEPS):
+            pages.get_by_role("link", name=f"Next: {STEPS[number].page}").click()
+    pages.get_by_role("link", name="Back to the start").click()
+    expect(pages.get_by_role("link", name="Take the tour")).to_be_visible()
