@@ -4,6 +4,9 @@ Streamlit reruns a page's script from the top on every click, so a computation i
 neither be stopped nor show progress. A job computes in its own thread; the script waits for it and
 draws. Ending the wait (Stop, another setting, a closed tab) sets the job's cancellation token, and
 the engine stops between two batches.
+
+A job that will take long, by its own progress so far, offers the number of problems that takes
+about two minutes. On a server with a limit (`allow`) it ends there, with the number that fits.
 """
 
 from __future__ import annotations
@@ -26,6 +29,11 @@ T = TypeVar("T")
 PATIENCE = 0.4  # seconds before progress is shown; for faster jobs it would flicker
 TICK = 0.1
 STOPPED = "stopped job"
+LONG = 120.0  # expected seconds from which on a smaller sample is offered
+SURE = 5.0  # seconds of progress before that is known
+FEWEST = 64  # problems that are offered
+
+_most: list[float] = []  # seconds of a job, on a server with a limit
 
 _current: ContextVar[Job[object]] = ContextVar("job")
 
@@ -59,9 +67,23 @@ class Job(Generic[T]):
             raise self._error
         return cast(T, self._result)
 
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
+
+    def fits(self, n: int, seconds: float) -> int:
+        """About how many of the `n` problems take so many seconds, by the progress so far."""
+        share = self.done / self.total if self.total else 0.0
+        if not share:
+            return FEWEST
+        some = int(n * seconds * share / self.seconds)
+        unit = 10 ** max(len(str(some)) - 2, 0)
+        return max(FEWEST, some // unit * unit)
+
     def how_far(self) -> str:
         """Text of the progress and the elapsed time."""
-        seconds = time.monotonic() - self.began
+        seconds = self.seconds
         if not self.total or not self.done:
             return f"{seconds:.0f} s"
         left = seconds / self.done * (self.total - self.done)
@@ -83,10 +105,16 @@ def current() -> Job[object]:
     return _current.get()
 
 
-def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
+def allow(seconds: float | None) -> None:
+    """Set the most seconds that a job of this server may take; None for no limit."""
+    _most[:] = [] if seconds is None else [seconds]
+
+
+def run(key: Hashable, label: str, call: Callable[[], T], n: int | None = None) -> T:
     """Compute `call()` in a job while the page shows `label`, progress and Stop.
 
-    Ends the script's run if the user stopped this computation, until they request it again.
+    Ends the script's run if the user stopped this computation, until they request it again, and if
+    it takes longer than the server allows. `n`: its problems, of which fewer can be offered.
 
     Raises:
         Whatever `call` raises.
@@ -97,7 +125,7 @@ def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
     job = Job(call)
     try:
         if not job.finished(PATIENCE):
-            _wait(job, key, label, place)
+            _wait(job, key, label, place, n)
         value = job.result()
     except Cancelled:
         st.session_state[STOPPED] = key
@@ -111,16 +139,56 @@ def run(key: Hashable, label: str, call: Callable[[], T]) -> T:
     return value
 
 
-def _wait(job: Job[T], key: Hashable, label: str, place: st.delta_generator.DeltaGenerator) -> None:
+def _wait(
+    job: Job[T], key: Hashable, label: str, place: st.delta_generator.DeltaGenerator, n: int | None
+) -> None:
     with place.container(border=True):
         text, button = st.columns([5, 1], vertical_alignment="center")
         bar = text.progress(0.0, text=label)
         button.button(
             "Stop", key=f"stop {hash(key)}", on_click=_stop, args=(job, key), width="stretch"
         )
+        smaller = st.empty()
+    offered = n is None
     while not job.finished(TICK):
         share = job.done / job.total if job.total else 0.0
         bar.progress(min(share, 1.0), text=f"{label} · {job.how_far()}")
+        if _most and job.seconds > _most[0]:
+            job.cancel.set()
+            _too_long(job, label, place, n)
+        if not offered and share and job.seconds > SURE and job.seconds / share > LONG:
+            offered = True
+            _offer_fewer(job, n or 0, LONG, smaller)
+
+
+def _offer_fewer(
+    job: Job[T], n: int, seconds: float, place: st.delta_generator.DeltaGenerator
+) -> None:
+    """A button that asks for as many problems as take `seconds`."""
+    fewer = job.fits(n, seconds)
+    if fewer < n:
+        place.button(
+            f"Take {fewer:,} problems instead: about {seconds:.0f} s",
+            key="fewer", on_click=_fewer, args=(job, fewer), icon=":material/speed:",
+        )  # fmt: skip
+
+
+def _fewer(job: Job[T], n: int) -> None:
+    job.cancel.set()
+    st.session_state["n"] = n
+
+
+def _too_long(
+    job: Job[T], label: str, place: st.delta_generator.DeltaGenerator, n: int | None
+) -> NoReturn:
+    with place.container(border=True):
+        st.markdown(
+            f"Stopped: {label}. This server computes at most {_most[0]:.0f} s at a time; "
+            "`arithmoscope explore` on your own machine has no limit."
+        )
+        if n is not None:
+            _offer_fewer(job, n, 0.8 * _most[0], st.empty())
+    st.stop()
 
 
 def _stop(job: Job[T], key: Hashable) -> None:

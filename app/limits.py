@@ -4,6 +4,7 @@
     hub = false                 # whether ids of the Hugging Face Hub may be typed in
     gigabytes = 2.0             # of a model's weights, on disk
     problems = 4096             # of a sample
+    seconds = 600               # of one computation
 
 What the file leaves out is not limited. Models that come with arithmoscope may always be loaded.
 """
@@ -23,6 +24,7 @@ _VALUES = {
     "hub": "true or false",
     "gigabytes": "a number above 0",
     "problems": "a whole number above 0",
+    "seconds": "a number above 0",
 }
 
 
@@ -34,6 +36,7 @@ class Limits:
     hub: bool = True
     gigabytes: float | None = None
     problems: int = MOST
+    seconds: float | None = None
 
     @classmethod
     def read(cls, path: str | Path) -> Limits:

@@ -140,3 +140,55 @@ def test_after_an_error_nothing_is_left_of_the_progress() -> None:
     assert at.warning[0].value == "the sample is empty"
     assert not at.button
     assert not at.get("progress")
+
+
+def test_the_size_that_fits_is_by_the_progress_so_far() -> None:
+    job = jobs.Job(lambda: None)
+    job.progress(3, 12)
+    job.began = time.monotonic() - 30  # a quarter in 30 s: 120 s for all
+    assert job.fits(4096, 60) == pytest.approx(2048, abs=60)
+    assert job.fits(4096, 0.001) == jobs.FEWEST
+    assert jobs.Job(lambda: None).fits(4096, 60) == jobs.FEWEST  # nothing is known yet
+
+
+def long_page() -> None:
+    import time
+
+    import streamlit as st
+
+    from app import jobs
+
+    def call() -> int:
+        n = st.session_state.get("n", 4000)
+        for step in range(n // 100):
+            jobs.current().cancel.check()
+            jobs.current().progress(step, n // 100)
+            time.sleep(0.2 if n > 1000 else 0.01)
+        return n
+
+    n = int(st.session_state.get("n", 4000))
+    st.write("answer", jobs.run(("long", n), "Thinking", call, n))
+
+
+def test_a_server_with_a_limit_offers_the_size_that_fits() -> None:
+    jobs.allow(1.0)
+    try:
+        at = AppTest.from_function(long_page).run(timeout=20)
+        assert "computes at most 1 s at a time" in at.markdown[0].value
+        fewer = at.button(key="fewer")
+        assert fewer.label.startswith("Take ") and fewer.label.endswith(": about 1 s")
+        fewer.click().run(timeout=20)
+        n = at.session_state["n"]
+        assert jobs.FEWEST <= n < 1000
+        assert at.markdown[0].value == f"answer `{n}`"
+    finally:
+        jobs.allow(None)
+
+
+def test_a_long_job_offers_fewer_problems_while_it_runs(monkeypatch: Any) -> None:
+    offered = []
+    monkeypatch.setattr(jobs, "SURE", 0.5)
+    monkeypatch.setattr(jobs, "LONG", 1.0)
+    monkeypatch.setattr(jobs, "_offer_fewer", lambda job, n, seconds, place: offered.append(n))
+    AppTest.from_function(long_page).run(timeout=20)
+    assert offered == [4000]  # once
