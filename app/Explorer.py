@@ -48,7 +48,9 @@ def main() -> None:
     page = st.navigation(pages, expanded=True)
     with st.spinner("Starting: the first visit loads PyTorch"):
         # It takes seconds, and the page shows meanwhile.
-        from app import about, parts, refine, results, sidebar, study, tour
+        from app import about, jobs, parts, refine, results, sidebar, study, tour
+
+        results.settle()
     try:
         name = sidebar.choose_model()
         if name is None:
@@ -56,6 +58,7 @@ def main() -> None:
             st.stop()
         banner, head, field, above = [st.container() for _ in range(4)]
         sidebar.check(name)
+        jobs.allow(sidebar.limits().seconds)
         name = sidebar.choose_checkpoint(name)
         model = results.model(name)
         # In the page where it is the question, else beside the other choices.

@@ -5,8 +5,10 @@ Progress and cancellation come from the running job (`app.jobs`), so keys contai
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,19 @@ Key = tuple[Study, str, float, tuple[tuple[str, Hashable], ...]]
 _finished: set[Key] = set()  # computed before, though perhaps dropped from the cache since
 
 
+@cache
+def settle() -> None:
+    """Take what the imports made out of garbage collection, once a server.
+
+    Streamlit collects garbage after every run of a script, and half a million objects of torch and
+    transformers make that a quarter of a second. They live as long as the server.
+    """
+    from interp.models import adapter  # noqa: F401  (brings in what the first model needs)
+
+    gc.collect()
+    gc.freeze()
+
+
 def result(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> Any:
     """The Result of a catalogue entry for the study; `options` are arguments of its function.
 
@@ -51,9 +66,17 @@ def result(study: Study, name: str, stamp: float = 0.0, **options: Hashable) -> 
 
 
 def _run(entry: Entry, of: Key) -> Any:
-    found = jobs.run(of, label(entry, of[0], dict(of[3]).get("n")), lambda: _result(*of))
+    n = dict(of[3]).get("n")
+    found = jobs.run(of, label(entry, of[0], n), lambda: _result(*of), _size(entry, of[0], n))
     _finished.add(of)
     return found
+
+
+def _size(entry: Entry, study: Study, n: object) -> int | None:
+    """Problems that the sidebar's number of problems decides on; None where it does not."""
+    if study.problem or not study.task or n is not None or not entry.n:
+        return None
+    return min(study.n or entry.n, interp.task(study.task).n_problems)
 
 
 def _takes_long(study: Study, entry: Entry, options: Mapping[str, Hashable]) -> bool:

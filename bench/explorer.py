@@ -3,8 +3,8 @@
     python -m bench.explorer                       all parts
     python -m bench.explorer --parts pages cached
 
-    pages      seconds of a page's first run, model loaded, over the bare library call of its main
-               analysis with another seed: at most 1.5 times and 0.3 s
+    pages      seconds of a page's first run, model loaded, over the bare library calls that it
+               makes, with another seed: at most 1.5 times and 0.3 s
     cached     seconds from a click in the navigation to the drawn figure of a page seen before,
                over those of an almost empty page with a figure of the same size: at most 0.3 s more
     start      seconds from the command to the first page that shows a model, beside an empty
@@ -47,9 +47,12 @@ CALLS: dict[str, Callable[[Any, int], Any]] = {
     "model": lambda m, s: interp.models.tokenisation_report(m, TASK, n=N, seed=s),
     "behaviour": lambda m, s: interp.behaviour.accuracy(m, TASK, n=N, seed=s),
     "attribution": lambda m, s: interp.attribution.counterfactual(m, TASK, n=N, seed=s),
-    "heads": lambda m, s: interp.heads.patch(m, TASK, n=N, seed=s),
+    "heads": lambda m, s: (
+        interp.heads.patch(m, TASK, n=N, seed=s),
+        interp.heads.attention(m, TASK, n=N, seed=s),  # of the head below the figure
+    ),
     "tree": lambda m, s: interp.heads.carry(m, TASK, n=N, seed=s),
-    "probes": lambda m, s: probes.probe(m, TASK, ["carry[1]"], sites=["resid_post"], n=N, seed=s),
+    "probes": lambda m, s: probes.probe(m, TASK, targets=["carry[1]"], n=N, seed=s),
     "intervene": lambda m, s: interp.intervene(
         m, TASK, stack="mlp L1 mean", problem="99999+1", n=N, seed=s
     ),
@@ -107,7 +110,7 @@ def pages() -> dict[str, Any]:
 
 def cached() -> dict[str, Any]:
     """Pages seen before, from the click in the navigation to the figure."""
-    names = {"Behaviour": "Behaviour", "Attribution": "Attribution", "Heads": "Heads"}
+    names = ["Attribution", "Heads", "Behaviour"]  # each another page than the one before it
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         context = _context(playwright)
         log, empty = Path(folder) / "log", Path(folder) / "empty.py"
@@ -117,7 +120,7 @@ def cached() -> dict[str, Any]:
             bare = _switched(tab, ["Two", "One"])
         with served(ENTRY, log) as address:
             tab = _opened(context, f"{address}/behaviour?model={MODEL}&n={N}")
-            times = _switched(tab, list(names))
+            times = _switched(tab, names)
     empty_s = statistics.median([one for times in bare.values() for one in times])
     by_page = {name: statistics.median(one) for name, one in times.items()}
     return {"empty": empty_s, **by_page, "more": {k: v - empty_s for k, v in by_page.items()}}

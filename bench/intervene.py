@@ -23,6 +23,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from app.commands.explore import ENVIRONMENT
 from bench.harness import record
 from interp.figures.export import browser
 
@@ -75,6 +76,7 @@ cli.main_run([
 """
 _PRESS = """
 async ([key]) => {
+  if (document.activeElement.type !== 'range') return -1;
   const plot = document.querySelector('.js-plotly-plot');
   const before = JSON.stringify(plot.data[0].z);
   return await new Promise(done => {
@@ -83,9 +85,11 @@ async ([key]) => {
       const now = document.querySelector('.js-plotly-plot');
       if (now && now.data && JSON.stringify(now.data[0].z) !== before)
         requestAnimationFrame(() => done((performance.now() - began) / 1000));
+      else if (performance.now() - began > 20000) done(NaN);
       else requestAnimationFrame(look);
     };
-    document.addEventListener('keydown', () => requestAnimationFrame(look), {once: true});
+    const begin = () => requestAnimationFrame(look);
+    window.addEventListener('keydown', begin, {once: true, capture: true});
     window.pressed = true;
   });
 }
@@ -99,7 +103,7 @@ def served(script: Path, log: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-P", "-c", _SERVE, str(log), str(script), str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**ENVIRONMENT, **os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
         try:
             _wait(f"http://127.0.0.1:{port}", server)
@@ -137,6 +141,10 @@ def measure(page: Page, address: str, log: Path) -> dict[str, Any]:
         )
         page.keyboard.press(key)
         seconds = float(waiting.evaluate("async x => await x.done"))
+        if not seconds > 0:
+            raise RuntimeError(
+                f"press {press} moved nothing: {seconds}, slider at {slider.input_value()}"
+            )
         times.append(seconds)
         page.wait_for_timeout(200)
     scripts = [float(line) for line in log.read_text().splitlines()]
