@@ -45,7 +45,7 @@ def rerun(
         Path | None, Option("--out", "-o", help="JSON file for all columns, calls included.")
     ] = None,
 ) -> None:
-    """Every published number beside ours, with a verdict by a rule written down beforehand.
+    """Every published number beside ours, with a verdict by the row's rule.
 
     Exit code 1 if a verdict is another than the recorded one, or a row fails.
     """

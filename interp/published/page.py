@@ -13,9 +13,9 @@ _HEAD = """# Published numbers beside ours
 
 `arithmoscope rerun` measures each number again and compares the verdicts with the ones on this \
 page, which is generated from its last recorded run (`python -m bench.proofs.reproductions`). The \
-tolerance of a row was written down before ours was measured. *Holds*: our 95 % interval meets it \
-(for a bound: lies inside it). *Differs*: it lies apart from it. *Open*: it crosses a bound. Rows \
-are sorted by what surprised: those that differ first, farthest first.
+accepted interval of a row is set from the published number alone. *Holds*: our 95 % interval \
+meets it (for a bound: lies inside it). *Differs*: it lies apart from it. *Open*: it crosses a \
+bound. Rows are sorted by what surprised: those that differ first, farthest first.
 
 Ours are other models than the published ones: smaller, trained here, on other data \
 ([their cards](using.md#models)). A number that differs is no error in the paper, and one that \
@@ -41,7 +41,7 @@ def page(recorded: Sequence[Mapping[str, Any]]) -> str:
     )
     table = _table(judged)
     left = [f"- `{row.key}` ({_paper(row)}, {row.quantity}, {row.condition}: "
-            f"{number(row.value)}): {one['reason']}" for row, one in found
+            f"{row.value:g}): {one['reason']}" for row, one in found
             if one["verdict"] == "not run"]  # fmt: skip
     calls = _calls(judged)
     return "\n".join(
@@ -67,7 +67,7 @@ def _table(judged: Iterable[tuple[Row, Mapping[str, Any]]]) -> list[str]:
         note = f"; {row.note}" if row.note else ""
         lines.append(
             f"| `{row.key}` | {_paper(row)} | {row.quantity}, {row.condition}{note} | "
-            f"{number(row.value)}{unit} | {_n(one['ours'])}{bounds} | {int(one['n']):,} | "
+            f"{row.value:g}{unit} | {_n(one['ours'])}{bounds} | {int(one['n']):,} | "
             f"{_model(one)} | **{one['verdict']}**: {row.rule} |"
         )
     return lines

@@ -1,7 +1,7 @@
 """The table of published numbers: what was published, what of ours answers it, and by which rule.
 
-`numbers.csv` has one row a number. `accepts` and its interval [low, high] were written down before
-ours was measured:
+`numbers.csv` has one row a number. `accepts` and its interval [low, high] are set from the
+published number alone:
 
     meets    holds where our 95 % interval meets [low, high], the published number's tolerance
     inside   holds where our whole interval lies in [low, high], differs where it lies outside,
@@ -67,7 +67,7 @@ class Row:
     @property
     def rule(self) -> str:
         """The row's rule in words."""
-        bounds = f"{self.low:g} to {self.high:g}"
+        bounds = f"{self.low:.3g} to {self.high:.3g}"
         if self.accepts == "meets":
             return f"holds if our 95 % interval meets {bounds}"
         return f"holds if our 95 % interval lies inside {bounds}"
