@@ -1,4 +1,4 @@
-"""Record every published number beside ours, and write docs/reproductions.md from it.
+"""Record every published number beside ours, and write two pages of the docs from it.
 
     python -m bench.proofs.reproductions [--quick] [--only bai]
 
@@ -16,11 +16,12 @@ from pathlib import Path
 import interp
 from bench.harness import machine
 from interp.published._rerun import RECORDED
+from interp.published.doubtful import doubtful
 from interp.published.page import page
 from interp.published.rows import rows
 from interp.results.atomic import write_atomic
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reproductions.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def main() -> None:
@@ -45,7 +46,8 @@ def main() -> None:
         "rows": [{key: value for key, value in one.items() if value is not None} for one in kept],
     }
     write_atomic(RECORDED, (json.dumps(body, indent=1) + "\n").encode())
-    write_atomic(PAGE, page(body["rows"]).encode())
+    write_atomic(DOCS / "reproductions.md", page(body["rows"]).encode())
+    write_atomic(DOCS / "doubtful-claims.md", doubtful(body["rows"]).encode())
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ _ELSEWHERE = {
     "probes.intervene": "needs a probe of your choice: probes.fit, then probes.intervene",
     "intervene": "needs interventions of your choice: arithmoscope intervene",
     "over_seeds": "compares several models: arithmoscope agree",
+    "compare": "compares two Results of your choice: interp.compare",
     "over_checkpoints": "needs the checkpoints of a training: arithmoscope series",
 }
 _OF_A_LANGUAGE_MODEL = ("suites.cookbook", "suites.approximation", "behaviour.search_prompts")

@@ -15,6 +15,7 @@ import pytest
 import interp
 from interp.errors import InputError
 from interp.published import _rerun
+from interp.published.doubtful import doubtful
 from interp.published.measures import MEASURES, WITHOUT_MODEL, Ours, Question, _ratio
 from interp.published.page import page, surprise
 from interp.published.rows import Row, chosen, rows
@@ -194,6 +195,8 @@ def test_unknown_names_offer_the_nearest() -> None:
 def test_the_page_is_the_record() -> None:
     body = json.loads(_rerun.RECORDED.read_text(encoding="utf-8"))
     assert (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8") == page(body["rows"])
+    told = (ROOT / "docs" / "doubtful-claims.md").read_text(encoding="utf-8")
+    assert told == doubtful(body["rows"])
     known = {row.key: row for row in rows()}
     for one in body["rows"]:
         if one["verdict"] != "not run":  # the rule, not a hand, says the verdict
