@@ -151,9 +151,11 @@ def start() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Resident memory of the server as interactions add up: pages, models, seeds."""
+    """Resident memory of the server as interactions add up: another page, another seed and, every
+    twenty, another model in a new session. A session that was left is kept for two minutes, in case
+    its browser comes back."""
     names = ("add5", "addsub5", "mod113")
-    views = ("behaviour", "attribution", "heads", "geometry")
+    views = ("Attribution", "Heads", "Geometry", "Behaviour")
     at: dict[int, float] = {}
     with (
         TemporaryDirectory() as folder,
@@ -163,10 +165,17 @@ def memory() -> dict[str, Any]:
         tab = _context(playwright).new_page()
         tab.set_default_timeout(120_000)
         for step in range(1, 201):
-            view, name = views[step % 4], names[step // 4 % 3]
-            tab.goto(f"{address}/{view}?model={name}&n=32&seed={step // 12}")
+            bar = tab.get_by_test_id("stSidebar")
+            if step % 20 == 1:
+                tab.goto(f"{address}/behaviour?model={names[step // 20 % 3]}&n=32")
+            elif step % 5 == 0:
+                field = bar.get_by_role("spinbutton", name="Seed")
+                field.fill(str(step))
+                field.press("Enter")
+            else:
+                bar.get_by_role("link", name=views[step % 4], exact=True).click()
             _settled(tab)
-            if step in (20, 50, 100, 200):
+            if step in (20, 50, 100, 150, 200):
                 at[step] = _resident(address)
     return {"megabytes": at, "times": at[200] / at[20]}
 

@@ -8,7 +8,8 @@ with the predicted digits in front of each other it is the greedy answer exactly
 token is the model's first choice.
 
 With `along`, only the part within the span of some directions is swapped, h ← h + (h' − h) B Bᵀ
-with B an orthonormal basis (Geiger et al., arXiv 2106.02997).
+with B an orthonormal basis (Geiger et al., arXiv 2106.02997). With `learn`, TransformerLens' own
+search learns such a basis at the chosen place (`interp.heads.learned`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from interp.engine.requests import Cancel, Progress, Resources, Savings
 from interp.errors import InputError, RoleError
 from interp.heads.effects import halves
 from interp.heads.exchanges import Exchanges, Sources, answered, basis_of, sources
+from interp.heads.learned import learned_subspace
 from interp.heads.nodes import Kind, Node, nodes_of
 from interp.heads.results.interchange import ARMS, Interchange
 from interp.models.asking import Asked, prompts
@@ -53,6 +55,7 @@ def interchange(
     layers: Sequence[int] | int | None = None,
     roles: Sequence[str] | str | None = None,
     along: Any = None,
+    learn: int | None = None,
     only_right: bool = True,
     memory: int = 2**30,
     savings: Savings | None = None,
@@ -72,6 +75,10 @@ def interchange(
         roles: places to try; None: the position that predicts the lowest answer digit that changes.
         along: directions [width] or [rank, width] that span the swapped part, such as a probe's
             (`probes.fit(…).directions.T`); None swaps everything.
+        learn: dimensions of a subspace that is learned at the chosen place on its half of the
+            problems (distributed alignment search), and scored on the other beside a random
+            subspace, one learned for arbitrary digits, and one learned in a model with random
+            weights; `kind` must then be resid_pre, resid_post, attn_out or mlp.
         only_right: keep the problems that the model answers; what is left is `n_asked`.
         memory, savings, cancel, progress: as in `engine.run_variants`.
 
@@ -84,8 +91,9 @@ def interchange(
 
     Raises:
         InputError: for an unknown kind, a variable that determines no answer, directions of another
-            width, and where too few problems have a source.
+            width, a subspace wider than the activation, and where too few problems have a source.
         RoleError: for a role that no prompt has.
+        ModelError, SiteError: for `learn` where TransformerLens' search cannot run.
     """
     batch, sampled = prompts(model, asked, n=n, seed=seed, format=format, held_out=held_out)
     check_true_answers(model, batch)
@@ -107,6 +115,9 @@ def interchange(
     best = int(hits[:, first].mean(axis=1).argmax())
     table = _table(cells, hits, first, second)
     controls = _controls(made, cells[best], hits[best], found, basis, second, seed)
+    learned = None
+    if learn is not None:
+        learned = learned_subspace(model, made, cells[best], (first, second), learn, seed)
     scored = batch[found.rows[second]]
     return Interchange(
         model=batch.model,
@@ -122,6 +133,7 @@ def interchange(
             "layers": None if layers is None else list(selection("layers", layers) or ()),
             "roles": None if roles is None else list(places),
             "along": None if basis is None else list(basis.shape),
+            "learn": learn,
             "only_right": only_right,
             "asked_for": asked_for,
             "n_asked": len(batch),
@@ -132,6 +144,7 @@ def interchange(
         chosen=cells[best].name,
         controls=controls,
         examples=_examples(made, found, hits[best], second),
+        learned=learned,
     )
 
 

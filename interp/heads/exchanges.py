@@ -173,12 +173,24 @@ class Exchanges:
     ) -> None:
         self.model, self.batch, self.found, self.resources = model, batch, found, resources
         self.roles = batch.answer_roles_least_first
-        written = _Tokens.of(batch)
+        self._written = written = _Tokens.of(batch)
         self._bases = {
             True: written.written(batch, found.rows, found.answers),
             False: written.written(batch, found.rows, found.own),
         }  # with the predicted answer, and with their own
         self._read: dict[tuple[Any, ...], torch.Tensor] = {}
+
+    @property
+    def predicted(self) -> PromptBatch:
+        """The base prompts with the predicted answers in place of their own."""
+        return self._bases[True]
+
+    def digit_tokens(self, digit: int) -> tuple[str, torch.Tensor]:
+        """The role that writes an answer digit, and the tokens [k] that the batch writes there."""
+        known = self._written
+        role = next(role for role, span in known.digits.items() if digit in span)
+        ids = sorted({token for (r, _), token in known.token.items() if r == role})
+        return role, torch.tensor(ids)
 
     def width(self, cell: Node) -> int:
         """Width of the activation at a cell."""

@@ -12,7 +12,7 @@ import torch
 import interp
 from interp.engine.requests import Resources
 from interp.engine.targets import true_tokens
-from interp.errors import InputError, RoleError
+from interp.errors import InputError, RoleError, SiteError
 from interp.heads.exchanges import Exchanges, sources
 from interp.results.result import Result
 
@@ -61,6 +61,46 @@ def test_along_directions_a_random_change_of_equal_length_stands_beside(model: A
     assert "equal length" in along.meaning("random_direction")
 
 
+def test_a_learned_subspace_stands_beside_its_controls(model: Any, tmp_path: Path) -> None:
+    """Nine dimensions hold the ten digits of an embedding; no control comes near them."""
+    found = interp.heads.interchange(
+        model, "add:5", n=160, variable="a[2]", kind="resid_pre", layers=0, roles=["a2"], learn=9
+    )
+    m = found.metrics
+    assert found.learned is not None
+    shares = found.learned.set_index("arm")["share"]
+    assert shares["whole activation"] > 0.9 and shares["no swap"] < 0.1
+    assert m["learned"] > 0.8
+    assert max(m["learned_placebo"], m["learned_arbitrary"], m["learned_untrained"]) < 0.5
+    assert "learned on other problems gives the predicted digit" in found.conclusion()
+    assert "learn=9" in found.code
+    assert Result.load(found.save(tmp_path / "learned")) == found
+    assert found.figure().data
+
+
+def test_a_swap_by_hand_equals_transformer_lens(model: Any) -> None:
+    """The whole activation in a subspace of all axes is the engine's own replacement."""
+    from interp.engine import Read, Replace, Rows, run
+    from interp.engine.subspaces import choices
+    from interp.heads.learned import _swap
+    from interp.heads.nodes import Node
+
+    batch = model.prompts(interp.task("add:5").sample(60, seed=3))
+    found = sources(batch, "a[2]", seed=3)
+    made, cell = Exchanges(model, batch, found, Resources()), Node(0, "resid_post", role="a2")
+    rows = np.arange(len(found.rows))
+    swap = _swap(made, cell, rows)
+    got = choices(model, swap, "resid_post", 0, torch.eye(model.shape.d_model))
+    theirs = run(model, batch, reads=[Read("resid_post", 0, ("a2",))], logits=None).activations
+    changed = (found.answers != found.own)[:, min(found.moved)]
+    rows = rows[changed]
+    source = theirs["resid_post", 0][torch.from_numpy(found.other[rows])]
+    edit = Replace("resid_post", Rows({0: source}), layers=(0,), roles=("a2",))
+    role, classes = made.digit_tokens(min(found.moved))
+    logits = run(model, made.predicted[rows], [edit], logits=[role]).logits
+    assert logits is not None and torch.equal(got, logits[:, 0, classes].argmax(-1))
+
+
 def test_bad_input_names_the_remedy(model: Any) -> None:
     def ask(**options: Any) -> Any:
         return interp.heads.interchange(model, "add:5", n=24, **options)
@@ -75,3 +115,9 @@ def test_bad_input_names_the_remedy(model: Any) -> None:
         ask(along=np.ones(3))
     with pytest.raises(InputError, match="has layers 0 to"):
         ask(layers=99)
+    with pytest.raises(InputError, match="a subspace has 1 to"):
+        ask(learn=0)
+    with pytest.raises(InputError, match="give more n, or a format of fixed width"):
+        ask(learn=2)
+    with pytest.raises(SiteError, match="choose from resid_pre, resid_post"):
+        interp.heads.interchange(model, "add:5", n=160, kind="head", layers=0, learn=2)

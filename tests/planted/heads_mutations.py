@@ -23,6 +23,7 @@ from tests.planted.mutations import Mutation
 _RUNS = "interp.heads.circuit_runs"
 _DIRECTIONS = "interp.heads.number_directions"
 _EXCHANGES = "interp.heads.exchanges"
+_LEARNED = "interp.heads.learned"
 _SENDERS = "interp.heads.senders"
 Function = Callable[..., Any]
 
@@ -127,7 +128,20 @@ def _next_receiver(sums: Function) -> Function:
     return lambda kept, moved: sums(kept.roll(1, dims=2), moved)
 
 
+def _next_targets(swap: Function) -> Function:
+    """What the next problem should say."""
+
+    def shifted(made: Any, cell: Any, rows: Any) -> Any:
+        found = swap(made, cell, rows)
+        return replace(found, targets=found.targets.roll(1))
+
+    return shifted
+
+
 HEADS = (
+    Mutation(
+        "subspace", "the next problem's digit", "interp.heads.learned", "_swap", _next_targets
+    ),
     Mutation("edge_circuit", "the next receiver's edges", _RUNS, "_sums", _next_receiver),
     Mutation("edge_circuit", "the circuit replaced, the rest kept", Runs, "outside", _inside_out),
     Mutation("edges", "what the next sender writes", _Graph, "_writes", _senders_rolled),

@@ -176,6 +176,19 @@ def prove_interchange(subject: Subject) -> None:
     assert along.metrics["predicted"] == 1 and along.metrics["random_direction"] < 0.5
 
 
+def prove_subspace(subject: Subject) -> None:
+    """Two dimensions learned where the relay holds the first operand give the predicted digit in
+    every problem; a random plane, arbitrary digits and random weights do not."""
+    first = next(a for a in subject.key.movers if a.brings == "a[0]")
+    found = heads.interchange(
+        subject.model, problems(subject), kind="resid_post", roles="op", layers=first.layer,
+        variable="a[0]", seed=subject.key.program.seed, learn=2,
+    ).metrics  # fmt: skip
+    assert found["learned"] > 0.9
+    controls = ("learned_placebo", "learned_arbitrary", "learned_untrained")
+    assert max(found[name] for name in controls) < 0.6, found
+
+
 def edges_found(subject: Subject, swap: str) -> tuple[set[str], Any]:
     """Listed edges with a score above what is negligible, and the Result; three are planted."""
     key = subject.key

@@ -37,6 +37,7 @@ PROOFS: dict[str, Callable[[Any], None]] = {
     "edges": heads_proofs.prove_edges,
     "edge_circuit": heads_proofs.prove_edge_circuit,
     "interchange": heads_proofs.prove_interchange,
+    "subspace": heads_proofs.prove_subspace,
     "knockout": heads_proofs.prove_knockout,
     "patching": heads_proofs.prove_patching,
     "neurons": neuron_proofs.prove_neurons,
@@ -58,6 +59,7 @@ SPEAKING = ("cookbook", "approximation")
 # On heads that write to the logits and into one another.
 RELAYED = (
     "circuit", "edge_circuit", "edges", "interchange", "knockout", "patching", "paths", "screen",
+    "subspace",
 )  # fmt: skip
 EVERY = (*MUTATIONS, *ASKING, *HEADS, *TREES)
 

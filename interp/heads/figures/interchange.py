@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -41,11 +42,17 @@ def interchange(result: Interchange) -> go.Figure:
     arms = result.controls.set_index("arm")
     names = [name for name, arm in ARMS.items() if arm in arms.index][::-1]
     table = arms.loc[[ARMS[name] for name in names]]
+    labels = [_LABELS[name] for name in names]
+    colours = [ACCENT if name == "predicted" else GREY for name in names]
+    if result.learned is not None:
+        own = result.learned.iloc[::-1]
+        table = pd.concat([own.set_index("arm"), table])
+        labels = [f"digit: {arm}" for arm in own["arm"]] + labels
+        colours = [ACCENT if arm == "learned subspace" else GREY for arm in own["arm"]] + colours
     bars = error_bars(table["share"], table["share_low"], table["share_high"], GREY)
     figure.add_scatter(
-        x=table["share"], y=[_LABELS[name] for name in names], mode="markers", error_x=bars,
-        marker={"color": [ACCENT if name == "predicted" else GREY for name in names], "size": 8},
-        showlegend=False, row=1, col=2,
+        x=table["share"], y=labels, mode="markers", error_x=bars,
+        marker={"color": colours, "size": 8}, showlegend=False, row=1, col=2,
     )  # fmt: skip
     figure.update_yaxes(type="category")
     figure.update_xaxes(title="share of problems", range=[-0.04, 1.04])
@@ -59,5 +66,5 @@ def interchange(result: Interchange) -> go.Figure:
         f"problems · {s['with_source']} of {s['n_asked']} problems have a source",
         notes=result.notes,
         verdict=result.verdict,
-        height=max(300, 15 * len(cells) + 60),
+        height=max(300, 15 * len(cells) + 60, 24 * len(labels) + 60),
     )

@@ -35,6 +35,9 @@ class Interchange(Result):
             without a swap, from sources whose value is not the predicted one, the base's own answer
             from sources with its own value, and in random directions of equal length.
         examples: some of the scored problems.
+        learned: one row an arm of the learned subspace: rank, share of problems in which the
+            predicted digit is the likeliest at the lowest answer digit that changes, with Wilson's
+            interval and n; None without `learn`.
     """
 
     analysis: ClassVar[str] = "interchange"
@@ -52,12 +55,17 @@ class Interchange(Result):
         "same_value": "share in which the base's own answer stays under a source of equal value",
         "random_direction": "share in which it comes out of a random change of equal length",
         "median_cell": "share at the median place",
+        "learned": "share in which a subspace learned on other problems gives the predicted digit",
+        "learned_placebo": "share in which a random subspace does, moved as far",
+        "learned_arbitrary": "share of arbitrary digits that a subspace learned for them gives",
+        "learned_untrained": "share of predicted digits in a model with random weights",
     }
 
     cells: pd.DataFrame
     chosen: str
     controls: pd.DataFrame
     examples: pd.DataFrame
+    learned: pd.DataFrame | None = None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -80,6 +88,14 @@ class Interchange(Result):
             "predicted_high": float(first["share_high"]),
             "median_cell": float(self.cells["share"].median()),
         }
+        if self.learned is not None:
+            found = self.learned.set_index("arm")["share"]
+            out |= {
+                "learned": float(found["learned subspace"]),
+                "learned_placebo": float(found["random subspace, equal length"]),
+                "learned_arbitrary": float(found["learned for arbitrary digits"]),
+                "learned_untrained": float(found["learned in a model with random weights"]),
+            }
         return out
 
     @property
@@ -89,7 +105,7 @@ class Interchange(Result):
             self.model, s, "interp.heads.interchange", *(["along=along"] if s["along"] else []),
             format=s["format"], variable=s["variable"], kind=s["kind"],
             layers=None if s["layers"] is None else list(s["layers"]),
-            roles=None if s["roles"] is None else list(s["roles"]),
+            roles=None if s["roles"] is None else list(s["roles"]), learn=s.get("learn"),
             only_right=None if s["only_right"] else False, seed=self.seed,
         )  # fmt: skip
 
@@ -101,5 +117,17 @@ class Interchange(Result):
             f"({percent(m['predicted_low'])} to {percent(m['predicted_high'])} %). "
             f"Sources with another value give it in {percent(m['wrong_source'])} %, and no "
             f"swap in {percent(m['no_swap'])} %; under sources with the same value "
-            f"{percent(m['same_value'])} % keep their own answer."
+            f"{percent(m['same_value'])} % keep their own answer.{self._learned(m)}"
+        )
+
+    def _learned(self, m: Mapping[str, float]) -> str:
+        """Sentence on the learned subspace, with a leading blank; "" without one."""
+        if self.learned is None:
+            return ""
+        return (
+            f" A subspace of {self.learned['rank'].iloc[0]} dimensions learned on other problems "
+            f"gives the predicted digit in {percent(m['learned'])} %; a random one moved as far in "
+            f"{percent(m['learned_placebo'])} %, one learned for arbitrary digits gives those in "
+            f"{percent(m['learned_arbitrary'])} %, and one learned in a model with random weights "
+            f"in {percent(m['learned_untrained'])} %."
         )
