@@ -138,10 +138,19 @@ def _next_targets(swap: Function) -> Function:
     return shifted
 
 
+def _own_sources(swap: Function) -> Function:
+    """Every base is its own source: nothing moves."""
+
+    def own(made: Any, cell: Any, rows: Any) -> Any:
+        found = swap(made, cell, rows)
+        return replace(found, source=found.base, source_at=found.at)
+
+    return own
+
+
 HEADS = (
-    Mutation(
-        "subspace", "the next problem's digit", "interp.heads.learned", "_swap", _next_targets
-    ),
+    Mutation("subspace", "the next problem's digit", _LEARNED, "_swap", _next_targets),
+    Mutation("subspace", "every base its own source", _LEARNED, "_swap", _own_sources),
     Mutation("edge_circuit", "the next receiver's edges", _RUNS, "_sums", _next_receiver),
     Mutation("edge_circuit", "the circuit replaced, the rest kept", Runs, "outside", _inside_out),
     Mutation("edges", "what the next sender writes", _Graph, "_writes", _senders_rolled),

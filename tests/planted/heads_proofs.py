@@ -177,16 +177,17 @@ def prove_interchange(subject: Subject) -> None:
 
 
 def prove_subspace(subject: Subject) -> None:
-    """Two dimensions learned where the relay holds the first operand give the predicted digit in
-    every problem; a random plane, arbitrary digits and random weights do not."""
+    """Two dimensions learned where the relay holds the first operand give the predicted digit far
+    more often than a random plane, arbitrary digits and random weights. The search does not always
+    end at the planted direction: of 17 seeds 14 gave every digit, the others 65 to 76 %."""
     first = next(a for a in subject.key.movers if a.brings == "a[0]")
     found = heads.interchange(
         subject.model, problems(subject), kind="resid_post", roles="op", layers=first.layer,
         variable="a[0]", seed=subject.key.program.seed, learn=2,
     ).metrics  # fmt: skip
-    assert found["learned"] > 0.9
     controls = ("learned_placebo", "learned_arbitrary", "learned_untrained")
-    assert max(found[name] for name in controls) < 0.6, found
+    assert found["learned"] > 0.5 and found["learned_arbitrary"] < 0.3 > found["learned_untrained"]
+    assert found["learned"] > 0.2 + max(found[name] for name in controls), found
 
 
 def edges_found(subject: Subject, swap: str) -> tuple[set[str], Any]:
