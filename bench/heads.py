@@ -8,11 +8,11 @@ logits at the last position. SmolLM2, 30 layers × 9 heads, 64 pairs of `1+1=2\\
 `a` swapped; and a 4×4 model. The peer is `transformer_lens.patching.generic_activation_patch`, one
 complete forward a cell. Numbers are asserted equal before any time is taken.
 
-`share` is the arithmetic spent over that of complete forwards, `bound` the time that share takes at
-the speed of the fastest plain forward of the same batch that was measured (the module itself, the
-bridge, the engine); `of_bound` is bound / our time: 1 would be a perfect engine, above 1 a wrong
-bound. Path patching's peer holds every other node by hooks: two forwards to take activations, and
-one a head.
+`share` is the arithmetic spent (that of reading the clean outputs included) over that of complete
+forwards, `bound` the time that share takes at the speed of the fastest plain forward of the same
+batch that was measured (the module itself, the bridge, the engine); `of_bound` is bound / our time:
+1 would be a perfect engine, above 1 a wrong bound. Path patching's peer holds every other node by
+hooks: two forwards to take activations, and one a head.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def fixture_pairs(model: Any, n: int, seed: int) -> tuple[Any, Any]:
 
 
 def sweep(model: Any, clean: Any, corrupted: Any, savings: Savings) -> list[engine.Run]:
-    """Ours: every head, from the first position that differs on."""
+    """Ours: every head, from the first position that differs on; and the run that gives their
+    clean outputs, last."""
     first = int((clean.tokens != corrupted.tokens).any(dim=0).int().argmax())
     roles = [r for r in clean.roles if r != "last" and clean.position_array(r).max() >= first]
     read = Read("z", None, tuple(roles))
@@ -66,10 +67,11 @@ def sweep(model: Any, clean: Any, corrupted: Any, savings: Savings) -> list[engi
         for la in range(model.shape.n_layers)
         for h in range(model.shape.n_heads)
     ]
-    return engine.run_variants(
+    runs = engine.run_variants(
         model, corrupted, variants, logits="last", reduce=lambda x, rows: x[:, 0, :32].clone(),
         savings=savings,
     )  # fmt: skip
+    return [*runs, source]
 
 
 def peer(model: Any, clean: Any, corrupted: Any, cells: list[tuple[int, int]]) -> torch.Tensor:
@@ -208,7 +210,7 @@ def paths(model: Any, n: int, options: Any) -> dict[str, Any]:
         call = {"frozen": frozen, "format": SHOTS, "metrics": "logit"}
         found = interp.heads.paths(model, problems, **call)
         began = time.perf_counter()
-        want = hooked(model, pair, few, frozen) - plain
+        want = plain - hooked(model, pair, few, frozen)  # noising: what is lost
         taken_few = time.perf_counter() - began
         again = time.perf_counter()
         hooked(model, pair, few[:1], frozen)
