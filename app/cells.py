@@ -7,9 +7,11 @@ selected.
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from interp.figures.theme import GREY, INK, PALE, is_caption
 
@@ -55,6 +57,8 @@ def in_dark(figure: Figure) -> Figure:
 
 
 def _swapped(part: Any, name: str = "") -> Any:
+    if isinstance(part, dict) and {"bdata", "dtype"} <= part.keys():
+        return _decoded(part)
     if isinstance(part, dict):
         if name == "textfont" or "bgcolor" in part:  # on cells, or on a ground of its own
             return part
@@ -62,6 +66,12 @@ def _swapped(part: Any, name: str = "") -> Any:
     if isinstance(part, list | tuple):
         return [_swapped(one, name) for one in part]
     return ON_DARK.get(part, part) if isinstance(part, str) else part
+
+
+def _decoded(part: dict[str, str]) -> npt.NDArray[Any]:
+    """An array as Plotly writes it."""
+    flat = np.frombuffer(base64.b64decode(part["bdata"]), dtype=part["dtype"])
+    return flat.reshape([int(size) for size in str(part.get("shape", len(flat))).split(",")])
 
 
 def clickable(figure: Figure) -> Figure:

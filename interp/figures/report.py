@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,35 @@ class Section:
     call: Mapping[str, Any] | None = None
     seconds: float | None = None
 
+    @cached_property
+    def contents(self) -> dict[str, Any]:
+        """What the page shows of it, as JSON values; drawn once.
+
+        Raises:
+            InputError: for a Result that has no figure.
+        """
+        result = self.result
+        silent = result.enough or result.conclusion() is None
+        return {
+            "title": self.title,
+            "group": self.group,
+            "text": self.text,
+            "caption": result.caption,
+            "verdict": result.verdict,
+            "no_verdict": "numbers only" if silent else result.too_few,
+            "notes": list(result.notes),
+            "metrics": [
+                [name, _plain(value), result.meaning(name)]
+                for name, value in result.metrics.items()
+            ],
+            "table": _table(result.frame),
+            "figures": {name: _figure(figure) for name, figure in gallery(result).items()},
+            "code": result.code,
+            "call": None if self.call is None else dict(self.call),
+            "seconds": self.seconds,
+            "settings": json.dumps(storage.thaw(result.settings), ensure_ascii=False),
+        }
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -57,6 +87,11 @@ class Failure:
     title: str
     error: str
     group: str = ""
+
+    @property
+    def contents(self) -> dict[str, Any]:
+        """What the page shows of it, as JSON values."""
+        return {"title": self.title, "group": self.group, "error": self.error}
 
 
 def write_report(
@@ -105,40 +140,10 @@ def report(
             "machine": machine,
             "models": [model._asdict() for model in models],
             "versions": dict(results[0].versions) if results else {},
-            "sections": [section_contents(section) for section in sections],
+            "sections": [section.contents for section in sections],
             "left_out": dict(left_out or {}),
         }
     )
-
-
-def section_contents(section: Section | Failure) -> dict[str, Any]:
-    """What the page shows of a section, as JSON values.
-
-    Raises:
-        InputError: for a Result that has no figure.
-    """
-    shown = {"title": section.title, "group": section.group}
-    if isinstance(section, Failure):
-        return {**shown, "error": section.error}
-    result = section.result
-    silent = result.enough or result.conclusion() is None
-    return {
-        **shown,
-        "text": section.text,
-        "caption": result.caption,
-        "verdict": result.verdict,
-        "no_verdict": "numbers only" if silent else result.too_few,
-        "notes": list(result.notes),
-        "metrics": [
-            [name, _plain(value), result.meaning(name)] for name, value in result.metrics.items()
-        ],
-        "table": _table(result.frame),
-        "figures": {name: _figure(figure) for name, figure in gallery(result).items()},
-        "code": result.code,
-        "call": None if section.call is None else dict(section.call),
-        "seconds": section.seconds,
-        "settings": json.dumps(storage.thaw(result.settings), ensure_ascii=False),
-    }
 
 
 def _figure(figure: go.Figure) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -31,6 +32,7 @@ from interp.results.versions import installed_versions
 
 if TYPE_CHECKING:
     from interp.engine.requests import Cancel, Progress
+    from interp.figures.report import Section
     from interp.models.model import Model
 
 Call = Mapping[str, Any]
@@ -44,6 +46,11 @@ class Done:
     result: Result
     call: Call
     seconds: float
+
+    @cached_property
+    def section(self) -> Section:
+        """The part of the page, with its figures; drawn once."""
+        return section_of(self.call["analysis"], self.result, self.call, self.seconds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,7 +102,7 @@ class Report:
         Raises:
             InputError: if it has no Result and no failure.
         """
-        from interp.figures.report import Failure, Section, report
+        from interp.figures.report import Failure, report
 
         sections: list[Section | Failure] = []
         for name in in_order([*self.done, *self.failed]):
@@ -103,8 +110,7 @@ class Report:
                 failure = Failure(entry(name).question, self.failed[name], group_of(name))
                 sections.append(failure)
             else:
-                one = self.done[name]
-                sections.append(section_of(name, one.result, one.call, one.seconds))
+                sections.append(self.done[name].section)
         model = self.model.name
         lead = (
             f"{len(self.done)} analyses of {model} on {self.task}, each with its sample, interval "
@@ -129,7 +135,7 @@ class Report:
         return write_atomic(Path(path), self.page())
 
 
-def section_of(name: str, result: Result, call: Call, seconds: float | None) -> Any:
+def section_of(name: str, result: Result, call: Call, seconds: float | None) -> Section:
     """The section of an analysis, with the catalogue's question as its title."""
     from interp.figures.report import Section
 
@@ -214,7 +220,10 @@ def report(
                 cancel.check()
             asking = _call(model, task, one)
             try:
-                done[name] = _kept(model, asking, keep, clock.within(one.seconds), cancel)
+                found = _kept(model, asking, keep, clock.within(one.seconds), cancel)
+                if out is not None:
+                    found.section.contents  # noqa: B018  a figure that fails costs its analysis alone
+                done[name] = found
             except (Cancelled, StorageError):
                 raise
             except ArithmoscopeError as error:

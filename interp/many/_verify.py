@@ -307,13 +307,12 @@ def _again(section: Mapping[str, Any], models: _Models, cancel: Cancel | None) -
 
 def _compared(section: Mapping[str, Any], models: _Models, cancel: Cancel | None) -> Comparison:
     """A section beside a new run of its call. Raises InputError for one that no report holds."""
-    from interp.figures.report import section_contents
 
     call = _allowed(section["call"])
     model = models.of(call)
     _check_options(entry(call["analysis"]), call, model)
     result = run_call(model, call, None, cancel)
-    now = section_contents(section_of(call["analysis"], result, call, None))
+    now = section_of(call["analysis"], result, call, None).contents
     found = Comparison(TOLERANCE if call["analysis"] == "engine.selfcheck" else 0.0)
     for part in _SAME:
         found.add(part, section.get(part), now[part])

@@ -124,6 +124,25 @@ def test_one_that_fails_has_its_place_and_the_others_theirs(
     assert len(others) == 2 and all("The call" in other for other in others)
 
 
+def test_a_figure_that_fails_costs_its_own_analysis(
+    add5: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from interp.figures import report as page
+
+    real = page.gallery
+
+    def broken(result: Result) -> Any:
+        if result.analysis == "direct_attribution":
+            raise ZeroDivisionError("a scale without a width")
+        return real(result)
+
+    monkeypatch.setattr(page, "gallery", broken)
+    found = interp.report(add5, only=FAST, budget=1.5, seed=2, out=tmp_path / "report.html")
+    assert found.failed == {"attribution.direct": "ZeroDivisionError: a scale without a width"}
+    assert len(found.done) == 2
+    assert "a scale without a width" in (tmp_path / "report.html").read_text()
+
+
 def test_a_stopped_run_leaves_what_was_finished(add5: Any, tmp_path: Path) -> None:
     cancel, begun = interp.Cancel(), []
 
