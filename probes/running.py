@@ -78,14 +78,19 @@ def running_sums(
     ).distinct()
     wanted = _digits(problems, digits)
     parts, true, predicted = [], [], []
+    left_out: dict[str, str] = {}
     for number, (name, model) in enumerate(models.items()):
         sweep = _sweep(model, problems, wanted, seed, split, test, folds, memory, cancel)
+        left_out |= _left_out(name, sweep, wanted)
         for row, y, said in _cells(name, model, sweep, problems, wanted, seed):
             parts.append(row)
             true.append(y)
             predicted.append(said)
         if progress is not None:
             progress(number + 1, len(models))
+    if not parts:
+        told = "; ".join(f"{place}: {reason}" for place, reason in left_out.items())
+        raise InputError(f"no running sum can be judged on these prompts ({told}): give more n")
     return RunningSums(
         model=None,
         task=problems.task.name,
@@ -100,6 +105,7 @@ def running_sums(
             ),
             "digits": None if digits is None else list(wanted),
             "starting_with": {name: model.tokens.start for name, model in models.items()},
+            "left_out": left_out,
         },
         cells=pd.DataFrame(parts),
         true=np.stack(true),
@@ -159,6 +165,18 @@ def _places(k: int) -> dict[str, str]:
     return {"before": f"predicts(c{k})", "after": f"c{k}"}
 
 
+def _left_out(name: str, sweep: ProbeSweep, digits: Sequence[int]) -> dict[str, str]:
+    """Sum, place and model of what was not probed → why."""
+    probed = set(zip(sweep.frame["target"], sweep.frame["role"], strict=True))
+    return {
+        f"{target} at {place}, {name}": sweep.left_out.get(target, {}).get(
+            place, "the same on every prompt that has it"
+        )
+        for target, place in ((f"running_sum[{k}]", p) for k in digits for p in _places(k).values())
+        if (target, place) not in probed
+    }
+
+
 Row = tuple[dict[str, object], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
@@ -177,6 +195,8 @@ def _cells(
     for k in digits:
         for when, place in _places(k).items():
             here = (frame["target"] == f"running_sum[{k}]") & (frame["role"] == place)
+            if not here.any():  # told in `left_out`
+                continue
             cell = int(np.flatnonzero(here)[0])
             row, target = frame.iloc[cell], sweep.names.index(f"running_sum[{k}]")
             points = sweep.scatter(cell)

@@ -112,7 +112,8 @@ def _bridge(model: Model) -> Any:
 def _hook(model: Model, site: str, layer: int) -> str:
     if site not in SITES:
         raise SiteError(f"no subspace is learned at {site!r}: choose from {', '.join(SITES)}")
-    return str(model.adapter.hook_point(site, layer).name)
+    point: Any = model.adapter.hook_point(site, layer)
+    return str(point.name)
 
 
 def _read(model: Model, swap: SubspaceSwap) -> Any:

@@ -179,8 +179,8 @@ def middle_effect(asked: Question) -> Parts:
     assert grid.low is not None and grid.high is not None
     values, low, high = (x[:, columns] for x in (grid.values, grid.low, grid.high))
     top = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    largest = (float(x[top]) for x in (values, low, high))
-    return {"largest": Ours(*largest, found.n, found.code)}
+    bounds = float(low[top]), float(high[top])
+    return {"largest": Ours(float(values[top]), *bounds, found.n, found.code)}
 
 
 def modular(asked: Question) -> Parts:

@@ -95,13 +95,14 @@ def _row(line: Mapping[str, str]) -> Row:
     numbers = {
         name: float(line[name]) if line[name] else math.nan for name in ("value", "low", "high")
     }
-    accepts: Accepts = "inside" if line["accepts"] == "inside" else "meets"
-    return Row(
-        **{name: line[name] for name in ("key", "source", "arxiv", "quantity", "condition", "unit",
-                                         "note", "measure", "part", "model", "reason")},
-        **numbers, options=json.loads(line["options"] or "{}"), accepts=accepts,
-        quick=line["quick"] == "yes",
-    )  # fmt: skip
+    told: dict[str, Any] = {
+        **line,
+        **numbers,
+        "options": json.loads(line["options"] or "{}"),
+        "accepts": "inside" if line["accepts"] == "inside" else "meets",
+        "quick": line["quick"] == "yes",
+    }
+    return Row(**told)
 
 
 def chosen(only: Sequence[str], quick: bool) -> tuple[Row, ...]:

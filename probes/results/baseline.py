@@ -164,7 +164,11 @@ class RunningSums(Result):
         told = [
             _held(name, before[before["model"] == name]) for name in dict.fromkeys(before["model"])
         ]
-        return " ".join([*told, _against_constant(frame)]) if told else None
+        left = self.settings.get("left_out") or {}
+        also = (
+            [f"Left out: {'; '.join(f'{at} ({why})' for at, why in left.items())}."] if left else []
+        )
+        return " ".join([*told, _against_constant(frame), *also]) if told else None
 
     def scatter(self, model: str, digit: int, when: str = "before") -> pd.DataFrame:
         """`true` and `predicted` sums of a model, digit and moment. InputError if missing."""
