@@ -81,7 +81,7 @@ def _calls(judged: Iterable[tuple[Row, Mapping[str, Any]]]) -> list[str]:
 
 
 def _paper(row: Row) -> str:
-    return f"[{row.source}](https://arxiv.org/abs/{row.arxiv})"
+    return f"[{row.source}](https://arxiv.org/abs/{row.arxiv})" if row.arxiv else row.source
 
 
 def _model(one: Mapping[str, Any]) -> str:
