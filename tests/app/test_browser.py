@@ -165,7 +165,9 @@ def test_two_seeds_side_by_side_in_the_compare_view(tab: Page, add5: Any) -> Non
         for model in (add5, interp.load("add5-s1"))
     )
     for values, want in zip(shown, (one, two, two - one), strict=True):
-        np.testing.assert_allclose(np.sort(values), np.sort(want.ravel()), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            np.sort(values.ravel()), np.sort(want.ravel()), rtol=1e-3, atol=1e-3
+        )
 
 
 def test_the_tour_leads_through_five_pages(tab: Page) -> None:

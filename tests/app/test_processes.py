@@ -109,7 +109,11 @@ def test_every_command_that_writes_figures_is_tried() -> None:
         name for name in names if "out" in {p.name for p in group.get_command(None, name).params}
     ]
     tried = {command for command, *_ in COMMANDS} - {"geometry"}
-    assert set(outs) - {"models", "convert", "train", "report"} == {"dynamics", "intervene", *tried}
+    assert set(outs) - {"models", "convert", "train", "report", "rerun"} == {
+        "dynamics",
+        "intervene",
+        *tried,
+    }
 
 
 HOSTILE = ("--log", "file.csv", "--l", "--h", "-h", "--help", "--version", "--logistro-level")

@@ -14,8 +14,10 @@ from interp.results.result import Result
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "data" / "results"
 FOLDERS = sorted(GOLDEN.iterdir())
-UNSAVED = {"random_direction"}
-"""Metrics of calls that no `code` can write (`along=` takes directions)."""
+LEARNED = {"learned", "learned_placebo", "learned_arbitrary", "learned_untrained"}
+UNSAVED = {"random_direction", *LEARNED}
+"""Metrics of calls that no `code` can write (`along=` takes directions), or whose numbers are those
+of a search that ends elsewhere on another processor (tests/heads/test_interchange.py has them)."""
 
 
 def golden() -> dict[str, Result]:
