@@ -18,8 +18,8 @@ meets it (for a bound: lies inside it). *Differs*: it lies apart from it. *Open*
 bound. Rows are sorted by what surprised: those that differ first, farthest first.
 
 Ours are other models than the published ones: smaller, trained here, on other data \
-([`arithmoscope models`](using.md) lists them). A number that differs is no error in the paper, and \
-one that holds speaks about our model. `arithmoscope rerun --only ROW --model PATH` asks the \
+([`arithmoscope models`](using.md) lists them). A number that differs is no error in the paper, \
+and one that holds speaks about our model. `arithmoscope rerun --only ROW --model PATH` asks the \
 published weights, for those who have them. `mod113` is measured on three seeds: the median, and \
 their range in place of an interval.
 
