@@ -160,7 +160,10 @@ class _Models:
 
     def __init__(self, given: Model | None, reported: Sequence[Any]) -> None:
         self._given = given
-        self._hashes = {str(one["name"]): str(one["hash"]) for one in reported}
+        # A training log names its weights by the card's hash; of an adapter that is the adapter's.
+        self._hashes: dict[str, list[str]] = {}
+        for one in reported:
+            self._hashes.setdefault(str(one["name"]), []).append(str(one["hash"]))
         self._open: dict[tuple[str, str, str | None], Model] = {}
 
     def of(self, call: Mapping[str, Any]) -> Model:
@@ -183,7 +186,8 @@ class _Models:
         """The hash of each model that was used, reported and now."""
         given = [] if self._given is None else [self._given]
         for model in {one.id.name: one for one in [*self._open.values(), *given]}.values():
-            was = self._hashes.get(model.id.name)
+            known = self._hashes.get(model.id.name, [])
+            was = model.hash if model.hash in known else ", ".join(known) or None
             yield "model", model.id.name, was, model.hash, "yes" if was == model.hash else "no"
 
 
