@@ -154,7 +154,7 @@ def _wait(
         share = job.done / job.total if job.total else 0.0
         bar.progress(min(share, 1.0), text=f"{label} · {job.how_far()}")
         if _most and job.seconds > _most[0]:
-            job.cancel.set()
+            _stop(job, key)  # not begun anew by the next click elsewhere
             _too_long(job, label, place, n)
         if not offered and share and job.seconds > SURE and job.seconds / share > LONG:
             offered = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +131,8 @@ def rerun(
                 parts[call] = _measured(row, question, call, keep)
                 seconds[call] = time.perf_counter() - began
             found = parts[call]
+            if not isinstance(found, ArithmoscopeError) and row.part not in found:
+                found = InputError(f"its measure has no {row.part!r} here: {', '.join(found)}")
             failed += [row.key] if isinstance(found, ArithmoscopeError) else []
         spent = seconds.pop(call, 0.0) if question is not None else 0.0
         out.append(_answered(row, question, found, before.get(row.key, ""), spent))
@@ -206,15 +208,9 @@ def _answered(
         return {**told, "rule": "" if not row.measure else row.rule}
     if isinstance(found, ArithmoscopeError):
         return {**told, "reason": f"failed: {found}"}
-    if row.part not in found:
-        return {**told, "reason": f"its measure has no {row.part!r} here: {_names(found)}"}
     ours = found[row.part]
     return {
         **told, "ours": ours.value, "low": ours.low, "high": ours.high, "n": ours.n,
         "seed": question.seed, "model": question.source, "verdict": row.verdict(*ours[1:3]),
         "reason": "", "code": ours.code, "seconds": round(spent, 1),
     }  # fmt: skip
-
-
-def _names(found: Iterable[str]) -> str:
-    return ", ".join(found)

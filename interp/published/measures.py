@@ -29,6 +29,7 @@ from interp.geometry._modular import modular as modular_suite
 from interp.heads._patch import patch
 from interp.heads._paths import paths
 from interp.heads.effects import halves
+from interp.heads.results.paths import RULE
 from interp.loading import load
 from interp.many._over_seeds import seeds_of
 from interp.models.asking import prompts
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-RULE = 0.01  # of Zhang et al.: a head counts if the raw logit changes by more
 _DIGITS = tuple(f"c{k}" for k in range(2, 7))  # of the running sums that the paper prints
 _MIDDLE = ("c3", "c4", "c5")
 
@@ -219,7 +219,7 @@ def heads_over_rule(asked: Question) -> Parts:
 
     groups = resampling(asked.task.grid()).groups
     low, high = np.percentile(share(resampled_means(flat, groups, seed=asked.seed)), [2.5, 97.5])
-    value = float(share(np.nanmean(flat, axis=0)[None])[0])
+    value = found.metrics["share_over_rule"]
     return {"share": Ours(value, float(low), float(high), found.n, found.code)}
 
 

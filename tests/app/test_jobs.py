@@ -175,6 +175,9 @@ def test_a_server_with_a_limit_offers_the_size_that_fits() -> None:
     try:
         at = AppTest.from_function(long_page).run(timeout=20)
         assert "computes at most 1 s at a time" in at.markdown[0].value
+        at.run(timeout=20)  # another click does not compute it again
+        assert at.markdown[0].value.startswith("Stopped: Thinking. Nothing of it was kept.")
+        at = AppTest.from_function(long_page).run(timeout=20)
         fewer = at.button(key="fewer")
         assert fewer.label.startswith("Take ") and fewer.label.endswith(": about 1 s")
         fewer.click().run(timeout=20)

@@ -41,6 +41,16 @@ def test_every_row_can_be_asked_or_says_why_not() -> None:
     assert len(judged) >= 30 and len({row.arxiv for row in judged}) >= 6
 
 
+def test_the_probes_print_the_same_published_errors() -> None:
+    """`probes.running_sums` stands on a lower floor and has its own copy of ten numbers."""
+    from probes.running import PUBLISHED
+
+    table = {row.key: row.value for row in rows() if row.measure == "running_sums"}
+    assert table == {
+        f"bai-{kind}-c{k}": value for kind, known in PUBLISHED.items() for k, value in known.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("accepts", "low", "high", "verdict"),
     [
@@ -163,6 +173,7 @@ def test_answers_of_a_published_file(tmp_path: Path) -> None:
     file = ROOT / "fixtures" / "data" / "tokenization_counts_io.csv"
     found = interp.rerun("singh-l2r", model=file)
     assert found.frame.iloc[0]["verdict"] == "not run"
+    assert found.failed == ("singh-l2r",) and not found.holds  # exit code 1: nothing is dropped
     changed = tmp_path / "l2r.csv"
     changed.write_text(file.read_text().replace("comma_r2l", "nosep").replace("space_r2l", "nosep"))
     asked = MEASURES["published_answers"](Question(str(changed), {}))
