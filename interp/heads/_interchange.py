@@ -87,7 +87,8 @@ def interchange(
     one, and with `along` changes of equal length in random directions.
 
     Does not show: that the place is the only one that holds the variable; nor, where nothing comes
-    out, that the model has no such variable elsewhere.
+    out, that the model has no such variable elsewhere. A learned subspace can also miss directions
+    that are there: where the model decides by steps, the loss has no gradient to follow.
 
     Raises:
         InputError: for an unknown kind, a variable that determines no answer, directions of another

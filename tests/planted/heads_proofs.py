@@ -177,17 +177,19 @@ def prove_interchange(subject: Subject) -> None:
 
 
 def prove_subspace(subject: Subject) -> None:
-    """Two dimensions learned where the relay holds the first operand give the predicted digit far
-    more often than a random plane, arbitrary digits and random weights. The search does not always
-    end at the planted direction: of 17 seeds 14 gave every digit, the others 65 to 76 %."""
+    """Two dimensions learned where the relay holds the first operand give every predicted digit, a
+    random plane, arbitrary digits and random weights few (25 seeds: all, and at most 18 %).
+
+    On Llamas only: the attention of a planted GPT-2 decides by logits of a thousand, so the loss
+    has no gradient to follow, and the search misses a plane that is there (7 seeds: 6 to 61 %).
+    """
     first = next(a for a in subject.key.movers if a.brings == "a[0]")
     found = heads.interchange(
         subject.model, problems(subject), kind="resid_post", roles="op", layers=first.layer,
         variable="a[0]", seed=subject.key.program.seed, learn=2,
     ).metrics  # fmt: skip
     controls = ("learned_placebo", "learned_arbitrary", "learned_untrained")
-    assert found["learned"] > 0.5 and found["learned_arbitrary"] < 0.3 > found["learned_untrained"]
-    assert found["learned"] > 0.2 + max(found[name] for name in controls), found
+    assert found["learned"] > 0.95 and max(found[name] for name in controls) < 0.4, found
 
 
 def edges_found(subject: Subject, swap: str) -> tuple[set[str], Any]:

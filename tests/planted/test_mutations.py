@@ -76,7 +76,9 @@ def specimen(analysis: str) -> Any:
         return subject("careless", FIRST_SEED, layers=2, digits=3)
     if analysis in RELAYED:
         # A head in the last layer, or the stream before that layer is the stream after it.
-        relays = (subject("relay", FIRST_SEED + i, layers=3) for i in range(100))
+        # What is learned by gradients needs a model that does not decide by steps: a Llama.
+        smooth = {"family": "llama"} if analysis == "subspace" else {}
+        relays = (subject("relay", FIRST_SEED + i, layers=3, **smooth) for i in range(100))
         return next(x for x in relays if max(mover.layer for mover in x.key.movers) == 2)
     if analysis == "tokenisation":
         return subject("waiting", FIRST_SEED, layers=3, digits=2)
