@@ -18,13 +18,8 @@ without leading zeros are judged on such problems, by digit too; the others on a
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import shutil
-import signal
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,13 +28,12 @@ import pandas as pd
 import torch
 from scipy.stats import t as student
 
-from interp.engine.requests import Cancel
-from interp.errors import Cancelled, InputError, ModelError
-from interp.models.fixtures import fixture_folders, fixtures_root, read_card
+from bench.proofs.kept_runs import Place, command
+from interp.errors import ModelError
+from interp.models.fixtures import fixtures_root
 from interp.models.loading import open_module
 from interp.models.sources import resolve
-from interp.results.atomic import write_atomic
-from interp.training import Recipe, Validation, design, train
+from interp.training import Recipe, design
 from interp.training.card import share
 from interp.training.evaluation import score
 from interp.training.export_model import LOG
@@ -47,29 +41,7 @@ from interp.training.log_rows import groups_of
 from interp.training.rows import Encoder
 from interp.training.stream import Stream
 
-ROOT = Path(__file__).resolve().parents[2]
-CODE = ("interp", "bench/proofs/who_multiplies.py")
 LEARNT = 0.99
-LARGEST_LOG = 200_000  # bytes
-
-
-class Place(NamedTuple):
-    """Where runs train, and where their cards and logs are kept."""
-
-    runs: Path
-    kept: Path
-
-    def card(self, name: str) -> Mapping[str, Any] | None:
-        """The kept card of a run, or of the shipped model that is one; None where there is none."""
-        return read_card(fixture_folders().get(name, self.kept / name))
-
-    def failed(self, name: str) -> bool:
-        """Whether the run broke off for good."""
-        return (self.kept / name / "failed.json").is_file()
-
-    def done(self, name: str) -> bool:
-        """Whether the run has finished training."""
-        return self.failed(name) or self.card(name) is not None
 
 
 def last_loss(place: Place, name: str) -> float:
@@ -100,96 +72,9 @@ def planned(place: Place) -> list[Recipe]:
     return list(found.values())
 
 
-def outstanding(place: Place, recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Runs not done, without those that start from a run that broke off."""
-    return [
-        recipe
-        for recipe in recipes
-        if not place.done(recipe.name)
-        and not (recipe.base is not None and place.failed(Path(recipe.base).name))
-    ]
-
-
-def code_commit() -> str:
-    """The last commit that changed a run's code. InputError where the code is not committed."""
-    if changed := _git("status", "--porcelain", "--", *CODE):
-        raise InputError(f"cards name the commit of the code: commit or undo first\n{changed}")
-    return _git("log", "-1", "--format=%H", "--", *CODE)
-
-
-def _git(*words: str) -> str:
-    try:
-        done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise InputError(f"cards name a commit: run this in a git checkout ({error})") from error
-    return done.stdout.strip()
-
-
-def run_one(recipe: Recipe, place: Place, commit: str, cancel: Cancel | None = None) -> bool:
-    """Train or resume a run, and keep its card and log. False if cancelled, with a checkpoint."""
-    out = place.runs / recipe.name
-    _note_commit(out, commit)
-
-    def say(now: Validation) -> None:
-        digits = " ".join(f"{role} {right:.2f}" for role, right in now.by_digit.items())
-        print(f"{now.step:6d}  loss {now.loss:.4f}  exact {now.exact:.4f}  {digits}", flush=True)
-
-    try:
-        train(recipe, out, threads=1, on_validation=say, cancel=cancel)
-    except Cancelled:
-        return False
-    except ModelError as error:
-        _write(place.kept / recipe.name / "failed.json", {"error": str(error), "commit": commit})
-        return True
-    keep(recipe, place)
-    return True
-
-
-def _note_commit(out: Path, commit: str) -> None:
-    """One line a commit that a part of the run was trained at, in the order of the parts."""
-    file = out.with_name(f"{out.name}.commits")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    known = file.read_text().split() if file.is_file() else []
-    if known[-1:] != [commit]:
-        file.write_text("\n".join([*known, commit]) + "\n")
-
-
-def keep(recipe: Recipe, place: Place) -> None:
-    """Copy log and, last of all, card; the card then has `design`: commits, seconds, and accuracy
-    on held-out products without leading zeros, which the published models are asked."""
-    out, kept = place.runs / recipe.name, place.kept / recipe.name
-    kept.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(out / LOG, kept / LOG)
-    thin(kept / LOG)
-    card = dict(read_card(out) or {})
-    seconds = 60 * float(card["wall_minutes"])
-    card["design"] = {
-        "commits": out.with_name(f"{out.name}.commits").read_text().split(),
-        "seconds": round(seconds, 1),
-        "steps_per_second": float(card["steps"]) / seconds if seconds else None,
-        "full_width": full_width(recipe, out),
-    }
-    _write(kept / "card.json", card)
-
-
-def thin(path: Path, largest: int = LARGEST_LOG) -> None:
-    """Leave out what is logged of the run that this one started from, which keeps its own log; and
-    of the training batches without gradients every second, until the file is small enough."""
-    log = pd.read_parquet(path)
-    log = log[log["step"] >= 0]
-    while True:
-        log.to_parquet(path, index=False)
-        batches = (log["split"] == "train") & ~log["step"].isin(
-            log.loc[log["grad_norm"].notna(), "step"]
-        )
-        steps = np.sort(log.loc[batches, "step"].unique())
-        if path.stat().st_size <= largest or len(steps) < 2:
-            return
-        log = log[~(batches & log["step"].isin(steps[1::2]))]
-
-
 def full_width(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Exact accuracy and accuracy by digit on distinct test problems without a leading zero."""
+    """Exact accuracy and accuracy by digit on distinct test problems without a leading zero, which
+    the published models are asked."""
     model, tokenizer, _ = open_module(resolve(str(folder)), torch.float32)
     stream = Stream(recipe)
     problems = stream.split.draw(
@@ -199,12 +84,7 @@ def full_width(recipe: Recipe, folder: Path) -> dict[str, Any]:
     scores = score(model, encoder, problems)
     groups = groups_of(problems, encoder.roles)
     by_digit = {role: share(scores.correct[groups[role]]) for role in encoder.roles}
-    return {"accuracy": share(scores.exact), "by_digit": by_digit}
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    return {"full_width": {"accuracy": share(scores.exact), "by_digit": by_digit}}
 
 
 class Effect(NamedTuple):
@@ -312,47 +192,16 @@ def _points(found: Effect) -> str:
     return f"{text} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
 
 
-def run_outstanding(
-    place: Place, only: str, most: int | None, cancel: Cancel | None = None
-) -> None:
-    """Train outstanding runs, at most `most`; each run may add to the plan."""
-    commit = code_commit()
-    count = 0
-    while most is None or count < most:
-        waiting = [r for r in outstanding(place, planned(place)) if only in r.name]
-        if not waiting:
-            return
-        recipe = waiting[0]
-        print(f"{recipe.name}: {len(waiting)} outstanding", flush=True)
-        if not run_one(recipe, place, commit, cancel):
-            return
-        count += 1
-
-
 def main() -> None:
     """Run the requested parts; without an option print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--table", action="store_true", help="the table, from cards (the default)")
-    what.add_argument("--list", action="store_true", help="what is done and what is outstanding")
-    what.add_argument("--next", action="store_true", help="train the next outstanding run")
-    what.add_argument("--run-all", action="store_true", help="train all outstanding runs")
-    parser.add_argument("--only", default="", help="runs whose name contains this")
-    options = parser.parse_args()
     place = Place(Path("runs"), fixtures_root() / "design")
-    if options.list:
-        for recipe in planned(place):
-            if options.only in recipe.name:
-                print("done       " if place.done(recipe.name) else "outstanding", recipe.name)
-        if best_rate(place, design.search()) is None:
-            print("the others are planned once these three have shown AdamW's best rate")
-    elif options.next or options.run_all:
-        torch.set_num_threads(1)
-        cancel = Cancel()  # a request to end leaves a checkpoint of the step at hand
-        signal.signal(signal.SIGTERM, lambda *_: cancel.set())
-        run_outstanding(place, options.only, 1 if options.next else None, cancel)
-    else:
-        print(table(place))
+
+    def note() -> str:
+        if best_rate(place, design.search()) is not None:
+            return ""
+        return "the others are planned once these three have shown AdamW's best rate\n"
+
+    command(__doc__, place, lambda: planned(place), full_width, lambda: table(place), note)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from interp.errors import InputError
+from interp.training import design, teaching
 from interp.training.adapters.recipe import AdapterRecipe
-from interp.training.design import RUNS
 from interp.training.objectives.answer import AnswerLoss
 from interp.training.objectives.base import Objective
 from interp.training.products import FOUR_DIGITS, THREE_DIGITS
@@ -233,7 +233,7 @@ def recipe_names() -> tuple[str, ...]:
 
 def known_recipe(name: str) -> AnyRecipe | None:
     """The recipe of that name without overrides; None if there is none."""
-    return RECIPES.get(name) or RUNS.get(name)
+    return RECIPES.get(name) or design.RUNS.get(name) or teaching.RUNS.get(name)
 
 
 def recipe(name: str, /, **overrides: Any) -> AnyRecipe:

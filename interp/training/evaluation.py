@@ -1,7 +1,9 @@
 """Teacher-forced accuracy of a model in training: by digit, by carries, on full cascades.
 
 A problem is right if the argmax token is right at every answer position, given the true digits
-before it. This equals greedy decoding: up to the first wrong digit both see the same text.
+before it. This equals greedy decoding: up to the first wrong digit both see the same text. With a
+scratchpad every token of it must be right too; a decoded answer can be right below a wrong step, so
+there it is a lower bound.
 """
 
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interp.arithmetic.formats.scratchpads import Scratchpad
 from interp.arithmetic.problems import Problems
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.truth import families
@@ -25,30 +28,42 @@ _BATCH = 2048
 class Scores(NamedTuple):
     """Correctness of each answer token, bool [n, D], and its cross-entropy in nats, [n, D].
 
-    A digit that a row lacks has loss NaN and counts as right. `roles` names the D columns.
+    A digit that a row lacks has loss NaN and counts as right. `roles` names the D columns, and
+    `scratchpad` [n] whether every token of the scratchpad is right (true without one).
     """
 
     correct: NDArray[np.bool_]
     loss: NDArray[np.float64]
     roles: tuple[str, ...]
+    scratchpad: NDArray[np.bool_]
 
     @property
     def exact(self) -> NDArray[np.bool_]:
         """Exact match of each problem, bool `[n]`."""
-        return np.asarray(self.correct.all(axis=1))
+        return np.asarray(self.correct.all(axis=1) & self.scratchpad)
 
 
 @torch.no_grad()
 def score(model: Any, encoder: Encoder, problems: Problems) -> Scores:
     """Score a model in float32 on problems written in the encoder's format."""
+    worked = isinstance(encoder.format, Scratchpad)
     correct: list[Tensor] = []
     loss: list[Tensor] = []
+    steps: list[Tensor] = []
     for low in range(0, problems.n, _BATCH):
-        rows = encoder(problems[low : low + _BATCH])
-        losses = answer_losses(forward(model, rows.tokens[:, :-1], rows.start).logits, rows)
+        rows = encoder(problems[low : low + _BATCH], thoughts=worked)
+        logits = forward(model, rows.tokens[:, :-1], rows.start).logits
+        losses = answer_losses(logits, rows)
         correct.append(losses.correct)
         loss.append(losses.digits)
-    return Scores(torch.cat(correct).numpy(), torch.cat(loss).double().numpy(), encoder.roles)
+        wrong = (logits.argmax(-1) != rows.tokens[:, rows.start + 1 :]) & worked
+        steps.append(~(wrong & rows.learnt[:, rows.start + 1 :]).any(1))
+    return Scores(
+        torch.cat(correct).numpy(),
+        torch.cat(loss).double().numpy(),
+        encoder.roles,
+        torch.cat(steps).numpy(),
+    )
 
 
 def n_carries(problems: Problems) -> NDArray[np.int64] | None:

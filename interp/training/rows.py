@@ -45,7 +45,7 @@ class _Layout(NamedTuple):
     fixed: NDArray[np.bool_]  # [T] constant over problems: <bos>, and signs such as ####
     roles: dict[str, int]  # answer role → token
     answer_start: int  # first token of the answer
-    thought_start: int  # first token of the chain of thought, or of the answer without one
+    question_end: int  # first token behind the question: a chain's, or the answer's
 
 
 class Encoder:
@@ -69,7 +69,8 @@ class Encoder:
         self._last: tuple[Problems, bool, Rows] | None = None
 
     def __call__(self, problems: Problems, *, thoughts: bool = False) -> Rows:
-        """The rows of some problems. With `thoughts` the chain of thought is learnt too.
+        """The rows of some problems. With `thoughts` all behind the question is learnt: the chain
+        of thought, or the scratchpad with its template text.
 
         The rows of the last object are cached, so a run over a whole grid encodes it once.
         """
@@ -82,7 +83,10 @@ class Encoder:
         groups: dict[Spans, list[tuple[int, str]]] = {}
         for row, one in enumerate(self.format.render(problems)):
             groups.setdefault(one.spans, []).append((row, one.text))
-        layouts = [self._layout(spans, group[0][1]) for spans, group in groups.items()]
+        layouts = [
+            self._layout(spans, group[0][1], problems[[group[0][0]]])
+            for spans, group in groups.items()
+        ]
         n, width = len(problems), max(len(layout.ids) for layout in layouts)
         tokens = np.full((n, width), self.tokenizer.pad_token_id, dtype=np.int64)
         learnt = np.zeros((n, width), dtype=bool)
@@ -91,7 +95,7 @@ class Encoder:
             rows, texts = zip(*group, strict=True)
             index, length = list(rows), len(layout.ids)
             tokens[index, :length] = self._ids(texts, layout)
-            learnt[index, layout.thought_start if thoughts else layout.answer_start : length] = True
+            learnt[index, layout.question_end if thoughts else layout.answer_start : length] = True
             digits[index] = [layout.roles.get(role, -1) for role in self.roles]
         as_tensor = torch.from_numpy
         return Rows(problems, as_tensor(tokens), as_tensor(learnt), as_tensor(digits), self.roles)
@@ -103,18 +107,23 @@ class Encoder:
         codes = page.reshape(len(texts), -1)[:, layout.characters]
         return np.where(layout.fixed, layout.ids, self._by_character[codes])
 
-    def _layout(self, spans: Spans, text: str) -> _Layout:
+    def _layout(self, spans: Spans, text: str, problem: Problems) -> _Layout:
         if spans not in self._layouts:
-            self._layouts[spans] = _lay_out(self.tokenizer, spans, text)
+            question = self.format.render(problem, answer="none")[0].text
+            self._layouts[spans] = _lay_out(self.tokenizer, spans, text, len(question))
         return self._layouts[spans]
 
     def _answer_roles(self, task: Task) -> tuple[str, ...]:
-        written = self.format.render(task.sample(256, seed=0))
-        found = {role for one in written for role in self._layout(one.spans, one.text).roles}
+        problems = task.sample(256, seed=0)
+        found = {
+            role
+            for row, one in enumerate(self.format.render(problems))
+            for role in self._layout(one.spans, one.text, problems[[row]]).roles
+        }
         return tuple(sorted(found, key=lambda role: (role == "sign", len(role), role)))
 
 
-def _lay_out(tokenizer: Any, spans: Spans, text: str) -> _Layout:
+def _lay_out(tokenizer: Any, spans: Spans, text: str, question: int) -> _Layout:
     encoded = tokenizer(text, return_offsets_mapping=True)
     ids, offsets = np.array(encoded["input_ids"]), encoded["offset_mapping"]
     special = np.array([start == stop for start, stop in offsets])
@@ -123,24 +132,19 @@ def _lay_out(tokenizer: Any, spans: Spans, text: str) -> _Layout:
         for start, stop in offsets
     ]
     answers = {_role(names): at for at, names in enumerate(roles) if _is_answer(names)}
-    thoughts = [at for at, names in enumerate(roles) if any(_is_thought(role) for role in names)]
-    answer_start = min(answers.values())
+    behind = [at for at, (start, stop) in enumerate(offsets) if stop > start >= question]
     return _Layout(
         characters=np.where(special, -1, [start for start, _ in offsets]),
         ids=ids,
         fixed=special | np.array([stop - start > 1 for start, stop in offsets]),
         roles=answers,
-        answer_start=answer_start,
-        thought_start=min(thoughts, default=answer_start),
+        answer_start=min(answers.values()),
+        question_end=behind[0],
     )
 
 
 def _is_answer(names: Sequence[str]) -> bool:
     return any(role == "sign" or (role[0] == "c" and role[1:].isdigit()) for role in names)
-
-
-def _is_thought(role: str) -> bool:
-    return role[0] == "t" and role[1:].isdigit()
 
 
 def _role(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.proofs import kept_runs
 from bench.proofs import who_multiplies as driver
 from interp.engine.requests import Cancel
 from interp.errors import InputError
@@ -101,7 +102,7 @@ def test_the_runs_are_not_among_the_shipped_recipes():
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return driver.Place(tmp_path / "runs", tmp_path / "kept")
+    return kept_runs.Place(tmp_path / "runs", tmp_path / "kept")
 
 
 @pytest.fixture
@@ -114,12 +115,12 @@ def first(tiny):
 
 def test_the_driver_trains_one_after_another_and_keeps_cards_and_logs(place, first, monkeypatch):
     second = replace(first, name="second", base="runs/first", seed=1)
-    monkeypatch.setattr(driver, "planned", lambda place: [first, second])
-    monkeypatch.setattr(driver, "code_commit", lambda: "c0ffee")
-    driver.run_outstanding(place, "", 1)
-    assert [made.name for made in driver.outstanding(place, [first, second])] == ["second"]
-    driver.run_outstanding(place, "", None)
-    assert driver.outstanding(place, [first, second]) == []
+    monkeypatch.setattr(kept_runs, "code_commit", lambda: "c0ffee")
+    asked = (place, lambda: [first, second], driver.full_width)
+    kept_runs.run_outstanding(*asked, most=1)
+    assert [made.name for made in kept_runs.outstanding(place, [first, second])] == ["second"]
+    kept_runs.run_outstanding(*asked)
+    assert kept_runs.outstanding(place, [first, second]) == []
     files = {path.relative_to(place.kept).as_posix() for path in place.kept.rglob("*.*")}
     assert files == {
         f"{name}/{file}" for name in ("first", "second") for file in ("card.json", LOG)
@@ -140,24 +141,24 @@ def test_the_driver_trains_one_after_another_and_keeps_cards_and_logs(place, fir
 
 def test_a_run_goes_on_after_a_kill_to_the_same_weights(place, first):
     whole = replace(first, name="whole")
-    assert driver.run_one(whole, place, "a")
-    again = driver.Place(place.runs / "again", place.kept / "again")
+    assert kept_runs.run_one(whole, place, "a", driver.full_width)
+    again = kept_runs.Place(place.runs / "again", place.kept / "again")
     cancel = Cancel()
     cancel.set()
-    assert not driver.run_one(whole, again, "a", cancel)
+    assert not kept_runs.run_one(whole, again, "a", driver.full_width, cancel)
     assert not again.done("whole")
-    assert driver.run_one(whole, again, "b")
+    assert kept_runs.run_one(whole, again, "b", driver.full_width)
     assert again.card("whole")["weight_hash"] == place.card("whole")["weight_hash"]
     assert again.card("whole")["design"]["commits"] == ["a", "b"]
 
 
 def test_a_run_that_breaks_off_is_done_and_what_needs_it_is_left_out(place, first):
     broken = replace(first, name="broken", learning_rate=1e30, warmup=0, clip=1e30)
-    assert driver.run_one(broken, place, "a")
+    assert kept_runs.run_one(broken, place, "a", driver.full_width)
     assert "is no number" in (place.kept / "broken" / "failed.json").read_text()
     assert place.done("broken")
     leg = replace(first, name="leg", base="runs/broken")
-    assert driver.outstanding(place, [broken, leg, first]) == [first]
+    assert kept_runs.outstanding(place, [broken, leg, first]) == [first]
 
 
 def keep_loss(place, name, loss):
@@ -181,7 +182,7 @@ def test_the_rate_is_that_of_the_lowest_last_loss(place):
     planned = [made.name for made in driver.planned(place)]
     # 3 rates, of which one is a cell; 23 other cells, of which 3 ship; 9 of four digits
     assert len(planned) == len(set(planned)) == 3 + 23 + 9
-    assert len(driver.outstanding(place, driver.planned(place))) == 20 + 9
+    assert len(kept_runs.outstanding(place, driver.planned(place))) == 20 + 9
 
 
 def test_effects_are_found_again():
@@ -216,7 +217,7 @@ def test_a_log_is_thinned_without_losing_gradients_or_validation(tmp_path):
     path = tmp_path / LOG
     log.to_parquet(path)
     limit = path.stat().st_size // 2
-    driver.thin(path, limit)
+    kept_runs.thin(path, limit)
     thinned = pd.read_parquet(path)
     assert path.stat().st_size <= limit
     assert {0, 500, 1000, 1500} <= set(thinned["step"])
@@ -226,11 +227,11 @@ def test_a_log_is_thinned_without_losing_gradients_or_validation(tmp_path):
 
 def test_code_that_is_not_committed_is_refused(monkeypatch):
     said = {"status": " M interp/x.py", "log": "c0ffee"}
-    monkeypatch.setattr(driver, "_git", lambda *words: said[words[0]])
+    monkeypatch.setattr(kept_runs, "_git", lambda *words: said[words[0]])
     with pytest.raises(InputError, match="commit or undo first"):
-        driver.code_commit()
+        kept_runs.code_commit()
     said["status"] = ""
-    assert driver.code_commit() == "c0ffee"
+    assert kept_runs.code_commit() == "c0ffee"
 
 
 def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
@@ -246,7 +247,7 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
                 "accuracy": part,
                 "by_digit": {"c0": part},
             }
-            driver._write(place.kept / made.name / "card.json", card)
+            kept_runs._write(place.kept / made.name / "card.json", card)
     for rate in ("medium", "fast"):
         copied = (place.kept / design.search()["slow"].name / "card.json").read_text()
         (place.kept / design.search()[rate].name / "card.json").write_text(copied)

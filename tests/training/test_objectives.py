@@ -11,11 +11,13 @@ from interp.arithmetic.formats import format
 from interp.arithmetic.tasks import task
 from interp.errors import InputError
 from interp.training import Recipe, build_tokenizer, read_log, train
+from interp.training.evaluation import score
 from interp.training.forward import forward
 from interp.training.objectives import (
     AnswerLoss,
     ImplicitChain,
     RunningSumLoss,
+    ScratchpadLoss,
     Step,
     objective_from,
 )
@@ -28,7 +30,8 @@ MUL = {"task": "mul:2x2", "d_model": 16, "n_heads": 2, "steps": 100, "precision"
 
 
 def recipe_with(objective, **changes) -> Recipe:
-    form = "icot" if isinstance(objective, ImplicitChain) else "reversed"
+    forms = {ImplicitChain: "icot", ScratchpadLoss: "scratchpad"}
+    form = forms.get(type(objective), "reversed")
     return Recipe(name="x", objective=objective, **({"format": form} | MUL | changes))
 
 
@@ -38,6 +41,7 @@ def recipe_with(objective, **changes) -> Recipe:
         AnswerLoss(double=True),
         RunningSumLoss(weight=3.0, end=0.5, layer=0, heads=(1,), scale=7.0, columns=(1, 2)),
         ImplicitChain(stage=5, removed=2, pretrain=3, smoothing=None, all_beyond=9, restart=False),
+        ScratchpadLoss(),
     ],
 )
 def test_objectives_survive_json(objective):
@@ -158,6 +162,8 @@ def test_the_readout_is_trained_saved_and_not_shipped(tmp_path):
         (ImplicitChain(stage=0), {}, "stage and removed must be at least 1"),
         (ImplicitChain(smoothing=0.0), {}, r"smoothing=0.0 must be above 0, or None"),
         (ImplicitChain(all_beyond=-1), {}, "all_beyond=-1"),
+        (ScratchpadLoss(), {"format": "reversed"}, "needs a scratchpad"),
+        (AnswerLoss(), {"format": "scratchpad", "task": "add:2"}, "use the objective 'scratchpad'"),
     ],
 )
 def test_an_objective_that_does_not_fit_is_refused(objective, changes, message):
@@ -322,3 +328,35 @@ def test_a_run_through_all_stages_resumes_to_the_bit_and_answers_without_a_chain
     assert files[0].read_bytes() == files[1].read_bytes()
     assert trained.card is not None
     assert trained.card.format == "icot-no-cot"
+
+
+# Scratchpads
+
+
+def test_a_scratchpad_is_learnt_from_the_question_to_its_end():
+    recipe = recipe_with(ScratchpadLoss(), task="add:2")
+    encoder = Encoder(build_tokenizer(recipe), task("add:2"), "scratchpad")
+    problems = task("add:2").problems([7, 95, 12], [8, 36, 30])  # answers of different lengths
+    rows = recipe.objective.rows(encoder, problems, START)
+    for row, written in enumerate(format("scratchpad").render(problems)):
+        question = format("scratchpad").render(problems[[row]], answer="none")[0].text
+        learnt = encoder.tokenizer.convert_ids_to_tokens(
+            rows.tokens[row][rows.learnt[row]].tolist()
+        )
+        assert "".join(learnt) == written.text.removeprefix(question) + "<pad>"
+    assert not rows.learnt[:, 0].any()
+
+
+def test_a_wrong_step_makes_an_answer_wrong(tiny):
+    recipe = recipe_with(ScratchpadLoss(), task="add:2", batch=64, steps=60, warmup=5)
+    run = TrainingRun.start(recipe)
+    problems = task("add:2").sample(40, seed=0)
+    found = score(run.model, run.encoder, problems)
+    rows = recipe.objective.rows(run.encoder, problems, START)
+    with torch.no_grad():
+        chosen = run.model(rows.tokens[:, :-1]).logits.argmax(-1)
+    ok = (chosen == rows.tokens[:, 1:]) | ~rows.learnt[:, 1:]
+    ends = rows.tokens[:, 1:] == run.encoder.tokenizer.pad_token_id
+    assert found.scratchpad.tolist() == (ok | ends).all(1).tolist()
+    assert not found.exact.any()  # random weights
+    assert found.correct.any()

@@ -105,6 +105,7 @@ class Scratchpad(Format):
 
     name: str
     detailed: bool
+    spaced = True  # steps end with a line break
 
     def accepts(self, task: Task) -> bool:
         if task.arithmetic == "product":

@@ -6,3 +6,4 @@ from .by_kind import OBJECTIVES as OBJECTIVES
 from .by_kind import objective_from as objective_from
 from .icot import ImplicitChain as ImplicitChain
 from .running_sum import RunningSumLoss as RunningSumLoss
+from .scratchpad import ScratchpadLoss as ScratchpadLoss

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from interp.arithmetic.formats import format
+from interp.arithmetic.formats.scratchpads import Scratchpad
 from interp.errors import InputError
 from interp.training.forward import forward
 from interp.training.objectives.base import Losses, Objective, Setting, Step
@@ -41,6 +43,11 @@ class AnswerLoss(Objective):
             raise InputError(
                 "the format 'icot' writes a chain of thought, which the objective 'answer' would "
                 "give away: use the objective 'icot', or the format 'icot-no-cot'"
+            )
+        if isinstance(format(recipe.format), Scratchpad):
+            raise InputError(
+                f"the format {recipe.format!r} writes the steps in front of the answer, which the "
+                "objective 'answer' would give away: use the objective 'scratchpad'"
             )
 
 

@@ -9,9 +9,10 @@ from interp.training.objectives.answer import AnswerLoss
 from interp.training.objectives.base import Objective
 from interp.training.objectives.icot import ImplicitChain
 from interp.training.objectives.running_sum import RunningSumLoss
+from interp.training.objectives.scratchpad import ScratchpadLoss
 
 OBJECTIVES: dict[str, type[Objective]] = {
-    cls.kind: cls for cls in (AnswerLoss, RunningSumLoss, ImplicitChain)
+    cls.kind: cls for cls in (AnswerLoss, RunningSumLoss, ImplicitChain, ScratchpadLoss)
 }
 
 

@@ -1,0 +1,129 @@
+"""How many examples does a format need? The runs of `interp.training.teaching` and their curves.
+
+    python -m bench.proofs.teaching_arithmetic             the table, and the figure as PNG
+    python -m bench.proofs.teaching_arithmetic --run-all   all runs; after a kill it goes on
+
+From the root of a clean checkout, on one thread. Models lie in `runs/NAME`; of each run only card
+and log come to `fixtures/teaching/NAME`. Accuracy is that of free greedy decoding on 2,000 held-out
+sums, in which a model writes its own scratchpad; the runs with random blanks are also asked sums of
+one digit more than they were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+import interp
+from bench.harness import record
+from bench.proofs.kept_runs import ROOT, Place, command
+from interp.figures.export import pictures
+from interp.figures.theme import CATEGORIES, SYMBOLS, error_bars, frame
+from interp.models.fixtures import fixtures_root
+from interp.results.atomic import write_atomic
+from interp.training import Recipe, teaching
+
+N = 2000
+PUBLISHED = {  # share, by format and number of examples: 2307.03381, three-digit sums
+    "plain": {10_000: 0.8718},
+    "reversed": {2_500: 1.0},
+    "scratchpad": {2_000: 1.0},
+}
+
+
+def decoded(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
+    """Accuracy by greedy decoding; the runs with room for it are asked one digit more as well."""
+    model = interp.load(str(folder))
+    tasks = [recipe.task] + (["add:4"] if recipe.n_ctx else [])
+    return {"decoded": {name: _accuracy(model, name, recipe) for name in tasks}}
+
+
+def _accuracy(model: Any, task: str, recipe: Recipe) -> dict[str, float]:
+    found = interp.behaviour.accuracy(
+        model, task, n=N, format=recipe.format, seed=recipe.seed + 10**6, strict=False
+    )
+    m = found.metrics
+    return {
+        "share": m["exact_accuracy"], "low": m["exact_accuracy_low"],
+        "high": m["exact_accuracy_high"], "n": found.n, "readable": m["readable"],
+    }  # fmt: skip
+
+
+def curves(place: Place) -> pd.DataFrame:
+    """One row a run that has ended: format, examples, seed, accuracy with its interval and n."""
+    rows = []
+    for name, recipe in teaching.RUNS.items():
+        card = place.card(name)
+        if card is None:
+            continue
+        form = name.split("-")[1]
+        for task, found in card["design"]["decoded"].items():
+            rows.append((form, recipe.fixed_rows, recipe.seed, task, *found.values()))
+    columns = ["format", "examples", "seed", "task", "share", "low", "high", "n", "readable"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def figure(found: pd.DataFrame) -> go.Figure:
+    """Accuracy by number of examples: the seeds as points, a line through their medians."""
+    drawn = go.Figure()
+    for form, colour, symbol in zip(teaching.FORMATS, CATEGORIES, SYMBOLS, strict=False):
+        rows = found[(found["format"] == form) & (found["task"] == "add:3")]
+        middle = rows.groupby("examples")["share"].median()
+        drawn.add_scatter(
+            x=rows["examples"], y=100 * rows["share"], mode="markers", showlegend=False,
+            marker={"color": colour, "symbol": symbol, "size": 7},
+            error_y=error_bars(100 * rows["share"], 100 * rows["low"], 100 * rows["high"], colour),
+        )  # fmt: skip
+        drawn.add_scatter(
+            x=middle.index, y=100 * middle, mode="lines", name=form, line={"color": colour}
+        )
+        known = PUBLISHED[form]
+        drawn.add_scatter(
+            x=list(known), y=[100 * share for share in known.values()], mode="markers",
+            name=f"{form}, published", showlegend=True,
+            marker={"color": colour, "symbol": f"{symbol}-open", "size": 13, "line": {"width": 2}},
+        )  # fmt: skip
+    drawn.update_xaxes(type="log", title="examples trained on", tickvals=list(teaching.SIZES))
+    drawn.update_yaxes(title="held-out sums answered exactly, %", range=[-3, 105])
+    seeds = sorted(found["seed"].unique())
+    recipe = next(iter(teaching.RUNS.values()))
+    return frame(
+        drawn,
+        title="How many examples does a format of three-digit sums need?",
+        caption=f"add:3, {N} held-out sums a point (greedy decoding, Wilson 95 %), seeds "
+        f"{', '.join(map(str, seeds))}; {recipe.n_layers} layers of width {recipe.d_model}, "
+        f"{recipe.steps} steps. Open: published, six layers of width 384.",
+        notes=("what longer training or a wider model would reach",),
+        legend=True,
+    )
+
+
+def summary(found: pd.DataFrame) -> pd.DataFrame:
+    """Median, lowest and highest seed by format and number of examples, in percent."""
+    of = found.groupby(["task", "format", "examples"])["share"]
+    table = (100 * of.agg(["median", "min", "max", "count"])).round(2)
+    return table.assign(count=of.count())
+
+
+def main() -> None:
+    """Run the requested parts; without an option the table, the figure and the record."""
+    place = Place(Path("runs"), fixtures_root() / "teaching")
+
+    def told() -> str:
+        found = curves(place)
+        if found.empty:
+            return "no run has ended yet: --run-all"
+        drawn = pictures(figure(found), ("png",))["png"]
+        write_atomic(ROOT / "docs" / "figures" / "teaching-arithmetic.png", drawn)
+        record("teaching_arithmetic", 0, {"runs": found.to_dict("records")}, show=False)
+        return summary(found).to_string()
+
+    command(__doc__, place, lambda: list(teaching.RUNS.values()), decoded, told)
+
+
+if __name__ == "__main__":
+    main()
