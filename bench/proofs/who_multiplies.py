@@ -1,6 +1,6 @@
 """Train the runs of `interp.training.design` one after another; cards make their table.
 
-    python -m bench.proofs.who_multiplies              the table, of what has run so far
+    python -m bench.proofs.who_multiplies              table and figure of what has run so far
     python -m bench.proofs.who_multiplies --list       what is done and what is outstanding
     python -m bench.proofs.who_multiplies --next       the next outstanding run
     python -m bench.proofs.who_multiplies --run-all    all of them; after a kill it goes on
@@ -25,15 +25,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
+from plotly.subplots import make_subplots
 from scipy.stats import t as student
 
-from bench.proofs.kept_runs import Place, command
+from bench.proofs.kept_runs import ROOT, Place, command
 from interp.errors import ModelError
-from interp.models.fixtures import fixtures_root
+from interp.figures.export import pictures
+from interp.figures.theme import ACCENT, GREY, error_bars, frame
+from interp.models.fixtures import fixture_folders, fixtures_root
 from interp.models.loading import open_module
 from interp.models.sources import resolve
-from interp.training import Recipe, design
+from interp.results.atomic import write_atomic
+from interp.training import Recipe, design, dynamics
 from interp.training.card import share
 from interp.training.evaluation import score
 from interp.training.export_model import LOG
@@ -42,6 +47,7 @@ from interp.training.rows import Encoder
 from interp.training.stream import Stream
 
 LEARNT = 0.99
+INTERVAL = ("share", "low", "high")
 
 
 def last_loss(place: Place, name: str) -> float:
@@ -125,8 +131,11 @@ def table(place: Place) -> str:
     search = design.search()
     rate = best_rate(place, search)
     lines = [f"AdamW's rate: {rate or 'not known yet'}", ""]
-    lines += ["| run | steps | exact, % | without leading zeros, % | digits from c0, % | |"]
-    lines += ["|---|---|---|---|---|---|"]
+    lines += [
+        "| run | steps | exact, % | without leading zeros, % | digits from c0, % "
+        "| step of each digit below 1 nat, from c0 | |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|"]
     own = [design.cell((1, 1, 1, -1), "slow", seed) for seed in design.SEEDS]
     names = [recipe.name for recipe in (*planned(place), *own)]
     lines += [_line(place, name) for name in (*names, "mul4x4-sft", "mul4x4-aux")]
@@ -138,15 +147,26 @@ def table(place: Place) -> str:
 def _line(place: Place, name: str) -> str:
     card = place.card(name)
     if card is None:
-        return f"| {name} | | | | | {'broke off' if place.failed(name) else 'outstanding'} |"
+        return f"| {name} | | | | | | {'broke off' if place.failed(name) else 'outstanding'} |"
     wide = card.get("design", {}).get("full_width", {})
     # By what the run is trained for.
     asked = wide if _without_leading_zeros(card["recipe"]) else card
     right = " ".join(f"{100 * part['share']:.1f}" for part in asked["by_digit"].values())
     learnt = asked["accuracy"]["share"] >= LEARNT
     verdict = "learnt" if learnt else f"not learnt within {card['steps']} steps"
-    shown = (_percent(card["accuracy"]), _percent(wide.get("accuracy")), right, verdict)
+    shares = (_percent(card["accuracy"]), _percent(wide.get("accuracy")))
+    shown = (*shares, right, _order(place, name), verdict)
     return f"| {name} | {card['steps']} | {' | '.join(shown)} |"
+
+
+def _order(place: Place, name: str) -> str:
+    """The step from which the validation loss of each digit is below 1 nat; – for never."""
+    folder = fixture_folders().get(name, place.kept / name)
+    if not (folder / LOG).is_file():
+        return "—"
+    order = dynamics(folder).order
+    steps = order.loc[order["kind"] == "digit", "learnt_at"]
+    return " ".join("–" if math.isnan(step) else f"{step:.0f}" for step in steps)
 
 
 def _without_leading_zeros(recipe: Mapping[str, Any]) -> bool:
@@ -156,11 +176,20 @@ def _without_leading_zeros(recipe: Mapping[str, Any]) -> bool:
 def _percent(part: Mapping[str, float] | None) -> str:
     if part is None:
         return "—"
-    share, low, high = (100 * part[key] for key in ("share", "low", "high"))
+    share, low, high = (100 * part[key] for key in INTERVAL)
     return f"{share:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _effect_lines(place: Place, rate: str) -> list[str]:
+class Measured(NamedTuple):
+    """Effects on exact accuracy and on a digit's mean accuracy, of the seeds with all cells."""
+
+    seeds: list[int]
+    exact: list[Effect]
+    digit: list[Effect]
+
+
+def measured(place: Place, rate: str) -> Measured | None:
+    """The effects of the 3×3 design; None before one seed has all of its cells."""
     cards = {
         (signs, seed): place.card(design.cell(signs, rate, seed).name)
         for signs in design.HALF
@@ -168,15 +197,21 @@ def _effect_lines(place: Place, rate: str) -> list[str]:
     }
     whole = [seed for seed in design.SEEDS if all(cards[signs, seed] for signs in design.HALF)]
     if not whole:
+        return None
+    kept = {key: card for key, card in cards.items() if card and key[1] in whole}
+    exact = {key: card["accuracy"]["share"] for key, card in kept.items()}
+    digit = {
+        key: float(np.mean([part["share"] for part in card["by_digit"].values()]))
+        for key, card in kept.items()
+    }
+    return Measured(whole, effects(exact), effects(digit))
+
+
+def _effect_lines(place: Place, rate: str) -> list[str]:
+    found = measured(place, rate)
+    if found is None:
         return []
-    found = {key: card for key, card in cards.items() if card and key[1] in whole}
-    exact = effects({key: card["accuracy"]["share"] for key, card in found.items()})
-    digit = effects(
-        {
-            key: float(np.mean([part["share"] for part in card["by_digit"].values()]))
-            for key, card in found.items()
-        }
-    )
+    whole, exact, digit = found
     lines = ["", f"3×3 effects, seeds {whole}, percentage points", ""]
     lines += ["| effect | exact accuracy | mean accuracy of a digit |", "|---|---|---|"]
     lines += [
@@ -192,16 +227,73 @@ def _points(found: Effect) -> str:
     return f"{text} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
 
 
+def figure(place: Place, rate: str) -> go.Figure:
+    """Left, exact accuracy of every 3×3 run, a row a cell; right, the effects with intervals."""
+    found = measured(place, rate)
+    assert found is not None
+    drawn = make_subplots(
+        1, 2, column_widths=[0.56, 0.44], horizontal_spacing=0.24,
+        subplot_titles=("the eight cells and their seeds", "effect on exact accuracy, points"),
+    )  # fmt: skip
+    for signs in sorted(design.HALF):
+        label = _words(signs)
+        cards = [place.card(design.cell(signs, rate, seed).name) for seed in design.SEEDS]
+        parts = [card["accuracy"] for card in cards if card]
+        share, low, high = 100 * np.array([[p[key] for p in parts] for key in INTERVAL])
+        drawn.add_scatter(
+            x=share, y=[label] * len(parts), mode="markers", showlegend=False,
+            marker={"color": ACCENT, "size": 8, "opacity": 0.7},
+            error_x=error_bars(share, low, high, ACCENT), row=1, col=1,
+        )  # fmt: skip
+    value, low, high = (
+        100 * np.array([getattr(one, key) for one in found.exact])
+        for key in ("effect", "low", "high")
+    )
+    names = [one.name.replace(" or ", "<br>or ") for one in found.exact]
+    drawn.add_scatter(
+        x=value, y=names, mode="markers", showlegend=False, marker={"color": ACCENT, "size": 8},
+        error_x=error_bars(value, low, high, ACCENT), row=1, col=2,
+    )  # fmt: skip
+    drawn.add_vline(x=0, line={"color": GREY, "width": 1}, row=1, col=2)
+    drawn.update_xaxes(title="held-out products exact, %", range=[-3, 103], row=1, col=1)
+    drawn.update_xaxes(title="mean at + less mean at –", row=1, col=2)
+    drawn.update_yaxes(autorange="reversed", row=1, col=2)
+    drawn.update_annotations(font_size=13)
+    return frame(
+        drawn,
+        title="Which training choices let a model learn 3×3 multiplication?",
+        caption=f"mul:3x3, 2 layers of width 128, 8,000 steps, half fraction I = +ABCD, seeds "
+        f"{', '.join(map(str, found.seeds))}; 10,000 held-out products a run (Wilson 95 %); "
+        "effects with Student's 95 % over seeds within cells, interactions in aliased pairs.",
+        notes=("what longer training would reach", "effects near the ceiling of 100 %"),
+        height=380,
+    )
+
+
+def _words(signs: design.Signs) -> str:
+    muon, lengths, simple, sums = (sign > 0 for sign in signs)
+    mixes = [name for name, on in (("lengths", lengths), ("simple", simple)) if on]
+    mix = " + ".join(mixes) or "uniform"
+    return f"{'Muon' if muon else 'AdamW'}, {mix}, {'sums' if sums else 'answer'}"
+
+
 def main() -> None:
-    """Run the requested parts; without an option print the table."""
+    """Run the requested parts; without an option print the table and draw the figure."""
     place = Place(Path("runs"), fixtures_root() / "design")
+
+    def told() -> str:
+        rate = best_rate(place, design.search())
+        if rate is not None and measured(place, rate) is not None:
+            drawn = pictures(figure(place, rate), ("png",))["png"]
+            write_atomic(ROOT / "docs" / "figures" / "mul3x3-who-multiplies.png", drawn)
+        return table(place)
 
     def note() -> str:
         if best_rate(place, design.search()) is not None:
             return ""
         return "the others are planned once these three have shown AdamW's best rate\n"
 
-    command(__doc__, place, lambda: planned(place), full_width, lambda: table(place), note)
+    command(__doc__, place, lambda: planned(place), full_width, told, note)
 
 
 if __name__ == "__main__":

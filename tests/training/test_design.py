@@ -15,6 +15,7 @@ from interp.engine.requests import Cancel
 from interp.errors import InputError
 from interp.training import Recipe, design, draw, recipe, recipe_names
 from interp.training.export_model import LOG
+from interp.training.log_rows import COLUMNS
 from interp.training.optimiser import learning_rate
 
 
@@ -164,8 +165,12 @@ def test_a_run_that_breaks_off_is_done_and_what_needs_it_is_left_out(place, firs
 def keep_loss(place, name, loss):
     folder = place.kept / name
     folder.mkdir(parents=True)
-    rows = [(step, "validation", "total", value) for step, value in ((4, 0.0), (8, loss))]
-    pd.DataFrame(rows, columns=["step", "split", "group", "loss"]).to_parquet(folder / LOG)
+    rows = [
+        (step, "validation", group, value, 0.5, np.nan, np.nan, 10)
+        for step, value in ((4, 0.0), (8, loss))
+        for group in ("total", "c0")
+    ]
+    pd.DataFrame(rows, columns=COLUMNS).to_parquet(folder / LOG)
     (folder / "card.json").write_text("{}")
 
 
@@ -253,9 +258,20 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
         (place.kept / design.search()[rate].name / "card.json").write_text(copied)
     text = driver.table(place)
     assert "AdamW's rate: slow" in text
-    line = "| mul3x3-muon-lengths-answer | 8000 | 75.00 [10.00, 90.00] | — | 75.0 | not learnt"
+    assert (
+        "| mul3x3-adamw-slow-uniform-answer | 8000 | 25.00 [10.00, 90.00] | — | 25.0 | 4 |" in text
+    )
+    line = "| mul3x3-muon-lengths-answer | 8000 | 75.00 [10.00, 90.00] | — | 75.0 | — | not learnt"
     assert line in text
-    assert "| mul3x3-muon-lengths-answer-s2 | | | | | outstanding |" in text
+    assert "| mul3x3-muon-lengths-answer-s2 | | | | | | outstanding |" in text
     assert "| mul3x3-sft | 8000 | 99.64" in text
     assert "3×3 effects, seeds [0, 1]" in text
     assert len([row for row in text.splitlines() if row.startswith("| optimiser")]) == 4
+    found = driver.measured(place, "slow")
+    drawn = driver.figure(place, "slow")
+    assert {trace.y[0] for trace in drawn.data[:-1]} >= {
+        "AdamW, uniform, answer",
+        "Muon, lengths + simple, sums",
+    }
+    assert list(drawn.data[-1].x) == pytest.approx([100 * one.effect for one in found.exact])
+    assert not np.isnan(drawn.data[-1].error_x.array).any()
