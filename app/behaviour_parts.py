@@ -87,7 +87,7 @@ def cookbook(chosen: Study) -> None:
 
 def approximation(chosen: Study) -> None:
     """Show approximate and exact versions of everyday questions."""
-    n = st.number_input("Questions", 6, 1000, 60, step=6, key="street n")
+    n = st.number_input("Questions", 8, 1000, 64, step=8, key="street n")
     result = computed(chosen, "suites.approximation", n=int(n))
     _shown(result, "approximation")
     columns = ["wording", "topic", "question", "exact", "given", "grade"]

@@ -551,6 +551,17 @@ CATALOGUE: tuple[Entry, ...] = (
         n=20_000,
     ),
     Entry(
+        name="probes.near_multiples",
+        function="probes.near:near_multiples",
+        kind="near_multiples",
+        result="probes.results.near:NearMultiples",
+        figures="probes.figures.near",
+        command="probe near",
+        question="Does a state tell whether its number is near a multiple of k?",
+        asks="model",
+        n=2_000,
+    ),
+    Entry(
         name="probes.running_sums",
         function="probes.running:running_sums",
         kind="running_sums",

@@ -7,6 +7,7 @@ from .fitted import (
 from .fitted import (
     fit as fit,
 )
+from .near import near_multiples as near_multiples
 from .plan import Plan as Plan
 from .run import run_file as run_file
 from .running import running_sums as running_sums

@@ -165,7 +165,7 @@ def test_other_analyses_refuse_what_they_do_not_name(name: str) -> None:
 def test_every_analysis_is_tried() -> None:
     takes_a_model_alone = {
         *("suites.approximation", "engine.selfcheck", "suggest"),
-        *("geometry.modular", "geometry.phases"),
+        *("geometry.modular", "geometry.phases", "probes.near_multiples"),
     }
     assert {one.name for one in OTHERS} == set(WRONG) | takes_a_model_alone
 

@@ -78,6 +78,7 @@ _COSTS: dict[str, Cost] = {
     "geometry.phases": Cost(100_000.0),
     "probes.probe": Cost(milliseconds=8.0),
     "probes.one_hot_baseline": Cost(0.0, milliseconds=4.0),
+    "probes.near_multiples": Cost(3.0, milliseconds=10.0),
     "probes.running_sums": Cost(digit=0.1, milliseconds=4.0),
 }
 
@@ -92,7 +93,9 @@ _ELSEWHERE = {
     "compare": "compares two Results of your choice: interp.compare",
     "over_checkpoints": "needs the checkpoints of a training: arithmoscope series",
 }
-_OF_A_LANGUAGE_MODEL = ("suites.cookbook", "suites.approximation", "behaviour.search_prompts")
+_OF_A_LANGUAGE_MODEL = (
+    "suites.cookbook", "suites.approximation", "behaviour.search_prompts", "probes.near_multiples",
+)  # fmt: skip
 _OF_A_CARD = ("suggest",)
 _MODULAR = ("geometry.modular", "geometry.phases")
 

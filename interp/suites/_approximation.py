@@ -32,13 +32,13 @@ def approximation(
     cancel: Cancel | None = None,
     progress: Progress | None = None,
 ) -> Approximation:
-    """The grades of a model's answers to `n` different `street_problems` in both wordings.
+    """The grades of a model's answers to `n` different `street_problems` in three wordings.
 
     The prompt ends in "Final answer:", which the model continues. If it writes a calculation there,
     the number after the last "=" or "≈" counts, and an unfinished calculation is no answer.
 
     Args:
-        n: questions, the six topics in turn.
+        n: questions, the eight topics in turn.
         seed: draws the questions, and the shuffles of the control.
         memory, cancel, progress: as in `engine.generate`; progress counts the wordings.
 
@@ -56,9 +56,9 @@ def approximation(
         tables.append(_graded(problems, texts, wording))
         if progress is not None:
             progress(done + 1, len(WORDINGS))
-    good = [_is_good(table) for table in tables]
-    gap = good[0].astype(float) - good[1]
-    interval = mean_interval(gap, seed=seed)
+    good = {w: _is_good(table).astype(float) for w, table in zip(WORDINGS, tables, strict=True)}
+    gap, gain = good["roughly"] - good["exactly"], good["hinted"] - good["roughly"]
+    interval, hint = mean_interval(gap, seed=seed), mean_interval(gain, seed=seed)
     return Approximation(
         model=model.id,
         task="street problems",
@@ -71,6 +71,9 @@ def approximation(
         difference=float(gap.mean()),
         difference_low=float(interval.low),
         difference_high=float(interval.high),
+        hint=float(gain.mean()),
+        hint_low=float(hint.low),
+        hint_high=float(hint.high),
         echo=_echo(problems),
     )
 

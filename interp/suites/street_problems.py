@@ -1,8 +1,9 @@
 """Everyday questions of "about how much", on StreetMath's topics (arXiv 2510.25776).
 
-The published questions are free text written by people. These are six templates in this project's
-own words with drawn numbers, so their number is unlimited and their exact values are known. They
-cover its topics of baskets, discounts, taxes, tips, units and travel time.
+The published questions are free text written by people. These are templates in this project's own
+words with drawn numbers, one for each of its eight topics, so their number is unlimited and their
+exact values are known. An estimate of the Fermi kind states what is to be assumed, so that it has
+an exact value too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from interp.errors import InputError
 
 ROUGHLY = "Give a rough estimate, not the exact number."
 EXACTLY = "Give the exact number."
-WORDINGS = {"roughly": ROUGHLY, "exactly": EXACTLY}
+HINTED = f"{ROUGHLY} First round each number to a whole number or to a multiple of 5 or 10."
+WORDINGS = {"roughly": ROUGHLY, "hinted": HINTED, "exactly": EXACTLY}
 
 Made = tuple[str, float]  # the question, and its exact value
 _ATTEMPTS = 50  # maximum draws for each different question
@@ -100,6 +102,24 @@ def _travel(rng: np.random.Generator) -> Made:
     return text, distance * 60 / speed
 
 
+def _fermi(rng: np.random.Generator) -> Made:
+    people, share = int(rng.integers(11, 990)) * 1000, int(rng.integers(3, 60))
+    cups = int(rng.integers(2, 9))
+    text = (
+        f"In a city of {people} people {share}% drink {cups} cups of tea a day. "
+        "How many cups of tea a day is that?"
+    )
+    return text, people * share * cups / 100
+
+
+def _filling(rng: np.random.Generator) -> Made:
+    litres, rate = int(rng.integers(30, 3000)), int(rng.integers(4, 95))
+    text = (
+        f"A tank of {litres} litres is filled at {rate} litres a minute. How many minutes is that?"
+    )
+    return text, litres / rate
+
+
 TOPICS: dict[str, Callable[[np.random.Generator], Made]] = {
     "basket": _basket,
     "discount": _discount,
@@ -107,4 +127,6 @@ TOPICS: dict[str, Callable[[np.random.Generator], Made]] = {
     "tip": _tip,
     "units": _units,
     "travel time": _travel,
+    "fermi": _fermi,
+    "filling": _filling,
 }

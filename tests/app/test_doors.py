@@ -115,6 +115,12 @@ CASES = {
     "probes.one_hot_baseline": Case(
         {"targets": ("carry[1]",), "folds": 2}, ("--targets", "carry[1]", "--folds", "2"), n=60
     ),
+    "probes.near_multiples": Case(
+        {"ks": (5,), "layers": (0,), "control": False},
+        ("--ks", "5", "--layers", "0", "--no-control"),
+        n=60,
+        says=True,
+    ),
     "attribution.direct": Case({}, ()),
     "heads.patch": Case({}, ()),
     "heads.paths": Case({}, ()),

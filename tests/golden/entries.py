@@ -46,6 +46,7 @@ KINDS = (
     "minkowski_sum",
     "modular_analysis",
     "modular_phases",
+    "near_multiples",
     "neuron_effects",
     "noisy_prefix",
     "one_hot_baseline",
@@ -301,8 +302,11 @@ ENTRIES: dict[str, Callable[[], Result]] = {
     ),
     "noisy-prefix": _problems("behaviour.noisy_prefix", "add5", "add:5", n=32, seed=SEED),
     "cookbook": _spoken("cookbook", ("add:integer", "max:integer"), lengths=(1, 2), n=8, shots=1),
-    "approximation": _spoken("approximation", n=6),
+    "approximation": _spoken("approximation", n=8),
     # probes
+    "near-multiples": lambda: probes.near_multiples(
+        interp.load("smollm2"), (5, 7), layers=(0, 3), n=60, seed=SEED
+    ),
     "probe-sweep": _sweep(
         "add5",
         "add:5",

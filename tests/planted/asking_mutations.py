@@ -133,7 +133,7 @@ def _thresholds_swapped(learned: Function) -> Function:
 
 
 def _wordings_swapped(street_prompt: Function) -> Function:
-    other = {"roughly": "exactly", "exactly": "roughly"}
+    other = {"roughly": "exactly", "exactly": "roughly", "hinted": "hinted"}
     return lambda question, wording: street_prompt(question, other[wording])
 
 

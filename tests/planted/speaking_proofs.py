@@ -98,22 +98,24 @@ def prove_cookbook(seed: int) -> None:
 
 
 def prove_approximation(seed: int) -> None:
-    """Exact where exactness is asked for; else every second answer 10 % off, the others 100 %."""
+    """Exact where exactness is asked for; 10 % off with the hint; without it every second answer
+    10 % off, the others 100 %."""
     problems = street_problems(_QUESTIONS, seed=seed)
     exact = dict(zip(problems["question"], problems["exact"], strict=True))
     number = {question: i for i, question in enumerate(problems["question"])}
 
     def said(question: str, wording: str) -> float:
-        factor = 1.0 if wording == "exactly" else (1.1, 2.0)[number[question] // 6 % 2]
-        return factor * exact[question]
+        rough = (1.1, 2.0)[number[question] // 8 % 2]
+        return {"exactly": 1.0, "hinted": 1.1, "roughly": rough}[wording] * exact[question]
 
     def answer(text: str) -> str:
         question = max((q for q in exact if q in text), key=len)
-        return f" {said(question, 'roughly' if 'rough' in text else 'exactly'):.7f}"
+        wording = "hinted" if "round each" in text else "roughly" if "rough" in text else "exactly"
+        return f" {said(question, wording):.7f}"
 
     found = _asked(answer, lambda model: suites.approximation(model, n=_QUESTIONS, seed=seed))
     shares = {}
-    for wording in ("roughly", "exactly"):
+    for wording in ("roughly", "hinted", "exactly"):
         table = found.shares(wording).set_index("grade")
         want = dict.fromkeys(("exact", "good", "mildly off", "way off"), 0.0)
         chance = dict(want)
@@ -129,6 +131,8 @@ def prove_approximation(seed: int) -> None:
         shares[wording] = want["exact"] + want["good"]
     assert abs(found.difference - (shares["roughly"] - shares["exactly"])) < 1e-9
     assert found.difference_low <= found.difference <= found.difference_high
+    assert abs(found.hint - (shares["hinted"] - shares["roughly"])) < 1e-9
+    assert found.hint_low <= found.hint <= found.hint_high
     first = [float(re.findall(r"\d+(?:\.\d+)?", q)[0]) for q in problems["question"]]
     echo = [_grade(exact[q], x) in ("exact", "good")
             for q, x in zip(problems["question"], first, strict=True)]  # fmt: skip

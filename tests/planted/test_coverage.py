@@ -57,6 +57,7 @@ ELSEWHERE = {
     "geometry.minkowski": ("geometry", "a planted sum of two circles"),
     "heads.digit_circuits": ("heads", "equals the Hugging Face module, head by head"),
     "intervene": ("stack", "equals plain hooks; a planted mover flips its digit"),
+    "probes.near_multiples": ("probes", "planted states; states equal Hugging Face's"),
     "probes.intervene": ("planted/probe_proofs.py", "an edit flips the digit that the key names"),
     "probes.probe": ("planted/probe_proofs.py", "R² at every site is that of the key"),
 }
