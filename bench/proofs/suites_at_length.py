@@ -1,0 +1,157 @@
+"""The suites that bring their own questions, at length, on language models.
+
+    python -m bench.proofs.suites_at_length --model smollm2   all parts; goes on after a kill
+    python -m bench.proofs.suites_at_length --card            the cards of what has run
+
+    lengths   sums of 1 to 9 digits, by digit length, in the format that smollm2 answers best
+    commas    sums of 4 to 6 digits: plain, commas from the right, commas from the left (2402.14903)
+    noisy     a wrong digit forced into the answer (2307.03381)
+    street    StreetMath's topics in three wordings (2510.25776)
+    near      StreetMath's probes of numbers near a multiple
+    cookbook  Number Cookbook, 41 tasks, 1 to 4 digits (2411.03766)
+
+Each part is recorded in `bench/results/suites_MODEL.json` as it ends. Formats are asked different
+problems, so that their two-proportion test holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import interp
+import probes
+from bench.harness import record, recorded
+from interp.suites.grades import compare_shares
+
+MODELS = ("smollm2", "smollm2-arith", "gemma3-270m")
+LENGTHS, COMMAS = range(1, 10), (4, 5, 6)
+SPOKEN = "calculate@1:0"  # what smollm2 answers best: `interp.behaviour.search_prompts`
+FORMATS = ("plain@2:0", "commas-r2l@2:0", "commas-l2r@2:0")
+SEED = 0
+
+Part = Callable[[Any], Mapping[str, Any]]
+
+
+def _accuracy(model: Any, task: str, form: str, n: int) -> dict[str, float]:
+    seed = SEED + (SPOKEN, *FORMATS).index(form)
+    found = interp.behaviour.accuracy(model, task, n=n, format=form, seed=seed, strict=False)
+    m = found.metrics
+    names = {"share": "exact_accuracy", "low": "exact_accuracy_low", "high": "exact_accuracy_high"}
+    return {name: m[key] for name, key in names.items()} | {
+        "digit": m["digit_accuracy"], "readable": m["readable"], "n": found.n,
+    }  # fmt: skip
+
+
+def lengths(model: Any) -> Mapping[str, Any]:
+    """Accuracy by digit length."""
+    return {f"add:{k}": _accuracy(model, f"add:{k}", SPOKEN, 100) for k in LENGTHS}
+
+
+def commas(model: Any) -> Mapping[str, Any]:
+    """Accuracy by format and digit length, and the pooled difference to the plain format."""
+    cells = {
+        form: {f"add:{k}": _accuracy(model, f"add:{k}", form, 100) for k in COMMAS}
+        for form in FORMATS
+    }
+    pooled = {
+        form: (round(sum(c["share"] * c["n"] for c in found.values())),
+               round(sum(c["n"] for c in found.values())))
+        for form, found in cells.items()
+    }  # fmt: skip
+    plain, *others = FORMATS
+    tests = {form: compare_shares(pooled[plain], pooled[form])._asdict() for form in others}
+    return {"cells": cells, "against plain": tests}
+
+
+def noisy(model: Any) -> Mapping[str, Any]:
+    """Answers behind a forced wrong digit."""
+    return interp.suites.noisy_prefix(model, "add:3", n=200, format=SPOKEN, seed=SEED).metrics
+
+
+def street(model: Any) -> Mapping[str, Any]:
+    """Grades by wording and topic."""
+    found = interp.suites.approximation(model, n=240, seed=SEED)
+    grades = found.grades.drop(columns="chance").to_dict("records")
+    return {"metrics": found.metrics, "grades": grades, "conclusion": found.conclusion()}
+
+
+def near(model: Any) -> Mapping[str, Any]:
+    """Probes of numbers near a multiple, at every fifth layer."""
+    layers = tuple(range(0, model.shape.n_layers, 5))
+    found = probes.near_multiples(model, layers=layers, n=2000, seed=SEED)
+    columns = ["k", "layer", "wording", "accuracy", "low", "high", "majority", "digits_alone",
+               "untrained"]  # fmt: skip
+    return {
+        "chosen": found.chosen[columns].to_dict("records"),
+        "states": found.states.to_dict("records"), "conclusion": found.conclusion(),
+    }  # fmt: skip
+
+
+def cookbook(model: Any) -> Mapping[str, Any]:
+    """Scores by task and digit length, and the learnt lengths."""
+    found = interp.suites.cookbook(model, lengths=(1, 2, 3, 4), n=20, seed=SEED)
+    return {
+        "lengths": found.lengths.to_dict("records"), "learned": found.learned.to_dict("records"),
+        "conclusion": found.conclusion(),
+    }  # fmt: skip
+
+
+PARTS: Mapping[str, Part] = {
+    part.__name__: part for part in (lengths, commas, noisy, street, near, cookbook)
+}
+
+
+def name_of(model: str) -> str:
+    """The record of a model."""
+    return f"suites_{model}"
+
+
+def card(model: str) -> str:
+    """Accuracy by digit length and format of what has run on a model, as text."""
+    found = recorded(name_of(model))["parts"]
+    by_format = {SPOKEN: found.get("lengths", {}), **found.get("commas", {}).get("cells", {})}
+    rows = {
+        form: {task.removeprefix("add:"): _percent(cell) for task, cell in cells.items()}
+        for form, cells in by_format.items()
+    }
+    table = pd.DataFrame(rows).T.fillna("").to_string()
+    return f"{model}: sums answered exactly, %, by digits\n{table}"
+
+
+def _percent(cell: Mapping[str, float]) -> str:
+    share, low, high = (100 * cell[name] for name in ("share", "low", "high"))
+    return f"{share:.0f} [{low:.0f}, {high:.0f}]"
+
+
+def main() -> None:
+    """Run what is asked and not recorded yet; every part is recorded as it ends."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", choices=MODELS)
+    parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--card", action="store_true")
+    options = parser.parse_args()
+    path = Path("bench") / "results"
+    if options.card or options.model is None:
+        for model in MODELS:
+            if (path / f"{name_of(model)}.json").is_file():
+                print(card(model))
+        return
+    known = path / f"{name_of(options.model)}.json"
+    done = dict(recorded(name_of(options.model))["parts"]) if known.is_file() else {}
+    model = interp.load(options.model)
+    for name, part in PARTS.items():
+        if options.part in (None, name) and name not in done:
+            print(f"{options.model}: {name}", flush=True)
+            done[name] = part(model)
+            record(
+                name_of(options.model), SEED, {"model": options.model, "parts": done}, show=False
+            )
+
+
+if __name__ == "__main__":
+    main()
