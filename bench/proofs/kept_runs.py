@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,6 +147,29 @@ def thin(path: Path, largest: int = LARGEST_LOG) -> None:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def ship(run: Path, recipe: Recipe, out: Path) -> None:
+    """Copy a finished run into `out` as the shipped model of `recipe`, which differs from the run's
+    in the name alone; the card says which run it was.
+
+    Raises InputError for a run that has not ended, or of another recipe.
+    """
+    card = dict(read_card(run) or {})
+    if not card:
+        raise InputError(f"{run} is no finished run: let it end first")
+    if replace(Recipe.from_json(card["recipe"]), name=recipe.name) != recipe:
+        raise InputError(f"{run} was trained by another recipe than {recipe.name}'s")
+    shutil.copytree(
+        run, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints", "series")
+    )
+    thin(out / LOG)
+    commits = run.with_name(f"{run.name}.commits").read_text().split()
+    card |= {
+        "name": recipe.name, "recipe": recipe.to_json(),
+        "trained_as": {"run": run.name, "commits": commits},
+    }  # fmt: skip
+    _write(out / "card.json", card)
 
 
 def run_outstanding(

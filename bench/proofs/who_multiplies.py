@@ -4,6 +4,7 @@
     python -m bench.proofs.who_multiplies --list       what is done and what is outstanding
     python -m bench.proofs.who_multiplies --next       the next outstanding run
     python -m bench.proofs.who_multiplies --run-all    all of them; after a kill it goes on
+    python -m bench.proofs.who_multiplies --ship       copy finished runs that ship as models
 
 From the root of a clean checkout, on one thread. Models and checkpoints lie in `runs/NAME`; of each
 run only card and log come to `fixtures/design/NAME`, with the commit of the code.
@@ -19,6 +20,7 @@ without leading zeros are judged on such problems, by digit too; the others on a
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +32,7 @@ import torch
 from plotly.subplots import make_subplots
 from scipy.stats import t as student
 
-from bench.proofs.kept_runs import ROOT, Place, command
+from bench.proofs.kept_runs import ROOT, Place, command, ship
 from interp.errors import ModelError
 from interp.figures.export import pictures
 from interp.figures.theme import ACCENT, GREY, error_bars, frame
@@ -293,6 +295,11 @@ def main() -> None:
             return ""
         return "the others are planned once these three have shown AdamW's best rate\n"
 
+    if "--ship" in sys.argv[1:]:
+        for name, made in design.STUCK.items():
+            if (place.runs / name / "card.json").is_file():
+                ship(place.runs / name, made, fixtures_root() / "models" / made.name)
+        return
     command(__doc__, place, lambda: planned(place), full_width, told, note)
 
 

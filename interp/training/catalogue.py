@@ -217,6 +217,7 @@ _SMOLLM2_ARITH_HEADS = replace(
 _ALL: tuple[Recipe | AdapterRecipe, ...] = (
     *(_replica(recipe, seed) for recipe in _REPLICATED for seed in range(3)),
     *FOUR_DIGITS,
+    *design.STUCK.values(),
     _SMOLLM2_ARITH_START,
     _SMOLLM2_ARITH_MIDDLE,
     _SMOLLM2_ARITH,

@@ -1,7 +1,8 @@
 """Recipes of a factorial design: which training choices let a model learn multiplication.
 
-`recipe(NAME)` and `arithmoscope train NAME` find them. Only the cells `mul3x3-aux` and `mul3x3-sft`
-ship as models. `python -m bench.proofs.who_multiplies` trains all runs.
+`recipe(NAME)` and `arithmoscope train NAME` find them. As models ship the cells `mul3x3-aux` and
+`mul3x3-sft` and, as contrast, runs that did not learn: the published condition as `mul3x3-stuck`,
+three seeds, and `mul4x4-stuck`. `python -m bench.proofs.who_multiplies` trains all runs.
 
 **3×3**, four factors of two levels; + is what the shipped recipes do:
 
@@ -155,3 +156,14 @@ def _runs() -> Iterator[Recipe]:
 
 # By name, at every rate; the shipped ones are in the catalogue too.
 RUNS: dict[str, Recipe] = {recipe.name: recipe for recipe in _runs()}
+
+# The rate that the search chose.
+CHOSEN = "medium"
+
+_STUCK_3 = {seed: cell(PUBLISHED_CELL, CHOSEN, seed) for seed in SEEDS}
+
+# By the name of the run: the recipe under whose name its model ships.
+STUCK: dict[str, Recipe] = {
+    made.name: replace(made, name="mul3x3-stuck" + (f"-s{seed}" if seed else ""))
+    for seed, made in _STUCK_3.items()
+} | {f"mul4x4-published-{CHOSEN}": replace(four_digits(CHOSEN)[0], name="mul4x4-stuck")}

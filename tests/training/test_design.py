@@ -97,6 +97,16 @@ def test_the_runs_are_not_among_the_shipped_recipes():
     assert set(design.RUNS) & shipped == {"mul3x3-aux", "mul3x3-aux-s1", "mul3x3-aux-s2"}
 
 
+def test_what_ships_as_stuck_is_the_published_condition():
+    for seed in design.SEEDS:
+        run = design.cell(design.PUBLISHED_CELL, design.CHOSEN, seed)
+        assert replace(design.STUCK[run.name], name=run.name) == run
+    assert {made.name for made in design.STUCK.values()} == {
+        "mul3x3-stuck", "mul3x3-stuck-s1", "mul3x3-stuck-s2", "mul4x4-stuck",
+    }  # fmt: skip
+    assert set(design.STUCK) < set(design.RUNS)
+
+
 # The driver ---------------------------------------------------------------------------------------
 
 
@@ -151,6 +161,22 @@ def test_a_run_goes_on_after_a_kill_to_the_same_weights(place, first):
     assert kept_runs.run_one(whole, again, "b", driver.full_width)
     assert again.card("whole")["weight_hash"] == place.card("whole")["weight_hash"]
     assert again.card("whole")["design"]["commits"] == ["a", "b"]
+
+
+def test_a_run_ships_under_another_name_and_only_as_itself(place, first):
+    assert kept_runs.run_one(first, place, "a", driver.full_width)
+    shipped = replace(first, name="shipped")
+    out = place.runs.parent / "shipped"
+    kept_runs.ship(place.runs / "first", shipped, out)
+    card = kept_runs.read_card(out)
+    assert Recipe.from_json(card["recipe"]) == shipped
+    assert (card["name"], card["trained_as"]) == ("shipped", {"run": "first", "commits": ["a"]})
+    assert card["weight_hash"] == kept_runs.read_card(place.runs / "first")["weight_hash"]
+    assert not (out / "checkpoints").exists()
+    with pytest.raises(InputError, match="another recipe"):
+        kept_runs.ship(place.runs / "first", replace(shipped, seed=5), out)
+    with pytest.raises(InputError, match="no finished run"):
+        kept_runs.ship(place.runs / "nothing", shipped, out)
 
 
 def test_a_run_that_breaks_off_is_done_and_what_needs_it_is_left_out(place, first):
