@@ -21,6 +21,7 @@ from interp.arithmetic.tasks import task as task_named
 from interp.errors import InputError
 from interp.models.prompts import PromptBatch
 from probes.needs import Visible, answer_digit_of, column_needs, told_by
+from probes.number_texts import near
 from probes.places import digits_held, digits_seen, is_thought, positions, roles_at
 
 Kind = Literal["real", "class", "angle"]
@@ -234,8 +235,7 @@ def _whole(
         rest = (numbers % modulus).astype(np.int64)
         if fact != "near":
             return rest
-        distance = np.minimum(rest, modulus - rest)
-        return (distance <= (0 if modulus <= 3 else 1)).astype(np.int64)
+        return near(rest, modulus).astype(np.int64)
 
     return values
 
