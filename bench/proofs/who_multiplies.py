@@ -1,6 +1,7 @@
 """Train the runs of `interp.training.design` one after another; cards make their table.
 
-    python -m bench.proofs.who_multiplies              table and figure of what has run so far
+    python -m bench.proofs.who_multiplies              table and figure of what has run so far,
+                                                       also into docs/who-multiplies.md
     python -m bench.proofs.who_multiplies --list       what is done and what is outstanding
     python -m bench.proofs.who_multiplies --next       the next outstanding run
     python -m bench.proofs.who_multiplies --run-all    all of them; after a kill it goes on
@@ -32,8 +33,9 @@ import torch
 from plotly.subplots import make_subplots
 from scipy.stats import t as student
 
+from bench.harness import recorded
 from bench.proofs.kept_runs import ROOT, Place, command, ship
-from interp.errors import ModelError
+from interp.errors import InputError, ModelError
 from interp.figures.export import pictures
 from interp.figures.theme import ACCENT, GREY, error_bars, frame
 from interp.models.fixtures import fixture_folders, fixtures_root
@@ -49,6 +51,7 @@ from interp.training.rows import Encoder
 from interp.training.stream import Stream
 
 LEARNT = 0.99
+PAGE = ROOT / "docs" / "who-multiplies.md"
 INTERVAL = ("share", "low", "high")
 
 
@@ -129,9 +132,8 @@ def effects(values: Mapping[tuple[design.Signs, int], float]) -> list[Effect]:
 
 
 def table(place: Place) -> str:
-    """The table and, of the seeds that have all eight cells, the effects, as Markdown."""
-    search = design.search()
-    rate = best_rate(place, search)
+    """The table of all runs, as Markdown."""
+    rate = best_rate(place, design.search())
     lines = [f"AdamW's rate: {rate or 'not known yet'}", ""]
     lines += [
         "| run | steps | exact, % | without leading zeros, % | digits from c0, % "
@@ -141,8 +143,22 @@ def table(place: Place) -> str:
     own = [design.cell((1, 1, 1, -1), "slow", seed) for seed in design.SEEDS]
     names = [recipe.name for recipe in (*planned(place), *own)]
     lines += [_line(place, name) for name in (*names, "mul4x4-sft", "mul4x4-aux")]
-    if rate is not None:
-        lines += _effect_lines(place, rate)
+    return "\n".join(lines)
+
+
+def effects_table(place: Place) -> str:
+    """Of the seeds that have all eight cells, the effects, as Markdown; empty without one."""
+    rate = best_rate(place, design.search())
+    found = None if rate is None else measured(place, rate)
+    if found is None:
+        return ""
+    seeds = ", ".join(map(str, found.seeds))
+    lines = [f"Effects at 3×3 in percentage points, seeds {seeds}:", ""]
+    lines += ["| effect | exact accuracy | mean accuracy of a digit |", "|---|---|---|"]
+    lines += [
+        f"| {e.name} | {_points(e)} | {_points(d)} |"
+        for e, d in zip(found.exact, found.digit, strict=True)
+    ]
     return "\n".join(lines)
 
 
@@ -209,24 +225,47 @@ def measured(place: Place, rate: str) -> Measured | None:
     return Measured(whole, effects(exact), effects(digit))
 
 
-def _effect_lines(place: Place, rate: str) -> list[str]:
-    found = measured(place, rate)
-    if found is None:
-        return []
-    whole, exact, digit = found
-    lines = ["", f"3×3 effects, seeds {whole}, percentage points", ""]
-    lines += ["| effect | exact accuracy | mean accuracy of a digit |", "|---|---|---|"]
-    lines += [
-        f"| {e.name} | {_points(e)} | {_points(d)} |" for e, d in zip(exact, digit, strict=True)
-    ]
-    return lines
-
-
 def _points(found: Effect) -> str:
     text = f"{100 * found.effect:+.2f}"
     if math.isnan(found.low):
         return text
     return f"{text} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+
+
+def parts(place: Place) -> dict[str, str]:
+    """What the page takes from cards and records, by the name of its place there."""
+    return {
+        "contrasts": contrast_table(recorded("failing_and_working_mul4x4")),
+        "effects": effects_table(place),
+        "table": table(place),
+    }
+
+
+def contrast_table(found: Mapping[str, Any]) -> str:
+    """The stuck model beside those that multiply, a row a contrast, as Markdown."""
+    stuck, *others = sorted(found["models"], key=lambda model: float(model["exact"]))
+    lines = [f"| contrast | `{stuck['model']}` | the {len(others)} that multiply | |"]
+    lines += ["|---|---|---|---|"]
+    for row in found["verdicts"]:
+        name = row["contrast"]
+        values = [model[name] for model in others]
+        lines.append(
+            f"| {name} | {stuck[name]:.2f} | {min(values):.2f} to {max(values):.2f} "
+            f"| {row['failing | working']} |"
+        )
+    return "\n".join(lines)
+
+
+def filled(page: str, content: Mapping[str, str]) -> str:
+    """The page with each part between its marks, `<!-- name -->` and `<!-- /name -->`."""
+    for name, text in content.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = page.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise InputError(f"the page has no place {start.strip()} … {end}")
+        page = f"{before}{start}\n{text}\n\n{end}{after}"
+    return page
 
 
 def figure(place: Place, rate: str) -> go.Figure:
@@ -288,7 +327,8 @@ def main() -> None:
         if rate is not None and measured(place, rate) is not None:
             drawn = pictures(figure(place, rate), ("png",))["png"]
             write_atomic(ROOT / "docs" / "figures" / "mul3x3-who-multiplies.png", drawn)
-        return table(place)
+        write_atomic(PAGE, filled(PAGE.read_text(encoding="utf-8"), parts(place)).encode())
+        return f"{table(place)}\n\n{effects_table(place)}"
 
     def note() -> str:
         if best_rate(place, design.search()) is not None:

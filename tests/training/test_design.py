@@ -282,7 +282,7 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
     for rate in ("medium", "fast"):
         copied = (place.kept / design.search()["slow"].name / "card.json").read_text()
         (place.kept / design.search()[rate].name / "card.json").write_text(copied)
-    text = driver.table(place)
+    text = driver.table(place) + driver.effects_table(place)
     assert "AdamW's rate: slow" in text
     assert (
         "| mul3x3-adamw-slow-uniform-answer | 8000 | 25.00 [10.00, 90.00] | — | 25.0 | 4 |" in text
@@ -291,7 +291,7 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
     assert line in text
     assert "| mul3x3-muon-lengths-answer-s2 | | | | | | outstanding |" in text
     assert "| mul3x3-sft | 8000 | 99.64" in text
-    assert "3×3 effects, seeds [0, 1]" in text
+    assert "Effects at 3×3 in percentage points, seeds 0, 1:" in text
     assert len([row for row in text.splitlines() if row.startswith("| optimiser")]) == 4
     found = driver.measured(place, "slow")
     drawn = driver.figure(place, "slow")
@@ -301,3 +301,11 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
     }
     assert list(drawn.data[-1].x) == pytest.approx([100 * one.effect for one in found.exact])
     assert not np.isnan(drawn.data[-1].error_x.array).any()
+
+
+def test_the_page_is_what_the_cards_and_records_say():
+    page = driver.PAGE.read_text(encoding="utf-8")
+    place = kept_runs.Place(driver.ROOT / "runs", driver.fixtures_root() / "design")
+    assert driver.filled(page, driver.parts(place)) == page
+    with pytest.raises(InputError, match="no place"):
+        driver.filled(page, {"nothing": ""})
