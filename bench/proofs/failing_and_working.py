@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
+from plotly.subplots import make_subplots
 
 import interp
 import probes
@@ -152,10 +152,8 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def figure(table: pd.DataFrame) -> go.Figure:
+def figure(table: pd.DataFrame, n: int, seed: int) -> go.Figure:
     """A panel a contrast: its number against exact accuracy, the objective by colour and symbol."""
-    from plotly.subplots import make_subplots
-
     rows, columns = 2, math.ceil(len(CONTRASTS) / 2)
     drawn = make_subplots(rows, columns, subplot_titles=CONTRASTS, horizontal_spacing=0.07)
     kinds = sorted(table["objective"].unique())
@@ -177,7 +175,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         title="Which contrasts tell failing from working?",
         caption=f"{task}, one point a model of its own training, at answer digits "
         f"{', '.join(f'c{k}' for k in middle(interp.task(task)))}; definitions in "
-        "bench/proofs/failing_and_working.py.",
+        f"bench/proofs/failing_and_working.py; n = {n} (sums {4 * n}, tree 64), seed {seed}.",
         notes=("why a contrast goes with accuracy",),
         height=480,
         legend=True,
@@ -209,7 +207,8 @@ def main() -> None:
     }
     record(f"failing_and_working_{short}", options.seed, body)
     path = ROOT / "docs" / "figures" / f"{short}-failing-and-working.png"
-    write_atomic(Path(path), pictures(figure(table), ("png",))["png"])
+    drawn = figure(table, options.n, options.seed)
+    write_atomic(path, pictures(drawn, ("png",))["png"])
 
 
 if __name__ == "__main__":
