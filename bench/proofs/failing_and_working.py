@@ -163,7 +163,7 @@ def figure(table: pd.DataFrame, n: int, seed: int) -> go.Figure:
             drawn.add_scatter(
                 x=100 * own["exact"], y=own[name], mode="markers", name=kind, legendgroup=kind,
                 showlegend=at == 0, marker={"color": colour, "symbol": symbol, "size": 8},
-                text=own["model"], row=at // columns + 1, col=at % columns + 1,
+                text=own["model"], cliponaxis=False, row=at // columns + 1, col=at % columns + 1,
             )  # fmt: skip
     drawn.update_xaxes(range=[-5, 105], tickvals=[0, 50, 100])
     drawn.update_yaxes(rangemode="tozero")
