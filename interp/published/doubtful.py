@@ -29,9 +29,9 @@ public script records activations of one model only and gives them to both probe
 compares a probe with the wrong model's activations. That is strong evidence, not proof: the \
 checkpoint could not be run here.
 
-*Ours.* Probes of `mul4x4-sft`, trained on the answer alone, on its own activations: {sft}; of \
-`mul4x4-icot`: {icot}. Ours of the answer alone also multiplies, so this does not say what a model \
-holds that fails.
+*Ours.* Probes on a model's own activations. `mul4x4-icot`: {icot}. `mul4x4-sft`, trained on the \
+answer alone and able to multiply: {sft}. `mul4x4-stuck`, trained on the answer alone in the \
+published condition and failing ({stuck_right} of products right): {stuck}. {failing}
 
 ## R² = 1 for k = 0 … 5 (2510.00184, Table 1)
 
@@ -81,6 +81,9 @@ def doubtful(recorded: Sequence[Mapping[str, Any]]) -> str:
         worse=f"{min(ratios):.1f} to {max(ratios):.1f}",
         sft=errors("sft"),
         icot=errors("icot"),
+        stuck=errors("stuck"),
+        failing=_failing(found),
+        stuck_right=f"{100 * found['bai-stuck-accuracy']['ours']:.2g} %",
         random=ours("bai-fourier-all"),
         waves=", ".join(
             f"{ours(f'bai-fourier-{name}')} ({what})"
@@ -98,6 +101,29 @@ def doubtful(recorded: Sequence[Mapping[str, Any]]) -> str:
         ),
         cosine=_cosine(found),
     )  # fmt: skip
+
+
+def _failing(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the failing model's probe errors say, beside those of both that work and a constant."""
+    error = {
+        (kind, digit): float(found[f"bai-{kind}-{digit}"]["ours"])
+        for kind in ("stuck", "sft", "icot")
+        for digit in CONSTANT
+    }
+    less = [
+        digit for digit in CONSTANT
+        if error["stuck", digit] > max(error["sft", digit], error["icot", digit])
+    ]  # fmt: skip
+    ratios = [error["stuck", digit] / constant for digit, constant in CONSTANT.items()]
+    others = [digit for digit in CONSTANT if digit not in less]
+    told = (
+        f"It holds less than both that work at {', '.join(less) or 'no digit'}; at "
+        f"{', '.join(others) or 'no digit'} as much as one of them. "
+    )
+    return told + (
+        f"Its errors are {min(ratios):.2f} to {max(ratios):.2f} times a constant's, where the "
+        "published ones are larger than a constant's."
+    )
 
 
 def _cosine(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -35,8 +35,10 @@ def page(recorded: Sequence[Mapping[str, Any]]) -> str:
     judged.sort(key=lambda pair: (order.index(pair[1]["verdict"]), -surprise(*pair)))
     counts = {name: sum(one["verdict"] == name for _, one in judged) for name in order}
     papers = len({row.arxiv for row, _ in judged})
+    published = len({(row.arxiv, row.quantity, row.condition) for row, _ in judged})
     lead = (
-        f"{len(judged)} numbers of {papers} papers have a verdict: {counts['holds']} hold, "
+        f"{published} numbers of {papers} papers have a verdict, some of two models of ours. Of "
+        f"{len(judged)} verdicts {counts['holds']} hold, "
         f"{counts['differs']} differ, {counts['open']} are open.\n"
     )
     table = _table(judged)
