@@ -7,6 +7,7 @@ of `fixtures/`, with the commit of the code. A run that is cut goes on from its 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import shutil
 import signal
@@ -28,7 +29,7 @@ from interp.training import Recipe, Validation, train
 from interp.training.export_model import LOG
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("interp", "bench/proofs/kept_runs.py")
+CODE = ("interp", "bench/proofs/kept_runs.py")  # and the file of the proof itself
 LARGEST_LOG = 200_000  # bytes
 
 Measure = Callable[[Recipe, Path], Mapping[str, Any]]
@@ -64,11 +65,15 @@ def outstanding(place: Place, recipes: Sequence[Recipe]) -> list[Recipe]:
     ]
 
 
-def code_commit() -> str:
-    """The last commit that changed a run's code. InputError where the code is not committed."""
-    if changed := _git("status", "--porcelain", "--", *CODE):
+def code_commit(measure: Measure) -> str:
+    """The last commit that changed a run's code, or the proof that measures it.
+
+    Raises InputError where the code is not committed.
+    """
+    code = (*CODE, inspect.getfile(measure))
+    if changed := _git("status", "--porcelain", "--", *code):
         raise InputError(f"cards name the commit of the code: commit or undo first\n{changed}")
-    return _git("log", "-1", "--format=%H", "--", *CODE)
+    return _git("log", "-1", "--format=%H", "--", *code)
 
 
 def _git(*words: str) -> str:
@@ -181,7 +186,7 @@ def run_outstanding(
     cancel: Cancel | None = None,
 ) -> None:
     """Train outstanding runs named with `only`, at most `most`; each may add to the plan."""
-    commit = code_commit()
+    commit = code_commit(measure)
     count = 0
     while most is None or count < most:
         waiting = [r for r in outstanding(place, planned()) if only in r.name]
@@ -201,14 +206,20 @@ def command(
     measure: Measure,
     table: Callable[[], str],
     note: Callable[[], str] = lambda: "",
+    shipped: Callable[[], str] | None = None,
 ) -> None:
-    """The command line of such a proof: run the requested parts; without an option the table."""
+    """The command line of such a proof: run the requested parts; without an option the table.
+
+    `note` stands below the list; `shipped`, of proofs with runs that ship, copies them.
+    """
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--table", action="store_true", help="the table, from cards (the default)")
     what.add_argument("--list", action="store_true", help="what is done and what is outstanding")
     what.add_argument("--next", action="store_true", help="train the next outstanding run")
     what.add_argument("--run-all", action="store_true", help="train all outstanding runs")
+    if shipped is not None:
+        what.add_argument("--ship", action="store_true", help="copy finished runs that ship")
     parser.add_argument("--only", default="", help="runs whose name contains this")
     options = parser.parse_args()
     if options.list:
@@ -222,5 +233,7 @@ def command(
         signal.signal(signal.SIGTERM, lambda *_: cancel.set())
         most = 1 if options.next else None
         run_outstanding(place, planned, measure, options.only, most, cancel)
+    elif shipped is not None and options.ship:
+        print(shipped())
     else:
         print(table())

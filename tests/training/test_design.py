@@ -126,7 +126,7 @@ def first(tiny):
 
 def test_the_driver_trains_one_after_another_and_keeps_cards_and_logs(place, first, monkeypatch):
     second = replace(first, name="second", base="runs/first", seed=1)
-    monkeypatch.setattr(kept_runs, "code_commit", lambda: "c0ffee")
+    monkeypatch.setattr(kept_runs, "code_commit", lambda measure: "c0ffee")
     asked = (place, lambda: [first, second], driver.full_width)
     kept_runs.run_outstanding(*asked, most=1)
     assert [made.name for made in kept_runs.outstanding(place, [first, second])] == ["second"]
@@ -230,8 +230,11 @@ def test_effects_are_found_again():
     for name, value in expected.items():
         assert found[name].low < value < found[name].high
         assert found[name].high - found[name].low < 0.05
+    for one in found.values():
+        assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
+    assert found["optimiser"].p < 1e-9
     alone = driver.effects({key: value for key, value in truth.items() if key[1] == 0})
-    assert np.isnan(alone[0].low)
+    assert np.isnan(alone[0].low) and np.isnan(alone[0].p)
     assert alone[0].effect == pytest.approx(0.4, abs=0.05)
 
 
@@ -260,9 +263,9 @@ def test_code_that_is_not_committed_is_refused(monkeypatch):
     said = {"status": " M interp/x.py", "log": "c0ffee"}
     monkeypatch.setattr(kept_runs, "_git", lambda *words: said[words[0]])
     with pytest.raises(InputError, match="commit or undo first"):
-        kept_runs.code_commit()
+        kept_runs.code_commit(driver.full_width)
     said["status"] = ""
-    assert kept_runs.code_commit() == "c0ffee"
+    assert kept_runs.code_commit(driver.full_width) == "c0ffee"
 
 
 def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
@@ -271,12 +274,13 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
     for seed in design.SEEDS[:2]:
         for signs in design.HALF:
             made = design.cell(signs, "slow", seed)
-            part = {"share": 0.5 + 0.25 * signs[0], "low": 0.1, "high": 0.9}
+            share = 0.5 + 0.25 * signs[0]
+            part = {"share": share, "low": 0.1, "high": 0.9, "correct": 100 * share, "n": 100}
             card = {
                 "recipe": made.to_json(),
                 "steps": 8000,
                 "accuracy": part,
-                "by_digit": {"c0": part},
+                "by_digit": dict.fromkeys(("c0", "c2", "c3"), part),
             }
             kept_runs._write(place.kept / made.name / "card.json", card)
     for rate in ("medium", "fast"):
@@ -284,23 +288,46 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
         (place.kept / design.search()[rate].name / "card.json").write_text(copied)
     text = driver.table(place) + driver.effects_table(place)
     assert "AdamW's rate: slow" in text
-    assert (
-        "| mul3x3-adamw-slow-uniform-answer | 8000 | 25.00 [10.00, 90.00] | — | 25.0 | 4 |" in text
+    line = "| mul3x3-adamw-slow-uniform-answer | 8000 | 25.00 [10.00, 90.00] | — | 25.0 25.0 25.0"
+    assert f"{line} | 4 |" in text
+    line = (
+        "| mul3x3-muon-lengths-answer | 8000 | 75.00 [10.00, 90.00] | — | 75.0 75.0 75.0 | — | not"
     )
-    line = "| mul3x3-muon-lengths-answer | 8000 | 75.00 [10.00, 90.00] | — | 75.0 | — | not learnt"
     assert line in text
     assert "| mul3x3-muon-lengths-answer-s2 | | | | | | outstanding |" in text
     assert "| mul3x3-sft | 8000 | 99.64" in text
-    assert "Effects at 3×3 in percentage points, seeds 0, 1:" in text
+    assert "Effects at 3×3, seeds 0, 1;" in text
+    odds = 2 * np.log(75.5 / 25.5)  # of 75 and 25 of 100 right
+    assert f"| optimiser | +50.00 [+50.00, +50.00] | +50.00 [+50.00, +50.00] | {odds:+.2f}" in text
     assert len([row for row in text.splitlines() if row.startswith("| optimiser")]) == 4
     found = driver.measured(place, "slow")
-    drawn = driver.figure(place, "slow")
+    drawn = driver.figures.three_digits(driver.cells(place, "slow"), found)
     assert {trace.y[0] for trace in drawn.data[:-1]} >= {
         "AdamW, uniform, answer",
         "Muon, lengths + simple, sums",
     }
-    assert list(drawn.data[-1].x) == pytest.approx([100 * one.effect for one in found.exact])
+    assert list(drawn.data[-1].x) == pytest.approx([one.effect for one in found.odds])
     assert not np.isnan(drawn.data[-1].error_x.array).any()
+
+
+def test_the_four_digit_figure_has_a_row_a_run_that_ended():
+    place = kept_runs.Place(driver.ROOT / "runs", driver.fixtures_root() / "design")
+    runs = driver.four_digit_runs("medium")
+    planned = {made.name for made in design.four_digits("medium")}
+    assert set(runs.values()) == planned | {"mul4x4-sft"}
+    rows = driver.four_digit_rows(place, "medium")
+    (trace,) = driver.figures.four_digits(rows).data
+    assert list(trace.y) == list(rows) == [k for k, name in runs.items() if place.card(name)]
+    assert list(trace.x) == [*(f"c{k}" for k in range(8)), "exact"]
+    card = place.card("mul4x4-published-medium")
+    row = dict(zip(trace.x, trace.z[0], strict=True))
+    wide = card["design"]["full_width"]  # P is trained and judged without leading zeros
+    assert row["exact"] == 100 * wide["accuracy"]["share"] != 100 * card["accuracy"]["share"]
+    assert row["c4"] == 100 * wide["by_digit"]["c4"]["share"]
+    last = dict(zip(trace.x, trace.z[-1], strict=True))
+    assert last["exact"] == 100 * place.card("mul4x4-sft")["accuracy"]["share"]
+    assert trace.text[0][4].endswith(">–</span>")  # c4 is never learnt
+    assert ">10,000</span>" in trace.text[-1][2]
 
 
 def test_the_page_is_what_the_cards_and_records_say():

@@ -8,7 +8,7 @@ import pytest
 from interp.errors import InputError
 from interp.training import draw, recipe, start, train
 from interp.training.card import measure
-from interp.training.evidence import asks_otherwise
+from interp.training.evidence import asks_otherwise, never_asks_zeros
 from interp.training.stream import Stream
 
 ROWS, BATCH = 100, 32
@@ -86,6 +86,16 @@ def test_rows_that_come_again_do_not_tell_when_a_digit_is_learnt(tiny):
     fresh = replace(tiny, mix=(draw("uniform"),))
     assert not asks_otherwise(fresh)
     assert asks_otherwise(replace(fresh, fixed_rows=ROWS))
+
+
+def test_batches_without_leading_zeros_tell_where_held_out_problems_have_some(tiny):
+    full = replace(tiny, mix=(draw("uniform", full_width=True),))
+    assert never_asks_zeros(full) and not asks_otherwise(full)
+    assert not never_asks_zeros(replace(tiny, mix=(draw("uniform"),)))
+    again = replace(full, fixed_rows=ROWS)
+    assert not never_asks_zeros(again) and asks_otherwise(again)
+    mixed = replace(full, mix=(*full.mix, draw("lengths")))
+    assert not never_asks_zeros(mixed) and asks_otherwise(mixed)
 
 
 @pytest.mark.parametrize(

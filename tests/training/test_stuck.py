@@ -14,6 +14,7 @@ from bench.proofs import repairs
 from interp.models.fixtures import fixture_folder, read_card
 from interp.models.weights import weight_hash
 from interp.training import Recipe
+from interp.training.logs import find_log
 
 
 def test_middle_digits_are_those_the_paper_calls_so():
@@ -21,29 +22,61 @@ def test_middle_digits_are_those_the_paper_calls_so():
     assert contrast.middle(interp.task("mul:3x3")) == (2, 3)
 
 
-def test_a_contrast_separates_only_without_overlap():
+def test_a_contrast_separates_only_without_overlap_and_on_its_side():
     working = pd.Series([False, False, True, True, True])
-    apart = contrast.separation(pd.Series([0.1, 0.2, 0.9, 0.8, 0.7]), working)
-    assert apart == ("separates", 2 / 10)  # 2 of the 10 ways to choose three of five
-    assert contrast.separation(pd.Series([0.9, 0.8, 0.1, 0.2, 0.3]), working)[0] == "separates"
-    assert contrast.separation(pd.Series([0.1, 0.75, 0.9, 0.8, 0.7]), working)[0] == "overlaps"
+    above, below = pd.Series([0.1, 0.2, 0.9, 0.8, 0.7]), pd.Series([0.9, 0.8, 0.1, 0.2, 0.3])
+    # 10 ways to choose three of five; without a stated side both ends count
+    assert contrast.separation(above, working, 1) == ("separates", 1 / 10)
+    assert contrast.separation(above, working) == ("separates", 2 / 10)
+    assert contrast.separation(below, working, -1) == ("separates", 1 / 10)
+    assert contrast.separation(below, working, 1) == ("the other way", 1 / 10)
+    assert contrast.separation(pd.Series([0.1, 0.75, 0.9, 0.8, 0.7]), working, 1)[0] == "overlaps"
     assert contrast.separation(pd.Series([0.1, np.nan, 0.9, 0.8, 0.7]), working)[0] == "not known"
     kind, chance = contrast.separation(pd.Series([0.1, 0.2]), pd.Series([True, True]))
     assert kind == "not known" and math.isnan(chance)
 
 
-def test_models_in_between_are_not_counted():
+def test_digits_in_between_are_not_counted_and_each_digit_has_its_own_rows():
     rows = [
-        {"exact": exact, "objective": kind, **dict.fromkeys(contrast.CONTRASTS, value)}
-        for exact, kind, value in (
-            (0.1, "answer", 0.1), (0.6, "answer", 0.95), (0.96, "answer", 0.9),
-            (1.0, "running_sum", 0.8),
+        {"right": right, "digit": digit, "objective": kind,
+         **dict.fromkeys(contrast.CONTRASTS, value)}
+        for right, digit, kind, value in (
+            (0.1, "c3", "answer", 0.1), (0.6, "c3", "answer", 0.95), (0.96, "c3", "answer", 0.9),
+            (1.0, "c3", "running_sum", 0.8), (1.0, "c4", "answer", 0.0),
         )
     ]  # fmt: skip
-    found = contrast.verdicts(pd.DataFrame(rows)).set_index("contrast")
-    assert (found["failing | working"] == "separates").all()
-    assert (found["answer | other objectives, working"] == "separates").all()
-    assert found.loc["tree", "chance"] == pytest.approx(2 / 3)
+    found = contrast.verdicts(pd.DataFrame(rows)).set_index(["digit", "contrast"])
+    assert set(found.loc["c4", "failing | working"]) == {"not known"}
+    own = found.loc["c3"]
+    assert (own["failing"] == 1).all() and (own["working"] == 2).all()
+    assert own.loc["tree", "failing | working"] == own.loc["gradient", "failing | working"]
+    assert own.loc["tree", "failing | working"] == "separates"
+    assert own.loc["loss", "failing | working"] == "the other way"
+    assert (own["answer | other objectives, working"] == "separates").all()
+    assert own.loc["tree", "chance"] == pytest.approx(1 / 3)
+    assert own.loc["gradient", "chance"] == pytest.approx(2 / 3)
+
+
+def test_problems_without_leading_zeros_are_held_out_and_distinct():
+    model = interp.load("mul3x3-stuck-s1")
+    asked = contrast.full_width(model, 300, 0)
+    assert asked.n_distinct == len(asked) > 250
+    assert all((digits[:, -1] > 0).all() for digits in asked.operands)  # the highest digit
+    assert model.split.keeps(asked, "test").all()
+
+
+def test_a_digit_that_is_learnt_later_is_compared_before_it_is():
+    """Of the stuck model c4 never falls below 1 nat, c5 does; gradients are of steps above."""
+    log = find_log("mul4x4-stuck").frame
+    batches = log[(log["split"] == "train") & log["grad_norm"].notna()]
+    found = contrast._log("mul4x4-stuck", (4, 5))
+    c4 = batches[batches["group"] == "c4"]
+    assert (c4["loss"] > 1).all()
+    assert found[4]["gradient"] == pytest.approx(c4["grad_norm"].mean())
+    c5 = batches[(batches["group"] == "c5")]
+    assert found[5]["gradient"] == pytest.approx(c5.loc[c5["loss"] > 1, "grad_norm"].mean())
+    assert 0 < (c5["loss"] > 1).sum() < len(c5)
+    assert found[5]["loss"] < 0.2 < 2 < found[4]["loss"]  # on batches without leading zeros
 
 
 def test_a_graft_has_the_donors_attention_and_nothing_else_of_it(tmp_path):
@@ -82,3 +115,26 @@ def test_an_edit_that_changes_nothing_leaves_the_answer_and_a_random_one_does_no
     assert plain.mean() > 0.95
     assert (plain == nothing).all()
     assert large.mean() < 0.5
+
+
+def test_the_tables_of_repairs_say_what_was_found():
+    emits = [0.5, 0.4, 0.6, 100]
+    knows = {"r2": 0.9, "one_hot_r2": 0.8, "mae": 1.0, "emits": emits}
+    exact = [0.1, 0.05, 0.2]
+    edited = {
+        "no edit": emits, "probe": [1.0, 0.9, 1.0, 100], "probe, random": 0.25,
+        "probe, best random": [0.25, 0.2, 0.3, 100], "same sum": emits, "same sum, random": 0.125,
+        "same sum, best random": [0.125, 0.1, 0.2, 100],
+        "moved": {"probe_predicted": 0.75, "random_predicted": 0.1},
+    }  # fmt: skip
+    found = {
+        "stuck": "s", "freed": "f", "trained": {"as it is": {"exact": exact, "c2": knows}},
+        "untrained": {"c2": edited}, repairs.FREED: {"c2": edited},
+    }  # fmt: skip
+    head, rule, row = repairs.trained_table(found).splitlines()
+    assert head.count("|") == rule.count("|") == row.count("|")
+    assert row == "| as it is | 10.0 [5.0, 20.0] | 0.900 (0.800) | 50.0 [40.0, 60.0] |"
+    head, rule, of_stuck, of_freed = repairs.untrained_table(found).splitlines()
+    assert head.count("|") == rule.count("|") == of_stuck.count("|")
+    assert of_stuck.startswith("| `s` | c2 | 50.0 [40.0, 60.0] | 100.0 [90.0, 100.0] | 25.0 [")
+    assert of_freed.startswith("| `f` |") and of_freed.endswith("12.5 [10.0, 20.0] | 75.0 (10.0) |")
