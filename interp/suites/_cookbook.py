@@ -14,12 +14,13 @@ from interp.engine.texts import continued, fitting, room_for
 from interp.errors import InputError
 from interp.models.model import Model
 from interp.models.text_prompts import TextPrompts
-from interp.results.intervals import mean_interval
 from interp.suites.number_cookbook.scores import (
     PRESERVING,
     WELL_LEARNED,
     by_length,
     learned_lengths,
+    length_interval,
+    match_interval,
     score_cookbook,
 )
 from interp.suites.number_cookbook.tasks import cookbook_task, cookbook_tasks
@@ -32,7 +33,7 @@ def cookbook(
     tasks: Sequence[str] | None = None,
     *,
     lengths: Sequence[int] = (1, 2, 3, 4),
-    n: int = 30,
+    n: int = 40,
     shots: int = 2,
     seed: int = 0,
     seconds: float | None = None,
@@ -45,7 +46,8 @@ def cookbook(
     Args:
         tasks: names such as "add:fraction"; None means all 41.
         lengths: digit lengths, within the benchmark's (1 to 20, for its easier tasks to 100).
-        n: problems of each task and length; fewer if fewer exist.
+        n: problems of each task and length; fewer if fewer exist. Fewer than 35 leave the interval
+            of an all-right length wider than the threshold, so that none is surely well learned.
         shots: solved examples of the same task and length before the question, never the problem
             itself. The benchmark has none; a model without instruction tuning needs some to learn
             the form of an answer.
@@ -135,8 +137,10 @@ def _by_cell(asked: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for _, cell in asked.groupby(["task", "length"], sort=True):
         ends: dict[str, float | bool] = {"exhausted": bool(cell["exhausted"].iloc[0])}
-        for score in ("digit_match", "length_difference"):
-            interval = mean_interval(cell[score].to_numpy(float), seed=seed)
+        for score, interval in (
+            ("digit_match", match_interval(cell["digit_match"].to_numpy(float))),
+            ("length_difference", length_interval(cell["length_difference"].to_numpy(float), seed)),
+        ):
             ends |= {f"{score}_low": float(interval.low), f"{score}_high": float(interval.high)}
         rows.append(ends)
     return pd.concat([table, pd.DataFrame(rows)], axis=1)

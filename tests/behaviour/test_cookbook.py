@@ -13,9 +13,16 @@ from interp.engine import Cancel, Zero, answers, generate
 from interp.engine.interventions import Replace
 from interp.errors import Cancelled, InputError
 from interp.models.text_prompts import TextPrompts
+from interp.results.intervals import mean_interval
 from interp.results.result import Result
 from interp.suites._approximation import read_continuation
-from interp.suites.number_cookbook.scores import learned_lengths, score_cookbook
+from interp.suites.number_cookbook.scores import (
+    SURE_FROM,
+    learned_lengths,
+    length_interval,
+    match_interval,
+    score_cookbook,
+)
 from interp.suites.number_cookbook.tasks import cookbook_task
 from tests import tiny
 
@@ -80,6 +87,57 @@ def test_a_model_that_can_add_up_to_two_digits(
     assert result.metrics["tasks_learned"] == 2
     assert result.verdict is not None
     assert result.verdict.startswith("Of 2 tasks, 2 are well learned")
+
+
+def test_a_length_is_sure_only_with_enough_problems(
+    reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer is right; at 34 problems the intervals reach beyond the thresholds."""
+    monkeypatch.setattr(answers, "generate", writing(solved, reader))
+    for n, sure in ((SURE_FROM - 1, 0), (SURE_FROM, 2)):
+        found = cookbook(reader, ["max:integer"], lengths=(2,), n=n, shots=1)
+        learned = found.learned.set_index("score")
+        assert (learned["well_learned"] == 2).all()
+        assert (learned["well_learned_sure"] == sure).all(), n
+        assert found.metrics["tasks_sure"] == (sure > 0)
+        assert ("no length is surely well learned" in found.caption) == (sure == 0)
+        cell = found.of("max:integer").iloc[0]
+        assert cell["digit_match_low"] == cell["exact_match_low"] < 1
+        assert cell["length_difference_high"] > 0
+
+
+def test_the_default_can_be_sure(reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "generate", writing(solved, reader))
+    found = cookbook(reader, ["max:integer"], lengths=(3,))
+    assert found.learned["well_learned_sure"].tolist() == [3, 3, 3]
+
+
+def test_intervals_of_digits_and_lengths_by_hand() -> None:
+    """Wilson with z² = 3.8415: 36 of 36 right digits, or a mean of 0.75 of 36 answers."""
+    z = 1.959964
+    same = match_interval(np.ones(36))
+    assert (float(same.low), float(same.high)) == (pytest.approx(36 / (36 + z**2)), 1)
+    half = match_interval(np.full(36, 0.75))
+    spread = z * np.sqrt(0.75 * 0.25 / 36 + z**2 / (4 * 36**2))
+    centre, scale = 0.75 + z**2 / 72, 1 + z**2 / 36
+    assert float(half.low) == pytest.approx((centre - spread) / scale)
+    assert float(half.high) == pytest.approx((centre + spread) / scale)
+    none = length_interval(np.zeros(36))
+    assert (float(none.low), float(none.high)) == (0, pytest.approx(z**2 / (36 + z**2)))
+    four = length_interval(np.full(36, 4))  # nothing was readable
+    assert (float(four.low), float(four.high)) == (pytest.approx(4 * 36 / (36 + z**2)), 4)
+    mixed = np.repeat([0, 1, 6], [30, 3, 3])
+    drawn, found = mean_interval(mixed), length_interval(mixed)
+    assert found.low <= drawn.low < mixed.mean() < drawn.high <= found.high
+
+
+def test_intervals_of_digits_cover_their_mean() -> None:
+    """Of partly right answers; a bootstrap covers too seldom where nearly all are right."""
+    rng = np.random.default_rng(0)
+    share, mean = 0.97, 0.97 + 0.03 * 0.5
+    match = np.where(rng.random((2000, 40)) < share, 1.0, 0.5)
+    covered = [float(match_interval(x).low) <= mean <= float(match_interval(x).high) for x in match]
+    assert np.mean(covered) > 0.94
 
 
 def test_scores_are_those_of_the_text_level(reader: Any) -> None:

@@ -13,6 +13,7 @@ from interp.errors import InputError
 from interp.results.calls import call, model_code
 from interp.results.display import percent, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
+from interp.suites.number_cookbook.scores import SURE_FROM
 
 SCORES = ("exact_match", "digit_match", "length_difference")
 
@@ -24,13 +25,14 @@ class CookbookScores(Result):
     Args:
         lengths: one row a task and length: `task`, `length`, `n`, `n_distinct`, `exhausted` (no
             more different problems exist), `parsed`, then `exact_match`, `digit_match`
-            and `length_difference`, each with `_low` and `_high` (Wilson for exact match, the
-            bootstrap for the others).
+            and `length_difference`, each with `_low` and `_high` (Wilson for both matches, the
+            bootstrap widened by Wilson for the length difference).
         learned: one row a task and score: `task`, `score`, `well_learned` and
             `performance_preserving` (the greatest length asked that passes the benchmark's
             threshold, 0 for none), `well_learned_sure` and `performance_preserving_sure` (the
-            same for lengths whose whole interval passes), and the score over the benchmark's
-            ranges `S`, `M`, `L`, `XL`.
+            same for lengths whose whole interval passes, uncorrected for the number of lengths;
+            well learned needs 35 problems for it), and the score over the benchmark's ranges `S`,
+            `M`, `L`, `XL`.
         answers: one row a problem: `task`, `length`, `question`, `answer`, `given`, `read`,
             `exact_match`, `digit_match`, `length_difference`.
         shots: solved examples before each question, of the same task and length.
@@ -51,6 +53,7 @@ class CookbookScores(Result):
         "unreadable": "share of answers that cannot, 0 to 1",
         "never_read": "tasks without a readable answer, a count",
         "tasks_learned": "tasks with a well-learned length, a count",
+        "tasks_sure": "tasks with a length whose whole interval is well learned, a count",
         "tasks_preserved": "tasks with a performance-preserving length, a count",
         "cells": "tasks × lengths that were measured, a count",
         "cells_left": "tasks × lengths left out for want of time, a count",
@@ -80,15 +83,16 @@ class CookbookScores(Result):
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Means over the cells of the three scores and `parsed`, `unreadable` (1 - `parsed`), and
-        how many tasks were `never_read`; `tasks_learned` and
-        `tasks_preserved`: tasks with a well-learned and a performance-preserving length by exact
-        match; `cells` requested, and `cells_left` over by the time limit."""
+        how many tasks were `never_read`; `tasks_learned`, `tasks_sure` and `tasks_preserved`:
+        tasks with a well-learned, a surely well-learned and a performance-preserving length by
+        exact match; `cells` requested, and `cells_left` over by the time limit."""
         exact = self.learned[self.learned["score"] == "exact_match"]
         return {
             **{name: float(self.lengths[name].mean()) for name in (*SCORES, "parsed")},
             "unreadable": float(1 - self.lengths["parsed"].mean()),
             "never_read": float(len(self._never_read)),
             "tasks_learned": float((exact["well_learned"] > 0).sum()),
+            "tasks_sure": float((exact["well_learned_sure"] > 0).sum()),
             "tasks_preserved": float((exact["performance_preserving"] > 0).sum()),
             "cells": float(len(self.lengths)),
             "cells_left": float(self.cells - len(self.lengths)),
@@ -112,6 +116,8 @@ class CookbookScores(Result):
         n = self.lengths["n"]
         each = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
         told = f"{each} problems a cell · {self.shots} shots · 95 % intervals"
+        if n.min() < SURE_FROM:
+            told += f" · below {SURE_FROM} problems no length is surely well learned"
         return told + (f" · time was up before {left} of {self.cells} cells" if left else "")
 
     @property
@@ -124,7 +130,8 @@ class CookbookScores(Result):
         found = self.metrics
         return (
             f"Of {len(self.tasks)} tasks, {found['tasks_learned']:.0f} are well learned at some "
-            f"length asked and {found['tasks_preserved']:.0f} preserve performance; "
+            f"length asked ({found['tasks_sure']:.0f} with the whole interval) and "
+            f"{found['tasks_preserved']:.0f} preserve performance; "
             f"{percent(found['exact_match'])} % of the answers match exactly, "
             f"{percent(found['digit_match'])} % of the digits."
             f"{unread_formats(self._never_read)}"
