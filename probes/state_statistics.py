@@ -24,8 +24,9 @@ def statistics(states: npt.NDArray[np.float32], layers: Sequence[int]) -> pd.Dat
         trace               of the covariance
         entropy             of all activations in 50 equal bins, nats
         root_variance_size  √(variance of all activations) · their number
-        cosine, distance, angle   between this layer's mean state and that of the next one given;
-                            angle in degrees; NaN for the last layer
+        cosine, distance, angle   between this layer's mean state and that of the next one given
+                            (StreetMath's are of consecutive layers, so give every layer); angle in
+                            degrees; NaN for the last one
     """
     rows = []
     for at, layer in enumerate(layers):

@@ -1,5 +1,7 @@
 """Figures of the probes of numbers near a multiple: by k and wording, and by layer."""
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -8,12 +10,17 @@ from interp.figures.theme import CATEGORIES, GREY, INK, SYMBOLS, error_bars, fra
 from probes.results.near import NearMultiples
 
 _WORDINGS = {"digits": "digits", "paraphrased": "digits, other sentences", "words": "words"}
+_PALE = 0.35  # opacity of a bar
 
 
 @renders(NearMultiples)
 def near_multiples(result: NearMultiples) -> go.Figure:
-    """Accuracy at the chosen layer by k, beside the larger class and the digits alone."""
-    rows = result.chosen
+    """Accuracy at the chosen layer by k, beside the larger class and the digits alone; pale where a
+    probe does not beat each of its controls."""
+    rows = result.chosen.assign(opacity=1.0)
+    if len(result.tests):
+        beats = result.beats_all[pd.MultiIndex.from_frame(rows[["k", "wording"]])]
+        rows["opacity"] = np.where(beats.to_numpy(bool), 1.0, _PALE)
     ks = [str(k) for k in dict.fromkeys(rows["k"])]
     figure = go.Figure()
     for at, (wording, name) in enumerate(_WORDINGS.items()):
@@ -21,7 +28,7 @@ def near_multiples(result: NearMultiples) -> go.Figure:
         figure.add_trace(
             go.Bar(
                 x=part["k"].astype(str), y=part["accuracy"], name=name,
-                marker={"color": CATEGORIES[at]},
+                marker={"color": CATEGORIES[at], "opacity": part["opacity"]},
                 error_y=error_bars(part["accuracy"], part["low"], part["high"], INK),
                 customdata=part[["layer", "n", "untrained"]],
                 hovertemplate="k = %{x}: %{y:.1%}, layer %{customdata[0]}, n = %{customdata[1]:,}"
@@ -49,7 +56,8 @@ def near_multiples(result: NearMultiples) -> go.Figure:
     return frame(
         figure,
         title="Is the number near a multiple of k?",
-        caption=f"{result.caption} · probe fitted on {result.settings['n']:,} numbers in digits",
+        caption=f"{result.caption} · probe fitted on {result.settings['n']:,} numbers in digits"
+        + (" · pale: does not beat each of its controls" if len(result.tests) else ""),
         notes=result.notes,
         verdict=result.verdict,
         height=320,

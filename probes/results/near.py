@@ -1,7 +1,7 @@
 """Result of the probes of numbers near a multiple."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pandas as pd
@@ -9,7 +9,14 @@ import pandas as pd
 from interp.results.calls import call
 from interp.results.display import percent
 from interp.results.result import Result
-from probes.results.sweep import probe_code
+from probes.results.sweep import FALSE_DISCOVERIES, probe_code
+
+CONTROLS = {
+    "majority": "the larger class",
+    "digits_alone": "the digits alone",
+    "untrained": "random weights",
+}
+"""The controls of a probe, in words, by their name in `NearMultiples.tests`."""
 
 _WORDS = {"digits": "the same sentences", "paraphrased": "other sentences", "words": "words"}
 
@@ -24,8 +31,16 @@ class NearMultiples(Result):
             `chosen` (the layer of the highest cross-validated accuracy, by `k`), `accuracy`, `low`,
             `high`, `n`, `majority` (of the fitted numbers' larger class), `digits_alone` (a probe
             of the one-hot decimal digits; NaN for words), `untrained` (the same probe on random
-            weights), `cv`.
+            weights, each draw at its own chosen layer, mean over draws), `cv`. Results saved
+            without `tests` have one draw there, at the row's layer.
         states: one row a layer, `probes.state_statistics.statistics` of the fitted numbers' states.
+        random: one row for each `draw` of random weights, `k`, `layer` and `wording`: `chosen` (by
+            the draw's own cross-validation), `accuracy`, `cv`.
+        tests: one row for each `k`, `wording` and `control` (`CONTROLS`), at the chosen layers:
+            `accuracy`, `control_accuracy` (of random weights the draw that is hardest to beat),
+            `only_probe` and `only_control` (numbers that one of the two gets right), `p` of the
+            exact paired test that the probe is better, and `q`, its false-discovery rate over all
+            rows. A probe beats a control where q ≤ 0.05.
 
     Further figures: "layers", accuracy by layer; "states", the statistics by layer.
     """
@@ -36,7 +51,12 @@ class NearMultiples(Result):
         "digits_alone[{k}]": "accuracy of the probe of multiples of {k} on the one-hot digits "
         "without a model",
         "untrained_{wording}[{k}]": "accuracy of the probe of multiples of {k} on random weights, "
-        "numbers in {wording}, at the same layer",
+        "numbers in {wording}, each draw at its own chosen layer, mean over draws",
+        "probes": "probes, one for each k and wording, a count",
+        "beat_majority": "probes that beat the larger class, a count",
+        "beat_digits_alone": "probes that beat the digits alone, a count",
+        "beat_untrained": "probes that beat every draw of random weights, a count",
+        "beat_all": "probes that beat each of their controls, a count",
         "{wording}[{k}]": "accuracy of the probe of multiples of {k}, numbers in {wording}, at the "
         "layer chosen on the fitted numbers",
     }
@@ -47,6 +67,8 @@ class NearMultiples(Result):
 
     scores: pd.DataFrame
     states: pd.DataFrame
+    random: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tests: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -68,7 +90,25 @@ class NearMultiples(Result):
                 found[f"digits_alone[{row.k}]"] = float(row.digits_alone)
             if row.untrained == row.untrained:
                 found[f"untrained_{row.wording}[{row.k}]"] = float(row.untrained)
+        if len(self.tests):
+            found["probes"] = float(len(self.beaten))
+            for control in self.beaten.columns:
+                found[f"beat_{control}"] = float(self.beaten[control].fillna(False).sum())
+            found["beat_all"] = float(self.beats_all.sum())
         return found
+
+    @property
+    def beaten(self) -> pd.DataFrame:
+        """Whether each probe (k, wording) beats each control (columns); missing where it was not
+        tested against it."""
+        beaten = self.tests.assign(beaten=self.tests["q"] <= FALSE_DISCOVERIES)
+        table = beaten.pivot(index=["k", "wording"], columns="control", values="beaten")
+        return table[[control for control in CONTROLS if control in table]].astype("boolean")
+
+    @property
+    def beats_all(self) -> pd.Series:
+        """Whether each probe (k, wording) beats every control that it was tested against."""
+        return self.beaten.fillna(True).all(axis=1)
 
     @property
     def interval(self) -> str:
@@ -76,22 +116,44 @@ class NearMultiples(Result):
 
     @property
     def code(self) -> str:
-        names = ("ks", "layers", "n", "control")
-        options = {name: self.settings[name] for name in names}
+        names = ("ks", "layers", "n", "control", "draws")
+        options = {name: self.settings[name] for name in names if name in self.settings}
         return probe_code(
             self.model, call("probes.near_multiples", "model", **options, seed=self.seed)
         )
 
     def conclusion(self) -> str | None:
-        parts = []
-        for wording, told in _WORDS.items():
-            rows = self.chosen[self.chosen["wording"] == wording]
-            above = rows[rows["low"] > rows["majority"]]
-            ks = ", ".join(str(k) for k in sorted(above["k"]))
-            parts.append(f"in {told} for k = {ks}" if ks else f"in {told} for no k")
         best = self.chosen.loc[self.chosen["accuracy"].idxmax()]
-        return (
-            "Beyond the larger class a probe tells numbers near a multiple of k "
-            f"{'; '.join(parts)}. Highest: {percent(best['accuracy'])} % for k = {best['k']} in "
+        highest = (
+            f"Highest: {percent(best['accuracy'])} % for k = {best['k']} in "
             f"{_WORDS[best['wording']]} (larger class {percent(best['majority'])} %)."
         )
+        if not len(self.tests):
+            return f"Saved without tests against the controls. {highest}"
+        by_control = [
+            f"{name[0].upper()}{name[1:]}: "
+            + ("; ".join(_where(self.beaten[key])) if key in self.beaten else "not measured")
+            for key, name in CONTROLS.items()
+        ]
+        beat = self.beats_all
+        return (
+            f"Of {len(beat)} probes, {beat.sum()} beat each of their controls ({len(self.tests)} "
+            f"paired tests, false-discovery q ≤ {FALSE_DISCOVERIES:g}). Beaten, by control. "
+            f"{'. '.join(by_control)}. {highest}"
+        )
+
+
+def _where(beaten: pd.Series) -> list[str]:
+    """For each wording that was tested, the k for which a control is beaten or not."""
+    parts = []
+    for wording, words in _WORDS.items():
+        rows = beaten[beaten.index.get_level_values("wording") == wording].dropna()
+        yes, no = (
+            ", ".join(str(k) for k, _ in sorted(rows.index[rows == found]))
+            for found in (True, False)
+        )
+        if yes and no:
+            parts.append(f"in {words} for k = {yes}, not {no}")
+        elif yes or no:
+            parts.append(f"in {words} for " + (f"every k ({yes})" if yes else f"no k ({no})"))
+    return parts
