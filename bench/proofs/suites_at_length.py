@@ -1,13 +1,14 @@
 """The suites that bring their own questions, at length, on language models.
 
     python -m bench.proofs.suites_at_length --model smollm2   all parts; goes on after a kill
+    python -m bench.proofs.suites_at_length --model smollm2 --part near   one part, again
     python -m bench.proofs.suites_at_length --card            the cards of what has run
 
     lengths   sums of 1 to 9 digits, by digit length, in the format that smollm2 answers best
     commas    sums of 4 to 6 digits: plain, commas from the right, commas from the left (2402.14903)
     noisy     a wrong digit forced into the answer (2307.03381)
     street    StreetMath's topics in three wordings (2510.25776)
-    near      StreetMath's probes of numbers near a multiple
+    near      StreetMath's probes of numbers near a multiple, beside their controls
     cookbook  Number Cookbook, 41 tasks, 1 to 4 digits (2411.03766)
 
 Each part is recorded in `bench/results/suites_MODEL.json` as it ends. Formats are asked different
@@ -74,30 +75,33 @@ def noisy(model: Any) -> Mapping[str, Any]:
 
 
 def street(model: Any) -> Mapping[str, Any]:
-    """Grades by wording and topic."""
+    """Grades by wording and topic; `chance` is of all topics together, None for one of them."""
     found = interp.suites.approximation(model, n=240, seed=SEED)
-    grades = found.grades.drop(columns="chance").to_dict("records")
+    grades = found.grades.to_dict("records")
     return {"metrics": found.metrics, "grades": grades, "conclusion": found.conclusion()}
 
 
 def near(model: Any) -> Mapping[str, Any]:
-    """Probes of numbers near a multiple, at every fifth layer."""
+    """Probes of numbers near a multiple, at every fifth layer, with the tests against their
+    controls; statistics of the states of every layer."""
     layers = tuple(range(0, model.shape.n_layers, 5))
     found = probes.near_multiples(model, layers=layers, n=2000, seed=SEED)
     columns = ["k", "layer", "wording", "accuracy", "low", "high", "majority", "digits_alone",
                "untrained"]  # fmt: skip
     return {
         "chosen": found.chosen[columns].to_dict("records"),
+        "random": found.random[found.random["chosen"]].to_dict("records"),
+        "tests": found.tests.to_dict("records"), "metrics": found.metrics,
         "states": found.states.to_dict("records"), "conclusion": found.conclusion(),
     }  # fmt: skip
 
 
 def cookbook(model: Any) -> Mapping[str, Any]:
     """Scores by task and digit length, and the learnt lengths."""
-    found = interp.suites.cookbook(model, lengths=(1, 2, 3, 4), n=20, seed=SEED)
+    found = interp.suites.cookbook(model, lengths=(1, 2, 3, 4), n=40, seed=SEED)
     return {
-        "lengths": found.lengths.to_dict("records"), "learned": found.learned.to_dict("records"),
-        "conclusion": found.conclusion(),
+        "metrics": found.metrics, "lengths": found.lengths.to_dict("records"),
+        "learned": found.learned.to_dict("records"), "conclusion": found.conclusion(),
     }  # fmt: skip
 
 
@@ -129,23 +133,23 @@ def _percent(cell: Mapping[str, float]) -> str:
 
 
 def main() -> None:
-    """Run what is asked and not recorded yet; every part is recorded as it ends."""
+    """Run what is not recorded yet, or the part that is named; each is recorded as it ends."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", choices=MODELS)
-    parser.add_argument("--part", choices=PARTS)
-    parser.add_argument("--card", action="store_true")
+    parser.add_argument("--model", choices=MODELS, help="the model to ask; none prints the cards")
+    parser.add_argument("--part", choices=PARTS, help="this part, also where it has run before")
+    parser.add_argument("--card", action="store_true", help="print the cards of what has run")
     options = parser.parse_args()
     path = Path("bench") / "results"
     if options.card or options.model is None:
-        for model in MODELS:
-            if (path / f"{name_of(model)}.json").is_file():
-                print(card(model))
+        for name in MODELS:
+            if (path / f"{name_of(name)}.json").is_file():
+                print(card(name))
         return
     known = path / f"{name_of(options.model)}.json"
     done = dict(recorded(name_of(options.model))["parts"]) if known.is_file() else {}
     model = interp.load(options.model)
     for name, part in PARTS.items():
-        if options.part in (None, name) and name not in done:
+        if name == options.part or (options.part is None and name not in done):
             print(f"{options.model}: {name}", flush=True)
             done[name] = part(model)
             record(
