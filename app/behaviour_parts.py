@@ -62,7 +62,8 @@ def cookbook(chosen: Study) -> None:
         tasks = st.multiselect("Tasks", names, default=COOKBOOK, key="cookbook tasks")
         left, middle, right = st.columns(3)
         longest = left.number_input("Digits, up to", 1, 20, 2, key="cookbook digits")
-        n = middle.number_input("Problems each", 1, 1000, 10, key="cookbook n")
+        most = entry("suites.cookbook").n or 1
+        n = middle.number_input("Problems each", 1, 1000, most, key="cookbook n")
         seconds = right.number_input("Seconds at most", 1, 36_000, 120, key="cookbook seconds")
         if st.form_submit_button("Ask"):
             st.session_state["cookbook asked"] = True

@@ -343,7 +343,7 @@ CATALOGUE: tuple[Entry, ...] = (
         command="behaviour cookbook",
         question="How far does its knowledge of numbers go?",
         asks="model",
-        n=30,
+        n=40,
     ),
     Entry(
         name="suites.approximation",

@@ -57,6 +57,14 @@ published.figure()
 # prefix announced. Count it as wrong, and a model that reads its own print looks confused;
 # `random_relaxed` has the share that is right but for that.
 #
+# The wordings of StreetMath's questions are compared by resampling questions, not by a
+# two-proportion test: every wording asks the same questions, so its answers are not independent of
+# another's. ``interp.suites.grades.compare_shares`` is that test, for answers to different
+# questions.
+#
+# An interval over few problems is wide: even 34 right answers of 34 leave a share below 0.9
+# possible. The Number Cookbook's surely learned lengths need 35 problems or more.
+#
 # Used in
 # -------
 #

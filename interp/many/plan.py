@@ -78,7 +78,7 @@ _COSTS: dict[str, Cost] = {
     "geometry.phases": Cost(100_000.0),
     "probes.probe": Cost(milliseconds=8.0),
     "probes.one_hot_baseline": Cost(0.0, milliseconds=4.0),
-    "probes.near_multiples": Cost(3.0, milliseconds=10.0),
+    "probes.near_multiples": Cost(6.0, milliseconds=20.0),
     "probes.running_sums": Cost(digit=0.1, milliseconds=4.0),
 }
 

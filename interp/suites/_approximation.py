@@ -37,6 +37,10 @@ def approximation(
     The prompt ends in "Final answer:", which the model continues. If it writes a calculation there,
     the number after the last "=" or "≈" counts, and an unfinished calculation is no answer.
 
+    Every wording asks the same questions, so the intervals of their differences resample questions
+    and keep the pairs. A two-proportion test (`grades.compare_shares`) takes the answers for
+    independent: where the same questions are hard in both wordings, it overstates the error.
+
     Args:
         n: questions, the eight topics in turn.
         seed: draws the questions, and the shuffles of the control.
