@@ -130,16 +130,15 @@ class NearMultiples(Result):
         )
         if not len(self.tests):
             return f"Saved without tests against the controls. {highest}"
-        by_control = [
-            f"{name[0].upper()}{name[1:]}: "
-            + ("; ".join(_where(self.beaten[key])) if key in self.beaten else "not measured")
-            for key, name in CONTROLS.items()
-        ]
         beat = self.beats_all
+        against = "; ".join(
+            f"{CONTROLS[key]} {', '.join(_where(self.beaten[key]))}" for key in self.beaten
+        )
+        missing = "" if "untrained" in self.beaten else " Random weights were not measured."
         return (
             f"Of {len(beat)} probes, {beat.sum()} beat each of their controls ({len(self.tests)} "
-            f"paired tests, false-discovery q ≤ {FALSE_DISCOVERIES:g}). Beaten, by control. "
-            f"{'. '.join(by_control)}. {highest}"
+            f"paired tests, false-discovery q ≤ {FALSE_DISCOVERIES:g}). They beat {against}."
+            f"{missing} {highest}"
         )
 
 
@@ -153,7 +152,7 @@ def _where(beaten: pd.Series) -> list[str]:
             for found in (True, False)
         )
         if yes and no:
-            parts.append(f"in {words} for k = {yes}, not {no}")
+            parts.append(f"in {words} for k = {yes} (not {no})")
         elif yes or no:
-            parts.append(f"in {words} for " + (f"every k ({yes})" if yes else f"no k ({no})"))
+            parts.append(f"in {words} for {'every' if yes else 'no'} k")
     return parts

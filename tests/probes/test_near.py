@@ -130,11 +130,11 @@ def test_the_conclusion_names_the_controls_that_are_beaten_and_those_that_are_no
 ) -> None:
     said = str(_found(monkeypatch, {"speaker": 1, "draw 1": 0}).conclusion())
     assert "Of 6 probes, 0 beat each of their controls (16 paired tests" in said
-    assert "The larger class: in the same sentences for k = 7, not 10" in said
-    assert "The digits alone: in the same sentences for k = 7, not 10" in said
-    assert "Random weights: in the same sentences for no k (7, 10)" in said
+    assert "They beat the larger class in the same sentences for k = 7 (not 10)" in said
+    assert "; the digits alone in the same sentences for k = 7 (not 10)" in said
+    assert "; random weights in the same sentences for no k" in said
     without = _found(monkeypatch, {"speaker": 1}, control=False)
-    assert "Random weights: not measured" in str(without.conclusion())
+    assert "Random weights were not measured" in str(without.conclusion())
     assert not len(without.random) and without.metrics["beat_all"] == 2
 
 
