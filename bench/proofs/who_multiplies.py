@@ -283,11 +283,30 @@ def _signed(found: Effect) -> str:
 def parts(place: Place) -> dict[str, str]:
     """What the page takes from cards and records, by the name of its place there."""
     return {
+        "stuck": stuck_sentence(place),
         "contrasts 4×4": contrasts.markdown(recorded("failing_and_working_mul4x4")),
         "contrasts 3×3": contrasts.markdown(recorded("failing_and_working_mul3x3")),
         "effects": effects_table(place),
         "table": table(place),
     }
+
+
+def stuck_sentence(place: Place) -> str:
+    """What `mul4x4-stuck` gets right, whole and by digit."""
+    shipped = place.card("mul4x4-stuck") or {}
+    card = place.card(shipped["trained_as"]["run"]) or {}
+    asked = asked_of(card)
+    shares = {digit: part["share"] for digit, part in asked["by_digit"].items()}
+    high = [digit for digit, share in shares.items() if share >= 0.95]
+    low = ", ".join(f"{k} in {100 * v:.0f} %" for k, v in shares.items() if k not in high)
+    part = asked["accuracy"]
+    return (
+        f"`mul4x4-stuck`: AdamW, the answer alone, uniform operands without leading zeros, a "
+        f"constant rate; {card['steps']:,} steps of {card['recipe']['batch']} fresh problems. Of "
+        f"{part['n']:,} held-out products without leading zeros it gets {100 * part['share']:.2f} "
+        f"% right ({100 * part['low']:.2f} to {100 * part['high']:.2f}). {', '.join(high)} are "
+        f"right in {100 * min(shares[k] for k in high):.1f} % or more, {low}."
+    )
 
 
 def cells(place: Place, rate: str) -> dict[design.Signs, list[figures.Share]]:
