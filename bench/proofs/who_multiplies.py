@@ -117,19 +117,20 @@ class Effect(NamedTuple):
 def effects(values: Mapping[tuple[design.Signs, int], float]) -> list[Effect]:
     """Main effects, then the two-factor interactions in pairs that cannot be told apart.
 
-    `values` has every cell of the half fraction with the same seeds. The spread is that between the
-    seeds of a cell, pooled over the cells (Student's t), so it has to be about the same in all:
-    accuracies near 1 spread less, their log-odds do not. Does not show: effects where the response
-    is at its floor or its ceiling, such as an exact accuracy of 0 or 1.
+    `values` has every cell of the half fraction with the same seeds. An effect is Σ ± m_c / 4 over
+    the cells' means m_c; its variance is Σ s_c² / 16k for k seeds with variances s_c², which may
+    differ: cells at the ceiling have none. So Student's t has Satterthwaite's degrees of freedom,
+    (k − 1)(Σ s_c²)² / Σ s_c⁴. Does not show: effects where the response is at its floor or its
+    ceiling, such as an exact accuracy of 0 or 1.
     """
     seeds = sorted({seed for _, seed in values})
     table = np.array([[values[signs, seed] for seed in seeds] for signs in design.HALF])
-    freedom = len(design.HALF) * (len(seeds) - 1)
-    error = math.nan
-    if freedom:
-        spread = math.sqrt(((table - table.mean(1, keepdims=True)) ** 2).sum() / freedom)
-        error = spread * math.sqrt(4 / table.size)
-    half = error * float(student.ppf(0.975, max(freedom, 1)))
+    error = freedom = math.nan
+    if len(seeds) > 1:
+        spread = table.var(axis=1, ddof=1)
+        error = math.sqrt(spread.sum() / len(seeds)) / 4
+        freedom = (len(seeds) - 1) * spread.sum() ** 2 / (spread**2).sum() if error else math.inf
+    half = error * float(student.ppf(0.975, freedom))
     signs = np.array(design.HALF)
     columns = {name: signs[:, at] for at, name in enumerate(design.FACTORS)}
     a, b, c, d = design.FACTORS
@@ -139,7 +140,7 @@ def effects(values: Mapping[tuple[design.Signs, int], float]) -> list[Effect]:
              for name, sign in (columns | pairs).items()}  # fmt: skip
     return [
         Effect(name, value, value - half, value + half,
-               2 * float(student.sf(abs(value) / error, max(freedom, 1))) if error else math.nan)
+               2 * float(student.sf(abs(value) / error, freedom)) if error else 0.0)
         for name, value in found.items()
     ]  # fmt: skip
 

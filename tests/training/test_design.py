@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from bench.proofs import kept_runs
 from bench.proofs import who_multiplies as driver
@@ -236,6 +237,22 @@ def test_effects_are_found_again():
     alone = driver.effects({key: value for key, value in truth.items() if key[1] == 0})
     assert np.isnan(alone[0].low) and np.isnan(alone[0].p)
     assert alone[0].effect == pytest.approx(0.4, abs=0.05)
+
+
+def test_intervals_of_effects_let_cells_spread_differently():
+    def values(spread):
+        return {
+            (signs, seed): spread[cell] * (seed - 1.0)
+            for cell, signs in enumerate(design.HALF)
+            for seed in design.SEEDS
+        }
+
+    # Variance s² in each cell: that of an effect is 8 s² / (16 · 3); 16 degrees of freedom.
+    alike = driver.effects(values([2.0] * 8))[0]
+    assert alike.high - alike.effect == pytest.approx(student.ppf(0.975, 16) * 2 / 6**0.5)
+    # One cell alone spreads: its two degrees of freedom.
+    one = driver.effects(values([2.0, *[0.0] * 7]))[0]
+    assert one.high - one.effect == pytest.approx(student.ppf(0.975, 2) * 2 / 48**0.5)
 
 
 def test_a_log_is_thinned_without_losing_gradients_or_validation(tmp_path):
