@@ -314,10 +314,15 @@ def test_the_table_has_a_line_a_run_and_effects_of_whole_designs(place):
     assert "| mul3x3-muon-lengths-answer-s2 | | | | | | outstanding |" in text
     assert "| mul3x3-sft | 8000 | 99.64" in text
     assert "Effects at 3×3, seeds 0, 1;" in text
-    odds = 2 * np.log(75.5 / 25.5)  # of 75 and 25 of 100 right
-    assert f"| optimiser | +50.00 [+50.00, +50.00] | +50.00 [+50.00, +50.00] | {odds:+.2f}" in text
     assert len([row for row in text.splitlines() if row.startswith("| optimiser")]) == 4
     found = driver.measured(place, "slow")
+    assert driver._log_odds({"correct": 75, "n": 100}) == pytest.approx(np.log(75.5 / 25.5))
+    shipped = [place.card(design.cell((1, 1, 1, 1), "slow", seed).name) for seed in (0, 1)]
+    muon = (
+        3 * np.log(75.5 / 25.5) + np.mean([driver._log_odds(c["accuracy"]) for c in shipped])
+    ) / 4
+    assert found.odds[0].effect == pytest.approx(muon - np.log(25.5 / 75.5))
+    assert f"| optimiser | {driver._points(found.exact[0])} |" in text
     drawn = driver.figures.three_digits(driver.cells(place, "slow"), found)
     assert {trace.y[0] for trace in drawn.data[:-1]} >= {
         "AdamW, uniform, answer",
