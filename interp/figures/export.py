@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
+from threading import Lock, Thread
 from typing import Literal, NamedTuple, get_args
 
 import plotly.graph_objects as go
@@ -26,6 +26,7 @@ from interp.results.result import Result
 
 Kind = Literal["html", "png", "svg"]
 SCALE = 2  # PNG pixels per screen pixel
+_PATIENCE = 60  # seconds for a picture, and for the start of the browser
 SCRIPT = "plotly.min.js"  # Plotly's script, beside the figures that load it
 
 _importing = Lock()
@@ -175,16 +176,39 @@ def every_picture(
         from kaleido.errors import KaleidoError
         from plotly.io import write_images
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         pairs = [(name, figure, kind) for name, figure in figures.items() for kind in formats]
         files = [Path(folder) / f"{name}.{kind}" for name, _, kind in pairs]
         every = [figure for _, figure, _ in pairs]
+        size = {side: [f.layout[side] for f in every] for side in ("width", "height")}
         try:
-            size = {side: [f.layout[side] for f in every] for side in ("width", "height")}
-            write_images(every, files, scale=SCALE, **size)
+            _within(
+                _PATIENCE * (1 + len(files)),
+                lambda: write_images(every, files, scale=SCALE, **size),
+            )
             return {file.name: file.read_bytes() for file in files}
         except (RuntimeError, OSError, KaleidoError, InvalidStateError) as error:
             raise BrowserError(f"the browser {path} could not draw the figure: {error}") from error
+
+
+def _within(seconds: float, work: Callable[[], object]) -> None:
+    """Do some work, or raise TimeoutError after so long: a browser on a busy machine sometimes
+    never answers. The thread then stays behind, and ends with the program."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within {seconds:.0f} s; try again when less else is running")
+    if raised:
+        raise raised[0]
 
 
 def browser() -> str | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import plotly.graph_objects as go
@@ -65,6 +66,18 @@ def test_a_browser_that_fails_does_not_fail_the_run(tmp_path: Any, monkeypatch: 
     written = write_figure(FIGURE, tmp_path, ["html", "svg"])
     assert [path.name for path in written.files] == ["figure.html"]
     assert "/bin/false could not draw the figure" in written.missing[0]
+
+
+def test_a_browser_that_never_answers_is_given_up(tmp_path: Any, monkeypatch: Any) -> None:
+    ended = Event()
+    monkeypatch.setattr("plotly.io.write_images", lambda *args, **options: ended.wait())
+    monkeypatch.setattr(export, "_PATIENCE", 0.05)
+    monkeypatch.setattr(export, "browser", lambda: "chromium")
+    written = write_figure(FIGURE, tmp_path)
+    ended.set()
+    assert [path.name for path in written.files] == ["figure.html"]
+    assert "no answer within" in written.missing[0]
+    assert "try again" in written.missing[0]
 
 
 def test_unknown_format(tmp_path: Any) -> None:
