@@ -23,7 +23,7 @@ says how often the predicted digit comes out when the probe is moved to another 
 
 Two things are scored apart: *knowing* the sum (R² and mean absolute error of the probe on held-out
 problems, beside the one-hot operand digits) and *emitting* its last digit (c_k is the likeliest
-token after the true digits before it).
+token after the true digits before it). All on held-out products without leading zeros.
 
 Rule, stated before any run: a repair with training works if from every stuck seed its exact
 accuracy is above that of both controls, with intervals apart; one without training, if it brings
@@ -52,7 +52,7 @@ from safetensors.torch import load_file, save_file
 import interp
 import probes
 from bench.harness import record
-from bench.proofs.failing_and_working import middle
+from bench.proofs.failing_and_working import full_width, middle
 from interp.engine._run import run_variants
 from interp.engine.interventions import Add, Rows
 from interp.engine.requests import Variant
@@ -112,7 +112,7 @@ def arms(
 def scores(folder: str | Path, *, n: int, seed: int) -> dict[str, Any]:
     """Exact accuracy, and for each middle digit what the model knows and what it emits."""
     model: Any = interp.load(str(folder))
-    right = interp.behaviour.accuracy(model, model.task, n=n, seed=seed).metrics
+    right = interp.behaviour.accuracy(model, full_width(model, n, seed)).metrics
     found: dict[str, Any] = {
         "exact": [right[f"exact_accuracy{end}"] for end in ("", "_low", "_high")],
     }
@@ -130,8 +130,8 @@ def scores(folder: str | Path, *, n: int, seed: int) -> dict[str, Any]:
 def reader(model: Any, k: int, n: int, seed: int) -> FittedProbe:
     """A probe of ĉ_k in the output of the last attention, where c_k is predicted."""
     return probes.fit(
-        model, model.task, f"running_sum[{k}]", site="attn_out", layer=model.shape.n_layers - 1,
-        role=f"predicts(c{k})", n=n, seed=seed, split="problem",
+        model, full_width(model, n, seed), f"running_sum[{k}]", site="attn_out",
+        layer=model.shape.n_layers - 1, role=f"predicts(c{k})", seed=seed, split="problem",
     )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def untrained(source: str | Path, *, n: int, seed: int) -> dict[str, Any]:
 
 def same_sum(model: Any, fitted: FittedProbe, true: Floats, n: int, seed: int) -> Floats:
     """The activations [n, d] of other prompts with the same sum; where none has it, the nearest."""
-    others = model.task.sample(8 * n, seed=seed + 10**6).distinct()
+    others = model.task.sample(8 * n, seed=seed + 10**6, full_width=True).distinct()
     X = fitted.activations(model, fitted.prompts(model, others)).astype(np.float64)
     values = fitted.target.values(others)
     known = np.unique(values)
