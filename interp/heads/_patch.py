@@ -22,7 +22,7 @@ from interp.errors import InputError, RoleError
 from interp.heads.cells import Donor, Reader, read_plain, reader, reads_of
 from interp.heads.effects import chosen_and_scored, discoveries, estimate, over_answers
 from interp.heads.kept import read_cells_kept, shard_of
-from interp.heads.metrics import Direction, Floats, Readout, check_varies, metric
+from interp.heads.metrics import Direction, Floats, Readout, check_varies, metric, own_answer
 from interp.heads.nodes import INDEXED, KINDS, Kind, Node, nodes_of
 from interp.heads.pairs import Pairs, control, pairs
 from interp.heads.results.patch import ActivationPatching
@@ -276,11 +276,14 @@ def _result(
     noop = np.abs(lead.effect(measured.noop, measured.base, direction))
     noise = float(np.nanmax(noop, initial=0.0))
     floor = tolerance(model.dtype) * measured.largest
-    same = None
+    same = by_control = None
     if measured.same is not None:
-        values = arranged(lead.effect(measured.same, measured.base, direction))
-        values[~measured.has_control] = np.nan
-        same = estimate(values, groups, axes, seed)
+        both = (measured.same, measured.base)
+        if names[0] == "indirect_effect":
+            both = (own_answer(both[0], direction), own_answer(both[1], direction))
+        by_control = arranged(lead.effect(*both, direction))
+        by_control[~measured.has_control] = np.nan
+        same = estimate(by_control, groups, axes, seed)
     flat = over_answers(by_metric[0].reshape(len(found), len(cells), -1))
     return ActivationPatching(
         model=found.clean.model,
@@ -303,6 +306,7 @@ def _result(
         small_logits=float(np.nanmean(np.abs(measured.base.right) < 1.0)),
         chosen=chosen_and_scored(flat, tuple(c.name for c in cells), found.clean.problems, seed),
         by_prompt=by_metric[0].astype(np.float32),
+        same_by_prompt=None if by_control is None else by_control.astype(np.float32),
         resampled=over,
     )
 

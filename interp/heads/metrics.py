@@ -20,6 +20,8 @@ prompt (noising: what is lost without it). Positive: the node carries the answer
 In `indirect_effect` and `flip`, s is the right token of the prompt that the activation comes from
 and t that of the prompt it is put into. Nikankin's E(r, r') is the same quantity for noising,
 with r = t and r' = s: `e_score` has that signature.
+With a source of the same answer (the control of patching) s = t in `indirect_effect`
+(`own_answer`), as in Stolfo's result-fixed pairs; `flip` keeps the pair's s.
 
 `relative_logit` depends on the offset of the raw logit, which no prediction depends on: it is large
 wherever |x[r]| happens to be small. Read the logit difference beside it; `SMALL_LOGIT` marks the
@@ -29,7 +31,7 @@ rows to doubt.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -116,6 +118,13 @@ def indirect_effect(patched: Readout, base: Readout, direction: Direction) -> Fl
 def e_score(patched: Readout, base: Readout) -> Floats:
     """Nikankin's E(r, r') = ½ [(P*(r') − P(r')) / P(r') + (P(r) − P*(r)) / P*(r)]: noising."""
     return indirect_effect(patched, base, "noise")
+
+
+def own_answer(run: Readout, direction: Direction) -> Readout:
+    """The readout with s = t: for a source whose right token is that of the prompt that is run."""
+    if direction == "denoise":
+        return replace(run, right=run.other, right_token=run.other_token)
+    return replace(run, other=run.right, other_token=run.right_token)
 
 
 def flip(patched: Readout, base: Readout, direction: Direction) -> Floats:

@@ -14,6 +14,7 @@ from transformer_lens import patching
 import interp
 from interp.errors import InputError, RoleError
 from interp.heads.effects import discoveries, estimate
+from interp.heads.metrics import Direction, Readout, indirect_effect, own_answer
 from interp.heads.pairs import pairs
 from interp.results.grid import Axis
 from interp.results.result import Result
@@ -98,6 +99,38 @@ def test_it_is_saved_drawn_and_made_again(toy: Any, tmp_path: Path) -> None:
     code = found.code.replace(f"interp.load({toy.name!r})", "toy")
     exec(code, made | {"toy": toy}, made)
     assert made["result"].effect == found.effect
+
+
+@pytest.mark.parametrize("direction", ["noise", "denoise"])
+def test_the_same_answer_has_one_token_in_both_terms(toy: Any, direction: Direction) -> None:
+    """IE = ½ (x + 1/x) − 1 with x = P*(r) / P(r): never negative, 0 where nothing changes.
+    With the pair's other token it would have both signs."""
+    found = interp.heads.patch(
+        toy, TASK.sample(30, seed=5), kind="mlp", roles="each", format=FORMAT, swap="all",
+        direction=direction, metrics="indirect_effect",
+    )  # fmt: skip
+    assert found.same_by_prompt is not None and found.same_answer is not None
+    known = found.same_by_prompt[~np.isnan(found.same_by_prompt).all(axis=(1, 2, 3))]
+    assert len(known) == found.with_control > 0
+    assert np.nanmin(known) >= -1e-6 < np.nanmax(known)
+    assert np.nanmax(known) > 1e-6
+    mean = np.nanmean(known.astype(float), axis=0)
+    assert mean == pytest.approx(found.same_answer.values, abs=1e-6, nan_ok=True)
+
+
+def test_own_answer_by_hand() -> None:
+    """P(r) from 1/2 to 1/4: ½ [(1/4 − 1/2) / (1/2) + (1/2 − 1/4) / (1/4)] = 1/4."""
+    at = {name: np.array([0.0]) for name in ("log_z", "kl", "choice", "right_token", "other_token")}
+    half, quarter = (np.log([share]) for share in (0.5, 0.25))
+    both: tuple[tuple[Direction, str], ...] = (("noise", "right"), ("denoise", "other"))
+    for direction, own in both:
+        plain, patched = (
+            own_answer(Readout(**{"right": np.log([0.1]), "other": np.log([0.1]), **at, own: p}),
+                       direction)
+            for p in (half, quarter)
+        )  # fmt: skip
+        effect = indirect_effect(patched, plain, direction)
+        assert effect == pytest.approx([0.25])
 
 
 def test_misaligned_prompts_raise(toy: Any) -> None:

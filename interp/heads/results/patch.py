@@ -33,7 +33,8 @@ class ActivationPatching(PairEffects):
         total: what changing the whole prompt does, by metric and answer digit; NaN for a metric
             that is no value of one run.
         same_answer: the leading metric's effect when the source has other operands and the same
-            answer as the prompt that is run; None where not run.
+            answer as the prompt that is run; None where not run. In `indirect_effect` both of its
+            tokens are then that answer's.
         with_control: prompts that have such a source.
         used: prompts whose answer digit differs between clean and corrupted, by answer digit.
         noise: largest effect of patching a node with its own value, in some prompt.
@@ -41,6 +42,7 @@ class ActivationPatching(PairEffects):
         small_logits: share of |x[r]| below 1, where `relative_logit` says little.
         chosen: nodes chosen on one half, scored on the other, beside random ones.
         by_prompt: the leading metric's effect, [n, …cells], float32.
+        same_by_prompt: the control's, likewise; NaN for a prompt without such a source.
         resampled: what the intervals resample.
     """
 
@@ -69,6 +71,7 @@ class ActivationPatching(PairEffects):
     used: Grid
     noise: float
     floor: float
+    same_by_prompt: npt.NDArray[np.float32] | None = None
 
     @property
     def findings(self) -> npt.NDArray[np.bool_]:
