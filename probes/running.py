@@ -2,7 +2,9 @@
 
 Fig. 3 of "Why can't transformers learn multiplication?" (arXiv 2510.00184) reads ĉ_k off the stream
 after the second layer's attention at the token c_k. Its errors for plain fine-tuning are 1.6 to 3.4
-times those of a constant, which is impossible for a probe scored on the model it was fitted on.
+times those of a constant. Its probe has no bias, so its floor is the error of 0: at c2, c3 and c5
+the published errors exceed that, and the root mean square of ĉ_k too, which bounds least squares on
+the activations it is fitted on; at c4 and c6 they do not (docs/doubtful-claims.md).
 """
 
 from collections.abc import Mapping, Sequence
