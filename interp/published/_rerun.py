@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,15 @@ import pandas as pd
 
 from interp.engine.progress import shows_progress
 from interp.errors import ArithmoscopeError, Cancelled, InputError, StorageError
-from interp.published.measures import MEASURES, WITHOUT_MODEL, Ours, Parts, Question
-from interp.published.rows import Row, chosen
+from interp.published.measures import (
+    MEASURES,
+    WITHOUT_MODEL,
+    Ours,
+    Parts,
+    Question,
+    read_by,
+)
+from interp.published.rows import Row, chosen, rows
 from interp.results.atomic import write_atomic
 from interp.results.versions import installed_versions
 
@@ -23,9 +30,12 @@ if TYPE_CHECKING:
     from interp.engine.requests import Cancel, Progress
 
 RECORDED = Path(__file__).with_name("recorded.json")
+_MEASURES = Path(__file__).with_name("measures.py")
 COLUMNS = ("key", "source", "arxiv", "quantity", "condition", "published", "unit", "ours", "low",
-           "high", "n", "seed", "model", "verdict", "recorded", "rule", "reason", "note", "code",
-           "seconds")  # fmt: skip
+           "high", "n", "seed", "model", "verdict", "recorded", "rule", "basis", "reason", "note",
+           "code", "seconds", "more")  # fmt: skip
+_OF_OUR_MODELS = ("layers",)
+"""Options that are sizes of our own models, and are left out with `model=`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,9 @@ class Rerun:
         frame: a row a published number: key, source, arxiv, quantity, condition, published, unit;
             ours with low, high, n, seed and model; verdict ("holds", "differs", "open" or "not
             run"), recorded (the verdict of the last recorded run of our own models, "" where there
-            is none), rule, reason (why it was not run, or what failed), note, code, seconds.
+            is none), rule, basis (how its bounds were set), reason (why it was not run, or what
+            failed), note, code, seconds (of the call, at the first of its rows), more (further
+            numbers of the same call, by name).
         failed: keys of rows that were to be run and raised.
     """
 
@@ -64,7 +76,7 @@ class Rerun:
         judged = self.frame[self.frame["verdict"].isin(["holds", "differs", "open"])]
         return (
             f"Of {len(self.frame)} published numbers {', '.join(told)}; "
-            f"{judged['arxiv'].nunique()} papers have a verdict."
+            f"{judged.loc[judged['arxiv'] != '', 'arxiv'].nunique()} papers have a verdict."
         )
 
     def save(self, path: str | Path) -> Path:
@@ -97,7 +109,9 @@ def rerun(
     Args:
         only: papers ("bai" or "2510.00184") or rows ("bai-icot-c2"); all by default.
         model: a model's name, folder, .gguf file or Hub id, or a file of published answers, that
-            the rows in `only` are asked of instead; for those who own the published weights.
+            the rows in `only` are asked of instead; for those who own the published weights. Layers
+            that a row names for our model are left out: all are tried. Rows that ask no model are
+            not run.
         quick: leave out what asks a language model.
         seed: of every sample.
         keep: a folder of finished calls, from which a run that was cut goes on.
@@ -108,13 +122,15 @@ def rerun(
     and training, and a row's condition says which model was published.
 
     Raises:
-        InputError: for a name that no row has, or a model without `only`.
+        InputError: for a name that no row has, a model without `only`, or with rows that ask none.
         Cancelled: on request.
     """
     names = (only,) if isinstance(only, str) else tuple(only)
     if model is not None and not names:
         raise InputError("name the rows that this model is to be asked: only='bai'")
     wanted = chosen(names, quick)
+    if model is not None and all(row.measure in WITHOUT_MODEL for row in wanted):
+        raise InputError(f"{', '.join(row.key for row in wanted)}: asks no model, leave model out")
     before = recorded() if model is None and seed == 0 else {}
     parts: dict[str, Parts | ArithmoscopeError] = {}
     seconds: dict[str, float] = {}
@@ -127,9 +143,7 @@ def rerun(
             if call not in parts:
                 if on_row is not None:
                     on_row(row.key)
-                began = time.perf_counter()
-                parts[call] = _measured(row, question, call, keep)
-                seconds[call] = time.perf_counter() - began
+                parts[call], seconds[call] = _measured(row, question, call, keep)
             found = parts[call]
             if not isinstance(found, ArithmoscopeError) and row.part not in found:
                 found = InputError(f"its measure has no {row.part!r} here: {', '.join(found)}")
@@ -149,6 +163,24 @@ def recorded() -> dict[str, str]:
     return {row["key"]: row["verdict"] for row in rows if row["verdict"] != "not run"}
 
 
+def judged_again(record: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The recorded rows with today's table and rules: numbers as measured, verdicts by the rule of
+    each row. Rows that the table no longer runs, or no longer has, lose their number."""
+    known = {one["key"]: one for one in record}
+    out = []
+    for row in rows():
+        one = known.get(row.key)
+        if one is None:
+            continue
+        asked = _question(row, None, int(one.get("seed") or 0), None)
+        found = None
+        if asked is not None and one["verdict"] != "not run":
+            numbers = (one["ours"], one["low"], one["high"], one["n"], one["code"])
+            found = {row.part: Ours(*numbers, one.get("more") or {})}
+        out.append(_answered(row, asked, found, "", float(one.get("seconds") or 0)))
+    return out
+
+
 def _question(
     row: Row, model: str | Path | None, seed: int, cancel: Cancel | None
 ) -> Question | None:
@@ -156,40 +188,50 @@ def _question(
     source = str(model) if model is not None else row.model
     if not row.measure or (not source and row.reason):
         return None
-    return Question(source, row.options, seed, cancel)
+    if model is None:
+        return Question(source, row.options, seed, cancel)
+    if row.measure in WITHOUT_MODEL:
+        return None
+    kept = {name: value for name, value in row.options.items() if name not in _OF_OUR_MODELS}
+    return Question(source, kept, seed, cancel)
 
 
 def _call(row: Row, question: Question) -> str:
     """Rows with the same call share it."""
-    return json.dumps([row.measure, question.source, dict(row.options), question.seed])
+    return json.dumps([row.measure, question.source, dict(question.options), question.seed])
 
 
 def _measured(
     row: Row, question: Question, call: str, keep: str | Path | None
-) -> Parts | ArithmoscopeError:
-    """The measure's numbers, kept in a folder; an error of the kind that names its remedy."""
-    path = None
+) -> tuple[Parts | ArithmoscopeError, float]:
+    """The measure's numbers and the seconds that they took, both kept in a folder; or an error of
+    the kind that names its remedy."""
+    path, began = None, time.perf_counter()
     try:
         if keep is not None:
             path = Path(keep) / f"{_key(row, question, call)}.json"
         if path is not None and path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))["parts"]
-            return {name: Ours(*one) for name, one in kept.items()}
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return {name: Ours(*one) for name, one in kept["parts"].items()}, kept["seconds"]
         found = MEASURES[row.measure](question)
     except Cancelled:
         raise
     except ArithmoscopeError as error:
-        return error
+        return error, time.perf_counter() - began
+    spent = time.perf_counter() - began
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps({"call": call, "parts": found}).encode())
-    return found
+        kept = {"call": call, "parts": found, "seconds": spent}
+        write_atomic(path, json.dumps(kept).encode())
+    return found, spent
 
 
 def _key(row: Row, question: Question, call: str) -> str:
-    """Name of a kept call: the call, and the weights that it was asked of."""
-    weights = "" if row.measure in WITHOUT_MODEL else question.model.hash
-    return hashlib.sha256(f"{call} {weights}".encode()).hexdigest()[:24]
+    """Name of a kept call: the call, the files and weights that it is asked of, and the version of
+    the package and of its measures, so that nothing stale is read."""
+    parts = [call, installed_versions().get("arithmoscope", ""), _MEASURES.read_text("utf-8")]
+    parts += read_by(row.measure, question)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def _answered(
@@ -202,15 +244,17 @@ def _answered(
     told: dict[str, Any] = {
         "key": row.key, "source": row.source, "arxiv": row.arxiv, "quantity": row.quantity,
         "condition": row.condition, "published": row.value, "unit": row.unit, "rule": row.rule,
-        "note": row.note, "recorded": before, "verdict": "not run", "reason": row.reason,
+        "basis": row.basis, "note": row.note, "recorded": before, "verdict": "not run",
+        "reason": row.reason,
     }  # fmt: skip
     if question is None or found is None:
-        return {**told, "rule": "" if not row.measure else row.rule}
+        reason = row.reason or ("it asks no model" if row.measure in WITHOUT_MODEL else "")
+        return {**told, "reason": reason, "rule": "" if not row.measure else row.rule}
     if isinstance(found, ArithmoscopeError):
         return {**told, "reason": f"failed: {found}"}
     ours = found[row.part]
     return {
         **told, "ours": ours.value, "low": ours.low, "high": ours.high, "n": ours.n,
-        "seed": question.seed, "model": question.source, "verdict": row.verdict(*ours[1:3]),
-        "reason": "", "code": ours.code, "seconds": round(spent, 1),
+        "seed": question.seed, "model": question.source, "verdict": row.verdict(*ours[:3]),
+        "reason": "", "code": ours.code, "seconds": round(spent, 1), "more": dict(ours.more),
     }  # fmt: skip

@@ -6,26 +6,32 @@ A measure takes a `Question` and returns its parts by name. Intervals are 95 %.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from interp.ablation._af1 import af1 as all_for_one
+from interp.arithmetic.problems import Problems
 from interp.arithmetic.proportions import share_of, wilson
 from interp.arithmetic.published_answers import PublishedAnswers, read_published
 from interp.arithmetic.tasks import Task
 from interp.arithmetic.tasks import task as as_task
 from interp.attribution._counterfactual import counterfactual
 from interp.behaviour._accuracy import accuracy as behaviour_accuracy
+from interp.engine._cache import cache
 from interp.errors import InputError
 from interp.geometry._fourier import fourier as fourier_fits
-from interp.geometry._grid import grid as operand_grids
 from interp.geometry._helix import helix as helix_fit
 from interp.geometry._modular import modular as modular_suite
+from interp.geometry.classes import class_means, classes_of
+from interp.geometry.fits import exceed, null_of, permutations
 from interp.heads._patch import patch
 from interp.heads._paths import paths
 from interp.heads.effects import halves
@@ -34,9 +40,12 @@ from interp.loading import load
 from interp.many._over_seeds import seeds_of
 from interp.models.asking import prompts
 from interp.models.fixtures import fixture_folders
-from interp.results.intervals import resampled_means
+from interp.results.intervals import mean_interval, resampled_means
 from interp.results.resampling import resampling
+from interp.suites._noisy_prefix import noisy_prefix
+from interp.suites.results.noisy_prefix import ALL
 from interp.training.learning import dynamics
+from interp.training.logs import find_log
 from probes.running import running_sums as probed_sums
 
 if TYPE_CHECKING:
@@ -47,17 +56,22 @@ Floats = npt.NDArray[np.float64]
 
 _DIGITS = tuple(f"c{k}" for k in range(2, 7))  # of the running sums that the paper prints
 _MIDDLE = ("c3", "c4", "c5")
+_DRAWS = 200  # of permuted digits
+_WAVES = np.array([1, 2, 5])
+_LISTED = re.compile(r"interp\.task\('[^']+'\)\.problems\(\[.*?\], \[.*?\]\)")
 
 
 class Ours(NamedTuple):
-    """A number of ours with its interval, n and the call that gives it. Without a sample (every
-    pair, one training log) the bounds are the number itself."""
+    """A number of ours with its interval, n and the call that gives it, and further numbers of the
+    call by name. Without a sample (every pair, one training log) the bounds are the number itself.
+    """
 
     value: float
     low: float
     high: float
     n: int
     code: str
+    more: Mapping[str, float] = {}
 
 
 Parts = Mapping[str, Ours]
@@ -89,6 +103,32 @@ class Question:
             )
         return self.model.task
 
+    @property
+    def asked(self) -> Task | Problems:
+        """The task; with the option `full_width` its problems without a leading zero, held out from
+        training where the card has the split: what the published multiplications are drawn from."""
+        if not self.options.get("full_width"):
+            return self.task
+        return self.full_width(int(self.options["n"]))
+
+    def full_width(self, n: int) -> Problems:
+        """At most n distinct problems without a leading zero, held out where the card can tell."""
+        split = self.model.split
+        if split is None:
+            return self.task.sample(n, seed=self.seed, full_width=True).distinct()
+        return split.draw(self.task, "test", n, self.seed, full_width=True).distinct()
+
+    def code(self, found: str) -> str:
+        """The code of a call, with the draw of `full_width` in place of its operands."""
+        if not self.options.get("full_width"):
+            return found
+        n, name = self.options["n"], self.task.name
+        drawn = f"interp.task({name!r}).sample({n}, seed={self.seed}, full_width=True)"
+        if self.model.split is not None:
+            drawn = f"model.split.draw(interp.task({name!r}), 'test', {n}, {self.seed}, "
+            drawn += "full_width=True)"
+        return _LISTED.sub(lambda _: f"{drawn}.distinct()", found)
+
     def given(self, *names: str) -> dict[str, Any]:
         """Those options that the row sets, and seed and cancel."""
         chosen = {name: self.options[name] for name in names if name in self.options}
@@ -97,31 +137,132 @@ class Question:
 
 def accuracy(asked: Question) -> Parts:
     """Share of held-out problems answered exactly; Wilson's interval."""
-    found = behaviour_accuracy(asked.model, asked.task, **asked.given("n", "format"))
+    found = behaviour_accuracy(asked.model, asked.asked, **asked.given("n", "format"))
     m = found.metrics
     bounds = m["exact_accuracy_low"], m["exact_accuracy_high"]
-    return {"exact": Ours(m["exact_accuracy"], *bounds, found.n, found.code)}
+    return {"exact": Ours(m["exact_accuracy"], *bounds, found.n, asked.code(found.code))}
+
+
+def undecided_carries(asked: Question) -> Parts:
+    """Accuracy of sums whose carries one digit of look-ahead settles, less that of the others.
+
+    A sum is among the others if in some column the two digits below it add up to nine, so that the
+    carry comes from further right. Newcombe's interval for two independent shares."""
+    problems = asked.task.sample(int(asked.options["n"]), seed=asked.seed).distinct()
+    found = behaviour_accuracy(asked.model, problems, **asked.given("format"))
+    right = found.answers["exact"].to_numpy(dtype=bool)
+    settled = problems.columns("lookahead").all(axis=1)
+    easy, hard = (share_of(int(right[rows].sum()), int(rows.sum())) for rows in (settled, ~settled))
+    gap = easy.share - hard.share
+    low = gap - math.hypot(easy.share - easy.low, hard.high - hard.share)
+    high = gap + math.hypot(easy.high - easy.share, hard.share - hard.low)
+    more = {"settled": easy.share, "open": hard.share, "n open": int((~settled).sum())}
+    return {"difference": Ours(gap, low, high, found.n, found.code, more)}
 
 
 def running_sums(asked: Question) -> Parts:
     """Mean absolute error of ĉ_k at the token c_k after the second layer's attention, in units."""
-    found = probed_sums({"model": asked.model}, asked.task, **asked.given("n"))
-    rows = found.frame[found.frame["when"] == "after"]
+    found = probed_sums({"model": asked.model}, asked.asked, **asked.given("n"))
+    rows, code = found.frame[found.frame["when"] == "after"], asked.code(found.code)
     return {
-        f"c{row.digit}": Ours(row.mae, row.mae_low, row.mae_high, row.n_test, found.code)
+        f"c{row.digit}": Ours(
+            row.mae, row.mae_low, row.mae_high, row.n_test, code, {"constant": row.constant_mae}
+        )
         for row in rows.itertuples()
         if f"c{row.digit}" in _DIGITS
     }
 
 
+def crossed_sums(asked: Question) -> Parts:
+    """Mean absolute error of ĉ_k, in units, where a probe fitted on the model is read on the
+    activations of another at the same prompts: what comes out if one model's activations are given
+    to the probes of both.
+
+    w · h = ĉ_k without a bias, h the stream after the last layer's attention at the token c_k,
+    fitted as the public script does (`_published_fit`) on half of the problems, stopped on a
+    quarter and scored on the last quarter, whose prompts the interval is over. Beside it (`more`):
+    the probe on its own model; exact least squares on the other's activations; the errors of 0,
+    which a probe without a bias falls back to, and of the median; and the root mean square of ĉ_k,
+    which no such fit exceeds on the prompts that it is fitted on.
+
+    Does not show: that this happened, nor the size that a fit must have on foreign activations: it
+    depends on the directions that the fit leaves free.
+    """
+    other, problems = load(asked.options["other"]), asked.full_width(int(asked.options["n"]))
+    own, foreign = (
+        cache(
+            model, problems, "resid_mid", layers=model.shape.n_layers - 1, roles=_DIGITS,
+            cancel=asked.cancel,
+        ).values[:, 0].double()
+        for model in (asked.model, other)
+    )  # fmt: skip
+    columns = [int(digit[1:]) for digit in _DIGITS]
+    sums = torch.from_numpy(problems.columns("running_sum")[:, columns].astype(np.float64))
+    fit, stop = len(sums) // 2, 3 * len(sums) // 4
+    weights = _published_fit(own[:stop], sums[:stop], fit, asked.seed, asked.cancel)
+    exact = torch.stack(
+        [torch.linalg.lstsq(own[:fit, i], sums[:fit, i, None]).solution[:, 0]
+         for i in range(len(columns))]
+    )  # fmt: skip
+    true, groups = sums[stop:], resampling(problems[stop:]).groups
+
+    def errors(states: torch.Tensor, w: torch.Tensor) -> Floats:
+        return ((states[stop:] * w).sum(dim=-1) - true).abs().numpy()
+
+    crossed = errors(foreign, weights)
+    low, high = mean_interval(crossed, groups, seed=asked.seed)
+    beside = {
+        "own": errors(own, weights), "least squares": errors(foreign, exact),
+        "zero": true.numpy(), "constant": (true - sums[:fit].median(dim=0).values).abs().numpy(),
+    }  # fmt: skip
+    square = (true**2).mean(dim=0).sqrt()
+    return {
+        digit: Ours(
+            float(crossed[:, i].mean()), float(low[i]), float(high[i]), len(true),
+            "interp.rerun('bai-crossed')",
+            {name: float(x[:, i].mean()) for name, x in beside.items()}
+            | {"root mean square": float(square[i])},
+        )
+        for i, digit in enumerate(_DIGITS)
+    }  # fmt: skip
+
+
+def _published_fit(
+    states: torch.Tensor, true: torch.Tensor, fit: int, seed: int, cancel: Cancel | None
+) -> torch.Tensor:
+    """Weights [digits, d] of bias-free probes, by the defaults of the public script: AdamW at 1e-3,
+    decay 0.01, start N(0, 0.02), batches of 64, until the squared error on the rows after `fit` has
+    not fallen in ten checks, one every 100 steps."""
+    rng = torch.Generator().manual_seed(seed)
+    states, true = states.float(), true.float()
+    weights = (0.02 * torch.randn(states.shape[1:], generator=rng)).requires_grad_()
+    optimizer = torch.optim.AdamW([weights], lr=1e-3, weight_decay=0.01)
+
+    def loss(rows: torch.Tensor | slice) -> torch.Tensor:
+        return ((states[rows] * weights).sum(dim=-1) - true[rows]).square().mean(dim=0).sum()
+
+    best, waited = math.inf, 0
+    while waited < 10:
+        if cancel is not None:
+            cancel.check()
+        for _ in range(100):
+            optimizer.zero_grad()
+            loss(torch.randint(fit, (64,), generator=rng)).backward()
+            optimizer.step()
+        now = float(loss(slice(fit, None)).detach())
+        best, waited = (now, 0) if now < best else (best, waited + 1)
+    return weights.detach().double()
+
+
 def fourier(asked: Question) -> Parts:
     """Median R² on the waves k = 1, 2, 5 of the three objects of Table 1, logits at c2."""
     found = fourier_fits(
-        asked.model, asked.task, objects=("embedding", "neurons", "logits"),
+        asked.model, asked.asked, objects=("embedding", "neurons", "logits"),
         roles=("a0", "predicts(c2)"), layers=asked.model.shape.n_layers - 1, **asked.given("n"),
     )  # fmt: skip
+    code = asked.code(found.code)
     return {
-        str(row.object): Ours(row.r2, row.low, row.high, row.rows, found.code)
+        str(row.object): Ours(row.r2, row.low, row.high, row.rows, code)
         for row in found.best.itertuples()
     }
 
@@ -139,18 +280,38 @@ def full_basis(asked: Question) -> Parts:
 
 def best_wave(asked: Question) -> Parts:
     """The largest share of one wave in one dimension of the stream at an operand digit, over all
-    layers, dimensions and frequencies, and the same with permuted digits (95 % of draws stay below
-    it at a layer; the largest and the range over layers)."""
+    layers, dimensions and frequencies; and the null of that search, the same with permuted digits.
+
+    Each draw permutes the digits alike in every layer, and its largest share over all layers counts
+    once. `null`: the median of the draws, with the range that 95 % of them lie below; beside it
+    the largest draw, and p of ours and of the published number."""
     found = fourier_fits(
-        asked.model, asked.task, objects=("resid_post",), roles="a0", permutations=200,
+        asked.model, asked.task, objects=("resid_post",), roles="a0", permutations=_DRAWS,
         **asked.given("n", "format"),
     )  # fmt: skip
-    places = found.places
-    top = places.loc[places["best_wave"].idxmax()]
-    best, null = float(top["best_wave"]), places["best_wave_null"]
+    best = float(found.places["best_wave"].max())
+    batch, _ = prompts(
+        asked.model, asked.task, n=asked.options["n"], seed=asked.seed,
+        format=asked.options.get("format"),
+    )  # fmt: skip
+    states = cache(asked.model, batch, roles="a0", cancel=asked.cancel).values[:, :, 0]
+    digits, orders = classes_of(batch, "a0"), permutations(10, _DRAWS, asked.seed)
+    draws = np.max(
+        [
+            null_of(class_means(own.double().numpy(), digits)[0].T, _WAVES, orders).best
+            for own in states.unbind(dim=1)
+        ],
+        axis=0,
+    )
+    middle, high = (float(x) for x in np.quantile(draws, [0.5, 0.95]))
+    published = float(asked.options["published"])
+    more = {
+        "largest": float(draws.max()), "p ours": exceed(best, draws),
+        "p published": exceed(published, draws), "draws": _DRAWS,
+    }  # fmt: skip
     return {
-        "best": Ours(best, best, best, found.n, found.code),
-        "null": Ours(float(null.max()), float(null.min()), float(null.max()), found.n, found.code),
+        "best": Ours(best, best, best, found.n, found.code, more),
+        "null": Ours(middle, float(draws.min()), high, found.n, found.code, more),
     }
 
 
@@ -171,16 +332,34 @@ def digits_never_learnt(asked: Question) -> Parts:
     return {"digits": Ours(never, never, never, found.n, found.code)}
 
 
-def middle_effect(asked: Question) -> Parts:
-    """Largest mean effect of swapping an operand digit on the logit of c3, c4 or c5, in logits."""
-    found = counterfactual(asked.model, asked.task, **asked.given("n"))
-    grid = found.effect
-    columns = [grid.axis("answer_digit").index(digit) for digit in _MIDDLE]
+def digit_effects(asked: Question) -> Parts:
+    """Largest mean effect of swapping an operand digit on the logit of c3, c4 and c5, in logits.
+
+    The largest of eight means, with that cell's own interval."""
+    found = counterfactual(asked.model, asked.asked, **asked.given("n"))
+    grid, code, out = found.effect, asked.code(found.code), {}
     assert grid.low is not None and grid.high is not None
-    values, low, high = (x[:, columns] for x in (grid.values, grid.low, grid.high))
-    top = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    bounds = float(low[top]), float(high[top])
-    return {"largest": Ours(float(values[top]), *bounds, found.n, found.code)}
+    for digit in _MIDDLE:
+        column = grid.axis("answer_digit").index(digit)
+        values, low, high = (x[:, column] for x in (grid.values, grid.low, grid.high))
+        top = int(np.nanargmax(values))
+        bounds = float(low[top]), float(high[top])
+        out[digit] = Ours(float(values[top]), *bounds, found.n, code)
+    return out
+
+
+def noisy_digits(asked: Question) -> Parts:
+    """Share of right digits behind a prefix of wrong ones, exact and at most one away; Wilson's
+    interval with n problems, though each is scored at several digits, so on the wide side."""
+    found = noisy_prefix(asked.model, asked.task, **asked.given("n", "format"))
+    out = {}
+    for noise in ("random", "precise"):
+        least = int(found.rows(noise, ALL)["n_distinct"].min())
+        for name in (noise, f"{noise}_relaxed"):
+            share = found.metrics[name]
+            bounds = wilson(share * least, least)
+            out[name] = Ours(share, float(bounds.low), float(bounds.high), least, found.code)
+    return out
 
 
 def modular(asked: Question) -> Parts:
@@ -194,8 +373,7 @@ def modular(asked: Question) -> Parts:
 
 def modular_seeds(asked: Question) -> Parts:
     """The suite on every seed that ships: median over seeds, and their range as bounds."""
-    names = seeds_of(asked.source) if asked.source in fixture_folders() else (asked.source,)
-    found = [modular(Question(name, asked.options, asked.seed)) for name in names]
+    found = [modular(Question(name, asked.options, asked.seed)) for name in _seeds(asked)]
     out = {}
     for name in found[0]:
         values = [one[name].value for one in found if name in one]
@@ -204,8 +382,15 @@ def modular_seeds(asked: Question) -> Parts:
     return out
 
 
+def _seeds(asked: Question) -> tuple[str, ...]:
+    return seeds_of(asked.source) if asked.source in fixture_folders() else (asked.source,)
+
+
 def heads_over_rule(asked: Question) -> Parts:
-    """Share of heads whose mean relative change of a raw logit exceeds 1 %, by path patching."""
+    """Share of heads whose mean relative change of a raw logit exceeds 1 %, by path patching.
+
+    Percentile bootstrap over problems. A resample's means are noisier than the means themselves, so
+    more of them pass the threshold: the interval errs upwards."""
     found = paths(
         asked.model, asked.task.grid(), metrics="relative_logit", swap="all",
         **asked.given("format"),
@@ -224,38 +409,33 @@ def heads_over_rule(asked: Question) -> Parts:
 
 
 def helix(asked: Question) -> Parts:
-    """Logit difference of the patched fits at the layer where the helix does most, and ratios of
-    the helix to its rivals. The ratios' bounds take both intervals as independent, which is wider
-    than paired ones (MOVER on the logarithm)."""
+    """Logit difference of the patched fits at the layer whose helix fits held-out values best, and
+    ratios of the helix and of its null (the fit with permuted values) to the other arms.
+
+    The layer is chosen without the patched runs. The ratios' bounds take both intervals as
+    independent, which is wider than paired ones (MOVER on the logarithm)."""
     found = helix_fit(asked.model, asked.task, **asked.given("n", "pairs", "layers", "format"))
-    helices = found.patched[found.patched["patched"] == "helix"]
-    layer = helices.loc[helices["logit_difference"].idxmax(), "layer"]
+    fits = found.fits[found.fits["fit"] == "helix"]
+    layer = int(fits.loc[fits["r2_test"].idxmax(), "layer"])
     arms = {
-        str(row.patched): Ours(row.logit_difference, row.low, row.high, row.n, found.code)
+        str(row.patched): Ours(
+            row.logit_difference, row.low, row.high, row.n, found.code, {"layer": layer}
+        )
         for row in found.patched[found.patched["layer"] == layer].itertuples()
     }
-    own = arms["helix"]
+    own, null, full = arms["helix"], arms["helix, values permuted"], arms["activation"]
     ratios = {f"helix / {name}": _ratio(own, arm) for name, arm in arms.items() if arm != own}
-    return {**arms, **ratios}
+    return {**arms, **ratios, "null / activation": _ratio(null, full)}
 
 
 def _ratio(top: Ours, bottom: Ours) -> Ours:
     numbers = [x for one in (top, bottom) for x in one[:3]]
     if min(numbers) <= 0:
-        return Ours(top.value / bottom.value, math.nan, math.nan, top.n, top.code)
+        return Ours(top.value / bottom.value, math.nan, math.nan, top.n, top.code, top.more)
     t, t_low, t_high, b, b_low, b_high = map(math.log, numbers)
     low = math.exp(t - b - math.hypot(t - t_low, b_high - b))
     high = math.exp(t - b + math.hypot(t_high - t, b - b_low))
-    return Ours(top.value / bottom.value, low, high, top.n, top.code)
-
-
-def heuristics(asked: Question) -> Parts:
-    """Share of the most varied neurons of the last layer that follow a known heuristic; Wilson's
-    interval over neurons."""
-    found = operand_grids(asked.model, asked.task, **asked.given("n", "units", "format"))
-    units, share = len(found.units), found.metrics["matched"]
-    bounds = wilson(round(share * units), units)
-    return {"matched": Ours(share, float(bounds.low), float(bounds.high), units, found.code)}
+    return Ours(top.value / bottom.value, low, high, top.n, top.code, top.more)
 
 
 def late_mlps(asked: Question) -> Parts:
@@ -263,7 +443,8 @@ def late_mlps(asked: Question) -> Parts:
     positions, on sums of one digit.
 
     The layers with the largest such sum on one half of the prompts are scored on the other, with a
-    source of another answer ("varied") and, on all prompts, of the same answer ("fixed").
+    source of another answer ("varied") and with one of the same answer ("fixed", where IE has the
+    probability of that answer in both of its terms). Intervals over the scored prompts.
     """
     problems = asked.task.grid()
     problems = problems[np.flatnonzero(problems.answers() < 10)]
@@ -286,15 +467,18 @@ def late_mlps(asked: Question) -> Parts:
             logs[:, layer : layer + 2, place].sum(axis=1) / logs.sum(axis=(1, 2)), dtype=float
         )
 
-    flat = effects[second].reshape(len(second), -1)
-    groups = resampling(batch.problems[second]).groups
-    drawn = share(resampled_means(flat, groups, seed=asked.seed))
-    low, high = (float(x) for x in np.nanpercentile(drawn, [2.5, 97.5]))
-    value = float(share(np.nanmean(flat, axis=0)[None])[0])
-    out = {"varied": Ours(value, low, high, len(second), found.code)}
-    if found.same_answer is not None:
-        fixed = float(share(found.same_answer.values[..., 0].reshape(1, -1))[0])
-        out["fixed"] = Ours(fixed, fixed, fixed, found.with_control, found.code)
+    def scored(by_prompt: Floats) -> Ours:
+        known = second[~np.isnan(by_prompt[second]).all(axis=(1, 2))]
+        flat = by_prompt[known].reshape(len(known), -1)
+        groups = resampling(batch.problems[known]).groups
+        drawn = share(resampled_means(flat, groups, seed=asked.seed))
+        low, high = (float(x) for x in np.nanpercentile(drawn, [2.5, 97.5]))
+        value = float(share(np.nanmean(flat, axis=0)[None])[0])
+        return Ours(value, low, high, len(known), found.code, {"layer": layer})
+
+    out = {"varied": scored(effects)}
+    if found.same_by_prompt is not None:
+        out["fixed"] = scored(np.asarray(found.same_by_prompt, dtype=float)[..., 0])
     return out
 
 
@@ -339,11 +523,24 @@ def _of_format(found: PublishedAnswers, name: str, shots: int | None = 8) -> npt
 MEASURES: Mapping[str, Callable[[Question], Parts]] = {
     measure.__name__: measure
     for measure in (
-        accuracy, running_sums, fourier, full_basis, best_wave, majority_near, digits_never_learnt,
-        middle_effect, modular, modular_seeds, heads_over_rule, helix, heuristics, late_mlps,
-        af1, published_answers,
+        accuracy, running_sums, crossed_sums, fourier, full_basis, best_wave, majority_near,
+        digits_never_learnt, digit_effects, undecided_carries, noisy_digits, modular, modular_seeds,
+        heads_over_rule, helix, late_mlps, af1, published_answers,
     )
 }  # fmt: skip
 
-WITHOUT_MODEL = ("full_basis", "majority_near", "published_answers")
-"""Measures that open no model."""
+WITHOUT_MODEL = ("full_basis", "majority_near")
+"""Measures that ask no model and no file."""
+
+
+def read_by(measure: str, asked: Question) -> tuple[str, ...]:
+    """What a measure reads, as text that changes with it: weights, a training log, a file."""
+    if measure in WITHOUT_MODEL:
+        return ()
+    if measure == "published_answers":
+        file = Path(asked.source)
+        return (file.read_text("utf-8") if file.is_file() else "",)
+    if measure == "digits_never_learnt":
+        return (find_log(asked.source).frame.to_csv(),)
+    others = {"modular_seeds": _seeds(asked)[1:], "crossed_sums": (asked.options.get("other"),)}
+    return (asked.model.hash, *(load(name).hash for name in others.get(measure, ()) if name))

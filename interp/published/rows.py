@@ -1,11 +1,15 @@
 """The table of published numbers: what was published, what of ours answers it, and by which rule.
 
 `numbers.csv` has one row a number. `accepts` and its interval [low, high] are set from the
-published number alone:
+published number alone, and `basis` says how:
 
-    meets    holds where our 95 % interval meets [low, high], the published number's tolerance
-    inside   holds where our whole interval lies in [low, high], differs where it lies outside,
-             open where it crosses a bound
+    near     [low, high] is the published number's tolerance: holds where our estimate lies in it,
+             open where only our 95 % interval meets it, differs where that lies apart
+    inside   a bound, or a direction where one side is infinite: holds where our whole interval lies
+             in [low, high], differs where it lies outside, open where it crosses a bound
+    above    ours is a null of the published number, whose own interval is [low, high]: holds where
+             that lies above the null's, differs where it does not, and the published number says no
+             more than its null
 
 A row without a model of ours gives the reason; with `model=` it is asked of other weights.
 """
@@ -23,9 +27,10 @@ from typing import Any, Literal
 
 from interp.errors import InputError, nearest
 
-Accepts = Literal["meets", "inside"]
+Accepts = Literal["near", "inside", "above"]
 Verdict = Literal["holds", "differs", "open", "not run"]
 
+RULES: tuple[Accepts, ...] = ("near", "inside", "above")
 NUMBERS = Path(__file__).with_name("numbers.csv")
 
 
@@ -37,6 +42,7 @@ class Row:
     measure    name in `interp.published.measures`, "" where nothing here measures it
     part       which of the measure's numbers
     model      ours that is asked, "" where there is none
+    basis      how [low, high] was set
     quick      whether it takes a small model, seconds to a minute
     reason     why ours cannot answer, "" where it can
     """
@@ -56,6 +62,7 @@ class Row:
     accepts: Accepts
     low: float
     high: float
+    basis: str
     quick: bool
     reason: str
 
@@ -65,23 +72,36 @@ class Row:
         return self.key.partition("-")[0]
 
     @property
+    def directional(self) -> bool:
+        """Whether the row says only on which side of a bound ours lies."""
+        return self.accepts == "inside" and (math.isinf(self.low) or math.isinf(self.high))
+
+    @property
     def rule(self) -> str:
         """The row's rule in words."""
-        bounds = f"{self.low:.3g} to {self.high:.3g}"
-        if self.accepts == "meets":
-            return f"holds if our 95 % interval meets {bounds}"
+        bounds = f"{self.low:.4g} to {self.high:.4g}"
+        if self.accepts == "near":
+            return f"holds if our estimate lies in {bounds}"
+        if self.accepts == "above":
+            own = bounds if self.low < self.high else f"{self.value:.4g}"
+            return f"holds if the published {own} lies above the null"
+        if self.directional:
+            side = f"above {self.low:.4g}" if math.isinf(self.high) else f"below {self.high:.4g}"
+            return f"directional: holds if our 95 % interval lies {side}"
         return f"holds if our 95 % interval lies inside {bounds}"
 
-    def verdict(self, low: float, high: float) -> Verdict:
-        """Of our interval: holds, differs or, where it crosses a bound, open."""
+    def verdict(self, value: float, low: float, high: float) -> Verdict:
+        """The verdict on our number with its 95 % interval; open where a bound is NaN."""
         if math.isnan(low) or math.isnan(high):
             return "open"
-        apart = high < self.low or low > self.high
-        if self.accepts == "meets":
-            return "differs" if apart else "holds"
-        if self.low <= low and high <= self.high:
-            return "holds"
-        return "differs" if apart else "open"
+        if self.accepts == "above":
+            equal = math.isclose(self.low, high, rel_tol=1e-9)
+            return "holds" if self.low > high and not equal else "differs"
+        if high < self.low or low > self.high:
+            return "differs"
+        if self.accepts == "near":
+            return "holds" if self.low <= value <= self.high else "open"
+        return "holds" if self.low <= low and high <= self.high else "open"
 
 
 @lru_cache(maxsize=1)
@@ -99,7 +119,7 @@ def _row(line: Mapping[str, str]) -> Row:
         **line,
         **numbers,
         "options": json.loads(line["options"] or "{}"),
-        "accepts": "inside" if line["accepts"] == "inside" else "meets",
+        "accepts": next(rule for rule in RULES if rule == line["accepts"]),
         "quick": line["quick"] == "yes",
     }
     return Row(**told)
