@@ -177,7 +177,10 @@ def judged_again(record: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if asked is not None and one["verdict"] != "not run":
             numbers = (one["ours"], one["low"], one["high"], one["n"], one["code"])
             found = {row.part: Ours(*numbers, one.get("more") or {})}
-        out.append(_answered(row, asked, found, "", float(one.get("seconds") or 0)))
+        told = _answered(row, asked, found, "", float(one.get("seconds") or 0))
+        if asked is not None and found is None:  # it was to be run, and failed
+            told["reason"] = one["reason"]
+        out.append(told)
     return out
 
 

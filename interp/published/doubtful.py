@@ -113,8 +113,8 @@ def doubtful(recorded: Sequence[Mapping[str, Any]]) -> str:
                 "0": ZERO, "root mean square": ROOT_MEAN_SQUARE,
             }
         ),
-        beyond=", ".join(beyond),
-        within=", ".join(digit for digit in published if digit not in beyond),
+        beyond=_and(beyond),
+        within=_and([digit for digit in published if digit not in beyond]),
         crossed=_crossed(found, published),
         crossed_verdicts=_crossed_verdicts(found),
         sft=errors("sft"),
@@ -142,6 +142,11 @@ def doubtful(recorded: Sequence[Mapping[str, Any]]) -> str:
 
 def _n(value: float) -> str:
     return number(float(f"{value:.3g}"))
+
+
+def _and(names: Sequence[str]) -> str:
+    """ "c2, c4 and c5" ."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _columns(lines: Mapping[str, Mapping[str, float]]) -> str:
@@ -184,7 +189,7 @@ def _crossed_verdicts(found: Mapping[str, Mapping[str, Any]]) -> str:
         "differs": "farther off at",
     }
     return ", ".join(
-        f"{words[name]} {' and '.join(by_verdict[name])}" for name in words if name in by_verdict
+        f"{words[name]} {_and(by_verdict[name])}" for name in words if name in by_verdict
     )
 
 
@@ -211,19 +216,22 @@ def _failing(found: Mapping[str, Mapping[str, Any]]) -> str:
         for kind in ("stuck", "sft", "icot")
         for digit in CONSTANT
     }
-    less = [
-        digit for digit in CONSTANT
-        if error["stuck", digit] > max(error["sft", digit], error["icot", digit])
-    ]  # fmt: skip
+    others = {digit: (error["sft", digit], error["icot", digit]) for digit in CONSTANT}
+    less = [digit for digit in CONSTANT if error["stuck", digit] > max(others[digit])]
+    more = [digit for digit in CONSTANT if error["stuck", digit] < min(others[digit])]
+    between = [digit for digit in CONSTANT if digit not in less + more]
+    told = ", ".join(
+        f"{what} at {_and(digits)}"
+        for what, digits in (
+            ("larger than those of both that work", less), ("between theirs", between),
+            ("smaller than both", more),
+        )
+        if digits
+    )  # fmt: skip
     ratios = [error["stuck", digit] / constant for digit, constant in CONSTANT.items()]
-    others = [digit for digit in CONSTANT if digit not in less]
-    told = (
-        f"It holds less than both that work at {', '.join(less) or 'no digit'}; at "
-        f"{', '.join(others) or 'no digit'} as much as one of them. "
-    )
-    return told + (
-        f"Its errors are {min(ratios):.2f} to {max(ratios):.2f} times a constant's, where the "
-        "published ones are larger than a constant's."
+    return (
+        f"Its errors are {told}; they are {min(ratios):.2f} to {max(ratios):.2f} times a "
+        "constant's, where the published ones are larger than a constant's."
     )
 
 
