@@ -43,8 +43,12 @@ def _accuracy(model: Any, task: str, form: str, n: int) -> dict[str, float]:
     found = interp.behaviour.accuracy(model, task, n=n, format=form, seed=seed, strict=False)
     m = found.metrics
     names = {"share": "exact_accuracy", "low": "exact_accuracy_low", "high": "exact_accuracy_high"}
+    digits = found.breakdown("digit").set_index("answer_digit")["correct"]
+    highest = f"c{int(task.partition(':')[2]) - 1}"  # of the operands; the carry out lies above
     return {name: m[key] for name, key in names.items()} | {
         "digit": m["digit_accuracy"], "readable": m["readable"], "n": found.n,
+        "exact": round(m["exact_accuracy"] * found.n), "last": int(digits["c0"]),
+        "highest": int(digits[highest]),
     }  # fmt: skip
 
 
@@ -54,19 +58,27 @@ def lengths(model: Any) -> Mapping[str, Any]:
 
 
 def commas(model: Any) -> Mapping[str, Any]:
-    """Accuracy by format and digit length, and the pooled difference to the plain format."""
+    """Accuracy by format and digit length, and two-proportion tests against the plain format over
+    all lengths: of whole answers, of the last digit and of the operands' highest."""
     cells = {
         form: {f"add:{k}": _accuracy(model, f"add:{k}", form, 100) for k in COMMAS}
         for form in FORMATS
     }
-    pooled = {
-        form: (round(sum(c["share"] * c["n"] for c in found.values())),
-               round(sum(c["n"] for c in found.values())))
-        for form, found in cells.items()
-    }  # fmt: skip
     plain, *others = FORMATS
-    tests = {form: compare_shares(pooled[plain], pooled[form])._asdict() for form in others}
+    tests = {
+        form: {
+            what: compare_shares(_pooled(cells[plain], what), _pooled(cells[form], what))._asdict()
+            for what in ("exact", "last", "highest")
+        }
+        for form in others
+    }
     return {"cells": cells, "against plain": tests}
+
+
+def _pooled(cells: Mapping[str, Mapping[str, float]], what: str) -> tuple[int, int]:
+    counts = [(int(cell[what]), int(cell["n"])) for cell in cells.values()]
+    right, asked = map(sum, zip(*counts, strict=True))
+    return right, asked
 
 
 def noisy(model: Any) -> Mapping[str, Any]:
