@@ -2,7 +2,7 @@
 
     python -m bench.proofs.suites_at_length --model smollm2   all parts; goes on after a kill
     python -m bench.proofs.suites_at_length --model smollm2 --part near   one part, again
-    python -m bench.proofs.suites_at_length --card            the cards of what has run
+    python -m bench.proofs.suites_at_length                   docs/suites.md, of what has run
 
     lengths   sums of 1 to 9 digits, by digit length, in the format that smollm2 answers best
     commas    sums of 4 to 6 digits: plain, commas from the right, commas from the left (2402.14903)
@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 import interp
 import probes
 from bench.harness import record, recorded
+from bench.pages import filled
+from bench.proofs.kept_runs import ROOT
+from bench.proofs.suites_tables import tables
+from interp.results.atomic import write_atomic
 from interp.suites.grades import compare_shares
 
 MODELS = ("smollm2", "smollm2-arith", "gemma3-270m")
@@ -34,6 +35,7 @@ LENGTHS, COMMAS = range(1, 10), (4, 5, 6)
 SPOKEN = "calculate@1:0"  # what smollm2 answers best: `interp.behaviour.search_prompts`
 FORMATS = ("plain@2:0", "commas-r2l@2:0", "commas-l2r@2:0")
 SEED = 0
+PAGE = ROOT / "docs" / "suites.md"
 
 Part = Callable[[Any], Mapping[str, Any]]
 
@@ -127,38 +129,23 @@ def name_of(model: str) -> str:
     return f"suites_{model}"
 
 
-def card(model: str) -> str:
-    """Accuracy by digit length and format of what has run on a model, as text."""
-    found = recorded(name_of(model))["parts"]
-    by_format = {SPOKEN: found.get("lengths", {}), **found.get("commas", {}).get("cells", {})}
-    rows = {
-        form: {task.removeprefix("add:"): _percent(cell) for task, cell in cells.items()}
-        for form, cells in by_format.items()
-    }
-    table = pd.DataFrame(rows).T.fillna("").to_string()
-    return f"{model}: sums answered exactly, %, by digits\n{table}"
-
-
-def _percent(cell: Mapping[str, float]) -> str:
-    share, low, high = (100 * cell[name] for name in ("share", "low", "high"))
-    return f"{share:.0f} [{low:.0f}, {high:.0f}]"
+def records() -> dict[str, Mapping[str, Any]]:
+    """The recorded parts of each model that has run some."""
+    known = {model: recorded(name_of(model)) for model in MODELS}
+    return {model: found["parts"] for model, found in known.items() if found}
 
 
 def main() -> None:
     """Run what is not recorded yet, or the part that is named; each is recorded as it ends."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", choices=MODELS, help="the model to ask; none prints the cards")
+    parser.add_argument("--model", choices=MODELS, help="the model to ask; none writes the page")
     parser.add_argument("--part", choices=PARTS, help="this part, also where it has run before")
-    parser.add_argument("--card", action="store_true", help="print the cards of what has run")
     options = parser.parse_args()
-    path = Path("bench") / "results"
-    if options.card or options.model is None:
-        for name in MODELS:
-            if (path / f"{name_of(name)}.json").is_file():
-                print(card(name))
+    if options.model is None:
+        text = filled(PAGE.read_text(encoding="utf-8"), tables(records()))
+        write_atomic(PAGE, text.encode())
         return
-    known = path / f"{name_of(options.model)}.json"
-    done = dict(recorded(name_of(options.model))["parts"]) if known.is_file() else {}
+    done = dict(records().get(options.model, {}))
     model = interp.load(options.model)
     for name, part in PARTS.items():
         if name == options.part or (options.part is None and name not in done):

@@ -33,13 +33,14 @@ import torch
 from scipy.stats import t as student
 
 from bench.harness import recorded
+from bench.pages import filled
 from bench.proofs import failing_and_working as contrasts
 from bench.proofs import who_multiplies_figures as figures
 from bench.proofs.failing_and_working import chance_text, middle
 from bench.proofs.kept_runs import ROOT, Place, command, ship
 from bench.proofs.who_multiplies_figures import INTERVAL
 from interp.arithmetic.tasks import task
-from interp.errors import InputError, ModelError
+from interp.errors import ModelError
 from interp.figures.export import pictures
 from interp.models.fixtures import fixture_folders, fixtures_root
 from interp.models.loading import open_module
@@ -347,18 +348,6 @@ def four_digit_rows(place: Place, rate: str) -> dict[str, figures.Row]:
                 asked["by_digit"], asked["accuracy"], steps_learnt(place, name)
             )
     return rows
-
-
-def filled(page: str, content: Mapping[str, str]) -> str:
-    """The page with each part between its marks, `<!-- name -->` and `<!-- /name -->`."""
-    for name, text in content.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = page.partition(start)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise InputError(f"the page has no place {start.strip()} … {end}")
-        page = f"{before}{start}\n{text}\n\n{end}{after}"
-    return page
 
 
 def main() -> None:

@@ -1,0 +1,19 @@
+"""Pages of the docs that take their tables from records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from interp.errors import InputError
+
+
+def filled(page: str, content: Mapping[str, str]) -> str:
+    """The page with each part between its marks, `<!-- name -->` and `<!-- /name -->`."""
+    for name, text in content.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = page.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise InputError(f"the page has no place {start.strip()} … {end}")
+        page = f"{before}{start}\n{text}\n\n{end}{after}"
+    return page

@@ -1,0 +1,36 @@
+"""The page of suites at length is what the records say."""
+
+from bench.pages import filled
+from bench.proofs import suites_at_length as suites
+from bench.proofs.suites_tables import tables
+
+
+def test_the_page_is_what_the_records_say():
+    page = suites.PAGE.read_text(encoding="utf-8")
+    assert filled(page, tables(suites.records())) == page
+    assert "| `smollm2` |" in page
+
+
+def test_rows_by_hand():
+    cell = {"share": 0.5, "low": 0.25, "high": 0.75, "n": 4, "exact": 2, "last": 4, "highest": 1}
+    test = {what: {"p": 0.015} for what in ("exact", "last", "highest")}
+    near = {"accuracy": 0.5, "low": 0.25, "high": 0.75, "majority": 0.6, "digits_alone": 1.0}
+    words = near | {"digits_alone": None}
+    parts = {
+        "lengths": {"add:1": cell, "add:2": cell},
+        "commas": {
+            "cells": {"plain": {"add:4": cell, "add:5": cell}, "other": {"add:4": cell}},
+            "against plain": {"other": test},
+        },
+        "near": {"chosen": [{"k": 5, "wording": "digits", **near},
+                            {"k": 5, "wording": "words", **words}]},
+    }  # fmt: skip
+    found = tables({"a": parts, "b": {}})
+    assert found["lengths"].splitlines()[-1].startswith("| `a` | 50 (25–75) | 50 (25–75) |")
+    plain, other = found["commas"].splitlines()[-2:]
+    assert plain == "| `a` | `plain` | 50 | 100 | 25 |"
+    assert other == "| `a` | `other` | 50 (p = 0.015) | 100 (p = 0.015) | 25 (p = 0.015) |"
+    assert (
+        found["near"].splitlines()[-1].startswith("| `a` | 5 | 50 (25–75) | 50 (25–75) | 60 | 100")
+    )
+    assert found["cookbook"] == "Not run yet."
