@@ -23,7 +23,7 @@ whose validation problems have some, on training batches, logged every 50.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from scipy.stats import t as student
 from bench.harness import recorded
 from bench.pages import filled
 from bench.proofs import failing_and_working as contrasts
+from bench.proofs import repairs
 from bench.proofs import who_multiplies_figures as figures
 from bench.proofs.failing_and_working import chance_text, middle
 from bench.proofs.kept_runs import ROOT, Place, command, ship
@@ -288,9 +289,18 @@ def parts(place: Place) -> dict[str, str]:
         "stuck": stuck_sentence(place),
         "contrasts 4×4": contrasts.markdown(recorded("failing_and_working_mul4x4")),
         "contrasts 3×3": contrasts.markdown(recorded("failing_and_working_mul3x3")),
+        "repairs": _by_seed(repairs.trained_table),
+        "edits": _by_seed(repairs.untrained_table),
         "effects": effects_table(place),
         "table": table(place),
     }
+
+
+def _by_seed(table_of: Callable[[Mapping[str, Any]], str]) -> str:
+    """The tables of the repairs that have run, one a stuck model."""
+    names = [made.name for made in design.STUCK.values()]
+    found = [recorded(f"repairs_{name}") for name in names]
+    return "\n\n".join(table_of(one) for one in found if one) or "Not run yet."
 
 
 def stuck_sentence(place: Place) -> str:
