@@ -26,7 +26,7 @@ from interp.results.result import Result
 
 Kind = Literal["html", "png", "svg"]
 SCALE = 2  # PNG pixels per screen pixel
-_PATIENCE = 60  # seconds for a picture, and for the start of the browser
+_PATIENCE = 20  # seconds for a picture, and for the start of the browser
 SCRIPT = "plotly.min.js"  # Plotly's script, beside the figures that load it
 
 _importing = Lock()
@@ -181,19 +181,26 @@ def every_picture(
         files = [Path(folder) / f"{name}.{kind}" for name, _, kind in pairs]
         every = [figure for _, figure, _ in pairs]
         size = {side: [f.layout[side] for f in every] for side in ("width", "height")}
-        try:
+
+        def drawn() -> dict[str, bytes]:
             _within(
                 _PATIENCE * (1 + len(files)),
                 lambda: write_images(every, files, scale=SCALE, **size),
             )
             return {file.name: file.read_bytes() for file in files}
-        except (RuntimeError, OSError, KaleidoError, InvalidStateError) as error:
+
+        failures = (RuntimeError, OSError, KaleidoError, InvalidStateError)
+        with suppress(*failures):  # on a busy machine the first one sometimes never answers
+            return drawn()
+        try:
+            return drawn()
+        except failures as error:
             raise BrowserError(f"the browser {path} could not draw the figure: {error}") from error
 
 
 def _within(seconds: float, work: Callable[[], object]) -> None:
-    """Do some work, or raise TimeoutError after so long: a browser on a busy machine sometimes
-    never answers. The thread then stays behind, and ends with the program."""
+    """Do some work, or raise TimeoutError after so long. The thread then stays behind, and ends
+    with the program."""
     raised: list[BaseException] = []
 
     def run() -> None:

@@ -69,15 +69,36 @@ def test_a_browser_that_fails_does_not_fail_the_run(tmp_path: Any, monkeypatch: 
 
 
 def test_a_browser_that_never_answers_is_given_up(tmp_path: Any, monkeypatch: Any) -> None:
-    ended = Event()
-    monkeypatch.setattr("plotly.io.write_images", lambda *args, **options: ended.wait())
+    ended, asked = Event(), list[int]()
+
+    def write(*figures: Any, **options: Any) -> None:
+        asked.append(1)
+        ended.wait()
+
+    monkeypatch.setattr("plotly.io.write_images", write)
     monkeypatch.setattr(export, "_PATIENCE", 0.05)
-    monkeypatch.setattr(export, "browser", lambda: "chromium")
+    monkeypatch.setenv("BROWSER_PATH", "chromium")  # and not left behind
     written = write_figure(FIGURE, tmp_path)
     ended.set()
+    assert len(asked) == 2  # a second browser is tried
     assert [path.name for path in written.files] == ["figure.html"]
     assert "no answer within" in written.missing[0]
     assert "try again" in written.missing[0]
+
+
+def test_a_second_browser_draws_what_the_first_did_not(tmp_path: Any, monkeypatch: Any) -> None:
+    asked: list[int] = []
+
+    def write(figures: Any, files: Any, **options: Any) -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            raise RuntimeError("gone")
+        for file in files:
+            file.write_bytes(b"drawn")
+
+    monkeypatch.setattr("plotly.io.write_images", write)
+    monkeypatch.setenv("BROWSER_PATH", "chromium")  # and not left behind
+    assert export.pictures(FIGURE, ["png"]) == {"png": b"drawn"}
 
 
 def test_unknown_format(tmp_path: Any) -> None:

@@ -315,6 +315,7 @@ def test_closer_figures_are_pictures(tmp_path: Path, chromium: str) -> None:
     sweep = made.sweep({"carry[1]": "class"})
     names = set(gallery(sweep)) - {"figure"}
     written = write_closer(sweep, tmp_path)
+    assert written.missing == ()
     assert {path.name for path in written.files} == {
         f"{name}.{kind}" for name in names for kind in ("png", "svg")
     }
