@@ -1,8 +1,8 @@
-"""Pages of the docs that take their tables from records."""
+"""Pages of the docs that take their tables from records, and their tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from interp.errors import InputError
 
@@ -17,3 +17,10 @@ def filled(page: str, content: Mapping[str, str]) -> str:
             raise InputError(f"the page has no place {start.strip()} … {end}")
         page = f"{before}{start}\n{text}\n\n{end}{after}"
     return page
+
+
+def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table as Markdown; rows shorter than the heads end with empty cells."""
+    padded = ([*row, *[""] * (len(heads) - len(row))] for row in rows)
+    lines = [f"| {' | '.join(map(str, line))} |" for line in (heads, *padded)]
+    return "\n".join([lines[0], f"|{'---|' * len(heads)}", *lines[1:]])

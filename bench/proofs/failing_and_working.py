@@ -45,15 +45,15 @@ from plotly.subplots import make_subplots
 import interp
 import probes
 from bench.harness import record
+from bench.pages import table as markdown_table
 from bench.proofs.kept_runs import ROOT
 from interp.figures.export import pictures
 from interp.figures.theme import CATEGORIES, SYMBOLS, frame
 from interp.results.atomic import write_atomic
-from interp.results.intervals import wilson
+from interp.training.learning import THRESHOLDS
 from interp.training.logs import find_log
 
 FAILING, WORKING = 0.5, 0.95
-LEARNT = 1.0  # nats
 
 # The side on which working digits are: +1 above, −1 below, 0 not stated beforehand.
 CONTRASTS: Mapping[str, int] = {
@@ -94,8 +94,8 @@ def contrasts(source: str, *, n: int, seed: int) -> list[dict[str, Any]]:
     rows = []
     for k in digits:
         row = by_digit.loc[f"c{k}"]
-        own = {"digit": f"c{k}", "right": float(row["accuracy"])}
-        own["low"], own["high"] = map(float, wilson(round(row["accuracy"] * right.n), right.n))
+        shares = {"right": "accuracy", "low": "accuracy_low", "high": "accuracy_high"}
+        own = {"digit": f"c{k}"} | {name: float(row[column]) for name, column in shares.items()}
         rows.append(whole | own | {name: v for part in found for name, v in part[k].items()})
     return rows
 
@@ -158,7 +158,7 @@ def _log(source: str, digits: tuple[int, ...]) -> ByDigit:
     out: ByDigit = {}
     for k in digits:
         own = curves[(curves["split"] == dynamics.split) & (curves["group"] == f"c{k}")]
-        unlearnt = batches[(batches["group"] == f"c{k}") & (batches["loss"] > LEARNT)]
+        unlearnt = batches[(batches["group"] == f"c{k}") & (batches["loss"] > THRESHOLDS["loss"])]
         out[k] = {"loss": float(own["loss"].min()), "gradient": float(unlearnt["grad_norm"].mean())}
     return out
 
@@ -205,20 +205,19 @@ def markdown(found: Mapping[str, Any]) -> str:
     """
     heads = ("contrast", "digit", "failing", "working", "", "by chance", "rank correlation",
              "answer alone, others", "by chance")  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     for row in found["verdicts"]:
         if not (row["failing"] and row["working"]):
             continue
         of = [one for one in found["digits"] if one["digit"] == row["digit"]]
         failing = [one[row["contrast"]] for one in of if one["right"] < FAILING]
         working = [one[row["contrast"]] for one in of if one["right"] >= WORKING]
-        cells = (
+        rows.append((
             row["contrast"], row["digit"], _range(failing), _range(working),
             row["failing | working"], chance_text(row["chance"]), f"{row['rank correlation']:.2f}",
             row["answer | other objectives, working"], chance_text(row["chance among"]),
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        ))  # fmt: skip
+    return markdown_table(heads, rows)
 
 
 def chance_text(value: float | None) -> str:

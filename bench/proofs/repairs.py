@@ -52,6 +52,7 @@ from safetensors.torch import load_file, save_file
 import interp
 import probes
 from bench.harness import record
+from bench.pages import table
 from bench.proofs.failing_and_working import full_width, middle
 from interp.engine._run import run_variants
 from interp.engine.interventions import Add, Rows
@@ -209,30 +210,27 @@ def _right(model: Any, batch: Any, k: int, edits: Any) -> list[npt.NDArray[np.bo
 def trained_table(found: Mapping[str, Any]) -> str:
     """Of the trained repairs, what a model knows and emits at each middle digit, as Markdown."""
     names = list(next(iter(found["trained"].values())))[1:]
-    known = " | ".join(f"{name}: R² (one-hot) | {name} right, %" for name in names)
-    lines = [
-        f"| from `{found['stuck']}` | exact, % | {known} |",
-        "|---" * (2 + 2 * len(names)) + "|",
-    ]
+    known = [text for k in names for text in (f"{k}: R² (one-hot)", f"{k} right, %")]
+    rows = []
     for arm, row in found["trained"].items():
-        cells = " | ".join(
-            f"{row[name]['r2']:.3f} ({row[name]['one_hot_r2']:.3f}) | {_points(row[name]['emits'])}"
-            for name in names
-        )
-        lines.append(f"| {arm} | {_points(row['exact'])} | {cells} |")
-    return "\n".join(lines)
+        cells = [arm, _points(row["exact"])]
+        for name in names:
+            of = row[name]
+            cells += [f"{of['r2']:.3f} ({of['one_hot_r2']:.3f})", _points(of["emits"])]
+        rows.append(cells)
+    return table([f"from `{found['stuck']}`", "exact, %", *known], rows)
 
 
 def untrained_table(found: Mapping[str, Any]) -> str:
     """Of the edits, how often each middle digit is right, %, as Markdown."""
     edits = ("no edit", "probe", "probe, best random", "same sum", "same sum, best random")
-    lines = [f"| model | digit | {' | '.join(edits)} | moved (random) |", "|---" * 8 + "|"]
+    rows = []
     for key, name in (("untrained", found["stuck"]), (FREED, found["freed"])):
         for digit, row in found[key].items():
-            cells = " | ".join(_points(row[edit]) for edit in edits)
             moved = (100 * row["moved"][f"{arm}_predicted"] for arm in ("probe", "random"))
-            lines.append(f"| `{name}` | {digit} | {cells} | {'{:.1f} ({:.1f})'.format(*moved)} |")
-    return "\n".join(lines)
+            told = "{:.1f} ({:.1f})".format(*moved)
+            rows.append([f"`{name}`", digit, *(_points(row[edit]) for edit in edits), told])
+    return table(["model", "digit", *edits, "moved (random)"], rows)
 
 
 def _points(found: Sequence[float]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench.pages import table
+
 Parts = Mapping[str, Any]
 Rows = list[Sequence[object]]
 
@@ -26,9 +28,7 @@ def _told(
     if not done:
         return "Not run yet."
     cells = [row for model, part in done.items() for row in of(model, part)]
-    padded = [[*row, *[""] * (len(heads) - len(row))] for row in cells]
-    lines = [heads, ["---"] * len(heads), *padded]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return table(heads, cells)
 
 
 def _lengths(model: str, part: Any) -> Rows:

@@ -34,6 +34,7 @@ from scipy.stats import t as student
 
 from bench.harness import recorded
 from bench.pages import filled
+from bench.pages import table as markdown_table
 from bench.proofs import failing_and_working as contrasts
 from bench.proofs import repairs
 from bench.proofs import who_multiplies_figures as figures
@@ -169,14 +170,13 @@ def effects_table(place: Place) -> str:
     if found is None:
         return ""
     seeds = ", ".join(map(str, found.seeds))
-    lines = [f"Effects at 3×3, seeds {seeds}; of seven, so p wants to be below 0.05/7 = 0.007:", ""]
+    lead = f"Effects at 3×3, seeds {seeds}; of seven, so p wants to be below 0.05/7 = 0.007:"
     heads = ("effect", "exact accuracy, points", "c2 and c3, points", "log-odds of exact", "p")
-    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines += [
-        f"| {e.name} | {_points(e)} | {_points(d)} | {_signed(o)} | {chance_text(o.p)} |"
+    rows = (
+        (e.name, _points(e), _points(d), _signed(o), chance_text(o.p))
         for e, d, o in zip(found.exact, found.middle, found.odds, strict=True)
-    ]
-    return "\n".join(lines)
+    )
+    return f"{lead}\n\n{markdown_table(heads, rows)}"
 
 
 def asked_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
