@@ -68,25 +68,22 @@ def middle(task: Any) -> tuple[int, ...]:
     return tuple(range(d - 1, 2 * d - 2))
 
 
-def full_width(model: Any, n: int, seed: int) -> Any:
-    """At most `n` distinct problems held out of the model's training, without leading zeros."""
-    return model.split.draw(model.task, "test", n, seed, full_width=True).distinct()
-
-
 def contrasts(source: str, *, n: int, seed: int) -> list[dict[str, Any]]:
     """A row a middle digit of one model: name, objective, share right, contrasts."""
     model: Any = interp.load(source)
     digits = middle(model.task)
-    right = interp.behaviour.accuracy(model, full_width(model, 16 * n, seed), mode="forced")
+    right = interp.behaviour.accuracy(
+        model, model.held_out(16 * n, seed=seed, full_width=True), mode="forced"
+    )
     by_digit = right.frame[right.frame["breakdown"] == "digit"].set_index("answer_digit")
-    asked = full_width(model, n, seed)
+    asked = model.held_out(n, seed=seed, full_width=True)
     whole = {
         "model": model.name, "hash": model.hash, "task": model.task.name,
         "objective": _objective(source), "exact": right.metrics["exact_accuracy"],
     }  # fmt: skip
     found = [
         _long_range(model, asked, digits, seed),
-        _sum_error(model, full_width(model, 4 * n, seed), digits, seed),
+        _sum_error(model, model.held_out(4 * n, seed=seed, full_width=True), digits, seed),
         _tree(model, asked[:64], digits, seed),
         _waves(model, asked, digits, seed),
         _log(source, digits),

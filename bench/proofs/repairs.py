@@ -53,7 +53,7 @@ import interp
 import probes
 from bench.harness import record
 from bench.pages import table
-from bench.proofs.failing_and_working import full_width, middle
+from bench.proofs.failing_and_working import middle
 from interp.engine._run import run_variants
 from interp.engine.interventions import Add, Rows
 from interp.engine.requests import Variant
@@ -113,7 +113,7 @@ def arms(
 def scores(folder: str | Path, *, n: int, seed: int) -> dict[str, Any]:
     """Exact accuracy, and for each middle digit what the model knows and what it emits."""
     model: Any = interp.load(str(folder))
-    right = interp.behaviour.accuracy(model, full_width(model, n, seed)).metrics
+    right = interp.behaviour.accuracy(model, model.held_out(n, seed=seed, full_width=True)).metrics
     found: dict[str, Any] = {
         "exact": [right[f"exact_accuracy{end}"] for end in ("", "_low", "_high")],
     }
@@ -131,7 +131,7 @@ def scores(folder: str | Path, *, n: int, seed: int) -> dict[str, Any]:
 def reader(model: Any, k: int, n: int, seed: int) -> FittedProbe:
     """A probe of ĉ_k in the output of the last attention, where c_k is predicted."""
     return probes.fit(
-        model, full_width(model, n, seed), f"running_sum[{k}]", site="attn_out",
+        model, model.held_out(n, seed=seed, full_width=True), f"running_sum[{k}]", site="attn_out",
         layer=model.shape.n_layers - 1, role=f"predicts(c{k})", seed=seed, split="problem",
     )  # fmt: skip
 

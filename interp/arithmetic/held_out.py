@@ -89,15 +89,21 @@ class Split:
             "give it a wider choice, or change the shares or the seed of the split"
         )
 
-    def sample(self, task: Task, part: str, n: int, seed: int) -> Problems:
-        """At most `n` distinct problems of a part, uniform over the task.
+    def sample(
+        self, task: Task, part: str, n: int, seed: int, *, full_width: bool = False
+    ) -> Problems:
+        """At most `n` distinct problems of a part, uniform over the task; with `full_width` over
+        its problems without leading zeros: `n` rows, repeated ones left out.
 
-        Up to 2**20 problems the task is listed in full, and all of the part is given where it has
-        no more than `n`. Raises InputError where the part has no problem of the task, and for n or
-        a seed that is no whole number.
+        Otherwise up to 2**20 problems the task is listed in full, and all of the part is given
+        where it has no more than `n`. Raises InputError where the part has no problem of the task,
+        and for n or a seed that is no whole number.
         """
         n, rng = whole(n), generator(seed)
-        origin = Origin("held_out", n, seed, {"part": part}, self)
+        width = {"full_width": True} if full_width else {}
+        origin = Origin("held_out", n, seed, {"part": part, **width}, self)
+        if full_width:
+            return self.draw(task, part, n, seed, full_width=True).distinct().drawn_by(origin)
         if task.n_problems <= _LARGEST_GRID:
             grid = task.grid()
             rows = np.flatnonzero(self.keeps(grid, part))

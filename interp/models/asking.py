@@ -183,7 +183,10 @@ def expression(
     origin = _origin(model, problems, seeds)
     if origin is not None and origin.split is not None and origin.method == "held_out":
         other = None if problems.task == model.task else problems.task.name
-        return call(f"{name}.held_out", str(origin.n), task=other, seed=origin.seed)
+        width = origin.options.get("full_width")
+        return call(
+            f"{name}.held_out", str(origin.n), task=other, seed=origin.seed, full_width=width
+        )
     return problems_call(problems, seeds)
 
 

@@ -125,9 +125,12 @@ class Model:
             return None
         return Split(**told)
 
-    def held_out(self, n: int, *, task: Task | str | None = None, seed: int = 0) -> Problems:
+    def held_out(
+        self, n: int, *, task: Task | str | None = None, seed: int = 0, full_width: bool = False
+    ) -> Problems:
         """At most `n` distinct problems of `split`'s test part, uniform over its task, or over
-        another task: a pair of numbers is held out of every task.
+        another task: a pair of numbers is held out of every task. With `full_width` none has a
+        leading zero, as in the published multiplications.
 
         Raises InputError if the card gives no split, or the test part is empty.
         """
@@ -137,7 +140,7 @@ class Model:
                 f"nobody wrote down what {self.name} was trained on: it has no card of this "
                 "trainer. Draw from the whole task: interp.task('add:2').sample(512, seed=0)"
             )
-        return self.split.sample(chosen, "test", n, seed)
+        return self.split.sample(chosen, "test", n, seed, full_width=full_width)
 
     @property
     def formats(self) -> tuple[str, ...]:

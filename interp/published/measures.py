@@ -6,7 +6,6 @@ A measure takes a `Question` and returns its parts by name. Intervals are 95 %.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +57,6 @@ _DIGITS = tuple(f"c{k}" for k in range(2, 7))  # of the running sums that the pa
 _MIDDLE = ("c3", "c4", "c5")
 _DRAWS = 200  # of permuted digits
 _WAVES = np.array([1, 2, 5])
-_LISTED = re.compile(r"interp\.task\('[^']+'\)\.problems\(\[.*?\], \[.*?\]\)")
 
 
 class Ours(NamedTuple):
@@ -112,22 +110,10 @@ class Question:
         return self.full_width(int(self.options["n"]))
 
     def full_width(self, n: int) -> Problems:
-        """At most n distinct problems without a leading zero, held out where the card can tell."""
-        split = self.model.split
-        if split is None:
-            return self.task.sample(n, seed=self.seed, full_width=True).distinct()
-        return split.draw(self.task, "test", n, self.seed, full_width=True).distinct()
-
-    def code(self, found: str) -> str:
-        """The code of a call, with the draw of `full_width` in place of its operands."""
-        if not self.options.get("full_width"):
-            return found
-        n, name = self.options["n"], self.task.name
-        drawn = f"interp.task({name!r}).sample({n}, seed={self.seed}, full_width=True)"
-        if self.model.split is not None:
-            drawn = f"model.split.draw(interp.task({name!r}), 'test', {n}, {self.seed}, "
-            drawn += "full_width=True)"
-        return _LISTED.sub(lambda _: f"{drawn}.distinct()", found)
+        """At most n problems without a leading zero, held out where the card can tell."""
+        if self.model.split is None:
+            return self.task.sample(n, seed=self.seed, full_width=True)
+        return self.model.held_out(n, task=self.task, seed=self.seed, full_width=True)
 
     def given(self, *names: str) -> dict[str, Any]:
         """Those options that the row sets, and seed and cancel."""
@@ -140,7 +126,7 @@ def accuracy(asked: Question) -> Parts:
     found = behaviour_accuracy(asked.model, asked.asked, **asked.given("n", "format"))
     m = found.metrics
     bounds = m["exact_accuracy_low"], m["exact_accuracy_high"]
-    return {"exact": Ours(m["exact_accuracy"], *bounds, found.n, asked.code(found.code))}
+    return {"exact": Ours(m["exact_accuracy"], *bounds, found.n, found.code)}
 
 
 def undecided_carries(asked: Question) -> Parts:
@@ -163,7 +149,7 @@ def undecided_carries(asked: Question) -> Parts:
 def running_sums(asked: Question) -> Parts:
     """Mean absolute error of ĉ_k at the token c_k after the second layer's attention, in units."""
     found = probed_sums({"model": asked.model}, asked.asked, **asked.given("n"))
-    rows, code = found.frame[found.frame["when"] == "after"], asked.code(found.code)
+    rows, code = found.frame[found.frame["when"] == "after"], found.code
     return {
         f"c{row.digit}": Ours(
             row.mae, row.mae_low, row.mae_high, row.n_test, code, {"constant": row.constant_mae}
@@ -260,7 +246,7 @@ def fourier(asked: Question) -> Parts:
         asked.model, asked.asked, objects=("embedding", "neurons", "logits"),
         roles=("a0", "predicts(c2)"), layers=asked.model.shape.n_layers - 1, **asked.given("n"),
     )  # fmt: skip
-    code = asked.code(found.code)
+    code = found.code
     return {
         str(row.object): Ours(row.r2, row.low, row.high, row.rows, code)
         for row in found.best.itertuples()
@@ -337,7 +323,7 @@ def digit_effects(asked: Question) -> Parts:
 
     The largest of eight means, with that cell's own interval."""
     found = counterfactual(asked.model, asked.asked, **asked.given("n"))
-    grid, code, out = found.effect, asked.code(found.code), {}
+    grid, code, out = found.effect, found.code, {}
     assert grid.low is not None and grid.high is not None
     for digit in _MIDDLE:
         column = grid.axis("answer_digit").index(digit)

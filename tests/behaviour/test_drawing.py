@@ -54,6 +54,17 @@ def test_another_task_is_held_out_by_the_same_pairs(add5: Any) -> None:
     assert eval(drawn.settings["problems"], {"model": add5}) == drawn.problems
 
 
+def test_held_out_without_leading_zeros_and_the_call_says_so(add5: Any) -> None:
+    given = add5.held_out(400, seed=2, full_width=True)
+    assert parts(add5, given) == {"test"}
+    assert all((digits[:, -1] > 0).all() for digits in given.operands)  # the highest digit
+    drawn = sample(add5, given, n=7, seed=2)
+    assert drawn.settings["problems"] == "model.held_out(400, seed=2, full_width=True)"
+    assert eval(drawn.settings["problems"], {"model": add5}) == drawn.problems == given
+    assert given != add5.held_out(400, seed=2)
+    assert drawn.settings["draws_from"] is None  # a task's name draws leading zeros too
+
+
 def test_given_problems_are_asked_as_they_are(add5: Any) -> None:
     given = interp.Addition(5).sample(400, seed=1)
     drawn = sample(add5, given, n=7, seed=1)

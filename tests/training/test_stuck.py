@@ -59,7 +59,7 @@ def test_digits_in_between_are_not_counted_and_each_digit_has_its_own_rows():
 
 def test_problems_without_leading_zeros_are_held_out_and_distinct():
     model = interp.load("mul3x3-stuck-s1")
-    asked = contrast.full_width(model, 300, 0)
+    asked = model.held_out(300, full_width=True)
     assert asked.n_distinct == len(asked) > 250
     assert all((digits[:, -1] > 0).all() for digits in asked.operands)  # the highest digit
     assert model.split.keeps(asked, "test").all()
