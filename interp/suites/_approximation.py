@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from interp.arithmetic.proportions import paired_difference
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress, Resources
 from interp.engine.texts import continued, fitting
 from interp.models.model import Model
-from interp.results.intervals import mean_interval
 from interp.suites.grades import GRADES, grade, read_final_answer, share_of_grades
 from interp.suites.results.approximation import Approximation
 from interp.suites.street_problems import WORDINGS, street_problems, street_prompt
@@ -37,9 +37,10 @@ def approximation(
     The prompt ends in "Final answer:", which the model continues. If it writes a calculation there,
     the number after the last "=" or "≈" counts, and an unfinished calculation is no answer.
 
-    Every wording asks the same questions, so the intervals of their differences resample questions
-    and keep the pairs. A two-proportion test (`grades.compare_shares`) takes the answers for
-    independent: where the same questions are hard in both wordings, it overstates the error.
+    Every wording asks the same questions, so the intervals of their differences are of pairs
+    (`arithmetic.proportions.paired_difference`). A two-proportion test (`grades.compare_shares`)
+    takes the answers for independent: where the same questions are hard in both wordings, it
+    overstates the error.
 
     Args:
         n: questions, the eight topics in turn.
@@ -60,9 +61,10 @@ def approximation(
         tables.append(_graded(problems, texts, wording))
         if progress is not None:
             progress(done + 1, len(WORDINGS))
-    good = {w: _is_good(table).astype(float) for w, table in zip(WORDINGS, tables, strict=True)}
-    gap, gain = good["roughly"] - good["exactly"], good["hinted"] - good["roughly"]
-    interval, hint = mean_interval(gap, seed=seed), mean_interval(gain, seed=seed)
+    good = {w: _is_good(table) for w, table in zip(WORDINGS, tables, strict=True)}
+    share = {wording: found.mean() for wording, found in good.items()}
+    interval = paired_difference(good["roughly"], good["exactly"])
+    hint = paired_difference(good["hinted"], good["roughly"])
     return Approximation(
         model=model.id,
         task="street problems",
@@ -72,10 +74,10 @@ def approximation(
         settings={"n": n},
         grades=pd.concat([_shares(table, seed) for table in tables], ignore_index=True),
         answers=pd.concat(tables, ignore_index=True),
-        difference=float(gap.mean()),
+        difference=float(share["roughly"] - share["exactly"]),
         difference_low=float(interval.low),
         difference_high=float(interval.high),
-        hint=float(gain.mean()),
+        hint=float(share["hinted"] - share["roughly"]),
         hint_low=float(hint.low),
         hint_high=float(hint.high),
         echo=_echo(problems),

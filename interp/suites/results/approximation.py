@@ -30,8 +30,8 @@ class Approximation(Result):
         answers: one row an answer: `wording`, `topic`, `question`, `exact`, `given` (the text),
             `answer` (the number, NaN for none), `relative_error`, `grade`.
         difference: share of exact or good answers in the rough wording minus the exact one, over
-            the same questions, with `difference_low` and `difference_high` (bootstrap over
-            questions).
+            the same questions, with `difference_low` and `difference_high` (Newcombe's,
+            of pairs).
         hint: the same for the hinted wording minus the rough one, with `hint_low`, `hint_high`; NaN
             in a result that was saved before there was this wording.
         echo: share of exact or good answers of a baseline that repeats the question's first number.
