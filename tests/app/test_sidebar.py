@@ -80,7 +80,7 @@ def test_the_ablation_page_of_a_language_model_has_its_figure(
     monkeypatch.setenv("ARITHMOSCOPE_CACHE", str(tmp_path))
     monkeypatch.setattr(results, "model", lambda name: smollm2)
     monkeypatch.setattr(results, "loaded", lambda study: smollm2)
-    at = opened(model="smollm2", task="add:1", n=12)
+    at = opened(model="smollm2", task="add:1", n=4)
     at = open_page(at, "ablation")
     assert not at.warning, [each.value for each in at.warning]
     assert traces(at, "heatmap")
