@@ -305,7 +305,7 @@ ENTRIES: dict[str, Callable[[], Result]] = {
     "approximation": _spoken("approximation", n=8),
     # probes
     "near-multiples": lambda: probes.near_multiples(
-        interp.load("smollm2"), (5, 7), layers=(0, 3), n=60, seed=SEED
+        interp.load("smollm2"), (5, 7), layers=(0, 3), n=60, draws=1, seed=SEED
     ),
     "probe-sweep": _sweep(
         "add5",
