@@ -96,9 +96,9 @@ def full_width(recipe: Recipe, folder: Path) -> dict[str, Any]:
     the published models are asked."""
     model, tokenizer, _ = open_module(resolve(str(folder)), torch.float32)
     stream = Stream(recipe)
-    problems = stream.split.draw(
+    problems = stream.split.sample(
         stream.task, "test", recipe.card_n, recipe.seed + 10**6, full_width=True
-    ).distinct()
+    )
     encoder = Encoder(tokenizer, stream.task, recipe.objective.final_format(recipe))
     scores = score(model, encoder, problems)
     groups = groups_of(problems, encoder.roles)

@@ -174,7 +174,8 @@ def crossed_sums(asked: Question) -> Parts:
     Does not show: that this happened, nor the size that a fit must have on foreign activations: it
     depends on the directions that the fit leaves free.
     """
-    other, problems = load(asked.options["other"]), asked.full_width(int(asked.options["n"]))
+    other = load(asked.options["other"])
+    problems = asked.full_width(int(asked.options["n"])).distinct()
     own, foreign = (
         cache(
             model, problems, "resid_mid", layers=model.shape.n_layers - 1, roles=_DIGITS,
@@ -246,9 +247,8 @@ def fourier(asked: Question) -> Parts:
         asked.model, asked.asked, objects=("embedding", "neurons", "logits"),
         roles=("a0", "predicts(c2)"), layers=asked.model.shape.n_layers - 1, **asked.given("n"),
     )  # fmt: skip
-    code = found.code
     return {
-        str(row.object): Ours(row.r2, row.low, row.high, row.rows, code)
+        str(row.object): Ours(row.r2, row.low, row.high, row.rows, found.code)
         for row in found.best.itertuples()
     }
 
@@ -323,14 +323,14 @@ def digit_effects(asked: Question) -> Parts:
 
     The largest of eight means, with that cell's own interval."""
     found = counterfactual(asked.model, asked.asked, **asked.given("n"))
-    grid, code, out = found.effect, found.code, {}
+    grid, out = found.effect, {}
     assert grid.low is not None and grid.high is not None
     for digit in _MIDDLE:
         column = grid.axis("answer_digit").index(digit)
         values, low, high = (x[:, column] for x in (grid.values, grid.low, grid.high))
         top = int(np.nanargmax(values))
         bounds = float(low[top]), float(high[top])
-        out[digit] = Ours(float(values[top]), *bounds, found.n, code)
+        out[digit] = Ours(float(values[top]), *bounds, found.n, found.code)
     return out
 
 
