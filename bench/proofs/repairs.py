@@ -1,6 +1,7 @@
 """What frees the middle digits of a stuck multiplier? Repairs with and without training.
 
     python -m bench.proofs.repairs runs/STUCK --other runs/ANOTHER --freed mul3x3-sft
+    python -m bench.proofs.repairs runs/STUCK --attention runs/DONOR    one more donor, by itself
 
 **With training**, all for the same steps at a constant rate from the stuck weights, on the answer
 alone unless stated:
@@ -93,30 +94,37 @@ def grafted(stuck: Path, donor: Path, out: Path) -> Path:
     return out
 
 
+def further(stuck: Path, steps: int) -> Recipe:
+    """The stuck model's own recipe for so many steps more, at a constant rate from its weights."""
+    card = read_card(stuck) or {}
+    return replace(
+        Recipe.from_json(card["recipe"]), name="as-it-is", steps=steps, stop_after=None,
+        target=None, decay="constant", seed=int(card["seed"]) + 100, series=(), base=str(stuck),
+    )  # fmt: skip
+
+
+def with_attention(stuck: Path, donor: Path, steps: int, out: Path, short: str) -> Recipe:
+    """The same, from its weights with the attention of the donor, written to `out`."""
+    base = grafted(stuck, donor, out / f"start-{short}")
+    return replace(further(stuck, steps), name=short, base=str(base))
+
+
 def arms(
     stuck: Path, other: Path, freed: Path, steps: int, out: Path
 ) -> Iterator[tuple[str, Recipe]]:
-    """The recipe of each repair: the stuck model's own for so many steps, from its weights."""
-    card = read_card(stuck) or {}
-    own = replace(
-        Recipe.from_json(card["recipe"]), steps=steps, stop_after=None, target=None,
-        decay="constant", seed=int(card["seed"]) + 100, series=(), base=str(stuck),
-    )  # fmt: skip
-    yield "as it is", replace(own, name="as-it-is")
+    """The recipe of each repair, which differs from the first in one thing."""
+    own = further(stuck, steps)
+    yield "as it is", own
     for name, donor in (("other's attention", other), ("freed attention", freed)):
         short = name.replace("'", "").replace(" ", "-")
-        base = grafted(stuck, donor, out / f"start-{short}")
-        yield name, replace(own, name=short, base=str(base))
+        yield name, with_attention(stuck, donor, steps, out, short)
     yield "running sums", replace(own, name="running-sums", objective=SUMS[own.task])
 
 
 def scores(folder: str | Path, *, n: int, seed: int) -> dict[str, Any]:
     """Exact accuracy, and for each middle digit what the model knows and what it emits."""
     model: Any = interp.load(str(folder))
-    right = interp.behaviour.accuracy(model, model.held_out(n, seed=seed, full_width=True)).metrics
-    found: dict[str, Any] = {
-        "exact": [right[f"exact_accuracy{end}"] for end in ("", "_low", "_high")],
-    }
+    found: dict[str, Any] = {"exact": exact(model, n, seed)}
     for k in middle(model.task):
         fitted = reader(model, k, n, seed)
         asked = fitted.held_out.distinct()
@@ -126,6 +134,12 @@ def scores(folder: str | Path, *, n: int, seed: int) -> dict[str, Any]:
             "emits": share(emitted(model, asked, k)),
         }  # fmt: skip
     return found
+
+
+def exact(model: Any, n: int, seed: int) -> list[float]:
+    """Exact accuracy on held-out problems without leading zeros, with Wilson's bounds."""
+    found = interp.behaviour.accuracy(model, model.held_out(n, seed=seed, full_width=True)).metrics
+    return [found[f"exact_accuracy{end}"] for end in ("", "_low", "_high")]
 
 
 def reader(model: Any, k: int, n: int, seed: int) -> FittedProbe:
@@ -207,18 +221,25 @@ def _right(model: Any, batch: Any, k: int, edits: Any) -> list[npt.NDArray[np.bo
     return [np.asarray(one.logits[:, 0] == labels) for one in runs]  # type: ignore[index]
 
 
-def trained_table(found: Mapping[str, Any]) -> str:
-    """Of the trained repairs, what a model knows and emits at each middle digit, as Markdown."""
+def trained_table(found: Mapping[str, Any], donors: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Of the trained repairs, what a model knows and emits at each middle digit, as Markdown;
+    last those with the attention of `donors`, each a record of `--attention`."""
     names = list(next(iter(found["trained"].values())))[1:]
     known = [text for k in names for text in (f"{k}: R² (one-hot)", f"{k} right, %")]
     rows = []
-    for arm, row in found["trained"].items():
+    for arm, row in (*found["trained"].items(), *((_donor(one), one["row"]) for one in donors)):
         cells = [arm, _points(row["exact"])]
         for name in names:
             of = row[name]
             cells += [f"{of['r2']:.3f} ({of['one_hot_r2']:.3f})", _points(of["emits"])]
         rows.append(cells)
     return table([f"from `{found['stuck']}`", "exact, %", *known], rows)
+
+
+def _donor(found: Mapping[str, Any]) -> str:
+    seed = "its own seed" if found["same_seed"] else "another seed"
+    exact = 100 * found["donor_exact"][0]
+    return f"attention of `{found['donor']}` ({seed}, {exact:.1f} % exact)"
 
 
 def untrained_table(found: Mapping[str, Any]) -> str:
@@ -239,18 +260,39 @@ def _points(found: Sequence[float]) -> str:
     return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
 
 
+def one_donor(stuck: Path, donor: Path, options: argparse.Namespace) -> None:
+    """Train and record the stuck model with the attention of one donor."""
+    out = options.runs / stuck.name
+    recipe = with_attention(stuck, donor, options.steps, out, f"attention-{donor.name}")
+    train(recipe, out / recipe.name, threads=1)
+    seeds = [(read_card(folder) or {})["seed"] for folder in (stuck, donor)]
+    body = {
+        "stuck": stuck.name, "donor": donor.name, "same_seed": seeds[0] == seeds[1],
+        "steps": options.steps, "n": options.n,
+        "donor_exact": exact(interp.load(str(donor)), options.n, options.seed),
+        "row": scores(out / recipe.name, n=options.n, seed=options.seed),
+    }  # fmt: skip
+    record(f"repairs_{stuck.name}_{donor.name}", options.seed, body)
+
+
 def main() -> None:
     """Train what is missing, score all, print and record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("stuck", type=Path, help="folder of the stuck model")
-    parser.add_argument("--other", type=Path, required=True, help="another stuck seed")
-    parser.add_argument("--freed", required=True, help="a model that multiplies: name or folder")
+    parser.add_argument("--other", type=Path, help="another stuck seed")
+    parser.add_argument("--freed", help="a model that multiplies: name or folder")
+    parser.add_argument("--attention", help="only the attention of this one: name or folder")
     parser.add_argument("--steps", type=int, default=5000, help="of each repair")
     parser.add_argument("--n", type=int, default=2000, help="problems, and prompts of the probes")
     parser.add_argument("--seed", type=int, default=0, help="of problems and random edits")
     parser.add_argument("--runs", type=Path, default=Path("runs/repairs"), help="trainings")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.attention:
+        one_donor(options.stuck, Path(resolve(options.attention).path), options)
+        return
+    if options.other is None or options.freed is None:
+        parser.error("give --other and --freed, or --attention")
     freed = Path(resolve(options.freed).path)
     out = options.runs / options.stuck.name
     rows = {"stuck": scores(options.stuck, n=options.n, seed=options.seed)}

@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 from scipy.stats import t as student
 
-from bench.harness import recorded
+from bench.harness import RESULTS, recorded
 from bench.pages import filled
 from bench.pages import table as markdown_table
 from bench.proofs import failing_and_working as contrasts
@@ -289,7 +289,7 @@ def parts(place: Place) -> dict[str, str]:
         "stuck": stuck_sentence(place),
         "contrasts 4×4": contrasts.markdown(recorded("failing_and_working_mul4x4")),
         "contrasts 3×3": contrasts.markdown(recorded("failing_and_working_mul3x3")),
-        "repairs": _by_seed(repairs.trained_table),
+        "repairs": _by_seed(lambda found: repairs.trained_table(found, _donors(found["stuck"]))),
         "edits": _by_seed(repairs.untrained_table),
         "effects": effects_table(place),
         "table": table(place),
@@ -301,6 +301,11 @@ def _by_seed(table_of: Callable[[Mapping[str, Any]], str]) -> str:
     names = [made.name for made in design.STUCK.values()]
     found = [recorded(f"repairs_{name}") for name in names]
     return "\n\n".join(table_of(one) for one in found if one) or "Not run yet."
+
+
+def _donors(stuck: str) -> list[Mapping[str, Any]]:
+    """The records of single donors of attention to that stuck model."""
+    return [recorded(path.stem) for path in sorted(RESULTS.glob(f"repairs_{stuck}_*.json"))]
 
 
 def stuck_sentence(place: Place) -> str:

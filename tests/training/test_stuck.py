@@ -14,7 +14,9 @@ from bench.proofs import repairs
 from interp.models.fixtures import fixture_folder, read_card
 from interp.models.weights import weight_hash
 from interp.training import Recipe
+from interp.training.catalogue import known_recipe
 from interp.training.logs import find_log
+from interp.training.run_state import TrainingRun
 
 
 def test_middle_digits_are_those_the_paper_calls_so():
@@ -103,6 +105,18 @@ def test_repairs_start_from_the_stuck_weights_and_differ_in_one_thing(tmp_path):
         assert (recipe.objective != own.objective) == (name == "running sums")
 
 
+def test_models_of_one_seed_begin_from_the_same_weights():
+    """What the attention of a donor of the same seed fits, and that of another seed does not."""
+    stuck = known_recipe("mul3x3-stuck")
+    first, donor, other = (
+        TrainingRun.start(recipe).model.state_dict()
+        for recipe in (stuck, known_recipe("mul3x3-aux"), replace(stuck, seed=stuck.seed + 1))
+    )
+    assert all(tensor.equal(donor[name]) for name, tensor in first.items())
+    drawn = [name for name, tensor in first.items() if ".attn." in name and tensor.ndim > 1]
+    assert drawn and not any(first[name].equal(other[name]) for name in drawn)
+
+
 def test_an_edit_that_changes_nothing_leaves_the_answer_and_a_random_one_does_not():
     model = interp.load("mul3x3-aux")
     fitted = repairs.reader(model, 2, 400, 0)
@@ -134,6 +148,12 @@ def test_the_tables_of_repairs_say_what_was_found():
     head, rule, row = repairs.trained_table(found).splitlines()
     assert head.count("|") == rule.count("|") == row.count("|")
     assert row == "| as it is | 10.0 [5.0, 20.0] | 0.900 (0.800) | 50.0 [40.0, 60.0] |"
+    donor = {
+        "donor": "d", "same_seed": True, "donor_exact": [0.25], "row": {"exact": exact, "c2": knows}
+    }  # fmt: skip
+    *before, last = repairs.trained_table(found, [donor]).splitlines()
+    assert before == [head, rule, row]
+    assert last == row.replace("as it is", "attention of `d` (its own seed, 25.0 % exact)")
     head, rule, of_stuck, of_freed = repairs.untrained_table(found).splitlines()
     assert head.count("|") == rule.count("|") == of_stuck.count("|")
     assert of_stuck.startswith("| `s` | c2 | 50.0 [40.0, 60.0] | 100.0 [90.0, 100.0] | 25.0 [")
