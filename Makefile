@@ -18,7 +18,7 @@ GEMMA_BUILT := $(VENV)/.gemma3
 
 EVERYDAY := not slow and not browser and not llm
 
-.PHONY: env explore docs test test-fast lint bench proof clean
+.PHONY: env explore docs test test-fast style lint bench proof clean
 
 env: $(BUILT) $(if $(filter-out 0,$(SMOLLM2)),$(SMOLLM2_BUILT)) $(if $(filter-out 0,$(GEMMA)),$(GEMMA_BUILT))
 
@@ -51,14 +51,19 @@ docs: env
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-lint: env
+style: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint: style
 	$(BIN)/mypy
 
 # A worker a core, and in each one thread: two torch pools on the same cores slow each other sixfold.
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+# mypy uses one core, so it runs beside the tests; either one fails the whole.
+test: style
+	@$(BIN)/mypy & types=$$!; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal; tests=$$?; \
+	wait $$types && exit $$tests
 
 # Without training, SmolLM2, browsers and processes (tests/conftest.py marks them).
 test-fast: env
