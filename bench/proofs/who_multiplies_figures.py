@@ -95,11 +95,12 @@ def four_digits(runs: Mapping[str, Row]) -> go.Figure:
     return frame(
         drawn,
         title="Which training choices let a model learn 4×4 multiplication?",
-        caption=f"mul:4x4, 2 layers of width {recipe.d_model}, one seed, {recipe.steps:,} steps a "
-        "row (P goes on twice, from its weights). Accuracy on about 10,000 held-out products, of "
-        "P's rows without leading zeros, as they are trained; below it the first logged step at "
-        "which the digit's loss is under 1 nat (– never): on validation problems, for P and its "
-        "variants with uniform operands on training batches, which are fresh.",
+        caption=f"mul:4x4, 2 layers of width {recipe.d_model}, one seed, at most "
+        f"{recipe.steps:,} steps a row (P goes on twice, from its weights). Accuracy on about "
+        "10,000 held-out products, of P's rows without leading zeros, as they are trained; below "
+        "it the first logged step at which the digit's loss is under 1 nat (– never): on "
+        "validation problems, for P and its variants with uniform operands on training batches, "
+        "which are fresh.",
         notes=("what longer training would reach", "the spread between seeds"),
         height=44 * len(runs),
     )
