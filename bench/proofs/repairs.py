@@ -2,6 +2,7 @@
 
     python -m bench.proofs.repairs runs/STUCK --other runs/ANOTHER --freed mul3x3-sft
     python -m bench.proofs.repairs runs/STUCK --attention runs/DONOR    one more donor, by itself
+    python -m bench.proofs.repairs runs/STUCK --attention begun    attention as training began
 
 **With training**, all for the same steps at a constant rate from the stuck weights, on the answer
 alone unless stated:
@@ -64,6 +65,7 @@ from interp.models.weights import weight_hash
 from interp.results.intervals import wilson
 from interp.training import Recipe, train
 from interp.training.products import FOUR_DIGITS, THREE_DIGITS
+from interp.training.run_state import TrainingRun
 from probes.causal_test import edit, random_edit
 from probes.fitted import FittedProbe
 
@@ -72,6 +74,7 @@ Floats = npt.NDArray[np.float64]
 RANDOMS = 8
 SUMS = {recipe.task: recipe.objective for recipe in (THREE_DIGITS[1], FOUR_DIGITS[1])}
 FREED = "untrained, in the freed model"
+BEGUN = "begun"
 CONTROLS = ("as it is", "other's attention")
 
 
@@ -90,6 +93,17 @@ def grafted(stuck: Path, donor: Path, out: Path) -> Path:
     save_file(weights, out / Recipe.weights_file, metadata={"format": "pt"})
     card = dict(read_card(stuck) or {})
     card |= {"weight_hash": weight_hash(weights), "grafted": {"from": str(donor), "tensors": names}}
+    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    return out
+
+
+def begun(stuck: Path, out: Path) -> Path:
+    """A folder with the stuck model as its training began; the card has its seed."""
+    shutil.copytree(stuck, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints"))
+    card = dict(read_card(stuck) or {})
+    run = TrainingRun.start(Recipe.from_json(card["recipe"]))
+    run.save_model(out)
+    card |= {"weight_hash": weight_hash(load_file(out / Recipe.weights_file)), "steps": 0}
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     return out
 
@@ -237,6 +251,8 @@ def trained_table(found: Mapping[str, Any], donors: Sequence[Mapping[str, Any]] 
 
 
 def _donor(found: Mapping[str, Any]) -> str:
+    if found["donor"] == BEGUN:
+        return "attention as training began"
     seed = "its own seed" if found["same_seed"] else "another seed"
     exact = 100 * found["donor_exact"][0]
     return f"attention of `{found['donor']}` ({seed}, {exact:.1f} % exact)"
@@ -260,9 +276,11 @@ def _points(found: Sequence[float]) -> str:
     return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def one_donor(stuck: Path, donor: Path, options: argparse.Namespace) -> None:
+def one_donor(stuck: Path, options: argparse.Namespace) -> None:
     """Train and record the stuck model with the attention of one donor."""
     out = options.runs / stuck.name
+    name = options.attention
+    donor = begun(stuck, out / BEGUN) if name == BEGUN else Path(resolve(name).path)
     recipe = with_attention(stuck, donor, options.steps, out, f"attention-{donor.name}")
     train(recipe, out / recipe.name, threads=1)
     seeds = [(read_card(folder) or {})["seed"] for folder in (stuck, donor)]
@@ -281,7 +299,7 @@ def main() -> None:
     parser.add_argument("stuck", type=Path, help="folder of the stuck model")
     parser.add_argument("--other", type=Path, help="another stuck seed")
     parser.add_argument("--freed", help="a model that multiplies: name or folder")
-    parser.add_argument("--attention", help="only the attention of this one: name or folder")
+    parser.add_argument("--attention", help=f"only this one's: name, folder or {BEGUN!r}")
     parser.add_argument("--steps", type=int, default=5000, help="of each repair")
     parser.add_argument("--n", type=int, default=2000, help="problems, and prompts of the probes")
     parser.add_argument("--seed", type=int, default=0, help="of problems and random edits")
@@ -289,7 +307,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.attention:
-        one_donor(options.stuck, Path(resolve(options.attention).path), options)
+        one_donor(options.stuck, options)
         return
     if options.other is None or options.freed is None:
         parser.error("give --other and --freed, or --attention")

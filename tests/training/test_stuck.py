@@ -105,6 +105,21 @@ def test_repairs_start_from_the_stuck_weights_and_differ_in_one_thing(tmp_path):
         assert (recipe.objective != own.objective) == (name == "running sums")
 
 
+def test_the_attention_that_training_began_from_is_not_the_trained_one(tmp_path):
+    stuck = fixture_folder("mul3x3-stuck")
+    donor = repairs.begun(stuck, tmp_path / repairs.BEGUN)
+    started = TrainingRun.start(known_recipe("mul3x3-stuck")).model.state_dict()
+    first, trained = (load_file(x / Recipe.weights_file) for x in (donor, stuck))
+    for name, tensor in first.items():
+        assert tensor.equal(started[name])
+        assert not tensor.equal(trained[name])
+    assert interp.load(str(donor)).hash == read_card(donor)["weight_hash"]
+    out = repairs.grafted(stuck, donor, tmp_path / "graft")
+    made = load_file(out / Recipe.weights_file)
+    for name, tensor in made.items():
+        assert tensor.equal((first if ".attn." in name else trained)[name])
+
+
 def test_models_of_one_seed_begin_from_the_same_weights():
     """What the attention of a donor of the same seed fits, and that of another seed does not."""
     stuck = known_recipe("mul3x3-stuck")
