@@ -154,9 +154,22 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def ship(run: Path, recipe: Recipe, out: Path) -> None:
+def whole_log(log: pd.DataFrame, recipe: Recipe, kept: Path) -> pd.DataFrame:
+    """The log of a run behind those of the runs that it started from, whose steps are negative."""
+    if recipe.base is None:
+        return log
+    start = kept / Path(recipe.base).name
+    card = read_card(start) or {}
+    earlier = whole_log(pd.read_parquet(start / LOG), Recipe.from_json(card["recipe"]), kept)
+    before = earlier.assign(step=earlier["step"] - card["steps"])
+    # A run's log has the end of its start at step 0 already.
+    return pd.concat([before[before["step"] < 0], log], ignore_index=True)
+
+
+def ship(run: Path, recipe: Recipe, out: Path, kept: Path) -> None:
     """Copy a finished run into `out` as the shipped model of `recipe`, which differs from the run's
-    in the name alone; the card says which run it was.
+    in the name alone; the card says which run it was. The log begins with those of the runs that it
+    started from, of which `kept` has cards and logs.
 
     Raises InputError for a run that has not ended, or of another recipe.
     """
@@ -169,6 +182,7 @@ def ship(run: Path, recipe: Recipe, out: Path) -> None:
         run, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoints", "series")
     )
     thin(out / LOG)
+    whole_log(pd.read_parquet(out / LOG), recipe, kept).to_parquet(out / LOG, index=False)
     commits = run.with_name(f"{run.name}.commits").read_text().split()
     card |= {
         "name": recipe.name, "recipe": recipe.to_json(),

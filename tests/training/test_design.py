@@ -17,6 +17,7 @@ from interp.errors import InputError
 from interp.training import Recipe, design, draw, recipe, recipe_names
 from interp.training.export_model import LOG
 from interp.training.log_rows import COLUMNS
+from interp.training.logs import read_log
 from interp.training.optimiser import learning_rate
 
 
@@ -168,16 +169,34 @@ def test_a_run_ships_under_another_name_and_only_as_itself(place, first):
     assert kept_runs.run_one(first, place, "a", driver.full_width)
     shipped = replace(first, name="shipped")
     out = place.runs.parent / "shipped"
-    kept_runs.ship(place.runs / "first", shipped, out)
+    kept_runs.ship(place.runs / "first", shipped, out, place.kept)
     card = kept_runs.read_card(out)
     assert Recipe.from_json(card["recipe"]) == shipped
     assert (card["name"], card["trained_as"]) == ("shipped", {"run": "first", "commits": ["a"]})
     assert card["weight_hash"] == kept_runs.read_card(place.runs / "first")["weight_hash"]
     assert not (out / "checkpoints").exists()
     with pytest.raises(InputError, match="another recipe"):
-        kept_runs.ship(place.runs / "first", replace(shipped, seed=5), out)
+        kept_runs.ship(place.runs / "first", replace(shipped, seed=5), out, place.kept)
     with pytest.raises(InputError, match="no finished run"):
-        kept_runs.ship(place.runs / "nothing", shipped, out)
+        kept_runs.ship(place.runs / "nothing", shipped, out, place.kept)
+
+
+def test_a_leg_ships_with_the_logs_of_those_before(place, first):
+    second = replace(first, name="second", base="runs/first", seed=1)
+    third = replace(first, name="third", base="runs/second", seed=2)
+    for leg in (first, second, third):
+        assert kept_runs.run_one(leg, place, "a", driver.full_width)
+    out = place.runs.parent / "shipped"
+    kept_runs.ship(place.runs / "third", replace(third, name="shipped"), out, place.kept)
+    log = read_log(out)  # which refuses a step that is there twice
+    for number, leg in enumerate((first, second, third)):
+        own = pd.read_parquet(place.kept / leg.name / LOG)
+        own["step"] -= (2 - number) * first.steps
+        if leg is not third:  # its end stands in the next one's log
+            own = own[own["step"] < (number - 1) * first.steps]
+        part, log = log.iloc[: len(own)], log.iloc[len(own) :]
+        pd.testing.assert_frame_equal(part.reset_index(drop=True), own.reset_index(drop=True))
+    assert log.empty
 
 
 def test_a_run_that_breaks_off_is_done_and_what_needs_it_is_left_out(place, first):
