@@ -317,13 +317,23 @@ def stuck_sentence(place: Place) -> str:
     high = [digit for digit, share in shares.items() if share >= 0.95]
     low = ", ".join(f"{k} in {100 * v:.0f} %" for k, v in shares.items() if k not in high)
     part = asked["accuracy"]
+    steps = _steps(place, card)
+    anew = f", the optimiser begun anew after every {card['steps']:,}"
     return (
         f"`mul4x4-stuck`: AdamW, the answer alone, uniform operands without leading zeros, a "
-        f"constant rate; {card['steps']:,} steps of {card['recipe']['batch']} fresh problems. Of "
+        f"constant rate; {steps:,} steps of {card['recipe']['batch']} fresh problems"
+        f"{anew if steps > card['steps'] else ''}. Of "
         f"{part['n']:,} held-out products without leading zeros it gets {100 * part['share']:.2f} "
         f"% right ({100 * part['low']:.2f} to {100 * part['high']:.2f}). {', '.join(high)} are "
         f"right in {100 * min(shares[k] for k in high):.1f} % or more, {low}."
     )
+
+
+def _steps(place: Place, card: Mapping[str, Any]) -> int:
+    """The steps of a run and of those that it started from."""
+    base = card["recipe"]["base"]
+    before = place.card(Path(base).name) if base else None
+    return int(card["steps"]) + (_steps(place, before) if before else 0)
 
 
 def cells(place: Place, rate: str) -> dict[design.Signs, list[figures.Share]]:
@@ -390,7 +400,8 @@ def main() -> None:
         ready = [name for name in design.STUCK if (place.runs / name / "card.json").is_file()]
         for name in ready:
             made = design.STUCK[name]
-            ship(place.runs / name, made, fixtures_root() / "models" / made.name)
+            out = fixtures_root() / "models" / made.name
+            ship(place.runs / name, made, out, place.kept)
         return "\n".join(f"{name} as {design.STUCK[name].name}" for name in ready)
 
     command(__doc__, place, lambda: planned(place), full_width, told, note, shipped)
