@@ -46,8 +46,9 @@ prompts:
 
 A probe that reads its own model reads nothing in another's directions, and errors of the order of \
 the published ones come out: {crossed_verdicts}. Their size depends on the fit, since least \
-squares on one model leaves free what only the other's activations fill. That is strong evidence, \
-not proof: the published checkpoint could not be run here.
+squares on one model leaves free what only the other's activations fill, and on how long the \
+failing model was trained. So such a mix-up gives numbers of the published kind; that it is what \
+happened is not shown: the published checkpoint could not be run here.
 
 *Ours.* Probes on a model's own activations, problems without leading zeros. `mul4x4-icot`: \
 {icot}. `mul4x4-sft`, trained on the answer alone and able to multiply: {sft}. `mul4x4-stuck`, \

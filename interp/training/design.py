@@ -166,4 +166,4 @@ _STUCK_3 = {seed: cell(PUBLISHED_CELL, CHOSEN, seed) for seed in SEEDS}
 STUCK: dict[str, Recipe] = {
     made.name: replace(made, name="mul3x3-stuck" + (f"-s{seed}" if seed else ""))
     for seed, made in _STUCK_3.items()
-} | {f"mul4x4-published-{CHOSEN}": replace(four_digits(CHOSEN)[0], name="mul4x4-stuck")}
+} | {leg.name: replace(leg, name="mul4x4-stuck") for leg in four_digits(CHOSEN)[-1:]}
