@@ -256,8 +256,8 @@ def _donor(found: Mapping[str, Any]) -> str:
     if found["donor"] == BEGUN:
         return "attention as training began"
     seed = "its own seed" if found["same_seed"] else "another seed"
-    exact = 100 * found["donor_exact"][0]
-    return f"attention of `{found['donor']}` ({seed}, {exact:.1f} % exact)"
+    right = 100 * found["donor_exact"][0]
+    return f"attention of `{found['donor']}` ({seed}, {right:.1f} % exact)"
 
 
 def untrained_table(found: Mapping[str, Any]) -> str:
