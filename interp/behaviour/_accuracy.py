@@ -45,7 +45,9 @@ def accuracy(
             answers as wrong.
         memory, cancel, progress: as in `engine.generate`.
 
-    Does not show: how the model works, or what it would answer to another prompt.
+    Does not show: how the model works, or what it would answer to another prompt. Where its two
+    largest logits differ by less than their rounding, the answer depends on the processor;
+    `interp.load(…, dtype="float64")` removes all but exact ties.
 
     Raises:
         InputError: for an empty sample, an unknown mode or a format that cannot write the task.
