@@ -66,8 +66,7 @@ test: style
 	wait $$types && exit $$tests
 
 # Without training, SmolLM2, browsers and processes (tests/conftest.py marks them).
-test-fast: env
-	$(BIN)/ruff check .
+test-fast: style
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "$(EVERYDAY)"
 
 bench: env
