@@ -15,6 +15,7 @@ import torch
 
 from interp.engine.requests import Cancel
 from interp.errors import Cancelled, InputError
+from interp.models.half_products import half_products
 from interp.training.adapters.card import AdapterCard
 from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.adapters.run import AdapterRun
@@ -24,6 +25,7 @@ from interp.training.export_model import finish, finished, forget, save_series
 from interp.training.run import Run, Validation
 from interp.training.run_state import TrainingRun
 from interp.training.saved_recipes import AnyRecipe
+from interp.training.schedule import products_in
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def train(
         return Trained(recipe, out, card.steps, card.stopped, card)
     if not resume:
         forget(out)
-    with _threads(threads):
+    with _threads(threads), half_products(products_in(recipe)):
         run = start(recipe, going_on=bool(checkpoint_folders(out)))
         if (checkpoint := load_checkpoint(out, recipe, run.trained)) is not None:
             run.restore(checkpoint)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import torch
+
 from interp.errors import InputError
 
 DECAYS = ("cosine", "linear", "constant")
@@ -34,9 +36,17 @@ class Schedule(Protocol):
     @property
     def muon_rate(self) -> float | None: ...
     @property
+    def precision(self) -> str: ...
+    @property
     def target(self) -> float | None: ...
     @property
     def series(self) -> tuple[int, ...]: ...
+
+
+def products_in(recipe: Schedule) -> torch.dtype:
+    """The narrowest type of a step's matrix products: Muon's are always bfloat16."""
+    wide = recipe.precision == "float32" and recipe.muon_rate is None
+    return torch.float32 if wide else torch.bfloat16
 
 
 def validate_schedule(recipe: Schedule) -> None:

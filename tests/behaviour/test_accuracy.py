@@ -165,7 +165,8 @@ def test_whole_answers_agree_with_and_without_teacher_forcing_at_a_near_tie() ->
     """In float32, 742 × 776 is right in one mode and wrong in the other on some processors."""
     model = interp.load("mul3x3-sft-s2", dtype="float64")
     forced, greedy = (
-        accuracy(model, "mul:3x3", n=400, seed=0, mode=mode).answers for mode in ("forced", "greedy")
+        accuracy(model, "mul:3x3", n=400, seed=0, mode=mode).answers
+        for mode in ("forced", "greedy")
     )
     assert "742*776" in set(forced["problem"])
     assert 0 < forced["exact"].sum() < 400
