@@ -148,7 +148,7 @@ def test_the_engine_multiplies_in_float32_there(lacks: bool, dtype: str) -> None
     """A run with an intervention, and gradients; logits within the model's noise floor."""
     model = interp.load("add5", dtype=dtype)
     batch = model.prompts(interp.Addition(5).sample(64, seed=0))
-    edit = Replace("z", Mean(), layers=1, heads=3)
+    edit = Replace("z", Mean(), layers=(1,), heads=(3,))
     with Watched() as below:
         logits = interp.engine.run(model, batch, [edit]).logits
     kind = getattr(torch, dtype)
