@@ -18,7 +18,6 @@ from interp.engine.plan import Logits, Plan, check_subject, make_plan
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Cost, Progress, ReadLike, Run, Savings, as_reads
 from interp.errors import InputError
-from interp.models.half_products import half_products
 from interp.models.model import Model
 from interp.models.prompts import PromptBatch
 
@@ -128,7 +127,7 @@ def _minibatch(
         logit_positions=positions[rows].to(model.device),
         grad=True,
     )
-    with model.lock, half_products(model.dtype):
+    with model.lock:
         outcome = forward(model.adapter, job)
         assert outcome.logits is not None
         part = plan.batch[rows]

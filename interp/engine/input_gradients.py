@@ -9,7 +9,6 @@ import torch
 
 from interp.engine.block_steps import own_blocks
 from interp.engine.frozen import _Nothing
-from interp.models.half_products import half_products
 from interp.models.model import Model
 
 _ROWS = 4096  # row-positions per call
@@ -33,7 +32,7 @@ def input_gradients(
     adapter, device = own_blocks(model), model.device
     step = max(1, _ROWS // stream.shape[1])
     parts = []
-    with model.lock, torch.enable_grad(), half_products(model.dtype):
+    with model.lock, torch.enable_grad():
         for first in range(0, len(stream), step):
             rows = slice(first, first + step)
             x = stream[rows].detach().to(device).clone().requires_grad_(True)

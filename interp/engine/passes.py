@@ -17,7 +17,6 @@ from interp.engine.edits import NO_LAYER, Edit, Window, apply_edit
 from interp.engine.tail import Collect, Enough, later, skipped_places, tail_start
 from interp.models.adapter import Adapter
 from interp.models.decoder import DecoderAdapter
-from interp.models.half_products import half_products
 from interp.models.toy_adapter import ToyAdapter
 from interp.models.wrapped import WrappedAdapter
 
@@ -116,7 +115,7 @@ def forward(adapter: AnyAdapter, job: Job) -> Outcome:
     if job.start >= total:
         return out
     recorder = _Recorder(adapter, job, window, out)
-    with torch.set_grad_enabled(job.grad), half_products(adapter.dtype), recorder.hooks():
+    with torch.set_grad_enabled(job.grad), recorder.hooks():
         if isinstance(adapter, WrappedAdapter):
             _run_whole(adapter, job, out)
         else:

@@ -7,7 +7,7 @@ unbroken one, to the bit on one thread (several threads may add in another order
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,17 @@ import torch
 
 from interp.engine.requests import Cancel
 from interp.errors import Cancelled, InputError
-from interp.models.half_products import half_products
 from interp.training.adapters.card import AdapterCard
 from interp.training.adapters.recipe import AdapterRecipe
 from interp.training.adapters.run import AdapterRun
 from interp.training.card import Card
 from interp.training.checkpoint import checkpoint_folders, load_checkpoint
 from interp.training.export_model import finish, finished, forget, save_series
+from interp.training.half_products import half_products
 from interp.training.run import Run, Validation
 from interp.training.run_state import TrainingRun
 from interp.training.saved_recipes import AnyRecipe
-from interp.training.schedule import products_in
+from interp.training.schedule import multiplies_in_bfloat16
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def train(
         return Trained(recipe, out, card.steps, card.stopped, card)
     if not resume:
         forget(out)
-    with _threads(threads), half_products(products_in(recipe)):
+    products = half_products() if multiplies_in_bfloat16(recipe) else nullcontext()
+    with _threads(threads), products:
         run = start(recipe, going_on=bool(checkpoint_folders(out)))
         if (checkpoint := load_checkpoint(out, recipe, run.trained)) is not None:
             run.restore(checkpoint)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import torch
-
 from interp.errors import InputError
 
 DECAYS = ("cosine", "linear", "constant")
@@ -43,10 +41,9 @@ class Schedule(Protocol):
     def series(self) -> tuple[int, ...]: ...
 
 
-def products_in(recipe: Schedule) -> torch.dtype:
-    """The narrowest type of a step's matrix products: Muon's are always bfloat16."""
-    wide = recipe.precision == "float32" and recipe.muon_rate is None
-    return torch.float32 if wide else torch.bfloat16
+def multiplies_in_bfloat16(recipe: Schedule) -> bool:
+    """Whether a step has such products: Muon's are in bfloat16 whatever the precision."""
+    return recipe.precision == "bfloat16" or recipe.muon_rate is not None
 
 
 def validate_schedule(recipe: Schedule) -> None:
