@@ -28,14 +28,16 @@ thought with a mean absolute error of 0.56 to 2, and from the fine-tuned model w
 113: the one that works holds them, the one that fails does not.
 
 *The control.* Errors that need no activations. The published probe has no bias, so it can fall \
-back to 0, not to a constant; fitted by least squares, its error on the fitted prompts is at most \
-the root mean square of ĉ_k. On the paper's validation problems:
+back to 0, not to a constant. A least-squares fit has, on the very prompts that it was fitted on, \
+an error of at most the root mean square of ĉ_k; the published one was fitted by AdamW, stopped \
+early, and scored on other prompts, where no bound holds. On the paper's validation problems:
 
 {floors}
 
-So the errors at {beyond} are above what a probe can have on the activations that it was fitted \
-on, whatever they hold; those at {within} are not, and say only that the probe reads nothing. All \
-five are larger than a constant's.
+So the errors at {beyond} are above what least squares has where it was fitted, whatever the \
+activations hold: only a fit that does not carry over to the prompts it is scored on exceeds that. \
+Those at {within} are not, and say only that the probe reads nothing. All five are larger than a \
+constant's.
 
 *What would give such numbers.* The public script records activations of one model, the one with \
 implicit chain of thought, and gives them to both probes. Done with ours, the probe of \
@@ -52,8 +54,8 @@ happened is not shown: the published checkpoint could not be run here.
 
 *Ours.* Probes on a model's own activations, problems without leading zeros. `mul4x4-icot`: \
 {icot}. `mul4x4-sft`, trained on the answer alone and able to multiply: {sft}. `mul4x4-stuck`, \
-trained on the answer alone in the published condition and failing ({stuck_right} of products \
-right): {stuck}. {failing}
+trained on the answer alone in a condition like the published one (its rate is ten times theirs) \
+and failing ({stuck_right} of products right): {stuck}. {failing}
 
 ## R² = 1 for k = 0 … 5 (2510.00184, Table 1)
 
@@ -62,8 +64,9 @@ waves k = 0 … 5 with R² = 1.
 
 *The control.* Random rows. These waves are ten columns of rank ten, and a digit has ten values: \
 any ten numbers lie on them. Random rows have a median R² of {random}. The smaller basis, k = 0, \
-1, 2 and 5, does say something: 5/9 = 0.556 is what it gives random rows in the mean, and ours has \
-{waves}.
+1, 2 and 5, does say something: 5/9 = 0.556 is what it gives a random row in the mean; ours has, \
+in the median of an object's rows, {waves}. Each of these has its own null, by permuted digits, in \
+`interp.geometry.fourier`.
 
 ## Approximation read off hidden states (StreetMath, 2510.25776)
 
@@ -76,6 +79,9 @@ and even and odd are alike. A probe that always says the larger class scores tha
 published share stands beside it with Wilson's interval at its n = 1,500:
 
 {street}
+
+The public results of "Falcon-H1-7B" near 5 and near 10 are of falcon-mamba-7b-instruct, another \
+model than the table names.
 
 Of {cells} published shares {above} lie above the larger class and {not_above} do not: \
 {not_above_names}. Whether the others show approximation is another question: for 2, 5 and 10 the \
@@ -237,17 +243,18 @@ def _failing(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _cosine(found: Mapping[str, Mapping[str, Any]]) -> str:
-    if "shared-cosine" not in found:
+    if "shared-cosine-null" not in found:
         return "On our models it is not recorded yet."
-    best, null = found["shared-cosine"], found["shared-cosine-null"]
+    null = found["shared-cosine-null"]
     more = null["more"]
     return (
         f"In SmolLM2, at the first digit, the largest over all layers, dimensions and frequencies "
         f"has with permuted digits a median R² of {null['ours']:.3f}; 95 % of "
         f"{more['draws']:.0f} draws stay below {null['high']:.3f}, and the largest is "
-        f"{more['largest']:.3f}. Against them an R² of {best['published']:g} has p = "
-        f"{more['p published']:.2g}: it is "
-        + ("what the search alone finds" if null["verdict"] == "differs" else "more than that")
-        + f". Not every such wave is: SmolLM2's own best has R² = {best['ours']:.3f}, "
+        f"{more['largest']:.3f}. Against them an R² of {null['published']:g} has p = "
+        f"{more['p published']:.2g}: "
+        + ("the search alone finds as much" if null["verdict"] == "differs" else "more than that")
+        + f", in SmolLM2; Qwen3 was not searched here. Not every wave is chance: SmolLM2's own "
+        f"best has R² = {more['ours']:.3f}, "
         f"p = {more['p ours']:.2g}. (Each draw permutes the digits alike in all layers.)"
     )

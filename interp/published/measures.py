@@ -270,7 +270,7 @@ def best_wave(asked: Question) -> Parts:
 
     Each draw permutes the digits alike in every layer, and its largest share over all layers counts
     once. `null`: the median of the draws, with the range that 95 % of them lie below; beside it
-    the largest draw, and p of ours and of the published number."""
+    the largest draw, our best, and p of it and of the published number."""
     found = fourier_fits(
         asked.model, asked.task, objects=("resid_post",), roles="a0", permutations=_DRAWS,
         **asked.given("n", "format"),
@@ -292,13 +292,10 @@ def best_wave(asked: Question) -> Parts:
     middle, high = (float(x) for x in np.quantile(draws, [0.5, 0.95]))
     published = float(asked.options["published"])
     more = {
-        "largest": float(draws.max()), "p ours": exceed(best, draws),
+        "largest": float(draws.max()), "ours": best, "p ours": exceed(best, draws),
         "p published": exceed(published, draws), "draws": _DRAWS,
     }  # fmt: skip
-    return {
-        "best": Ours(best, best, best, found.n, found.code, more),
-        "null": Ours(middle, float(draws.min()), high, found.n, found.code, more),
-    }
+    return {"null": Ours(middle, float(draws.min()), high, found.n, found.code, more)}
 
 
 def majority_near(asked: Question) -> Parts:

@@ -33,7 +33,8 @@ _NULLS = """## Published numbers beside a null
 
 Here ours is no measurement of the same thing but what the number is without the effect: the \
 larger class, random rows, permuted digits. *Holds*: the published number, with its own interval \
-where one can be had, lies above the null. *Differs*: it does not, and says no more than its null. \
+where one can be had, lies above the null. *Differs*: it does not, so that it says more than its \
+null is not shown. *Open*: the null is known too loosely for any number to lie above it. \
 A published accuracy is the best of a model's layers, which no interval here accounts for.
 
 """
@@ -49,22 +50,28 @@ def page(recorded: Sequence[Mapping[str, Any]]) -> str:
     judged = [(row, one) for row, one in found if one["verdict"] != "not run"]
     judged.sort(key=lambda pair: (_ORDER.index(pair[1]["verdict"]), -surprise(*pair)))
     nulls = [pair for pair in judged if pair[0].accepts == "above"]
-    measured = [pair for pair in judged if pair[0].accepts != "above"]
+    crossed = [pair for pair in judged if pair[0].measure == "crossed_sums"]
+    measured = [pair for pair in judged if pair not in (*nulls, *crossed)]
+    able = [pair for pair in measured if pair[0].key.startswith("bai-sft-")]
     papers = len({row.arxiv for row, _ in judged if row.arxiv})
     published = len({(row.arxiv, row.quantity, row.condition) for row, _ in measured})
     directional = sum(row.directional for row, _ in measured)
     lead = (
         f"{papers} papers have a verdict here. {published} published numbers were measured on "
         f"models of ours, some on two: of {len(measured)} verdicts, {directional} of them "
-        f"directional, {_counts(measured)}. {len(nulls)} published numbers stand beside a null: "
-        f"{_count(nulls, 'holds')} lie above it, {_count(nulls, 'differs')} do not. The calls took "
+        f"directional, {_counts(measured)}. {len(able)} of these ask `mul4x4-sft`, which "
+        f"multiplies, for numbers of a model that fails (`bai-sft-…`): {_counts(able)}. "
+        f"{len(crossed)} more measure no published quantity but ask whether mixed-up activations "
+        f"would give it (`bai-crossed-…`): {_counts(crossed)}. {len(nulls)} published numbers "
+        f"stand beside a null: {_count(nulls, 'holds')} lie above it, {_count(nulls, 'differs')} "
+        f"do not, {_count(nulls, 'open')} open. The calls took "
         f"{_minutes(judged)} of one busy processor core, with seed {_seeds(judged)}.\n"
     )
     left = [f"- `{row.key}` ({_paper(row)}, {row.quantity}, {row.condition}: "
             f"{row.value:g}): {one['reason']}" for row, one in found
             if one["verdict"] == "not run"]  # fmt: skip
     return "\n".join(
-        [_HEAD + lead, *_table(measured), "", _NULLS, *_null_table(nulls), "",
+        [_HEAD + lead, *_table([*measured, *crossed]), "", _NULLS, *_null_table(nulls), "",
          "## Not run here, and why", "", *left, "", "## The calls", "", *_calls(judged), ""]
     )  # fmt: skip
 

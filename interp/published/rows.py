@@ -8,8 +8,9 @@ published number alone, and `basis` says how:
     inside   a bound, or a direction where one side is infinite: holds where our whole interval lies
              in [low, high], differs where it lies outside, open where it crosses a bound
     above    ours is a null of the published number, whose own interval is [low, high]: holds where
-             that lies above the null's, differs where it does not, and the published number says no
-             more than its null
+             that lies above the null's, differs where it does not: that the published number says
+             more than its null is not shown. Open where the null's own interval reaches 1, which
+             no share or R² can exceed
 
 A row without a model of ours gives the reason; with `model=` it is asked of other weights.
 """
@@ -95,6 +96,8 @@ class Row:
         if math.isnan(low) or math.isnan(high):
             return "open"
         if self.accepts == "above":
+            if self.unit in ("share", "R2") and low < 1 <= high:
+                return "open"
             equal = math.isclose(self.low, high, rel_tol=1e-9)
             return "holds" if self.low > high and not equal else "differs"
         if high < self.low or low > self.high:

@@ -114,6 +114,14 @@ def test_a_number_equal_to_its_null_is_not_above_it() -> None:
     assert replace(ROW, accepts="above", low=1, high=1).verdict(1, 1, 1 - 1e-12) == "differs"
 
 
+def test_a_null_that_reaches_1_leaves_a_share_open() -> None:
+    """No share could lie above it; of numbers without a largest value it is a null like others."""
+    row = replace(ROW, accepts="above", low=0.9, high=0.9, unit="share")
+    assert row.verdict(0.7, 0.5, 1.05) == "open" and row.verdict(0.7, 0.5, 0.95) == "differs"
+    assert row.verdict(1, 1, 1) == "differs"  # exactly 1: that is known
+    assert replace(row, unit="units").verdict(0.7, 0.5, 1.05) == "differs"
+
+
 def test_directions_have_one_bound() -> None:
     above = replace(ROW, accepts="inside", low=1.0, high=math.inf)
     assert above.directional and "above 1" in above.rule
