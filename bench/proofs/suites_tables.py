@@ -16,7 +16,8 @@ _WORDINGS = {
 
 
 def tables(models: Mapping[str, Parts]) -> dict[str, str]:
-    """A Markdown table a part, with the models that have run it; without any, a line saying so."""
+    """A Markdown table a part, with the models that have run it, and what each comes to; without
+    any, a line saying so."""
     return {name: _told(name, rows, models) for name, rows in _ROWS.items()}
 
 
@@ -28,7 +29,9 @@ def _told(
     if not done:
         return "Not run yet."
     cells = [row for model, part in done.items() for row in of(model, part)]
-    return table(heads, cells)
+    said = [f"`{model}`: {part['conclusion']}" for model, part in done.items()
+            if "conclusion" in part]  # fmt: skip
+    return "\n\n".join([table(heads, cells), *said])
 
 
 def _lengths(model: str, part: Any) -> Rows:
@@ -75,7 +78,8 @@ def _near(model: str, part: Any) -> Rows:
         alone = first["digits_alone"]
         rows.append(
             (f"`{model}`", k, *(_share(by[k, w], "accuracy") for w in wordings),
-             f"{100 * first['majority']:.0f}", "—" if alone is None else f"{100 * alone:.0f}")
+             f"{100 * first['majority']:.0f}", "—" if alone is None else f"{100 * alone:.0f}",
+             f"{100 * first['untrained']:.0f}")
         )  # fmt: skip
     return rows
 
@@ -96,8 +100,9 @@ _ROWS: Mapping[str, tuple[Sequence[str], Callable[[str, Any], Rows]]] = {
     "lengths": (("model", *map(str, range(1, 10))), _lengths),
     "commas": (("model", "format", "whole sums, %", "last digit, %", "highest digit, %"), _commas),
     "noisy": (
-        ("model", "right prefix, %", "random, %", "within one, %", "off by one, %",
-         "within one, %", "one wrong digit, lowest, %"), _noisy,
+        ("model", "behind right digits, %", "behind random ones, %", "at most one off, %",
+         "behind ones off by one, %", "at most one off, %", "behind one wrong digit, lowest, %"),
+        _noisy,
     ),
     "street": (
         ("model", "asked for", "exact, %", "within 20 %, %", "mildly off, %", "way off, %",
@@ -105,7 +110,7 @@ _ROWS: Mapping[str, tuple[Sequence[str], Callable[[str, Any], Rows]]] = {
     ),
     "near": (
         ("model", "k", "same sentences, %", "other sentences, %", "words, %", "larger class, %",
-         "digits alone, %"), _near,
+         "digits alone, %", "random weights, %"), _near,
     ),
     "cookbook": (
         ("model", "exact, %", "digits, %", "readable, %", "tasks with a learnt length",

@@ -14,7 +14,14 @@ def test_the_page_is_what_the_records_say():
 def test_rows_by_hand():
     cell = {"share": 0.5, "low": 0.25, "high": 0.75, "n": 4, "exact": 2, "last": 4, "highest": 1}
     test = {what: {"p": 0.015} for what in ("exact", "last", "highest")}
-    near = {"accuracy": 0.5, "low": 0.25, "high": 0.75, "majority": 0.6, "digits_alone": 1.0}
+    near = {
+        "accuracy": 0.5,
+        "low": 0.25,
+        "high": 0.75,
+        "majority": 0.6,
+        "digits_alone": 1.0,
+        "untrained": 0.9,
+    }
     words = near | {"digits_alone": None}
     parts = {
         "lengths": {"add:1": cell, "add:2": cell},
@@ -23,14 +30,14 @@ def test_rows_by_hand():
             "against plain": {"other": test},
         },
         "near": {"chosen": [{"k": 5, "wording": "digits", **near},
-                            {"k": 5, "wording": "words", **words}]},
+                            {"k": 5, "wording": "words", **words}], "conclusion": "None."},
     }  # fmt: skip
     found = tables({"a": parts, "b": {}})
     assert found["lengths"].splitlines()[-1].startswith("| `a` | 50 (25–75) | 50 (25–75) |")
     plain, other = found["commas"].splitlines()[-2:]
     assert plain == "| `a` | `plain` | 50 | 100 | 25 |"
     assert other == "| `a` | `other` | 50 (p = 0.015) | 100 (p = 0.015) | 25 (p = 0.015) |"
-    assert (
-        found["near"].splitlines()[-1].startswith("| `a` | 5 | 50 (25–75) | 50 (25–75) | 60 | 100")
-    )
+    *_, row, between, said = found["near"].splitlines()
+    assert row.startswith("| `a` | 5 | 50 (25–75) | 50 (25–75) | 60 | 100 | 90 |")
+    assert (between, said) == ("", "`a`: None.")
     assert found["cookbook"] == "Not run yet."
