@@ -200,8 +200,8 @@ def markdown(found: Mapping[str, Any]) -> str:
 
     Digits that no model fails at, or none gets right, have nothing to compare.
     """
-    heads = ("contrast", "digit", "failing", "working", "", "by chance", "rank correlation",
-             "answer alone, others", "by chance")  # fmt: skip
+    heads = ("contrast", "digit", "failing", "working", "failing, working", "by chance",
+             "rank correlation", "answer alone, others", "by chance")  # fmt: skip
     rows = []
     for row in found["verdicts"]:
         if not (row["failing"] and row["working"]):
@@ -211,10 +211,15 @@ def markdown(found: Mapping[str, Any]) -> str:
         working = [one[row["contrast"]] for one in of if one["right"] >= WORKING]
         rows.append((
             row["contrast"], row["digit"], _range(failing), _range(working),
-            row["failing | working"], chance_text(row["chance"]), f"{row['rank correlation']:.2f}",
-            row["answer | other objectives, working"], chance_text(row["chance among"]),
+            *_apart(row["failing | working"], row["chance"]), f"{row['rank correlation']:.2f}",
+            *_apart(row["answer | other objectives, working"], row["chance among"]),
         ))  # fmt: skip
     return markdown_table(heads, rows)
+
+
+def _apart(word: str, chance: float | None) -> tuple[str, str]:
+    """The verdict, and the chance of one that separates: others have no such probability."""
+    return word, chance_text(chance) if word == "separates" else "—"
 
 
 def chance_text(value: float | None) -> str:

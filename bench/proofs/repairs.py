@@ -272,6 +272,28 @@ def untrained_table(found: Mapping[str, Any]) -> str:
     return table(["model", "digit", *edits, "moved (random)"], rows)
 
 
+def by_the_rule(found: Sequence[Mapping[str, Any]]) -> str:
+    """Each repair's verdict by the rule above: the stuck models in which it holds, and whether
+    those are all."""
+    kept: dict[str, list[str]] = {}
+    for one in found:
+        controls = max(one["trained"][arm]["exact"][2] for arm in CONTROLS)
+        for arm, row in one["trained"].items():
+            if arm not in (*CONTROLS, "stuck"):
+                kept.setdefault(arm, []).extend([one["stuck"]] * (row["exact"][1] > controls))
+        for arm in ("probe", "same sum"):
+            stuck, freed = one["untrained"].values(), one[FREED].values()
+            brings = all(digit[arm][1] > digit[f"{arm}, best random"][2] for digit in stuck)
+            leaves = all(digit[arm][2] >= digit["no edit"][1] for digit in freed)
+            kept.setdefault(arm, []).extend([one["stuck"]] * (brings and leaves))
+    lines = []
+    for arm, names in kept.items():
+        verdict = "works" if len(names) == len(found) else "does not work"
+        where = ", ".join(f"`{name}`" for name in names) or "none"
+        lines.append(f"- **{arm}** {verdict}: beyond its controls in {where}")
+    return "\n".join(lines) or "Not run yet."
+
+
 def _points(found: Sequence[float]) -> str:
     """A share in percent, with Wilson's bounds."""
     middle, low, high = (100 * value for value in found[:3])

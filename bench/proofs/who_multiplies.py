@@ -153,7 +153,7 @@ def table(place: Place) -> str:
     rate = best_rate(place, design.search())
     lines = [f"AdamW's rate: {rate or 'not known yet'}", ""]
     lines += [
-        "| run | steps | exact, % | without leading zeros, % | digits from c0, % "
+        "| run | steps | exact, % | without leading zeros, % | each digit right, from c0, % "
         "| first step of each digit below 1 nat, from c0 | |"
     ]
     lines += ["|---|---|---|---|---|---|---|"]
@@ -195,24 +195,28 @@ def _line(place: Place, name: str) -> str:
     learnt = asked["accuracy"]["share"] >= LEARNT
     verdict = "learnt" if learnt else f"not learnt within {card['steps']} steps"
     shares = (_percent(card["accuracy"]), _percent(wide.get("accuracy")))
-    shown = (*shares, right, _order(place, name), verdict)
+    order = " ".join(steps_learnt(place, name)) or "—"
+    shown = (*shares, right, order, verdict)
     return f"| {name} | {card['steps']} | {' | '.join(shown)} |"
 
 
-def _order(place: Place, name: str) -> str:
-    """The first logged step at which each digit's loss is below 1 nat; – for never."""
-    steps = steps_learnt(place, name)
-    return " ".join("–" if math.isnan(step) else f"{step:.0f}" for step in steps) or "—"
-
-
-def steps_learnt(place: Place, name: str) -> list[float]:
-    """The first logged step at which each digit's loss is below 1 nat, NaN for never; empty for a
-    run without a log."""
+def steps_learnt(place: Place, name: str) -> list[str]:
+    """The first logged step at which each digit's loss is below 1 nat, – for never; empty for a run
+    without a log. A run from another's weights counts on from its end; = for a digit that was
+    learnt before."""
     folder = fixture_folders().get(name, place.kept / name)
     if not (folder / LOG).is_file():
         return []
-    order = dynamics(folder, split=_dated_on(place.card(name) or {})).order
-    return [float(step) for step in order.loc[order["kind"] == "digit", "learnt_at"]]
+    card = place.card(name)
+    before = _steps(place, card) - card["steps"] if card else 0
+    order = dynamics(folder, split=_dated_on(card or {})).order
+
+    def told(step: float) -> str:
+        if math.isnan(step):
+            return "–"
+        return "=" if before and step <= 0 else f"{before + step:,.0f}"
+
+    return [told(step) for step in order.loc[order["kind"] == "digit", "learnt_at"]]
 
 
 def _without_leading_zeros(recipe: Mapping[str, Any]) -> bool:
@@ -287,10 +291,12 @@ def parts(place: Place) -> dict[str, str]:
     """What the page takes from cards and records, by the name of its place there."""
     return {
         "stuck": stuck_sentence(place),
+        "legs": legs_table(place),
         "contrasts 4×4": contrasts.markdown(recorded("failing_and_working_mul4x4")),
         "contrasts 3×3": contrasts.markdown(recorded("failing_and_working_mul3x3")),
         "repairs": _by_seed(lambda found: repairs.trained_table(found, _donors(found["stuck"]))),
         "edits": _by_seed(repairs.untrained_table),
+        "rule": repairs.by_the_rule(_repaired()),
         "effects": effects_table(place),
         "table": table(place),
     }
@@ -298,9 +304,13 @@ def parts(place: Place) -> dict[str, str]:
 
 def _by_seed(table_of: Callable[[Mapping[str, Any]], str]) -> str:
     """The tables of the repairs that have run, one a stuck model."""
+    return "\n\n".join(table_of(one) for one in _repaired()) or "Not run yet."
+
+
+def _repaired() -> list[Mapping[str, Any]]:
+    """The records of the repairs that have run, one a stuck model."""
     names = [made.name for made in design.STUCK.values()]
-    found = [recorded(f"repairs_{name}") for name in names]
-    return "\n\n".join(table_of(one) for one in found if one) or "Not run yet."
+    return [one for name in names if (one := recorded(f"repairs_{name}"))]
 
 
 def _donors(stuck: str) -> list[Mapping[str, Any]]:
@@ -329,6 +339,31 @@ def stuck_sentence(place: Place) -> str:
     )
 
 
+def legs_table(place: Place) -> str:
+    """The digits that P has not learnt after its first leg, leg by leg: share right, and the mean
+    loss of the last 100 logged batches with its standard error."""
+    name = f"mul4x4-published-{best_rate(place, design.search())}"
+    if (first := place.card(name)) is None:
+        return "Not run yet."
+    late = [k for k, part in asked_of(first)["by_digit"].items() if part["share"] < 0.95]
+    rows = []
+    for leg in (name, f"{name}-leg2", f"{name}-leg3"):
+        card = place.card(leg)
+        if card is None:
+            continue
+        log = pd.read_parquet(place.kept / leg / LOG)
+        batches = log[(log["split"] == "train") & (log["step"] >= 0)].sort_values("step")
+        told = []
+        for digit in late:
+            loss = batches.loc[batches["group"] == digit, "loss"].tail(100)
+            part = asked_of(card)["by_digit"][digit]
+            right = "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * part[key] for key in INTERVAL))
+            told.append(f"{right}; {loss.mean():.3f} ± {loss.sem():.3f}")
+        rows.append((f"{_steps(place, card):,}", *told))
+    heads = [f"{digit}: right, %; loss, nats" for digit in late]
+    return markdown_table(("steps", *heads), rows)
+
+
 def _steps(place: Place, card: Mapping[str, Any]) -> int:
     """The steps of a run and of those that it started from."""
     base = card["recipe"]["base"]
@@ -346,11 +381,11 @@ def cells(place: Place, rate: str) -> dict[design.Signs, list[figures.Share]]:
 
 
 def four_digit_runs(rate: str) -> dict[str, str]:
-    """The 4×4 runs by what they change, from the published condition P to ours."""
+    """The 4×4 runs by what they change, from P, which is like the published condition, to ours."""
     published, muon, mixes, sums, lengths, simple, fixed, *legs = design.four_digits(rate)
     steps = f"{published.steps:,}"
     return {
-        "P, the published condition": published.name,
+        "P, like the published": published.name,
         f"P, {steps} steps more": legs[0].name,
         f"P, {steps} steps more again": legs[1].name,
         "P + Muon": muon.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,11 +61,11 @@ def three_digits(cells: Mapping[design.Signs, Sequence[Share]], found: Measured)
 
 class Row(NamedTuple):
     """A run: shares right by digit and of whole answers, and the first step of each digit below
-    1 nat, NaN for never."""
+    1 nat, in words."""
 
     by_digit: Mapping[str, Share]
     exact: Share
-    steps: Sequence[float]
+    steps: Sequence[str]
 
 
 def four_digits(runs: Mapping[str, Row]) -> go.Figure:
@@ -76,7 +75,7 @@ def four_digits(runs: Mapping[str, Row]) -> go.Figure:
         shares = [part["share"] for part in row.by_digit.values()]
         values.append([100 * share for share in (*shares, row.exact["share"])])
         cells = [
-            f"{100 * share:.0f}" + under("–" if math.isnan(step) else f"{step:,.0f}")
+            f"{100 * share:.0f}" + under(step)
             for share, step in zip(shares, row.steps, strict=True)
         ]
         text.append([*cells, f"{100 * row.exact['share']:.2f}"])
@@ -98,9 +97,9 @@ def four_digits(runs: Mapping[str, Row]) -> go.Figure:
         caption=f"mul:4x4, 2 layers of width {recipe.d_model}, one seed, at most "
         f"{recipe.steps:,} steps a row (P goes on twice, from its weights). Accuracy on about "
         "10,000 held-out products, of P's rows without leading zeros, as they are trained; below "
-        "it the first logged step at which the digit's loss is under 1 nat (– never): on "
-        "validation problems, for P and its variants with uniform operands on training batches, "
-        "which are fresh.",
+        "it the first logged step at which the digit's loss is under 1 nat (– never, = in an "
+        "earlier leg): on validation problems, for P and its variants with uniform operands on "
+        "training batches, which are fresh.",
         notes=("what longer training would reach", "the spread between seeds"),
         height=44 * len(runs),
     )

@@ -1,7 +1,7 @@
 """Recipes of a factorial design: which training choices let a model learn multiplication.
 
 `recipe(NAME)` and `arithmoscope train NAME` find them. As models ship the cells `mul3x3-aux` and
-`mul3x3-sft` and, as contrast, runs that did not learn: the published condition as `mul3x3-stuck`,
+`mul3x3-sft` and, as contrast, runs that did not learn: AdamW on the answer alone as `mul3x3-stuck`,
 three seeds, and `mul4x4-stuck`. `python -m bench.proofs.who_multiplies` trains all runs.
 
 **3×3**, four factors of two levels; + is what the shipped recipes do:
@@ -16,19 +16,19 @@ The half fraction I = +ABCD (the product of the four signs is +1) has eight cell
 aliased with three-factor interactions only (A with BCD), two-factor interactions with each other
 (AB with CD). `mul3x3-aux` is the cell ++++; `mul3x3-sft` is +++−, an extra cell of the other half.
 
-**4×4**, one factor at a time, starting from P and from ours. P is the published condition: AdamW,
-the answer alone, uniform operands without leading zeros, and **a constant rate** as published (no
-scheduler), so that training can continue: two more legs of 20,000 steps each start from the last
-weights, with new moments, a new warm-up and other problems (seeds 1 and 2). A rate that falls to
-0.001 of its peak freezes any model, so a digit not learnt by then might still have been learnt.
+**4×4**, one factor at a time, starting from P and from ours. P is like the published condition:
+AdamW, the answer alone, uniform operands without leading zeros, and **a constant rate** as
+published (no scheduler), so that training can go on: two more legs of 20,000 steps start from the
+last weights, with new moments, a new warm-up and other problems (seeds 1 and 2). A rate that falls
+to 0.001 of its peak freezes any model, so a digit not learnt by then might still have been learnt.
 P + Muon, P + both mixes and P + running sums have the constant rate too, so each differs from P in
 one factor. Ours without lengths, without simple multipliers and on a fixed set keep the falling
 rate of `mul4x4-sft`, and each differs from it in one factor. AdamW's rate is half of the 3×3 one,
 because the model is twice as wide.
 
 P has the width, batch (256), tokens, weight decay and fresh problems of our models, not the
-published 768, 32, GPT-2's and 80,800. Each P + … measures one factor's gain over P; ours on a fixed
-set measures the cost of the fixed set.
+published 768, 32, GPT-2's and 80,800; its rate is 5e-4, theirs 5e-5. Each P + … measures one
+factor's gain over P; ours on a fixed set measures the cost of the fixed set.
 """
 
 from collections.abc import Iterator

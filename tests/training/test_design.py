@@ -371,6 +371,20 @@ def test_the_four_digit_figure_has_a_row_a_run_that_ended():
     assert ">10,000</span>" in trace.text[-1][2]
 
 
+def test_a_leg_counts_its_steps_on_from_the_run_that_it_began_from():
+    place = kept_runs.Place(driver.ROOT / "runs", driver.fixtures_root() / "design")
+    leg = "mul4x4-published-medium-leg2"
+    log = pd.read_parquet(place.kept / leg / LOG)
+    c2 = log[(log["split"] == "train") & (log["group"] == "c2") & (log["step"] >= 0)]
+    first = int(c2.loc[c2["loss"] < 1, "step"].min())
+    assert driver.steps_learnt(place, leg) == [*"==", f"{20_000 + first:,}", *"––==="]
+    (row,) = [line for line in driver.legs_table(place).splitlines() if "| 40,000 |" in line]
+    part = driver.asked_of(place.card(leg))["by_digit"]["c4"]
+    last = c2.assign(group="c4")["step"].nlargest(100)
+    c4 = log[(log["split"] == "train") & (log["group"] == "c4") & log["step"].isin(last)]
+    assert f"{100 * part['share']:.1f} [" in row and f"; {c4['loss'].mean():.3f} ±" in row
+
+
 def test_the_page_is_what_the_cards_and_records_say():
     page = driver.PAGE.read_text(encoding="utf-8")
     place = kept_runs.Place(driver.ROOT / "runs", driver.fixtures_root() / "design")

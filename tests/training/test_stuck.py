@@ -173,3 +173,32 @@ def test_the_tables_of_repairs_say_what_was_found():
     assert head.count("|") == rule.count("|") == of_stuck.count("|")
     assert of_stuck.startswith("| `s` | c2 | 50.0 [40.0, 60.0] | 100.0 [90.0, 100.0] | 25.0 [")
     assert of_freed.startswith("| `f` |") and of_freed.endswith("12.5 [10.0, 20.0] | 75.0 (10.0) |")
+
+
+def test_a_repair_works_by_the_rule_beyond_both_controls_in_every_model():
+    def of(name, freed_attention, sums, leaves):
+        digit = {
+            "no edit": [0.9, 0.85, 0.95], "probe": [0.6, 0.5, 0.7],
+            "probe, best random": [0.3, 0.2, 0.4], "same sum": [0.6, 0.5, 0.7],
+            "same sum, best random": [0.5, 0.4, 0.55],
+        }  # fmt: skip
+        kept = digit | {"probe": [0.9, 0.8, 0.95] if leaves else [0.6, 0.5, 0.7]}
+        trained = {
+            "stuck": [0.1, 0.0, 0.2], "as it is": [0.2, 0.15, 0.25],
+            "other's attention": [0.3, 0.25, 0.35], "freed attention": freed_attention,
+            "running sums": sums,
+        }  # fmt: skip
+        return {
+            "stuck": name, "trained": {arm: {"exact": share} for arm, share in trained.items()},
+            "untrained": {"c2": digit, "c3": digit}, repairs.FREED: {"c2": kept, "c3": kept},
+        }  # fmt: skip
+
+    high, meets = [0.9, 0.85, 0.95], [0.4, 0.34, 0.5]  # the second meets a control's interval
+    lines = repairs.by_the_rule([of("s0", high, high, True), of("s1", high, meets, False)])
+    assert lines.splitlines() == [
+        "- **freed attention** works: beyond its controls in `s0`, `s1`",
+        "- **running sums** does not work: beyond its controls in `s0`",
+        "- **probe** does not work: beyond its controls in `s0`",  # s1's takes a digit away
+        "- **same sum** does not work: beyond its controls in none",  # as in both freed models
+    ]
+    assert repairs.by_the_rule([]) == "Not run yet."
