@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rich.console import Console
 from rich.markup import escape
 from typer import Argument, Option
 
+from app.commands.screen import screen
 from app.commands.watch import Watch
 
 Source = Annotated[Path, Argument(help="A torch checkpoint or a .safetensors file.")]
@@ -94,7 +94,7 @@ def convert(
             task=task,
             format=format,
         )
-    console = Console(highlight=False)
+    console = screen()
     console.print(f"{escape(str(done.folder))}: {done.parameters:,} parameters", style="bold")
     console.print(f"Its logits differ from the source's by {done.difference:.1e} of the largest.")
     for note in done.notes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
+
+from app.commands.screen import screen
 
 if TYPE_CHECKING:
     from interp.results.result import Result
@@ -20,7 +21,7 @@ def finish(result: Result, out: Path | None) -> None:
     """
     from interp.results.display import number
 
-    console = Console(highlight=False)
+    console = screen()
     console.print(escape(result.caption), style="bold")
     if result.verdict:
         console.print(escape(result.verdict))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from app.commands.options import Out
+from app.commands.screen import WIDE, screen
 from app.commands.watch import Watch
 
 if TYPE_CHECKING:
     import pandas as pd
-
-WIDE = 120  # columns of a terminal that every column of the table fits
 
 
 def models(out: Out = None) -> None:
@@ -23,7 +21,7 @@ def models(out: Out = None) -> None:
         import interp
 
         frame = interp.list_models()
-    console = Console()
+    console = screen()
     console.print(as_table(_narrow(frame) if console.width < WIDE else frame))
     if out is not None:
         from interp.results.atomic import write_atomic

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rich.console import Console
 from rich.markup import escape
 from typer import Context, Option
 
@@ -24,6 +23,7 @@ from app.commands.options import (
     names,
     whole_numbers,
 )
+from app.commands.screen import screen
 from app.commands.watch import Watch
 from interp.errors import Cancelled, InputError
 
@@ -235,7 +235,7 @@ def run_plan(plan: Path, out: Path | None, shard: str | None, jobs: int) -> None
             )  # fmt: skip
         except Cancelled as error:
             raise Cancelled(f"{error}. The same command goes on from what is in {out}") from error
-    Console(highlight=False).print(f"Saved in {escape(str(written))}")
+    screen().print(f"Saved in {escape(str(written))}")
 
 
 def _merged(folders: list[Path]) -> ProbeSweep:

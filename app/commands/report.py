@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from rich.markup import escape
 from typer import Exit, Option
 
 from app.commands.options import Device, Dtype, FormatName, ModelName, Seed, TaskName
+from app.commands.screen import screen
 from app.commands.watch import Watch
 from interp.errors import Cancelled
 
@@ -69,7 +69,7 @@ def report(
         except Cancelled as error:
             more = "the same command goes on" if keep else "with --keep FOLDER it would go on"
             raise Cancelled(f"{error}; {more} from there") from error
-    console = Console(highlight=False)
+    console = screen()
     for name, why in made.left_out.items():
         console.print(f"[dim]left out {escape(name)}: {escape(why)}[/dim]")
     for name, why in made.failed.items():

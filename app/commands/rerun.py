@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+from rich import box
 from rich.table import Table
 from rich.text import Text
 from typer import Exit, Option
 
 from app.commands.options import Seed
+from app.commands.screen import WIDE, screen
 from app.commands.watch import Watch
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def rerun(
             cancel=watch.cancel,
             progress=watch.progress,
         )
-    console = Console(highlight=False)
-    console.print(_table(found.frame))
+    console = screen()
+    console.print(_table(found.frame, wide=console.width >= WIDE))
     for row in found.frame[found.frame["verdict"] == "not run"].itertuples():
         console.print(Text(f"{row.key}: {row.reason}", style="dim"))
     for row in found.changed.itertuples():
@@ -76,14 +77,18 @@ def rerun(
         raise Exit(1)
 
 
-def _table(frame: pd.DataFrame) -> Table:
-    shown = Table()
-    for name in ("row", "published", "ours", "95 %", "n", "model", "verdict"):
-        shown.add_column(name, no_wrap=name in ("row", "verdict"))
+def _table(frame: pd.DataFrame, *, wide: bool) -> Table:
+    """The rows that have a verdict; on a narrow terminal without unit, n and model, so that no
+    number is cut."""
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("row", "published", "ours", "95 %", *(("n", "model") if wide else ()), "verdict"):
+        shown.add_column(name, no_wrap=name in ("row", "verdict"), overflow="fold")
     for row in frame[frame["verdict"] != "not run"].itertuples():
-        bounds = "" if row.low == row.high else f"{_short(row.low)} to {_short(row.high)}"
-        cells = [f"{_short(row.published)} {row.unit}", _short(row.ours), bounds, str(int(row.n))]
-        shown.add_row(row.key, *cells, row.model, Text(row.verdict, style=_STYLES[row.verdict]))
+        bounds = "" if row.low == row.high else f"{_short(row.low)} – {_short(row.high)}"
+        unit = f" {row.unit}" if wide else ""
+        cells = [f"{_short(row.published)}{unit}", _short(row.ours), bounds]
+        cells += [f"{row.n:,.0f}", row.model or "–"] if wide else []
+        shown.add_row(row.key, *cells, Text(row.verdict, style=_STYLES[row.verdict]))
     return shown
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
 from rich.markup import escape
 from typer import Argument, Option
 
 from app.commands.options import assignments
+from app.commands.screen import screen
 from app.commands.watch import Watch
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def train(
             on_validation=say,
             cancel=watch.cancel,
         )
-    console = Console(highlight=False)
+    console = screen()
     console.print(f"{trained.step:,} of {chosen.last_step:,} steps, in {escape(str(folder))}")
     if trained.card is None:
         console.print("The time is over; the same command goes on from the checkpoint.")

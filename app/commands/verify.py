@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer import Argument, Exit, Option
 
 from app.commands.options import Device
 from app.commands.report import Only
+from app.commands.screen import screen
 from app.commands.watch import Watch
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def verify(
             cancel=watch.cancel,
             progress=watch.progress,
         )
-    console = Console(highlight=False)
+    console = screen()
     console.print(_table(found.frame))
     console.print(found.conclusion())
     if table is not None:
@@ -61,7 +61,7 @@ def _table(frame: pd.DataFrame) -> Table:
     shown = Table()
     shown.add_column("analysis", no_wrap=True)
     for name in ("number", "reported", "now", "holds?"):
-        shown.add_column(name)
+        shown.add_column(name, overflow="fold")  # a number that is cut is another number
     for name, rows in frame.groupby("analysis", sort=False):
         for row in rows.head(_MOST).itertuples(index=False):
             cells = [Text(_short(value)) for value in row[:4]]

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from app import cli
@@ -106,3 +108,33 @@ def test_models_are_named_in_full_in_a_narrow_terminal(
     assert "mul5x1-reversed" in said
     assert "…" not in said and "400,896" in said
     assert "smollm2-arith" in said
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_table_of_rerun_cuts_no_number(width: int) -> None:
+    """On a terminal of 80 columns and in a file, for every row of the recorded run."""
+    import json
+
+    from rich.console import Console
+
+    from app.commands.rerun import _short, _table
+    from interp.published._rerun import COLUMNS, RECORDED
+
+    rows = [row for row in json.loads(RECORDED.read_text())["rows"] if row["verdict"] != "not run"]
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(_table(pd.DataFrame(rows).reindex(columns=list(COLUMNS)), wide=width >= 120))
+    text = console.export_text()
+    assert "…" not in text
+    for row in rows:
+        (line,) = [line for line in text.splitlines() if line.split()[:1] == [row["key"]]]
+        assert f" {_short(row['ours'])} " in line and row["verdict"] in line
+
+
+def test_a_file_is_wide_enough_for_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.commands.screen import WIDE, screen
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("sys.stdout", StringIO())
+    assert screen().width >= WIDE
+    monkeypatch.setenv("COLUMNS", "80")
+    assert screen().width == 80
