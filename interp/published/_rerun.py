@@ -74,9 +74,10 @@ class Rerun:
         counts = self.frame["verdict"].value_counts()
         told = [f"{counts.get(name, 0)} {name}" for name in ("holds", "differs", "open", "not run")]
         judged = self.frame[self.frame["verdict"].isin(["holds", "differs", "open"])]
+        papers = judged.loc[judged["arxiv"] != "", "arxiv"].nunique()
+        have = "paper has" if papers == 1 else "papers have"
         return (
-            f"Of {len(self.frame)} published numbers {', '.join(told)}; "
-            f"{judged.loc[judged['arxiv'] != '', 'arxiv'].nunique()} papers have a verdict."
+            f"Of {len(self.frame)} published numbers {', '.join(told)}; {papers} {have} a verdict."
         )
 
     def save(self, path: str | Path) -> Path:
