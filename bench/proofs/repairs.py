@@ -244,10 +244,10 @@ def trained_table(found: Mapping[str, Any], donors: Sequence[Mapping[str, Any]] 
     known = [text for k in names for text in (f"{k}: R² (one-hot)", f"{k} right, %")]
     rows = []
     for arm, row in (*found["trained"].items(), *((_donor(one), one["row"]) for one in donors)):
-        cells = [arm, _points(row["exact"])]
+        cells = [arm, points(row["exact"])]
         for name in names:
             of = row[name]
-            cells += [f"{of['r2']:.3f} ({of['one_hot_r2']:.3f})", _points(of["emits"])]
+            cells += [f"{of['r2']:.3f} ({of['one_hot_r2']:.3f})", points(of["emits"])]
         rows.append(cells)
     return table([f"from `{found['stuck']}`", "exact, %", *known], rows)
 
@@ -268,7 +268,7 @@ def untrained_table(found: Mapping[str, Any]) -> str:
         for digit, row in found[key].items():
             moved = (100 * row["moved"][f"{arm}_predicted"] for arm in ("probe", "random"))
             told = "{:.1f} ({:.1f})".format(*moved)
-            rows.append([f"`{name}`", digit, *(_points(row[edit]) for edit in edits), told])
+            rows.append([f"`{name}`", digit, *(points(row[edit]) for edit in edits), told])
     return table(["model", "digit", *edits, "moved (random)"], rows)
 
 
@@ -294,7 +294,7 @@ def by_the_rule(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) or "Not run yet."
 
 
-def _points(found: Sequence[float]) -> str:
+def points(found: Sequence[float]) -> str:
     """A share in percent, with Wilson's bounds."""
     middle, low, high = (100 * value for value in found[:3])
     return f"{middle:.1f} [{low:.1f}, {high:.1f}]"

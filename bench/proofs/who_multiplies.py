@@ -324,7 +324,7 @@ def stuck_sentence(place: Place) -> str:
     card = place.card(shipped["trained_as"]["run"]) or {}
     asked = asked_of(card)
     shares = {digit: part["share"] for digit, part in asked["by_digit"].items()}
-    high = [digit for digit, share in shares.items() if share >= 0.95]
+    high = [digit for digit, share in shares.items() if share >= contrasts.WORKING]
     low = ", ".join(f"{k} in {100 * v:.0f} %" for k, v in shares.items() if k not in high)
     part = asked["accuracy"]
     steps = _steps(place, card)
@@ -345,7 +345,9 @@ def legs_table(place: Place) -> str:
     name = f"mul4x4-published-{best_rate(place, design.search())}"
     if (first := place.card(name)) is None:
         return "Not run yet."
-    late = [k for k, part in asked_of(first)["by_digit"].items() if part["share"] < 0.95]
+    late = [
+        k for k, part in asked_of(first)["by_digit"].items() if part["share"] < contrasts.WORKING
+    ]
     rows = []
     for leg in (name, f"{name}-leg2", f"{name}-leg3"):
         card = place.card(leg)
@@ -357,7 +359,7 @@ def legs_table(place: Place) -> str:
         for digit in late:
             loss = batches.loc[batches["group"] == digit, "loss"].tail(100)
             part = asked_of(card)["by_digit"][digit]
-            right = "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * part[key] for key in INTERVAL))
+            right = repairs.points([part[key] for key in INTERVAL])
             told.append(f"{right}; {loss.mean():.3f} ± {loss.sem():.3f}")
         rows.append((f"{_steps(place, card):,}", *told))
     heads = [f"{digit}: right, %; loss, nats" for digit in late]

@@ -50,8 +50,9 @@ def page(recorded: Sequence[Mapping[str, Any]]) -> str:
     judged = [(row, one) for row, one in found if one["verdict"] != "not run"]
     judged.sort(key=lambda pair: (_ORDER.index(pair[1]["verdict"]), -surprise(*pair)))
     nulls = [pair for pair in judged if pair[0].accepts == "above"]
-    crossed = [pair for pair in judged if pair[0].measure == "crossed_sums"]
-    measured = [pair for pair in judged if pair not in (*nulls, *crossed)]
+    ours = [pair for pair in judged if pair[0].accepts != "above"]
+    crossed = [pair for pair in ours if pair[0].measure == "crossed_sums"]
+    measured = [pair for pair in ours if pair[0].measure != "crossed_sums"]
     able = [pair for pair in measured if pair[0].key.startswith("bai-sft-")]
     papers = len({row.arxiv for row, _ in judged if row.arxiv})
     published = len({(row.arxiv, row.quantity, row.condition) for row, _ in measured})
