@@ -1,4 +1,7 @@
-"""Greedy decoding with a key/value cache."""
+"""Greedy decoding with a key/value cache.
+
+What all prompts begin with is run once, and a row that has stopped leaves the minibatch.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from interp.engine.cost import rows_in_memory
 from interp.engine.edits import Edit, compile_edit
 from interp.engine.interventions import Add, Intervention, Replace, Rows
 from interp.engine.passes import Job, forward
+from interp.engine.plan import first_edit
+from interp.engine.prefix import KeysValues, SharedPrefix, common_prefix
 from interp.engine.progress import shows_progress
 from interp.engine.requests import Cancel, Progress
 from interp.errors import InputError, ModelError
@@ -55,10 +60,13 @@ def generate(
     out = torch.full((len(batch), max_new_tokens), model.tokens.pad, dtype=torch.int64)
     fired = [0] * len(edits)
     jobs = list(_minibatches(model, batch, max_new_tokens, memory))
+    beginning = _Beginning(model, batch, edits)
     for done, rows in enumerate(jobs):
         if cancel is not None:
             cancel.check()
-        out[rows] = _continue(model, batch, rows, edits, max_new_tokens, stop_tokens, fired)
+        out[rows] = _continue(
+            model, batch, rows, edits, max_new_tokens, stop_tokens, fired, beginning
+        )
         if progress is not None:
             progress(done + 1, len(jobs))
     if 0 in fired:
@@ -113,26 +121,28 @@ def _continue(
     new: int,
     stop_tokens: Collection[int],
     fired: list[int],
+    beginning: _Beginning,
 ) -> torch.Tensor:
     """New tokens of `rows`; adds each edit's count on the prompts to `fired`."""
     length = int(batch.prompt_lengths[rows[0]])
     tokens = batch.tokens[torch.from_numpy(rows), :length].to(model.device)
     here = [_rows_of(edit, rows) for edit in edits]
-    every_step = [edit for edit in here if edit.positions is None]
     stops = torch.tensor(sorted(stop_tokens), dtype=torch.int64, device=model.device)
-    finished = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
-    earlier, start = None, 0
-    made: list[torch.Tensor] = []
+    made = torch.empty(len(rows), new, dtype=torch.int64, device=model.device)
+    going = torch.arange(len(rows), device=model.device)  # rows without a stop token so far
+    earlier, start = beginning.states(tokens)
     for step in range(new):
         total = tokens.shape[1]
+        # A whole module recomputes the prompt with its edits at every step.
+        all_edits = step == 0 or model.adapter.whole
         job = Job(
             tokens,
-            slice(0, len(rows)),
+            slice(0, len(tokens)),
             start=start,
             earlier=earlier,
-            edits=here if start == 0 else every_step,
+            edits=here if all_edits else [edit for edit in here if edit.positions is None],
             keep=True,
-            logit_positions=torch.full((len(rows), 1), total - 1, device=model.device),
+            logit_positions=torch.full((len(tokens), 1), total - 1, device=model.device),
         )
         with model.lock:
             outcome = forward(model.adapter, job)
@@ -140,21 +150,43 @@ def _continue(
             fired[:] = [a + b for a, b in zip(fired, outcome.fired, strict=True)]
         assert outcome.logits is not None
         best = outcome.logits[:, 0].argmax(-1)
-        if made:
-            best = torch.where(finished, made[-1], best)
-        made.append(best)
-        finished |= torch.isin(best, stops)
-        if bool(finished.all()):
-            made += [best] * (new - len(made))
+        made[going, step:] = best[:, None]  # a stop token fills its row; others are overwritten
+        on = ~torch.isin(best, stops)
+        if step + 1 == new or not bool(on.any()):
             break
-        if step + 1 < new:
-            _check_read(model, best[~finished])
-        # A finished row is not read again: its tokens only fill the tensor.
-        following = best.masked_fill(finished, 0)
-        tokens = torch.cat([tokens, following[:, None]], dim=1)
-        if not model.adapter.whole:  # else the prompt is recomputed with its edits
-            earlier, start = outcome.keys_values, total
-    return torch.stack(made, dim=1).cpu()
+        _check_read(model, best[on])
+        tokens, earlier = torch.cat([tokens, best[:, None]], dim=1), outcome.keys_values
+        if not bool(on.all()):
+            going, tokens = going[on], tokens[on]
+            earlier = {layer: (k[on], v[on]) for layer, (k, v) in earlier.items()}
+            here = [_rows_of(edit, rows[going.cpu().numpy()]) for edit in edits]
+        if model.adapter.whole:
+            earlier = None
+        else:
+            start = total
+    return made.cpu()
+
+
+class _Beginning:
+    """The tokens that all prompts begin with, few-shot examples for instance, run for one row."""
+
+    def __init__(
+        self, model: Model, batch: PromptBatch | TextPrompts, edits: Sequence[Edit]
+    ) -> None:
+        self._length, self._prefix = 0, SharedPrefix(model, None)
+        if len(batch) > 1 and model.adapter.causal and not model.adapter.whole:
+            shortest = int(batch.prompt_lengths.min())
+            # Every prompt's last position is run, since it predicts.
+            common = common_prefix(batch.tokens[:, : shortest - 1])
+            self._length = first_edit(edits, slice(None), common)
+
+    def states(self, tokens: torch.Tensor) -> tuple[KeysValues | None, int]:
+        """Keys and values of the beginning of `tokens` [n, T], and its length; None and 0 where
+        nothing is shared."""
+        if self._length < 2:
+            return None, 0
+        n, width = tokens.shape
+        return self._prefix(tokens[:, : self._length], slice(0, n), width)[0], self._length
 
 
 def _check_read(model: Model, made: torch.Tensor) -> None:

@@ -60,10 +60,7 @@ class Plan:
 
     def first_edit(self, rows: slice) -> int:
         """The first position that an intervention touches in `rows`."""
-        touched = [
-            None if isinstance(edit.what, UserHook) else edit.positions for edit in self.edits
-        ]
-        return first_position(touched, rows, self.end)
+        return first_edit(self.edits, rows, self.end)
 
     def first_edited_layer(self, n_layers: int) -> int:
         layers = [n_layers if la == NO_LAYER else la for e in self.edits for la in e.layers]
@@ -224,6 +221,12 @@ def first_position(needed: Sequence[torch.Tensor | None], rows: slice, end: int)
         if (present := here[here >= 0]).numel():
             first = min(first, int(present.min()))
     return first
+
+
+def first_edit(edits: Sequence[Edit], rows: slice, end: int) -> int:
+    """The first position that an edit touches in `rows`, at most `end`."""
+    touched = [None if isinstance(edit.what, UserHook) else edit.positions for edit in edits]
+    return first_position(touched, rows, end)
 
 
 def first_difference(base: Plan, plan: Plan, rows: slice) -> int:

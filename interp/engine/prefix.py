@@ -34,6 +34,8 @@ class SharedPrefix:
         """Keys and values of `tokens` [n, T], n equal rows, and the pass that computed them: None
         if the last minibatch had the same prefix. `rows` and `width` are as in `Job`."""
         key, job = tuple(tokens[0].tolist()), None
+        if self._model.adapter.rounds_by_width:
+            key = (*key, width)
         if self._last is None or self._last[0] != key:
             one = slice(rows.start, rows.start + 1)
             job = Job(tokens[:1], one, width, stop_layer=self._stop_layer, keep=True)
