@@ -110,9 +110,13 @@ def near(model: Any) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
+def _told(done: int, total: int) -> None:
+    print(f"  {done} of {total}", flush=True)
+
+
 def cookbook(model: Any) -> Mapping[str, Any]:
     """Scores by task and digit length, and the learnt lengths."""
-    found = interp.suites.cookbook(model, lengths=(1, 2, 3, 4), n=40, seed=SEED)
+    found = interp.suites.cookbook(model, lengths=(1, 2, 3, 4), n=40, seed=SEED, progress=_told)
     return {
         "metrics": found.metrics, "lengths": found.lengths.to_dict("records"),
         "learned": found.learned.to_dict("records"), "conclusion": found.conclusion(),

@@ -1,6 +1,7 @@
 """Greedy decoding with a key/value cache.
 
-What all prompts begin with is run once, and a row that has stopped leaves the minibatch.
+What all prompts begin with is run once, prompts of similar lengths share a minibatch, and rows that
+have stopped leave it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from interp.errors import InputError, ModelError
 from interp.models.model import Model, no_padding
 from interp.models.prompts import PromptBatch
 from interp.models.text_prompts import TextPrompts
+
+# A minibatch more reads all weights once more at every step, for as long as so many positions of
+# SmolLM2 take on one CPU core.
+_PASS = 8
 
 
 @shows_progress
@@ -59,7 +64,11 @@ def generate(
         raise InputError("generate takes no Freeze or Mean: run the clean pass and pass Rows.of.")
     out = torch.full((len(batch), max_new_tokens), model.tokens.pad, dtype=torch.int64)
     fired = [0] * len(edits)
-    jobs = list(_minibatches(model, batch, max_new_tokens, memory))
+    # An edit's positions are those of a row without padding, and a float64 model rounds as its
+    # plain forward, which depends on the length.
+    padded = not (edits or model.adapter.whole or model.adapter.rounds_by_width)
+    padded = padded and model.adapter.causal
+    jobs = _minibatches(model, batch, max_new_tokens, memory, padded)
     beginning = _Beginning(model, batch, edits)
     for done, rows in enumerate(jobs):
         if cancel is not None:
@@ -94,10 +103,10 @@ def _check_room(model: Model, batch: PromptBatch | TextPrompts, longest: int, ne
 
 
 def _minibatches(
-    model: Model, batch: PromptBatch | TextPrompts, new: int, memory: int
+    model: Model, batch: PromptBatch | TextPrompts, new: int, memory: int, padded: bool
 ) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Row indices of minibatches; each has prompts of one length, so no row needs padding."""
-    parts = []
+    """Row indices of minibatches: prompts of one length, or if `padded` of similar ones."""
+    parts: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     for length in np.unique(batch.prompt_lengths):
         rows = np.flatnonzero(batch.prompt_lengths == length)
         step = rows_in_memory(
@@ -109,6 +118,10 @@ def _minibatches(
             memory=memory,
             grad=False,
         )
+        if padded and parts:
+            padding = (length - batch.prompt_lengths[parts[-1][-1]]) * len(parts[-1])
+            if padding <= _PASS * new:
+                rows = np.concatenate([parts.pop(), rows])
         parts += [rows[i : i + step] for i in range(0, len(rows), step)]
     return parts
 
@@ -124,8 +137,9 @@ def _continue(
     beginning: _Beginning,
 ) -> torch.Tensor:
     """New tokens of `rows`; adds each edit's count on the prompts to `fired`."""
-    length = int(batch.prompt_lengths[rows[0]])
-    tokens = batch.tokens[torch.from_numpy(rows), :length].to(model.device)
+    tokens, places = beginning.columns(batch, rows)
+    tokens = tokens.to(model.device)
+    places = None if places is None else places.to(model.device)
     here = [_rows_of(edit, rows) for edit in edits]
     stops = torch.tensor(sorted(stop_tokens), dtype=torch.int64, device=model.device)
     made = torch.empty(len(rows), new, dtype=torch.int64, device=model.device)
@@ -143,6 +157,7 @@ def _continue(
             edits=here if all_edits else [edit for edit in here if edit.positions is None],
             keep=True,
             logit_positions=torch.full((len(tokens), 1), total - 1, device=model.device),
+            places=places,
         )
         with model.lock:
             outcome = forward(model.adapter, job)
@@ -156,8 +171,11 @@ def _continue(
             break
         _check_read(model, best[on])
         tokens, earlier = torch.cat([tokens, best[:, None]], dim=1), outcome.keys_values
+        if places is not None:
+            places = torch.cat([places, places[:, -1:] + 1], dim=1)
         if not bool(on.all()):
             going, tokens = going[on], tokens[on]
+            places = None if places is None else places[on]
             earlier = {layer: (k[on], v[on]) for layer, (k, v) in earlier.items()}
             here = [_rows_of(edit, rows[going.cpu().numpy()]) for edit in edits]
         if model.adapter.whole:
@@ -178,12 +196,28 @@ class _Beginning:
             shortest = int(batch.prompt_lengths.min())
             # Every prompt's last position is run, since it predicts.
             common = common_prefix(batch.tokens[:, : shortest - 1])
-            self._length = first_edit(edits, slice(None), common)
+            first = first_edit(edits, slice(None), common)
+            self._length = first if first > 1 else 0
+
+    def columns(
+        self, batch: PromptBatch | TextPrompts, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The prompts of `rows`, [n, T], and as in `Job` their places. Padding comes behind the
+        beginning, so that all prompts end in the last column."""
+        lengths = torch.from_numpy(batch.prompt_lengths[rows])
+        longest = int(lengths.max())
+        prompts = batch.tokens[torch.from_numpy(rows), :longest]
+        if bool((lengths == longest).all()):
+            return prompts, None
+        column, padding = torch.arange(longest), longest - lengths[:, None]
+        places = torch.where(column < self._length, column, column - padding)
+        places[(column >= self._length) & (places < self._length)] = -1
+        return prompts.gather(1, places.clamp(min=0)), places
 
     def states(self, tokens: torch.Tensor) -> tuple[KeysValues | None, int]:
         """Keys and values of the beginning of `tokens` [n, T], and its length; None and 0 where
         nothing is shared."""
-        if self._length < 2:
+        if not self._length:
             return None, 0
         n, width = tokens.shape
         return self._prefix(tokens[:, : self._length], slice(0, n), width)[0], self._length

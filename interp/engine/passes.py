@@ -90,6 +90,8 @@ class Job:
     all_logits: bool = False  # unembed the whole window, as a plain forward does
     tail: bool = False  # in the last block, skip positions before those that are read
     grad: bool = False
+    # int [n, T]: of each token its position in its row, -1 for padding; None: the same in all rows.
+    places: torch.Tensor | None = None
 
 
 @dataclass
@@ -140,6 +142,10 @@ def _run_blocks(
 ) -> None:
     total = job.tokens.shape[1]
     positions = torch.arange(job.start, total, device=adapter.device)
+    # Of the type that this adapter's block takes.
+    mask: Any = adapter.mask(len(positions), total) if job.places is None else _padded(adapter, job)
+    if job.places is not None:
+        positions = job.places[:, job.start :].clamp(min=0)
     adapter.width = max(job.width, total)
     resid = job.resid
     if resid is None:
@@ -147,7 +153,6 @@ def _run_blocks(
     if job.grad:
         resid = resid.detach().requires_grad_(True)
     rotation = adapter.rotation(resid, positions)
-    mask: Any = adapter.mask(len(positions), total)  # of the type that this adapter's block takes
     stop = adapter.n_layers if job.stop_layer is None else job.stop_layer
     tail = tail_start(adapter.n_layers, job)
     for layer in range(job.first_layer, stop):
@@ -160,6 +165,25 @@ def _run_blocks(
             resid = adapter.block(layer, resid, store=store, **options)
     if job.stop_layer is None:
         _read_out(adapter, job, resid, out, tail)
+
+
+def _padded(adapter: BlockAdapter, job: Job) -> Any:
+    """`adapter.mask` for each row's own positions, [n, 1, queries, keys]. Nothing sees padding, and
+    padding sees everything, since a row of a softmax without any key is no number."""
+    assert job.places is not None
+    keys, queries = job.places, job.places[:, job.start :]
+    first, last = int(queries[queries >= 0].min()), int(keys.max())
+    at = (queries - first).clamp(min=0)[:, :, None], keys.clamp(min=0)[:, None, :]
+
+    def of_rows(mask: torch.Tensor) -> torch.Tensor:
+        lowest = torch.finfo(mask.dtype).min
+        found = mask[0, 0][at].masked_fill((keys < 0)[:, None, :], lowest)
+        return found.masked_fill((queries < 0)[:, :, None], 0.0)[:, None]
+
+    whole: Any = adapter.mask(last - first + 1, last + 1)
+    if isinstance(whole, torch.Tensor):
+        return of_rows(whole)
+    return {kind: of_rows(mask) for kind, mask in whole.items()}
 
 
 def _last_block(

@@ -155,10 +155,10 @@ class Adapter:
             self.hooked.pop()
 
     def embed(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Residual stream before block 0, [n, P, d_model]; `positions` is [P]."""
+        """Residual stream before block 0, [n, P, d_model]; `positions` is [P] or [n, P]."""
         resid = self.bridge.embed(tokens)
         if self.family == "gpt2":
-            resid = resid + self.module.transformer.wpe(positions[None])  # type: ignore[union-attr,operator]
+            resid = resid + self.module.transformer.wpe(positions)  # type: ignore[union-attr,operator]
         return torch.as_tensor(resid)
 
     def embedding(self) -> torch.Tensor:

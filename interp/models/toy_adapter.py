@@ -69,7 +69,7 @@ class ToyAdapter:
             self.hooked.pop()
 
     def embed(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Residual stream before block 0, [n, P, d_model]; `positions` is [P]."""
+        """Residual stream before block 0, [n, P, d_model]; `positions` is [P] or [n, P]."""
         return torch.as_tensor(self.module.embed(tokens) + self.module.pos_embed(positions))
 
     def embedding(self) -> torch.Tensor:

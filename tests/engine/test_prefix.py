@@ -25,6 +25,7 @@ from interp.engine import (
 )
 from interp.engine.interventions import Rows
 from interp.engine.prefix import SharedPrefix, common_prefix
+from tests.engine.padding import check_padding
 
 
 @pytest.fixture
@@ -198,3 +199,27 @@ def test_decoding_shares_what_comes_before_an_edit(
     first = 0 if at is None else int(batch.position_array(at)[0])
     starts = {start for ran, start, _ in decoding if ran > 1 and start < batch.prompt_lengths.min()}
     assert starts == {first}
+
+
+def test_rows_of_several_lengths_share_a_pass(
+    models: dict[str, Any], plain: dict[str, Any], family: str
+) -> None:
+    model = models[family]
+    batch = model.prompts(interp.Addition(3).sample(3, seed=0), format="padded")
+    check_padding(model, batch.tokens, lambda tokens: plain[family](tokens).logits)
+
+
+def test_decoding_in_float32_pads_prompts_of_similar_lengths(
+    folders: dict[str, Any], family: str, decoding: list[Any]
+) -> None:
+    model = interp.load(str(folders[family]), dtype="float32")
+    batch = few_shot(model, 12)
+    assert len(set(batch.prompt_lengths.tolist())) > 1
+    stops = [int(one_by_one(model, batch, max_new_tokens=6)[0, 2])]
+    slow = one_by_one(model, batch, max_new_tokens=6, stop_tokens=stops)
+    decoding.clear()
+    fast = engine.generate(model, batch, max_new_tokens=6, stop_tokens=stops)
+    assert torch.equal(fast, slow)
+    assert [ran for ran, *_ in decoding[:2]] == [1, 12]  # the examples, then all prompts at once
+    few = engine.generate(model, batch, max_new_tokens=6, stop_tokens=stops, memory=300_000)
+    assert torch.equal(few, slow)

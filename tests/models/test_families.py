@@ -31,6 +31,7 @@ from interp.models.decoder import DecoderAdapter
 from interp.models.structure import find_sites
 from interp.models.untrained import untrained
 from interp.models.wrapped import WrappedAdapter
+from tests.engine.padding import check_padding
 
 LAYER = 1
 SELF = {"blocks": "model.layers", "attn": "self_attn", "o": "self_attn.o_proj", "mlp": "mlp",
@@ -223,6 +224,7 @@ def test_blocks_run_one_by_one(family: str, tmp_path: Path) -> None:
     check_mask(case)
     check_values(case)
     check_savings(case)
+    check_padding(case.model, case.batch.tokens[:3], lambda tokens: case.plain(tokens).logits)
 
 
 @pytest.mark.parametrize("family", WHOLE)
