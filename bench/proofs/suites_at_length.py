@@ -21,6 +21,8 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pandas as pd
+
 import interp
 import probes
 from bench.harness import record, recorded
@@ -28,6 +30,7 @@ from bench.pages import filled
 from bench.proofs.kept_runs import ROOT
 from bench.proofs.suites_tables import tables
 from interp.results.atomic import write_atomic
+from interp.suites._cookbook import drawn_problems
 from interp.suites.grades import compare_shares
 
 MODELS = ("smollm2", "smollm2-arith", "gemma3-270m")
@@ -35,6 +38,7 @@ LENGTHS, COMMAS = range(1, 10), (4, 5, 6)
 SPOKEN = "calculate@1:0"  # what smollm2 answers best: `interp.behaviour.search_prompts`
 FORMATS = ("plain@2:0", "commas-r2l@2:0", "commas-l2r@2:0")
 SEED = 0
+COOKED, SHOTS = 40, 2  # problems a cell of the Cookbook, and examples before each
 PAGE = ROOT / "docs" / "suites.md"
 
 Part = Callable[[Any], Mapping[str, Any]]
@@ -110,13 +114,20 @@ def near(model: Any) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
+def asked(task: str, length: int) -> pd.DataFrame:
+    """The problems of one cell of `cookbook`."""
+    return drawn_problems(task, length, COOKED, SHOTS, SEED)[1]
+
+
 def _told(done: int, total: int) -> None:
     print(f"  {done} of {total}", flush=True)
 
 
 def cookbook(model: Any) -> Mapping[str, Any]:
     """Scores by task and digit length, and the learnt lengths."""
-    found = interp.suites.cookbook(model, lengths=(1, 2, 3, 4), n=40, seed=SEED, progress=_told)
+    found = interp.suites.cookbook(
+        model, lengths=(1, 2, 3, 4), n=COOKED, shots=SHOTS, seed=SEED, progress=_told
+    )
     return {
         "metrics": found.metrics, "lengths": found.lengths.to_dict("records"),
         "learned": found.learned.to_dict("records"), "conclusion": found.conclusion(),
@@ -146,7 +157,7 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, help="this part, also where it has run before")
     options = parser.parse_args()
     if options.model is None:
-        text = filled(PAGE.read_text(encoding="utf-8"), tables(records()))
+        text = filled(PAGE.read_text(encoding="utf-8"), tables(records(), asked))
         write_atomic(PAGE, text.encode())
         return
     done = dict(records().get(options.model, {}))

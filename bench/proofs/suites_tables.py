@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from bench.pages import table
+from interp.suites.number_cookbook.scores import naive_share
 
 Parts = Mapping[str, Any]
 Rows = list[Sequence[object]]
@@ -15,10 +18,13 @@ _WORDINGS = {
 }  # fmt: skip
 
 
-def tables(models: Mapping[str, Parts]) -> dict[str, str]:
+def tables(
+    models: Mapping[str, Parts], asked: Callable[[str, int], pd.DataFrame]
+) -> dict[str, str]:
     """A Markdown table a part, with the models that have run it, and what each comes to; without
-    any, a line saying so."""
-    return {name: _told(name, rows, models) for name, rows in _ROWS.items()}
+    any, a line saying so. `asked`: the Cookbook's problems of a task and length."""
+    found = {name: _told(name, rows, models) for name, rows in _ROWS.items()}
+    return found | {"cookbook by task": _by_task(models, asked)}
 
 
 def _told(
@@ -89,6 +95,45 @@ def _cookbook(model: str, part: Any) -> Rows:
     names = ("exact_match", "digit_match", "parsed")
     counts = (int(m[name]) for name in ("tasks_learned", "tasks_sure", "tasks_preserved"))
     return [(f"`{model}`", *(f"{100 * m[name]:.0f}" for name in names), *counts, int(m["cells"]))]
+
+
+def _by_task(models: Mapping[str, Parts], asked: Callable[[str, int], pd.DataFrame]) -> str:
+    """A row a task, with the exact answers of the best rule without arithmetic and of each model at
+    each length, the best task first; below it, in how many cells a model surely beats the rule."""
+    found = {
+        model: {(cell["task"], cell["length"]): cell for cell in parts["cookbook"]["lengths"]}
+        for model, parts in models.items()
+        if "cookbook" in parts
+    }
+    if not found:
+        return "Not run yet."
+    cells = list(dict.fromkeys(cell for of in found.values() for cell in of))
+    naive = {cell: naive_share(asked(*cell)) for cell in cells}
+    right = {model: {cell: row["exact_match"] for cell, row in of.items()}
+             for model, of in found.items()}  # fmt: skip
+    lengths = sorted({length for _, length in cells})
+    best = next(iter(right.values()))
+    tasks = dict.fromkeys(task for task, _ in cells)
+    order = sorted(tasks, key=lambda task: (-sum(best.get((task, k), 0.0) for k in lengths), task))
+    rows = [
+        (f"`{task}`", *(_numbers(task, of, lengths) for of in (naive, *right.values())))
+        for task in order
+    ]
+    told = [
+        f"`{model}`: in {sum(row['exact_match_low'] > naive[cell] for cell, row in of.items())} of "
+        f"{len(of)} cells the whole interval lies above the rule without arithmetic."
+        for model, of in found.items()
+    ]
+    heads = ("task", "without arithmetic, %", *(f"`{model}`, %" for model in found))
+    return "\n\n".join([table(heads, rows), *told])
+
+
+def _numbers(task: str, shares: Mapping[tuple[str, int], float], lengths: Sequence[int]) -> str:
+    known = ((task, k) in shares for k in lengths)
+    return " · ".join(
+        f"{100 * shares[task, k]:.0f}" if there else "—"
+        for k, there in zip(lengths, known, strict=True)
+    )
 
 
 def _share(cell: Mapping[str, float], name: str = "share") -> str:

@@ -116,19 +116,26 @@ class _Cell:
 
 
 def _cell(model: Model, name: str, length: int, n: int, shots: int, seed: int) -> _Cell:
-    """The prompts of one cell. The first problems drawn are the examples, the rest are asked."""
+    """The prompts of one cell."""
+    examples, asked = drawn_problems(name, length, n, shots, seed)
+    lines = examples["question"] + " " + examples["answer"] + "\n"
+    before = "".join(lines)
+    new = room_for(model, [*examples["answer"], *asked["answer"]])
+    prompts = fitting(model, [before + question for question in asked["question"]], new)
+    return _Cell(asked, prompts, new, len(asked) < n)
+
+
+def drawn_problems(
+    name: str, length: int, n: int, shots: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The examples of one cell, which are the first problems drawn, and the problems asked."""
     drawn = cookbook_task(name).sample(n + shots, length, seed=seed)
     if len(drawn) <= shots:
         raise InputError(
             f"{name} has only {len(drawn)} problems of length {length}, too few for {shots} shots "
             "and a question: ask for fewer shots, or a greater length."
         )
-    examples, asked = drawn.iloc[:shots], drawn.iloc[shots:].reset_index(drop=True)
-    lines = examples["question"] + " " + examples["answer"] + "\n"
-    before = "".join(lines)
-    new = room_for(model, list(drawn["answer"]))
-    prompts = fitting(model, [before + question for question in asked["question"]], new)
-    return _Cell(asked, prompts, new, len(drawn) < n + shots)
+    return drawn.iloc[:shots], drawn.iloc[shots:].reset_index(drop=True)
 
 
 def _by_cell(asked: pd.DataFrame, seed: int) -> pd.DataFrame:

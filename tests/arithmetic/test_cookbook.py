@@ -24,6 +24,7 @@ from interp.suites.number_cookbook.representations import (
 from interp.suites.number_cookbook.scores import (
     by_length,
     learned_lengths,
+    naive_share,
     read_cookbook_answer,
     score_cookbook,
     string_score,
@@ -302,3 +303,15 @@ def test_nothing_learned() -> None:
 def test_bad_input(call: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_best_rule_without_arithmetic_by_hand() -> None:
+    def share(questions: list[str], answers: list[str]) -> float:
+        return naive_share(pd.DataFrame({"question": questions, "answer": answers}))
+
+    # The second number three times of four, the first once; no answer occurs twice.
+    asked = [f"Answer such as 7/13. Give the larger: {a} and {b} =" for a, b in
+             [("1/2", "2/3"), ("3.5", "4.25"), ("1.2e3", "3.4e5"), ("9", "8")]]  # fmt: skip
+    assert share(asked, ["2/3", "4.25", "3.4e5", "9"]) == 0.75
+    assert share(asked, ["5", "5", "6", "9"]) == 0.5  # the same answer twice
+    assert share(["Count: 12 and the digit 1 ="], ["7"]) == 1.0

@@ -40,6 +40,8 @@ _WRITTEN = {
     "scientific": r"\d+\.\d+[eE][+-]?\d+",
 }
 
+_A_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e\d+|/\d+)?", re.ASCII)
+
 
 class StringScore(NamedTuple):
     """The three scores of one answer."""
@@ -84,6 +86,20 @@ def score_cookbook(problems: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame
         rows.append({"read": read, "parsed": bool(read),
                      **string_score(read, true, kinds[name])._asdict()})  # fmt: skip
     return pd.concat([problems.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
+
+
+def naive_share(problems: pd.DataFrame) -> float:
+    """Share of problems that the best rule without arithmetic answers: always the same answer, or
+    always the question's first number, or its second, and so on. It is chosen on these problems,
+    which makes it look a little better than it is."""
+    answers = list(problems["answer"])
+    numbers = [_A_NUMBER.findall(text.rpartition(": ")[2]) for text in problems["question"]]
+    same = max(map(answers.count, answers)) / len(answers)
+    copied = [
+        [row[at : at + 1] == [right] for row, right in zip(numbers, answers, strict=True)]
+        for at in range(max(map(len, numbers)))
+    ]
+    return max(same, *(sum(hits) / len(hits) for hits in copied))
 
 
 def by_length(scores: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from interp.errors import InputError
 from interp.results.calls import call, model_code
 from interp.results.display import percent, unread_formats
 from interp.results.result import MIN_DISTINCT, Result
-from interp.suites.number_cookbook.scores import SURE_FROM
+from interp.suites.number_cookbook.scores import SURE_FROM, naive_share
 
 SCORES = ("exact_match", "digit_match", "length_difference")
 
@@ -46,6 +46,8 @@ class CookbookScores(Result):
     )
     meanings: ClassVar[Mapping[str, str]] = {
         "exact_match": "share of answers that are right, mean over cells, 0 to 1",
+        "naive_match": "share of right answers of the best rule without arithmetic, cell by cell: "
+        "always the same answer, or one of the question's numbers by its place, 0 to 1",
         "digit_match": "share of digits that are right, mean over cells, 0 to 1",
         "length_difference": "difference of the answers' lengths from the right ones, mean over "
         "cells, in digits",
@@ -82,13 +84,15 @@ class CookbookScores(Result):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Means over the cells of the three scores and `parsed`, `unreadable` (1 - `parsed`), and
-        how many tasks were `never_read`; `tasks_learned`, `tasks_sure` and `tasks_preserved`:
-        tasks with a well-learned, a surely well-learned and a performance-preserving length by
-        exact match; `cells` requested, and `cells_left` over by the time limit."""
+        """Means over the cells of the three scores, `parsed` and `naive_match` (of `naive`),
+        `unreadable` (1 - `parsed`), and how many tasks were `never_read`; `tasks_learned`,
+        `tasks_sure` and `tasks_preserved`: tasks with a well-learned, a surely well-learned and a
+        performance-preserving length by exact match; `cells` requested, and `cells_left` over by
+        the time limit."""
         exact = self.learned[self.learned["score"] == "exact_match"]
         return {
             **{name: float(self.lengths[name].mean()) for name in (*SCORES, "parsed")},
+            "naive_match": float(self.naive.mean()),
             "unreadable": float(1 - self.lengths["parsed"].mean()),
             "never_read": float(len(self._never_read)),
             "tasks_learned": float((exact["well_learned"] > 0).sum()),
@@ -97,6 +101,16 @@ class CookbookScores(Result):
             "cells": float(len(self.lengths)),
             "cells_left": float(self.cells - len(self.lengths)),
         }
+
+    @cached_property
+    def naive(self) -> pd.Series[float]:
+        """By task and length the share of right answers of the best rule without arithmetic: always
+        the same answer, or always the question's first number, or its second, and so on."""
+        found = {
+            cell: naive_share(rows)
+            for cell, rows in self.answers.groupby(["task", "length"], sort=False)
+        }
+        return pd.Series(found).rename_axis(["task", "length"])
 
     @property
     def _never_read(self) -> list[str]:
@@ -132,7 +146,8 @@ class CookbookScores(Result):
             f"Of {len(self.tasks)} tasks, {found['tasks_learned']:.0f} are well learned at some "
             f"length asked ({found['tasks_sure']:.0f} with the whole interval) and "
             f"{found['tasks_preserved']:.0f} preserve performance; "
-            f"{percent(found['exact_match'])} % of the answers match exactly, "
+            f"{percent(found['exact_match'])} % of the answers match exactly "
+            f"({percent(found['naive_match'])} % by the best rule without arithmetic), "
             f"{percent(found['digit_match'])} % of the digits."
             f"{unread_formats(self._never_read)}"
         )
