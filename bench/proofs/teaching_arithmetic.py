@@ -1,6 +1,6 @@
 """How many examples does a format need? The runs of `interp.training.teaching` and their curves.
 
-    python -m bench.proofs.teaching_arithmetic             the table, and the figure as PNG
+    python -m bench.proofs.teaching_arithmetic             the table; tables and figure of the page
     python -m bench.proofs.teaching_arithmetic --run-all   all runs; after a kill it goes on
 
 From the root of a clean checkout, on one thread. Models lie in `runs/NAME`; of each run only card
@@ -20,6 +20,7 @@ import plotly.graph_objects as go
 
 import interp
 from bench.harness import record
+from bench.pages import filled, table
 from bench.proofs.kept_runs import ROOT, Place, command
 from interp.figures.export import pictures
 from interp.figures.theme import CATEGORIES, SYMBOLS, error_bars, frame
@@ -28,6 +29,8 @@ from interp.results.atomic import write_atomic
 from interp.training import Recipe, teaching
 
 N = 2000
+PAGE = ROOT / "docs" / "sample-size.md"
+LEARNT = 0.99
 PUBLISHED = {  # share, by format and number of examples: 2307.03381, three-digit sums
     "plain": {10_000: 0.8718},
     "reversed": {2_500: 1.0},
@@ -109,20 +112,73 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     return table.assign(count=of.count())
 
 
+def told(found: pd.DataFrame) -> dict[str, str]:
+    """The parts of docs/sample-size.md that come from the runs."""
+    asked = found[(found["task"] == "add:3") & found["format"].isin(list(teaching.FORMATS))]
+    rows = []
+    for form in teaching.FORMATS:
+        of = asked[asked["format"] == form]
+        cells = (_cell(of[of["examples"] == size]["share"]) for size in teaching.SIZES)
+        rows.append((f"`{form}`", *cells))
+    sizes = table(("format", *(f"{size:,}" for size in teaching.SIZES)), rows)
+    said = [_enough(form, asked[asked["format"] == form]) for form in teaching.FORMATS]
+    tasks = ("add:3", "add:4")
+    blanks = [
+        (f"`{teaching.SPACES[form]}`", *(
+            _cell(found[(found["format"] == form) & (found["task"] == task)]["share"])
+            for task in tasks
+        ))
+        for form in teaching.SPACES
+    ]  # fmt: skip
+    return {
+        "sizes": "\n\n".join([sizes, " ".join(said)]),
+        "blanks": table(("format", "three digits", "four digits"), blanks),
+    }
+
+
+def _cell(shares: pd.Series[float]) -> str:
+    """Median of the seeds, lowest and highest, in percent; how many where they are not all."""
+    if shares.empty:
+        return "—"
+    percent = 100 * shares
+    count = f", {len(shares)} of {len(teaching.SEEDS)} seeds"
+    return f"{percent.median():.1f} ({percent.min():.1f}–{percent.max():.1f}" + (
+        ")" if len(shares) == len(teaching.SEEDS) else f"{count})"
+    )
+
+
+def _enough(form: str, runs: pd.DataFrame) -> str:
+    """From how many examples on the middle seed has learnt the format."""
+    middle = runs.groupby("examples")["share"].median()
+    if middle.empty:
+        return f"`{form}` has not run yet."
+    learnt = middle.index[middle >= LEARNT]
+    if len(learnt):
+        return f"`{form}` reaches {100 * LEARNT:.0f} % from {int(learnt.min()):,} examples on."
+    best = int(middle.idxmax())
+    sizes = "six sizes" if len(middle) == len(teaching.SIZES) else f"{len(middle)} sizes so far"
+    return (
+        f"`{form}` reaches {100 * LEARNT:.0f} % at none of its {sizes}; its best is "
+        f"{100 * middle[best]:.1f} %, with {best:,} examples."
+    )
+
+
 def main() -> None:
-    """Run the requested parts; without an option the table, the figure and the record."""
+    """Run the requested parts; without an option tables, figure and record."""
     place = Place(Path("runs"), fixtures_root() / "teaching")
 
-    def told() -> str:
+    def tell() -> str:
         found = curves(place)
         if found.empty:
             return "no run has ended yet: --run-all"
         drawn = pictures(figure(found), ("png",))["png"]
-        write_atomic(ROOT / "docs" / "figures" / "teaching-arithmetic.png", drawn)
+        write_atomic(ROOT / "docs" / "figures" / "sample-size.png", drawn)
+        page = filled(PAGE.read_text(encoding="utf-8"), told(found))
+        write_atomic(PAGE, page.encode())
         record("teaching_arithmetic", 0, {"runs": found.to_dict("records")}, show=False)
         return summary(found).to_string()
 
-    command(__doc__, place, lambda: list(teaching.RUNS.values()), decoded, told)
+    command(__doc__, place, lambda: list(teaching.RUNS.values()), decoded, tell)
 
 
 if __name__ == "__main__":

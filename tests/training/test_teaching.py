@@ -4,11 +4,14 @@ import json
 from dataclasses import fields
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from bench.pages import filled
 from bench.proofs import teaching_arithmetic as proof
 from bench.proofs.kept_runs import Place
 from interp.arithmetic.digits import to_integers
+from interp.models.fixtures import fixtures_root
 from interp.training import Recipe, recipe, recipe_names, teaching
 from interp.training.evaluation import n_carries
 from interp.training.stream import Stream
@@ -68,3 +71,34 @@ def test_the_curves_are_those_of_the_cards(tmp_path):
     drawn = proof.figure(found)
     lines = {trace.name: list(trace.y) for trace in drawn.data if trace.mode == "lines"}
     assert lines["plain"] == pytest.approx([30])
+
+
+def test_the_page_is_what_the_cards_say():
+    page = proof.PAGE.read_text(encoding="utf-8")
+    place = Place(proof.ROOT / "runs", fixtures_root() / "teaching")
+    assert filled(page, proof.told(proof.curves(place))) == page
+
+
+def test_rows_of_the_page_by_hand():
+    def run(form: str, examples: int, seed: int, task: str, share: float) -> dict:
+        return {"format": form, "examples": examples, "seed": seed, "task": task, "share": share}
+
+    found = pd.DataFrame(
+        [
+            *(run("plain", 500, seed, "add:3", 0.1 + seed / 5) for seed in range(3)),
+            *(run("reversed", 2000, seed, "add:3", 0.995) for seed in range(3)),
+            run("reversed", 500, 0, "add:3", 0.5), run("spaces", 10_000, 0, "add:4", 0.25),
+        ]
+    )  # fmt: skip
+    told = proof.told(found)
+    plain, backwards, pad, _, said = told["sizes"].splitlines()[2:]
+    assert plain == "| `plain` | 30.0 (10.0–50.0) | — | — | — | — | — |"
+    assert backwards.startswith("| `reversed` | 50.0 (50.0–50.0, 1 of 3 seeds) | — | 99.5 (99.5–")
+    assert pad == "| `scratchpad` | — | — | — | — | — | — |"
+    assert said == (
+        "`plain` reaches 99 % at none of its 1 sizes so far; its best is 30.0 %, with 500 examples. "
+        "`reversed` reaches 99 % from 2,000 examples on. `scratchpad` has not run yet."
+    )
+    assert told["blanks"].splitlines()[-1] == (
+        "| `random-spaces` | — | 25.0 (25.0–25.0, 1 of 3 seeds) |"
+    )
