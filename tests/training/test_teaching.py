@@ -96,8 +96,8 @@ def test_rows_of_the_page_by_hand():
     assert backwards.startswith("| `reversed` | 50.0 (50.0–50.0, 1 of 3 seeds) | — | 99.5 (99.5–")
     assert pad == "| `scratchpad` | — | — | — | — | — | — |"
     assert said == (
-        "`plain` reaches 99 % at none of its 1 sizes so far; its best is 30.0 %, with 500 examples. "
-        "`reversed` reaches 99 % from 2,000 examples on. `scratchpad` has not run yet."
+        "`plain` reaches 99 % at none of its 1 sizes so far; its best is 30.0 %, with 500 examples."
+        " `reversed` reaches 99 % from 2,000 examples on. `scratchpad` has not run yet."
     )
     assert told["blanks"].splitlines()[-1] == (
         "| `random-spaces` | — | 25.0 (25.0–25.0, 1 of 3 seeds) |"
