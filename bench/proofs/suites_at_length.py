@@ -4,7 +4,7 @@
     python -m bench.proofs.suites_at_length --model smollm2 --part near   one part, again
     python -m bench.proofs.suites_at_length                   docs/suites.md, of what has run
 
-    lengths   sums of 1 to 9 digits, by digit length, in the format that smollm2 answers best
+    lengths   sums of 1 to 9 digits, by digit length, in the prompt that the model answers best
     commas    sums of 4 to 6 digits: plain, commas from the right, commas from the left (2402.14903)
     noisy     a wrong digit forced into the answer (2307.03381)
     street    StreetMath's topics in three wordings (2510.25776)
@@ -28,14 +28,13 @@ import probes
 from bench.harness import record, recorded
 from bench.pages import filled
 from bench.proofs.kept_runs import ROOT
-from bench.proofs.suites_tables import tables
+from bench.proofs.suites_tables import LENGTH_N, PROMPTS, tables
 from interp.results.atomic import write_atomic
 from interp.suites._cookbook import drawn_problems
 from interp.suites.grades import compare_shares
 
 MODELS = ("smollm2", "smollm2-arith", "gemma3-270m")
 LENGTHS, COMMAS = range(1, 10), (4, 5, 6)
-SPOKEN = "calculate@1:0"  # what smollm2 answers best: `interp.behaviour.search_prompts`
 FORMATS = ("plain@2:0", "commas-r2l@2:0", "commas-l2r@2:0")
 SEED = 0
 COOKED, SHOTS = 40, 2  # problems a cell of the Cookbook, and examples before each
@@ -45,7 +44,7 @@ Part = Callable[[Any], Mapping[str, Any]]
 
 
 def _accuracy(model: Any, task: str, form: str, n: int) -> dict[str, float]:
-    seed = SEED + (SPOKEN, *FORMATS).index(form)
+    seed = SEED + (1 + FORMATS.index(form) if form in FORMATS else 0)
     found = interp.behaviour.accuracy(model, task, n=n, format=form, seed=seed, strict=False)
     m = found.metrics
     names = {"share": "exact_accuracy", "low": "exact_accuracy_low", "high": "exact_accuracy_high"}
@@ -60,7 +59,9 @@ def _accuracy(model: Any, task: str, form: str, n: int) -> dict[str, float]:
 
 def lengths(model: Any) -> Mapping[str, Any]:
     """Accuracy by digit length."""
-    return {f"add:{k}": _accuracy(model, f"add:{k}", SPOKEN, 100) for k in LENGTHS}
+    return {
+        f"add:{k}": _accuracy(model, f"add:{k}", PROMPTS[model.name], LENGTH_N) for k in LENGTHS
+    }
 
 
 def commas(model: Any) -> Mapping[str, Any]:
@@ -89,7 +90,9 @@ def _pooled(cells: Mapping[str, Mapping[str, float]], what: str) -> tuple[int, i
 
 def noisy(model: Any) -> Mapping[str, Any]:
     """Answers behind a forced wrong digit."""
-    return interp.suites.noisy_prefix(model, "add:3", n=200, format=SPOKEN, seed=SEED).metrics
+    return interp.suites.noisy_prefix(
+        model, "add:3", n=200, format=PROMPTS[model.name], seed=SEED
+    ).metrics
 
 
 def street(model: Any) -> Mapping[str, Any]:

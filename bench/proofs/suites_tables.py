@@ -10,6 +10,12 @@ import pandas as pd
 from bench.pages import table
 from interp.suites.number_cookbook.scores import naive_share
 
+LENGTH_N = 100  # sums a length
+# The prompt that each answers best: smollm2 by `interp.behaviour.search_prompts`, smollm2-arith by
+# its training, on bare questions.
+PROMPTS = {
+    "smollm2": "calculate@1:0", "smollm2-arith": "calculate", "gemma3-270m": "calculate@1:0",
+}  # fmt: skip
 Parts = Mapping[str, Any]
 Rows = list[Sequence[object]]
 
@@ -41,7 +47,11 @@ def _told(
 
 
 def _lengths(model: str, part: Any) -> Rows:
-    return [(f"`{model}`", *(_share(cell) for cell in part.values()))]
+    cells = (
+        _share(cell) + ("" if cell["n"] == LENGTH_N else f", n = {cell['n']:.0f}")
+        for cell in part.values()
+    )
+    return [(f"`{model}`", f"`{PROMPTS[model]}`", *cells)]
 
 
 def _commas(model: str, part: Any) -> Rows:
@@ -60,7 +70,8 @@ def _commas(model: str, part: Any) -> Rows:
 
 def _noisy(model: str, part: Any) -> Rows:
     names = ("clean", "random", "random_relaxed", "precise", "precise_relaxed", "worst")
-    return [(f"`{model}`", *(f"{100 * part[name]:.0f}" for name in names))]
+    shares = (f"{100 * part[name]:.0f}" for name in names)
+    return [(f"`{model}`", f"`{PROMPTS[model]}`", *shares)]
 
 
 def _street(model: str, part: Any) -> Rows:
@@ -142,10 +153,10 @@ def _share(cell: Mapping[str, float], name: str = "share") -> str:
 
 
 _ROWS: Mapping[str, tuple[Sequence[str], Callable[[str, Any], Rows]]] = {
-    "lengths": (("model", *map(str, range(1, 10))), _lengths),
+    "lengths": (("model", "prompt", *map(str, range(1, 10))), _lengths),
     "commas": (("model", "format", "whole sums, %", "last digit, %", "highest digit, %"), _commas),
     "noisy": (
-        ("model", "behind right digits, %", "behind random ones, %", "at most one off, %",
+        ("model", "prompt", "behind right digits, %", "behind random ones, %", "at most one off, %",
          "behind ones off by one, %", "at most one off, %", "behind one wrong digit, lowest, %"),
         _noisy,
     ),

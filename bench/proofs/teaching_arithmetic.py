@@ -11,6 +11,7 @@ one digit more than they were trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from interp.figures.theme import CATEGORIES, SYMBOLS, error_bars, frame
 from interp.models.fixtures import fixtures_root
 from interp.results.atomic import write_atomic
 from interp.training import Recipe, teaching
+from interp.training.export_model import LOG
 
 N = 2000
 PAGE = ROOT / "docs" / "sample-size.md"
-LEARNT = 0.99
+LEARNT, LAST = 0.99, 3
 PUBLISHED = {  # share, by format and number of examples: 2307.03381, three-digit sums
     "plain": {10_000: 0.8718},
     "reversed": {2_500: 1.0},
@@ -57,17 +59,28 @@ def _accuracy(model: Any, task: str, recipe: Recipe) -> dict[str, float]:
 
 
 def curves(place: Place) -> pd.DataFrame:
-    """One row a run that has ended: format, examples, seed, accuracy with its interval and n."""
+    """One row a run that has ended: format, examples, seed, accuracy with its interval and n, and
+    `trained`, the share right in the last training batches, teacher-forced."""
     rows = []
     for name, recipe in teaching.RUNS.items():
         card = place.card(name)
         if card is None:
             continue
-        form = name.split("-")[1]
+        form, trained = name.split("-")[1], _trained(place.kept / name / LOG)
         for task, found in card["design"]["decoded"].items():
-            rows.append((form, recipe.fixed_rows, recipe.seed, task, *found.values()))
-    columns = ["format", "examples", "seed", "task", "share", "low", "high", "n", "readable"]
+            rows.append((form, recipe.fixed_rows, recipe.seed, task, *found.values(), trained))
+    columns = ["format", "examples", "seed", "task", "share", "low", "high", "n", "readable",
+               "trained"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def _trained(log: Path) -> float:
+    """Share of rows answered right in the last batches that a run logged; NaN without a log."""
+    if not log.is_file():
+        return math.nan
+    rows = pd.read_parquet(log)
+    rows = rows[(rows["split"] == "train") & (rows["group"] == "total")].sort_values("step")
+    return float(rows["accuracy"].tail(LAST).mean())
 
 
 def figure(found: pd.DataFrame) -> go.Figure:
@@ -121,6 +134,11 @@ def told(found: pd.DataFrame) -> dict[str, str]:
         cells = (_cell(of[of["examples"] == size]["share"]) for size in teaching.SIZES)
         rows.append((f"`{form}`", *cells))
     sizes = table(("format", *(f"{size:,}" for size in teaching.SIZES)), rows)
+    own = []
+    for form in teaching.FORMATS:
+        of = asked[asked["format"] == form]
+        cells = (_cell(of[of["examples"] == size]["trained"]) for size in teaching.SIZES)
+        own.append((f"`{form}`", *cells))
     said = [_enough(form, asked[asked["format"] == form]) for form in teaching.FORMATS]
     tasks = ("add:3", "add:4")
     blanks = [
@@ -132,6 +150,7 @@ def told(found: pd.DataFrame) -> dict[str, str]:
     ]  # fmt: skip
     return {
         "sizes": "\n\n".join([sizes, " ".join(said)]),
+        "trained": table(("format", *(f"{size:,}" for size in teaching.SIZES)), own),
         "blanks": table(("format", "three digits", "four digits"), blanks),
     }
 

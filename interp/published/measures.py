@@ -25,7 +25,7 @@ from interp.arithmetic.tasks import task as as_task
 from interp.attribution._counterfactual import counterfactual
 from interp.behaviour._accuracy import accuracy as behaviour_accuracy
 from interp.engine._cache import cache
-from interp.errors import InputError
+from interp.errors import InputError, ModelError
 from interp.geometry._fourier import fourier as fourier_fits
 from interp.geometry._helix import helix as helix_fit
 from interp.geometry._modular import modular as modular_suite
@@ -38,11 +38,12 @@ from interp.heads.results.paths import RULE
 from interp.loading import load
 from interp.many._over_seeds import seeds_of
 from interp.models.asking import prompts
-from interp.models.fixtures import fixture_folders
+from interp.models.fixtures import fixture_folders, fixtures_root, read_card
 from interp.results.intervals import mean_interval, resampled_means
 from interp.results.resampling import resampling
 from interp.suites._noisy_prefix import noisy_prefix
 from interp.suites.results.noisy_prefix import ALL
+from interp.training import teaching
 from interp.training.learning import dynamics
 from interp.training.logs import find_log
 from probes.running import running_sums as probed_sums
@@ -144,6 +145,36 @@ def undecided_carries(asked: Question) -> Parts:
     high = gap + math.hypot(easy.high - easy.share, hard.share - hard.low)
     more = {"settled": easy.share, "open": hard.share, "n open": int((~settled).sum())}
     return {"difference": Ours(gap, low, high, found.n, found.code, more)}
+
+
+def sample_size(asked: Question) -> Parts:
+    """Accuracy of a format after so many `examples`, from the cards of the runs of
+    `interp.training.teaching`: the mean of the seeds, from the lowest to the highest bound of their
+    Wilson intervals. Of a model of one's own, its accuracy.
+
+    Raises ModelError where the runs' cards are not there.
+    """
+    name = f"{asked.source}-{asked.options['examples']}"
+    if name not in teaching.RUNS:
+        return accuracy(asked)
+    runs = [run for run in teaching.RUNS if run == name or run.startswith(f"{name}-s")]
+    cards = [read_card(fixtures_root() / "teaching" / run) for run in runs]
+    if not all(cards):
+        raise ModelError(
+            f"the cards of {name} are not here: a checkout of the repository has them in "
+            "fixtures/teaching, an installed package has not"
+        )
+    found = [card["design"]["decoded"]["add:3"] for card in cards if card]
+    return {
+        "exact": Ours(
+            float(np.mean([one["share"] for one in found])),
+            min(one["low"] for one in found),
+            max(one["high"] for one in found),
+            sum(one["n"] for one in found),
+            "python -m bench.proofs.teaching_arithmetic",
+            {"seeds": len(found)},
+        )
+    }
 
 
 def running_sums(asked: Question) -> Parts:
@@ -506,9 +537,9 @@ def _of_format(found: PublishedAnswers, name: str, shots: int | None = 8) -> npt
 MEASURES: Mapping[str, Callable[[Question], Parts]] = {
     measure.__name__: measure
     for measure in (
-        accuracy, running_sums, crossed_sums, fourier, full_basis, best_wave, majority_near,
-        digits_never_learnt, digit_effects, undecided_carries, noisy_digits, modular, modular_seeds,
-        heads_over_rule, helix, late_mlps, af1, published_answers,
+        accuracy, sample_size, running_sums, crossed_sums, fourier, full_basis, best_wave,
+        majority_near, digits_never_learnt, digit_effects, undecided_carries, noisy_digits, modular,
+        modular_seeds, heads_over_rule, helix, late_mlps, af1, published_answers,
     )
 }  # fmt: skip
 
@@ -523,6 +554,11 @@ def read_by(measure: str, asked: Question) -> tuple[str, ...]:
     if measure == "published_answers":
         file = Path(asked.source)
         return (file.read_text("utf-8") if file.is_file() else "",)
+    if measure == "sample_size" and not Path(asked.source).exists():
+        folder = fixtures_root() / "teaching"
+        return tuple(
+            file.read_text("utf-8") for file in sorted(folder.glob(f"{asked.source}-*/card.json"))
+        )
     if measure == "digits_never_learnt":
         return (find_log(asked.source).frame.to_csv(),)
     others = {"modular_seeds": _seeds(asked)[1:], "crossed_sums": (asked.options.get("other"),)}

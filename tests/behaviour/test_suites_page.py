@@ -34,14 +34,17 @@ def test_rows_by_hand():
         "near": {"chosen": [{"k": 5, "wording": "digits", **near},
                             {"k": 5, "wording": "words", **words}], "conclusion": "None."},
     }  # fmt: skip
-    found = tables({"a": parts, "b": {}}, suites.asked)
-    assert found["lengths"].splitlines()[-1].startswith("| `a` | 50 (25–75) | 50 (25–75) |")
+    found = tables({"smollm2": parts, "b": {}}, suites.asked)
+    cells = "50 (25–75), n = 4 | 50 (25–75), n = 4"
+    assert (
+        found["lengths"].splitlines()[-1].startswith(f"| `smollm2` | `calculate@1:0` | {cells} |")
+    )
     plain, other = found["commas"].splitlines()[-2:]
-    assert plain == "| `a` | `plain` | 50 | 100 | 25 |"
-    assert other == "| `a` | `other` | 50 (p = 0.015) | 100 (p = 0.015) | 25 (p = 0.015) |"
+    assert plain == "| `smollm2` | `plain` | 50 | 100 | 25 |"
+    assert other == "| `smollm2` | `other` | 50 (p = 0.015) | 100 (p = 0.015) | 25 (p = 0.015) |"
     *_, row, between, said = found["near"].splitlines()
-    assert row.startswith("| `a` | 5 | 50 (25–75) | 50 (25–75) | 60 | 100 | 90 |")
-    assert (between, said) == ("", "`a`: None.")
+    assert row.startswith("| `smollm2` | 5 | 50 (25–75) | 50 (25–75) | 60 | 100 | 90 |")
+    assert (between, said) == ("", "`smollm2`: None.")
     assert found["cookbook"] == "Not run yet."
 
 

@@ -17,8 +17,8 @@ import torch
 import interp
 from interp.arithmetic.formats import format
 from interp.arithmetic.proportions import wilson
-from interp.errors import InputError
-from interp.published import _rerun
+from interp.errors import InputError, ModelError
+from interp.published import _rerun, measures
 from interp.published.doubtful import CONSTANT, ROOT_MEAN_SQUARE, ZERO, doubtful
 from interp.published.measures import (
     MEASURES,
@@ -374,6 +374,25 @@ def test_measures_on_a_tiny_language_model(tmp_path: Path) -> None:
     late = MEASURES["late_mlps"](asked)
     assert set(late) == {"varied", "fixed"}
     assert all(one.low < one.value < one.high and one.n > 1 for one in late.values())
+
+
+def test_accuracy_by_examples_is_that_of_the_seeds_cards(monkeypatch: Any, tmp_path: Path) -> None:
+    """By hand: the mean of three seeds with the outermost bounds; without cards, what to do."""
+    monkeypatch.setattr(measures, "fixtures_root", lambda: tmp_path)
+    asked = Question("teach-plain", {"examples": 500})
+    with pytest.raises(ModelError, match="checkout"):
+        measures.sample_size(asked)
+    for seed, share in (("", 0.5), ("-s1", 0.25), ("-s2", 0.75)):
+        folder = tmp_path / "teaching" / f"teach-plain-500{seed}"
+        folder.mkdir(parents=True)
+        one = {"share": share, "low": share - 0.1, "high": share + 0.1, "n": 10, "readable": 1.0}
+        card = {"design": {"decoded": {"add:3": one}}}
+        (folder / "card.json").write_text(json.dumps(card))
+    found = measures.sample_size(asked)["exact"]
+    assert found[:4] == (0.5, pytest.approx(0.15), pytest.approx(0.85), 30)
+    before = measures.read_by("sample_size", asked)
+    (folder / "card.json").write_text(json.dumps(card | {"name": "other"}))
+    assert len(before) == 3 and measures.read_by("sample_size", asked) != before
 
 
 def test_unknown_names_offer_the_nearest() -> None:
