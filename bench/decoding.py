@@ -9,8 +9,6 @@ row and expanded. Tokens are asserted equal before any time is taken.
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 import interp
-from bench.harness import record
+from bench.harness import in_turns, record
 from interp.engine.answers import stops
 from interp.engine.prefix import common_prefix
 from interp.models.loading import open_module
@@ -94,17 +92,6 @@ def filled(made: torch.Tensor, ends: list[int]) -> torch.Tensor:
     return out
 
 
-def taken(calls: dict[str, Call]) -> dict[str, float]:
-    """Median processor seconds a call, in turns."""
-    spent: dict[str, list[float]] = {way: [] for way in calls}
-    for _ in range(REPEAT):
-        for way, call in calls.items():
-            began = time.process_time()
-            call()
-            spent[way].append(time.process_time() - began)
-    return {way: round(statistics.median(times), 3) for way, times in spent.items()}
-
-
 def main() -> None:
     """Compare, measure, and write bench/results/decoding.json."""
     torch.set_num_threads(1)
@@ -115,9 +102,9 @@ def main() -> None:
         calls = ways(model, module, shots)
         made = {way: call() for way, call in calls.items()}
         assert all(torch.equal(tokens, made[OURS]) for tokens in made.values()), made
-        spent = taken(calls)
+        spent = in_turns(calls, repeat=REPEAT)
         body[f"{shots} examples"] = {
-            "processor_seconds": spent,
+            "processor_seconds": {way: round(seconds, 3) for way, seconds in spent.items()},
             "times_as_fast": {
                 way: round(seconds / spent[OURS], 2) for way, seconds in spent.items()
             },

@@ -9,15 +9,13 @@ any time is taken.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
 
 import interp
-from bench.harness import record
+from bench.harness import in_turns, record
 from interp.training import Recipe
 from interp.training.half_products import half_products, torchs_own_are_slow
 from interp.training.run_state import TrainingRun
@@ -80,17 +78,6 @@ def apart(calls: Mapping[str, Call]) -> dict[str, float]:
     }
 
 
-def taken(calls: Mapping[str, Call]) -> dict[str, float]:
-    """Median processor seconds a call, in turns."""
-    spent: dict[str, list[float]] = {way: [] for way in calls}
-    for _ in range(REPEAT):
-        for way, call in calls.items():
-            began = time.process_time()
-            call()
-            spent[way].append(time.process_time() - began)
-    return {way: statistics.median(times) for way, times in spent.items()}
-
-
 def main() -> None:
     """Compare, measure, and write bench/results/half_products.json."""
     torch.set_num_threads(1)
@@ -104,7 +91,7 @@ def main() -> None:
     for what, calls in parts.items():
         differences = apart(calls)
         assert all(share < CLOSE for share in differences.values()), differences
-        spent = taken(calls)
+        spent = in_turns(calls, repeat=REPEAT)
         ratios = {way: round(spent[TORCH] / spent[way], 2) for way in calls if way != TORCH}
         body[what] = {
             "largest_difference": differences,

@@ -35,6 +35,18 @@ def seconds(function: Callable[[], Any], *, repeat: int = 3, warm_up: int = 1) -
     return statistics.median(times)
 
 
+def in_turns(calls: Mapping[str, Callable[[], Any]], *, repeat: int) -> dict[str, float]:
+    """Median processor seconds of each call; the calls take turns, so that none has the better part
+    of the run."""
+    spent: dict[str, list[float]] = {way: [] for way in calls}
+    for _ in range(repeat):
+        for way, call in calls.items():
+            began = time.process_time()
+            call()
+            spent[way].append(time.process_time() - began)
+    return {way: statistics.median(times) for way, times in spent.items()}
+
+
 def children() -> float:
     """Processor seconds of the processes that this one started and waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
