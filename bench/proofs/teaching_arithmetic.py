@@ -132,13 +132,13 @@ def told(found: pd.DataFrame) -> dict[str, str]:
     for form in teaching.FORMATS:
         of = asked[asked["format"] == form]
         cells = (_cell(of[of["examples"] == size]["share"]) for size in teaching.SIZES)
-        rows.append((f"`{form}`", *cells))
+        rows.append((form, *cells))
     sizes = table(("format", *(f"{size:,}" for size in teaching.SIZES)), rows)
     own = []
     for form in teaching.FORMATS:
         of = asked[asked["format"] == form]
         cells = (_cell(of[of["examples"] == size]["trained"]) for size in teaching.SIZES)
-        own.append((f"`{form}`", *cells))
+        own.append((form, *cells))
     said = [_enough(form, asked[asked["format"] == form]) for form in teaching.FORMATS]
     tasks = ("add:3", "add:4")
     blanks = [

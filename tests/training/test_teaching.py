@@ -93,14 +93,14 @@ def test_rows_of_the_page_by_hand():
     )  # fmt: skip
     told = proof.told(found)
     plain, backwards, pad, _, said = told["sizes"].splitlines()[2:]
-    assert plain == "| `plain` | 30.0 (10.0–50.0) | — | — | — | — | — |"
-    assert backwards.startswith("| `reversed` | 50.0 (50.0–50.0, 1 of 3 seeds) | — | 99.5 (99.5–")
-    assert pad == "| `scratchpad` | — | — | — | — | — | — |"
+    assert plain == "| plain | 30.0 (10.0–50.0) | — | — | — | — | — |"
+    assert backwards.startswith("| reversed | 50.0 (50.0–50.0, 1 of 3 seeds) | — | 99.5 (99.5–")
+    assert pad == "| scratchpad | — | — | — | — | — | — |"
     assert said == (
         "`plain` reaches 99 % at none of its 1 sizes so far; its best is 30.0 %, with 500 examples."
         " `reversed` reaches 99 % from 2,000 examples on. `scratchpad` has not run yet."
     )
-    assert told["trained"].splitlines()[2].startswith("| `plain` | 15.0 (5.0–25.0) |")
+    assert told["trained"].splitlines()[2].startswith("| plain | 15.0 (5.0–25.0) |")
     assert told["blanks"].splitlines()[-1] == (
         "| `random-spaces` | — | 25.0 (25.0–25.0, 1 of 3 seeds) |"
     )
