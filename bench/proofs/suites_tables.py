@@ -140,11 +140,8 @@ def _by_task(models: Mapping[str, Parts], asked: Callable[[str, int], pd.DataFra
 
 
 def _numbers(task: str, shares: Mapping[tuple[str, int], float], lengths: Sequence[int]) -> str:
-    known = ((task, k) in shares for k in lengths)
-    return " · ".join(
-        f"{100 * shares[task, k]:.0f}" if there else "—"
-        for k, there in zip(lengths, known, strict=True)
-    )
+    found = [shares.get((task, k)) for k in lengths]
+    return " · ".join("—" if share is None else f"{100 * share:.0f}" for share in found)
 
 
 def _share(cell: Mapping[str, float], name: str = "share") -> str:

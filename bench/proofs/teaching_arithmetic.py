@@ -128,17 +128,6 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
 def told(found: pd.DataFrame) -> dict[str, str]:
     """The parts of docs/sample-size.md that come from the runs."""
     asked = found[(found["task"] == "add:3") & found["format"].isin(list(teaching.FORMATS))]
-    rows = []
-    for form in teaching.FORMATS:
-        of = asked[asked["format"] == form]
-        cells = (_cell(of[of["examples"] == size]["share"]) for size in teaching.SIZES)
-        rows.append((form, *cells))
-    sizes = table(("format", *(f"{size:,}" for size in teaching.SIZES)), rows)
-    own = []
-    for form in teaching.FORMATS:
-        of = asked[asked["format"] == form]
-        cells = (_cell(of[of["examples"] == size]["trained"]) for size in teaching.SIZES)
-        own.append((form, *cells))
     said = [_enough(form, asked[asked["format"] == form]) for form in teaching.FORMATS]
     tasks = ("add:3", "add:4")
     blanks = [
@@ -149,21 +138,30 @@ def told(found: pd.DataFrame) -> dict[str, str]:
         for form in teaching.SPACES
     ]  # fmt: skip
     return {
-        "sizes": "\n\n".join([sizes, " ".join(said)]),
-        "trained": table(("format", *(f"{size:,}" for size in teaching.SIZES)), own),
+        "sizes": "\n\n".join([_by_size(asked, "share"), " ".join(said)]),
+        "trained": _by_size(asked, "trained"),
         "blanks": table(("format", "three digits", "four digits"), blanks),
     }
+
+
+def _by_size(asked: pd.DataFrame, column: str) -> str:
+    """A row a format, a column a number of examples."""
+    groups = {key: of[column] for key, of in asked.groupby(["format", "examples"])}
+    none: pd.Series[float] = pd.Series(dtype=float)
+    rows = [
+        (form, *(_cell(groups.get((form, size), none)) for size in teaching.SIZES))
+        for form in teaching.FORMATS
+    ]
+    return table(("format", *(f"{size:,}" for size in teaching.SIZES)), rows)
 
 
 def _cell(shares: pd.Series[float]) -> str:
     """Median of the seeds, lowest and highest, in percent; how many where they are not all."""
     if shares.empty:
         return "—"
-    percent = 100 * shares
-    count = f", {len(shares)} of {len(teaching.SEEDS)} seeds"
-    return f"{percent.median():.1f} ({percent.min():.1f}–{percent.max():.1f}" + (
-        ")" if len(shares) == len(teaching.SEEDS) else f"{count})"
-    )
+    percent, seeds = 100 * shares, len(teaching.SEEDS)
+    count = "" if len(shares) == seeds else f", {len(shares)} of {seeds} seeds"
+    return f"{percent.median():.1f} ({percent.min():.1f}–{percent.max():.1f}{count})"
 
 
 def _enough(form: str, runs: pd.DataFrame) -> str:

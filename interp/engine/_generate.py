@@ -66,8 +66,8 @@ def generate(
     fired = [0] * len(edits)
     # An edit's positions are those of a row without padding, and a float64 model rounds as its
     # plain forward, which depends on the length.
-    padded = not (edits or model.adapter.whole or model.adapter.rounds_by_width)
-    padded = padded and model.adapter.causal
+    adapter = model.adapter
+    padded = adapter.causal and not (edits or adapter.whole or adapter.rounds_by_width)
     jobs = _minibatches(model, batch, max_new_tokens, memory, padded)
     beginning = _Beginning(model, batch, edits)
     for done, rows in enumerate(jobs):
